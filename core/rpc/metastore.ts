@@ -1,0 +1,191 @@
+/**
+ * The metastore's contract. Shapes equal the protobuf messages of `apps/platform/proto/cinder/v1/metastore.proto`.
+ * Times in milliseconds and sizes are doubles (exact below 2^53); positions are uint32.
+ */
+
+/** Where one dataset lies in its object, and what a plan needs to know without reading it. */
+export interface DatasetDescriptor {
+  /** Position in the object's footer: with the object id, the identity of the dataset. */
+  index: number
+  tenant: string
+  service: string
+  /** Window of the data: the data hour below the hour level. Half open [start, start + window). */
+  windowStartMs: number
+  windowMs: number
+  /** Inclusive bounds of profile times. */
+  minTimeMs: number
+  maxTimeMs: number
+  offset: number
+  sizeBytes: number
+  /** The first `headBytes` hold the section table and the sections that every read needs; the rest is read by need. */
+  headBytes: number
+  profileCount: number
+  sampleCount: number
+}
+
+export interface LabelSet {
+  tenant: string
+  /** Start of the data hour. */
+  windowStartMs: number
+  /** name, value, name, value, … sorted by name: one series of one profile type, private labels included. */
+  pairs: string[]
+}
+
+/** Positions of profile headers in one dataset that lost against an earlier profile with the same id. */
+export interface DatasetSkips {
+  index: number
+  positions: number[]
+}
+
+export interface CommitSegmentRequest {
+  objectId: string
+  sizeBytes: number
+  datasets: DatasetDescriptor[]
+  /** 16 bytes per profile: dataset by dataset in descriptor order, headers in order. */
+  profileIds: Uint8Array
+  /** One byte per profile, 1 = decide duplicates by its id, 0 = it came with neither id nor time. */
+  deduplicate: Uint8Array
+  labelSets: LabelSet[]
+}
+
+export interface CommitSegmentResponse {
+  /** `committed`; `replayed`: this object was committed before, live or retired by now, and the first verdict is repeated; `refused`: its id is on the retired list without a verdict. */
+  verdict: string
+  skips: DatasetSkips[]
+}
+
+/** One dataset of one object as a plan or a job names it. */
+export interface SourceDataset {
+  descriptor: DatasetDescriptor
+  /** Its skip list: ascending header positions. */
+  skip: number[]
+}
+
+export interface SourceObject {
+  objectId: string
+  level: number
+  sizeBytes: number
+  datasets: SourceDataset[]
+}
+
+export interface CompactionJob {
+  jobId: string
+  /** Fencing token: grows with every assignment of the job. */
+  epoch: number
+  leaseMs: number
+  /** Level of the output. */
+  level: number
+  sources: SourceObject[]
+}
+
+export interface PollJobsRequest {
+  workerId: string
+  /** How many jobs the worker can take now. */
+  capacity: number
+  /** Leases to extend. */
+  running: { jobId: string; epoch: number }[]
+  failed: { jobId: string; epoch: number; reason: string }[]
+  /** Long poll: how long the metastore may wait for a job to appear. */
+  waitMs: number
+}
+
+export interface PollJobsResponse {
+  jobs: CompactionJob[]
+  /** Running jobs whose lease is lost: stop, publish nothing. */
+  lost: string[]
+}
+
+export interface OutputObject {
+  objectId: string
+  level: number
+  sizeBytes: number
+  datasets: DatasetDescriptor[]
+}
+
+export interface CommitCompactionRequest {
+  workerId: string
+  jobId: string
+  epoch: number
+  outputs: OutputObject[]
+}
+
+export interface CommitCompactionResponse {
+  /** `committed` (also for a repeat of the same commit); `stale`: a source has gone, nothing published; `lost-lease`. In the last two the outputs are tombstoned. */
+  verdict: string
+  /** Ids of the sources that were not live any more. */
+  staleObjectIds: string[]
+}
+
+export interface PlanQueryRequest {
+  tenants: string[]
+  startMs: number
+  endMs: number
+  /** Only these services; empty = all. */
+  services: string[]
+}
+
+export interface PlanQueryResponse {
+  objects: SourceObject[]
+}
+
+export interface LabelSetsRequest {
+  tenants: string[]
+  startMs: number
+  endMs: number
+}
+
+export interface LabelSetsResponse {
+  /** Distinct sets over tenants and hours: name, value, … */
+  sets: { pairs: string[] }[]
+}
+
+export interface TenantStatsRequest {
+  tenants: string[]
+}
+
+export interface TenantStatsResponse {
+  dataIngested: boolean
+  oldestProfileTimeMs: number
+  newestProfileTimeMs: number
+}
+
+export interface ClaimTombstonesRequest {
+  holder: string
+  limit: number
+}
+
+export interface ClaimTombstonesResponse {
+  /** Objects due for deletion (their grace has passed), leased to the holder. */
+  tombstones: { objectId: string; epoch: number }[]
+}
+
+export interface ConfirmDeletedRequest {
+  holder: string
+  deleted: { objectId: string; epoch: number }[]
+}
+
+export interface ConfirmDeletedResponse {
+  forgotten: number
+}
+
+export interface RegisterWriterRequest {
+  writerId: string
+  address: string
+  ttlMs: number
+}
+
+export interface RegisterWriterResponse {
+  epoch: number
+}
+
+export interface Metastore {
+  commitSegment(request: CommitSegmentRequest): Promise<CommitSegmentResponse>
+  pollJobs(request: PollJobsRequest): Promise<PollJobsResponse>
+  commitCompaction(request: CommitCompactionRequest): Promise<CommitCompactionResponse>
+  planQuery(request: PlanQueryRequest): Promise<PlanQueryResponse>
+  labelSets(request: LabelSetsRequest): Promise<LabelSetsResponse>
+  tenantStats(request: TenantStatsRequest): Promise<TenantStatsResponse>
+  claimTombstones(request: ClaimTombstonesRequest): Promise<ClaimTombstonesResponse>
+  confirmDeleted(request: ConfirmDeletedRequest): Promise<ConfirmDeletedResponse>
+  registerWriter(request: RegisterWriterRequest): Promise<RegisterWriterResponse>
+}

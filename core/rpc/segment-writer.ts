@@ -1,0 +1,53 @@
+/**
+ * The segment-writer's contract. Shapes equal the protobuf messages of `apps/platform/proto/cinder/v1/segment_writer.proto`, so that a
+ * call in process and a call by Connect carry the same values. Times in milliseconds are doubles (exact below 2^53).
+ */
+import type { LabelPair } from '../labels/labels.ts'
+
+export interface WriteProfile {
+  /** As received: pprof, gzip by magic 1f 8b. */
+  bytes: Uint8Array
+  /** RawSample.ID as sent; empty if none. A UUID becomes the profile's id that queries show. */
+  clientId: string
+}
+
+/** What only `/ingest` says; the profile's name depends on its sample types, which only the writer decodes. */
+export interface IngestForm {
+  spyName: string
+  fromNanos: bigint
+  /** JSON of the form part `sample_type_config`; empty bytes if absent. */
+  sampleTypeConfig: Uint8Array
+}
+
+export interface WriteSeries {
+  labels: LabelPair[]
+  profiles: WriteProfile[]
+  ingest?: IngestForm | undefined
+}
+
+export interface WriteRequest {
+  tenant: string
+  series: WriteSeries[]
+}
+
+/** One per profile, series by series in request order. */
+export interface ProfileVerdict {
+  /** `stored`; `duplicate` (already counted, fine); `empty` (nothing left to store, fine); `rejected`. */
+  status: string
+  /** ErrorKind, reason and message of a rejection; empty otherwise. */
+  kind: string
+  reason: string
+  message: string
+  /** 0 = none. */
+  retryAfterMs: number
+  decompressedBytes: number
+}
+
+export interface WriteResponse {
+  verdicts: ProfileVerdict[]
+}
+
+export interface SegmentWriter {
+  /** Resolves when every accepted profile is durable and its metadata committed. Throws `CinderError` if nothing can be accepted. */
+  write(request: WriteRequest): Promise<WriteResponse>
+}

@@ -1,0 +1,19 @@
+/** Units and the windows of time that the product is built on. Instants are Unix time; a window is half open. */
+
+export const NANOS_PER_MS = 1_000_000n
+export const MS_PER_SECOND = 1_000
+export const MS_PER_MINUTE = 60_000
+export const MS_PER_HOUR = 3_600_000
+export const MS_PER_DAY = 86_400_000
+export const KIB = 1024
+export const MIB = 1024 * 1024
+
+/** Floor division that is right for times before 1970: `floorTo(-1, 10)` is -10. */
+export function floorTo(value: number, step: number): number {
+  return Math.floor(value / step) * step
+}
+
+/** Start of the data hour of an instant. A dataset never spans two of them (below the hour level). */
+export function hourStartMs(timeMs: number): number {
+  return floorTo(timeMs, MS_PER_HOUR)
+}
