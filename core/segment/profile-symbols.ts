@@ -1,0 +1,154 @@
+/**
+ * Maps one decoded profile's tables into a dataset's symbols, row by row and only where a kept sample points:
+ * what no sample uses is never stored.
+ *
+ * Normalisation that belongs to locations (wire contract, section 4): a location with neither line nor address, or
+ * with a dangling function or mapping, does not exist, and a sample that names it is dropped; addresses of mappings
+ * that have functions are zeroed, together with the mapping's memory range, so that equal frames of different
+ * processes are equal.
+ */
+import { NO_ROW, type DecodedProfile } from '../pprof/profile.ts'
+import type { LocationRow, SymbolsBuilder } from '../symbols/builder.ts'
+
+const UNKNOWN = 0xffffffff
+const ABSENT = 0xfffffffe
+const HAS_FUNCTIONS = 1
+
+export class ProfileSymbols {
+  readonly #builder: SymbolsBuilder
+  #profile: DecodedProfile | undefined
+  #string = new Uint32Array(1024)
+  #function = new Uint32Array(256)
+  #mapping = new Uint32Array(16)
+  #location = new Uint32Array(1024)
+  #stack = new Uint32Array(256)
+  readonly #row: LocationRow = {
+    mapping: 0,
+    addressLo: 0,
+    addressHi: 0,
+    folded: 0,
+    lineCount: 0,
+    lineFunction: new Uint32Array(16),
+    lineLo: new Uint32Array(16),
+    lineHi: new Uint32Array(16),
+  }
+
+  constructor(builder: SymbolsBuilder) {
+    this.#builder = builder
+  }
+
+  begin(profile: DecodedProfile): void {
+    this.#profile = profile
+    this.#string = cleared(this.#string, profile.stringCount)
+    this.#function = cleared(this.#function, profile.functionCount)
+    this.#mapping = cleared(this.#mapping, profile.mappingCount)
+    this.#location = cleared(this.#location, profile.locationCount)
+    if (this.#stack.length < profile.sampleDepthMax) this.#stack = new Uint32Array(profile.sampleDepthMax * 2)
+  }
+
+  /** Stack id of a sample, its root-most `depthMax` frames (0 = all); -1 if it names a location that does not exist. */
+  stackOf(sample: number, depthMax: number): number {
+    const profile = this.#profile!
+    const end = profile.sampleLocationStart[sample + 1]!
+    let start = profile.sampleLocationStart[sample]!
+    // pprof lists the leaf first, so the leaf side is what a depth limit takes away.
+    if (depthMax > 0 && end - start > depthMax) start = end - depthMax
+    const stack = this.#stack
+    let depth = 0
+    for (let i = start; i < end; i++) {
+      const row = profile.sampleLocation[i]!
+      if (row === NO_ROW) return -1
+      let id = this.#location[row]!
+      if (id === UNKNOWN) {
+        id = this.#mapLocation(row)
+        this.#location[row] = id
+      }
+      if (id === ABSENT) return -1
+      stack[depth++] = id
+    }
+    return this.#builder.stacks.internStack(stack, 0, depth)
+  }
+
+  #mapString(index: number): number {
+    let id = this.#string[index]!
+    if (id !== UNKNOWN) return id
+    const profile = this.#profile!
+    const start = profile.stringStart[index]!
+    id = this.#builder.strings.intern(profile.raw, start, start + profile.stringLength[index]!)
+    this.#string[index] = id
+    return id
+  }
+
+  #mapFunction(row: number): number {
+    let id = this.#function[row]!
+    if (id !== UNKNOWN) return id
+    const profile = this.#profile!
+    id = this.#builder.internFunction({
+      name: this.#mapString(profile.functionName[row]!),
+      systemName: this.#mapString(profile.functionSystemName[row]!),
+      filename: this.#mapString(profile.functionFilename[row]!),
+      startLineLo: profile.functionStartLine.lo[row]!,
+      startLineHi: profile.functionStartLine.hi[row]!,
+    })
+    this.#function[row] = id
+    return id
+  }
+
+  #mapMapping(row: number): number {
+    let id = this.#mapping[row]!
+    if (id !== UNKNOWN) return id
+    const p = this.#profile!
+    const zero = (p.mappingFlags[row]! & HAS_FUNCTIONS) !== 0
+    id = this.#builder.internMapping({
+      startLo: zero ? 0 : p.mappingStart.lo[row]!,
+      startHi: zero ? 0 : p.mappingStart.hi[row]!,
+      limitLo: zero ? 0 : p.mappingLimit.lo[row]!,
+      limitHi: zero ? 0 : p.mappingLimit.hi[row]!,
+      offsetLo: zero ? 0 : p.mappingOffset.lo[row]!,
+      offsetHi: zero ? 0 : p.mappingOffset.hi[row]!,
+      filename: this.#mapString(p.mappingFilename[row]!),
+      buildId: this.#mapString(p.mappingBuildId[row]!),
+      flags: p.mappingFlags[row]!,
+    })
+    this.#mapping[row] = id
+    return id
+  }
+
+  #mapLocation(row: number): number {
+    const profile = this.#profile!
+    const start = profile.locationLineStart[row]!
+    const lineCount = profile.locationLineStart[row + 1]! - start
+    const addressLo = profile.locationAddress.lo[row]!
+    const addressHi = profile.locationAddress.hi[row]!
+    if (lineCount === 0 && addressLo === 0 && addressHi === 0) return ABSENT
+    const out = this.#row
+    if (lineCount > out.lineFunction.length) this.#growLines(lineCount)
+    for (let i = 0; i < lineCount; i++) {
+      const fn = profile.lineFunction[start + i]!
+      if (fn === NO_ROW) return ABSENT
+      out.lineFunction[i] = this.#mapFunction(fn)
+      out.lineLo[i] = profile.lineNumber.lo[start + i]!
+      out.lineHi[i] = profile.lineNumber.hi[start + i]!
+    }
+    const mapping = profile.locationMapping[row]!
+    const zero = mapping !== NO_ROW && (profile.mappingFlags[mapping]! & HAS_FUNCTIONS) !== 0
+    out.mapping = mapping === NO_ROW ? 0 : this.#mapMapping(mapping) + 1
+    out.addressLo = zero ? 0 : addressLo
+    out.addressHi = zero ? 0 : addressHi
+    out.folded = profile.locationFolded[row]!
+    out.lineCount = lineCount
+    return this.#builder.internLocation(out)
+  }
+
+  #growLines(count: number): void {
+    this.#row.lineFunction = new Uint32Array(count * 2)
+    this.#row.lineLo = new Uint32Array(count * 2)
+    this.#row.lineHi = new Uint32Array(count * 2)
+  }
+}
+
+function cleared(array: Uint32Array<ArrayBuffer>, count: number): Uint32Array<ArrayBuffer> {
+  if (array.length < count) return new Uint32Array(count * 2).fill(UNKNOWN)
+  array.fill(UNKNOWN, 0, count)
+  return array
+}
