@@ -1,0 +1,267 @@
+/**
+ * The object store on local files: one file per object, its path is its key below the root.
+ *
+ * A write, step by step:
+ * 1. write the body to `~tmp/<n>` (no key can hold `~`), fdatasync it;
+ * 2. rename it to its place, or link it there for put-if-absent (link fails if the name is taken, rename does not);
+ * 3. fsync the directory, and the parent of every directory that is new.
+ * So a crash leaves the whole object or none, and what `put` acknowledged is on disk. `delete` removes directories that
+ * became empty; a write that loses its directory to that begins again at 2.
+ * Measured on a noisy disk: 1 / 4 / 10 MiB durable in 6 / 17 / 35 ms; page cache alone would be 0.6 / 1.6 / 8.
+ *
+ * It must not be shared between processes (the owner of the data directory holds a lock), and it must not block the
+ * event loop: every call goes through the thread pool.
+ */
+import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { CinderError, invalidArgument, type WriteOutcome } from '#core/errors.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
+import { DirectorySync } from './directory-sync.ts'
+import { checkKey, checkPrefix, checkRange, compareKeys, notFound } from './object-key.ts'
+
+const TMP_DIR = '~tmp'
+
+/** 5: each retry needs another delete to empty the same directory in the few microseconds before the rename. */
+const PLACE_ATTEMPTS_MAX = 5
+
+type Publish = (tmpPath: string, path: string) => Promise<void>
+
+/** Makes the root if need be and removes what an earlier process left half written. */
+export async function openFilesystemStore(rootDir: string): Promise<ObjectStore> {
+  const root = resolve(rootDir)
+  const tmpDir = join(root, TMP_DIR)
+  try {
+    await mkdir(root, { recursive: true })
+    await rm(tmpDir, { recursive: true, force: true })
+    await mkdir(tmpDir)
+  } catch (error) {
+    throw storeError(error, `cannot use ${root} for objects`)
+  }
+  return new FilesystemStore(root, tmpDir)
+}
+
+class FilesystemStore implements ObjectStore {
+  readonly #root: string
+  readonly #tmpDir: string
+  readonly #directories: DirectorySync
+  #tmpCount = 0
+
+  constructor(root: string, tmpDir: string) {
+    this.#root = root
+    this.#tmpDir = tmpDir
+    this.#directories = new DirectorySync(root)
+  }
+
+  put(key: string, body: Uint8Array): Promise<void> {
+    return this.#write(key, body, rename)
+  }
+
+  putIfAbsent(key: string, body: Uint8Array): Promise<void> {
+    return this.#write(key, body, linkOnce)
+  }
+
+  async get(key: string): Promise<Uint8Array> {
+    return this.#read(key, async (handle) => {
+      const { size } = await handle.stat()
+      return readExactly(handle, key, { offset: 0, lengthBytes: size })
+    })
+  }
+
+  async getRange(key: string, offset: number, lengthBytes: number): Promise<Uint8Array> {
+    checkRange(key, offset, lengthBytes)
+    return this.#read(key, (handle) => readExactly(handle, key, { offset, lengthBytes }))
+  }
+
+  async head(key: string): Promise<{ sizeBytes: number } | undefined> {
+    try {
+      const found = await stat(this.#path(key))
+      return found.isFile() ? { sizeBytes: found.size } : undefined
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw storeError(error, `cannot look at ${key}`)
+    }
+  }
+
+  async list(prefix: string, options: { startAfter?: string; limit?: number } = {}): Promise<string[]> {
+    checkPrefix(prefix)
+    const found: string[] = []
+    const startAfter = options.startAfter ?? ''
+    await this.#walk('', { prefix, startAfter, limit: options.limit ?? Number.POSITIVE_INFINITY }, found)
+    return found
+  }
+
+  async delete(key: string): Promise<void> {
+    const path = this.#path(key)
+    try {
+      await unlink(path)
+      await this.#directories.sync(dirname(path))
+    } catch (error) {
+      // EISDIR, EPERM (macOS): the key names a directory of objects, so there is no such object.
+      const isDirectory = ['EISDIR', 'EPERM'].includes(codeOf(error)) && (await this.head(key)) === undefined
+      if (isAbsent(error) || isDirectory) return
+      throw storeError(error, `cannot delete ${key}`, 'unknown')
+    }
+    await this.#removeEmpty(dirname(path))
+  }
+
+  async #write(key: string, body: Uint8Array, publish: Publish): Promise<void> {
+    const path = this.#path(key)
+    const tmpPath = join(this.#tmpDir, String(this.#tmpCount++))
+    let outcome: WriteOutcome = 'not-applied'
+    try {
+      await writeDurably(tmpPath, body)
+      await this.#place({ tmpPath, path, publish })
+      outcome = 'unknown'
+      await this.#directories.sync(dirname(path))
+    } catch (error) {
+      await rm(tmpPath, { force: true }).catch(() => undefined)
+      throw storeError(error, `cannot store ${key}`, outcome)
+    }
+  }
+
+  async #place(write: { tmpPath: string; path: string; publish: Publish }): Promise<void> {
+    const dir = dirname(write.path)
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#directories.ensure(dir)
+        await write.publish(write.tmpPath, write.path)
+        return
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT' || attempt === PLACE_ATTEMPTS_MAX) throw error
+        this.#forgetUpwards(dir)
+      }
+    }
+  }
+
+  #forgetUpwards(dir: string): void {
+    for (let at = dir; at.length > this.#root.length; at = dirname(at)) this.#directories.forget(at)
+  }
+
+  async #removeEmpty(dir: string): Promise<void> {
+    for (let at = dir; at.length > this.#root.length; at = dirname(at)) {
+      try {
+        this.#directories.forget(at)
+        await rmdir(at)
+      } catch {
+        // Not empty (the common case), or gone already: an empty directory does no harm.
+        return
+      }
+    }
+  }
+
+  async #read<T>(key: string, use: (handle: ReadHandle) => Promise<T>): Promise<T> {
+    let handle: ReadHandle
+    try {
+      handle = await open(this.#path(key), 'r')
+    } catch (error) {
+      if (isAbsent(error)) throw notFound(key, error)
+      throw storeError(error, `cannot read ${key}`)
+    }
+    try {
+      return await use(handle)
+    } catch (error) {
+      if (codeOf(error) === 'EISDIR') throw notFound(key, error)
+      throw storeError(error, `cannot read ${key}`)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** Keys in byte order: a directory sorts as its name with a slash. `dirKey` is empty or ends with a slash. */
+  async #walk(dirKey: string, want: ListRequest, found: string[]): Promise<void> {
+    for (const name of await this.#namesIn(dirKey)) {
+      if (found.length >= want.limit) return
+      const key = dirKey + name
+      if (name.endsWith('/')) {
+        const mayHold = key.startsWith(want.prefix) || want.prefix.startsWith(key)
+        const isAfter = key > want.startAfter || want.startAfter.startsWith(key)
+        if (mayHold && isAfter) await this.#walk(key, want, found)
+      } else if (key.startsWith(want.prefix) && key > want.startAfter) {
+        found.push(key)
+      }
+    }
+  }
+
+  async #namesIn(dirKey: string): Promise<string[]> {
+    try {
+      const entries = await readdir(join(this.#root, dirKey), { withFileTypes: true })
+      const objects = entries.filter((entry) => (entry.isDirectory() || entry.isFile()) && !entry.name.includes('~'))
+      return objects.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort(compareKeys)
+    } catch (error) {
+      if (isAbsent(error)) return []
+      throw storeError(error, `cannot list ${dirKey}`)
+    }
+  }
+
+  /** A valid key has no empty, `.` or `..` segment, so the path never leaves the root. */
+  #path(key: string): string {
+    return join(this.#root, checkKey(key))
+  }
+}
+
+interface ListRequest {
+  readonly prefix: string
+  readonly startAfter: string
+  readonly limit: number
+}
+
+type ReadHandle = Awaited<ReturnType<typeof open>>
+
+async function writeDurably(path: string, body: Uint8Array): Promise<void> {
+  const handle = await open(path, 'wx')
+  try {
+    await handle.writeFile(body)
+    await handle.datasync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function linkOnce(tmpPath: string, path: string): Promise<void> {
+  await link(tmpPath, path)
+  await unlink(tmpPath)
+}
+
+async function readExactly(
+  handle: ReadHandle,
+  key: string,
+  range: { offset: number; lengthBytes: number },
+): Promise<Uint8Array> {
+  // The size first: an absurd length from a corrupt footer must not allocate.
+  const { size } = await handle.stat()
+  const end = range.offset + range.lengthBytes
+  if (end > size) throw shortRead(key, end, size)
+  const bytes = new Uint8Array(range.lengthBytes)
+  let filled = 0
+  while (filled < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, range.offset + filled)
+    if (bytesRead === 0) throw shortRead(key, end, range.offset + filled)
+    filled += bytesRead
+  }
+  return bytes
+}
+
+function shortRead(key: string, end: number, size: number): CinderError {
+  return new CinderError('data_loss', `object ${key} has ${size} bytes, bytes up to ${end} were asked for`)
+}
+
+function codeOf(error: unknown): string {
+  return String((error as NodeJS.ErrnoException | undefined)?.code ?? '')
+}
+
+/** ENOTDIR: the key lies below an object. */
+function isAbsent(error: unknown): boolean {
+  return codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR'
+}
+
+function storeError(error: unknown, action: string, outcome: WriteOutcome = 'not-applied'): CinderError {
+  if (error instanceof CinderError) return error
+  const code = codeOf(error)
+  const text = `${action}: ${error instanceof Error ? error.message : String(error)}`
+  if (code === 'EEXIST') return new CinderError('already_exists', `${action}: it exists`, { cause: error })
+  if (code === 'ENOTDIR' || code === 'EISDIR' || code === 'ENAMETOOLONG' || code === 'ENOTEMPTY') {
+    return invalidArgument(`${text} (local files cannot hold this key)`, 'invalid_object_key')
+  }
+  const reason = code === 'ENOSPC' || code === 'EDQUOT' ? 'storage_full' : 'storage_failed'
+  return new CinderError('unavailable', text, { reason, outcome, cause: error })
+}
