@@ -20,10 +20,10 @@ function findUntested(files: SourceFile[]): string[] {
     .map((mirror) => `${mirror} is missing`)
 }
 
-/** A mirror that asserts nothing is no test. */
+/** A mirror that asserts nothing is no test; running a contract suite is asserting. */
 function findEmptyMirrors(files: SourceFile[]): string[] {
   return files
-    .filter((file) => file.path.endsWith('.test.ts') && !/\bassert\b|\bfc\.assert\b|\bcheck\w*\(/.test(file.text))
+    .filter((file) => file.path.endsWith('.test.ts') && !/\bassert\b|\/contract\//.test(file.text))
     .map((file) => `${file.path} asserts nothing`)
 }
 

@@ -1,0 +1,135 @@
+/**
+ * `npm test`: runs the type programs and every suite, and ends with one line, `N passed, N failed`.
+ *
+ * 1. Plan batches (test/runner/plan.ts) and run them in as many processes as there are cores.
+ * 2. Print one line per batch as it ends; the whole output of a batch that failed.
+ * 3. List what was skipped, and with CI=true count each skip as a failure: there every tool is installed.
+ * 4. Exit 1 on any failure, on no tests at all, and on a process that died.
+ *
+ * Arguments filter by path: `npm test -- core/pprof db`. It must not start servers itself: suites do.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { killRunning, runCommand } from './runner/command.ts'
+import { planBatches, type Batch } from './runner/plan.ts'
+import { judge, type Report } from './runner/report.ts'
+import { listPaths, ROOT } from './tidy/source-tree.ts'
+
+/** A whole run is allowed three minutes; a batch that takes two hangs. */
+const BATCH_TIMEOUT_MS = 120_000
+/** Of one test. Suites that start Postgres need 3 s alone and several times that on a loaded machine. */
+const TEST_TIMEOUT_MS = 60_000
+/** More processes than this fight for memory rather than cores. */
+const LANES_MAX = 4
+
+const TYPE_PROGRAMS = ['core', '.']
+
+interface Job {
+  name: string
+  run: () => Promise<Report & { output: string; durationMs: number }>
+}
+
+function suiteJob(batch: Batch, reportPath: string): Job {
+  const argv = [process.execPath, 'test', `--timeout=${TEST_TIMEOUT_MS}`, '--reporter=junit']
+  argv.push(`--reporter-outfile=${reportPath}`, ...batch.files.map((file) => `./${file}`))
+  return {
+    name: batch.name,
+    run: async () => {
+      const result = await runCommand(argv, { timeoutMs: BATCH_TIMEOUT_MS })
+      const report = judge({ files: batch.files, xml: readIfThere(reportPath), ...result })
+      return { ...report, output: result.output, durationMs: result.durationMs }
+    },
+  }
+}
+
+function typeJob(project: string): Job {
+  const name = `types: tsc -p ${project}`
+  return {
+    name,
+    run: async () => {
+      const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
+      const result = await runCommand([tsc, '-p', project], { timeoutMs: BATCH_TIMEOUT_MS })
+      const ok = result.exitCode === 0
+      const failed = ok
+        ? []
+        : [`${name}: ${result.output.match(/error TS/g)?.length ?? 0} type errors ${result.death}`.trim()]
+      return { passed: ok ? 1 : 0, failed, skipped: [], output: result.output, durationMs: result.durationMs }
+    },
+  }
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+async function runJobs(jobs: Job[], total: Report): Promise<void> {
+  const pending = jobs.values()
+  const lane = async (): Promise<void> => {
+    for (const job of pending) {
+      const result = await job.run()
+      total.passed += result.passed
+      total.failed.push(...result.failed)
+      total.skipped.push(...result.skipped)
+      const mark = result.failed.length > 0 ? 'FAIL' : 'ok  '
+      const skips = result.skipped.length > 0 ? `, ${result.skipped.length} skipped` : ''
+      console.log(`${mark} ${seconds(result.durationMs)}  ${job.name}: ${result.passed} passed${skips}`)
+      if (result.failed.length > 0) console.log(result.output)
+      else for (const line of result.output.split('\n')) if (line.startsWith('skipped: ')) console.log(`     ${line}`)
+    }
+  }
+  const lanes = Math.max(1, Math.min(LANES_MAX, availableParallelism(), jobs.length))
+  await Promise.all(Array.from({ length: lanes }, lane))
+}
+
+function seconds(durationMs: number): string {
+  return `${(durationMs / 1000).toFixed(1).padStart(5)} s`
+}
+
+function printSummary(total: Report, durationMs: number): boolean {
+  const strict = process.env.CI === 'true'
+  if (strict) for (const title of total.skipped) total.failed.push(`${title}: skipped, which CI=true does not allow`)
+  if (total.skipped.length > 0 && !strict) {
+    console.log(`\n${total.skipped.length} skipped, because a real server or tool is absent here:`)
+    for (const title of total.skipped) console.log(`  ${title}`)
+  }
+  if (total.failed.length > 0) {
+    console.log('\nfailed:')
+    for (const title of total.failed) console.log(`  ${title}`)
+  }
+  if (total.passed + total.failed.length === 0) console.log('\nno test ran: the filter matches no suite')
+  console.log(`\nin ${seconds(durationMs).trim()}`)
+  console.log(`${total.passed} passed, ${total.failed.length} failed`)
+  return total.failed.length === 0 && total.passed > 0
+}
+
+async function main(filters: string[]): Promise<number> {
+  const flag = filters.find((filter) => filter.startsWith('-'))
+  if (flag !== undefined) {
+    console.log(`unknown option ${flag}; arguments filter by path: npm test -- core/pprof db`)
+    console.log('0 passed, 1 failed')
+    return 2
+  }
+  process.chdir(ROOT)
+  const startedMs = performance.now()
+  const reports = mkdtempSync(join(tmpdir(), 'cinder-test-'))
+  const batches = planBatches(listPaths(ROOT), filters)
+  const jobs = batches.map((batch, index) => suiteJob(batch, join(reports, `${index}.xml`)))
+  if (filters.length === 0) jobs.unshift(...TYPE_PROGRAMS.map(typeJob))
+  const total: Report = { passed: 0, failed: [], skipped: [] }
+  await runJobs(jobs, total)
+  rmSync(reports, { recursive: true, force: true })
+  return printSummary(total, performance.now() - startedMs) ? 0 : 1
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    killRunning()
+    process.exit(130)
+  })
+}
+process.exitCode = await main(process.argv.slice(2))

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { planBatches } from './plan.ts'
+
+const PATHS = [
+  'core/a.ts',
+  'test/bench/main.test.ts',
+  'test/core/pprof/b.test.ts',
+  'test/core/pprof/a.test.ts',
+  'test/core/units.test.ts',
+  'test/db/jobs.test.ts',
+  'test/fixtures/programs/x/x.test.ts',
+  'test/support/clock.ts',
+  'test/tidy/names.test.ts',
+]
+
+test('core shares a process per folder, others have their own, slow ones come first', () => {
+  assert.deepEqual(planBatches(PATHS, []), [
+    { name: 'test/db/jobs.test.ts', files: ['test/db/jobs.test.ts'] },
+    { name: 'test/core', files: ['test/core/units.test.ts'] },
+    { name: 'test/core/pprof', files: ['test/core/pprof/a.test.ts', 'test/core/pprof/b.test.ts'] },
+    { name: 'test/tidy/names.test.ts', files: ['test/tidy/names.test.ts'] },
+  ])
+})
+
+test('filters are parts of paths, any of them', () => {
+  const files = (filters: string[]) => planBatches(PATHS, filters).flatMap((batch) => batch.files)
+  assert.deepEqual(files(['core/pprof/a']), ['test/core/pprof/a.test.ts'])
+  assert.deepEqual(files(['units', 'db/']), ['test/db/jobs.test.ts', 'test/core/units.test.ts'])
+  assert.deepEqual(files(['gone']), [])
+})
+
+test('no suite is lost or run twice', () => {
+  const files = planBatches(PATHS, []).flatMap((batch) => batch.files)
+  assert.equal(new Set(files).size, files.length)
+  assert.equal(files.length, 5)
+})

@@ -1,0 +1,47 @@
+/**
+ * Which suites run, in which processes, in which order. Pure.
+ *
+ * 1. A suite is a `*.test.ts` below test/, except programs and recorded data in fixtures and the benches.
+ * 2. Core suites share a process per folder: they do no I/O, and a process costs 60 ms. Every other suite has a process
+ *    of its own: it may start Postgres or servers, and a crash must name its file.
+ * 3. Suites with real processes start first, so that the longest does not begin last.
+ */
+
+export interface Batch {
+  name: string
+  files: string[]
+}
+
+const LEFT_OUT = ['test/fixtures/', 'test/bench/']
+/** Longest first, by observation. */
+const EARLY = [
+  'test/apps/all-in-one',
+  'test/db',
+  'test/apps/metastore',
+  'test/apps/platform/postgres',
+  'test/runtime',
+  'test/sim',
+  'test/apps',
+]
+
+export function planBatches(paths: string[], filters: string[]): Batch[] {
+  const files = paths.filter(
+    (path) =>
+      path.endsWith('.test.ts') &&
+      !LEFT_OUT.some((prefix) => path.startsWith(prefix)) &&
+      (filters.length === 0 || filters.some((filter) => path.includes(filter))),
+  )
+  const batches = new Map<string, Batch>()
+  for (const path of files.sort()) {
+    const name = path.startsWith('test/core/') ? path.slice(0, path.lastIndexOf('/')) : path
+    const batch = batches.get(name)
+    if (batch === undefined) batches.set(name, { name, files: [path] })
+    else batch.files.push(path)
+  }
+  return [...batches.values()].sort((a, b) => rank(a.name) - rank(b.name) || (a.name < b.name ? -1 : 1))
+}
+
+function rank(name: string): number {
+  const index = EARLY.findIndex((prefix) => name.startsWith(prefix))
+  return index === -1 ? EARLY.length : index
+}
