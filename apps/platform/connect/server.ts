@@ -1,0 +1,197 @@
+/**
+ * Serves a Connect service on Hono, by fetch alone: unary Connect (proto and JSON) and gRPC-Web over HTTP/1.1.
+ *
+ * 1. Method and content type: 405 and 415 without reading anything.
+ * 2. Protocol version, tenant, content encoding, then the body, bounded before and after inflating.
+ * 3. Connect parses the message, calls the implementation and serialises its answer.
+ * 4. What failed before the implementation ran is the client's fault: 400, never 500 or 429, because agents retry those.
+ * 5. The answer is gzip if the client takes it.
+ *
+ * It must not show the text of an error that is not ours, and must not copy a body that is not compressed.
+ */
+import type { DescService, JsonValue } from '@bufbuild/protobuf'
+import {
+  ConnectError,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type ContextValues,
+  type Interceptor,
+  type ServiceImpl,
+} from '@connectrpc/connect'
+import {
+  type UniversalHandler,
+  universalServerRequestFromFetch,
+  universalServerResponseToFetch,
+} from '@connectrpc/connect/protocol'
+import type { Hono } from 'hono'
+import { CinderError, invalidArgument } from '#core/errors.ts'
+import type { Log } from '#core/ports/log.ts'
+import { readBody } from '../http/body.ts'
+import { acceptsGzip, type BodyCompression, bodyTooLarge, SUPPORTED_ENCODINGS } from '../http/body-compression.ts'
+import { errorResponse, toCinderError } from '../http/errors.ts'
+import { toConnectError } from './errors.ts'
+
+export interface ConnectServerOptions {
+  readonly bodyLimitBytes: number
+  readonly compression: BodyCompression
+  readonly log: Log
+  /** Runs before the body is read; its result is what `tenantsOf` gives the implementation. */
+  readonly authenticate?: (headers: Headers) => readonly string[]
+  /** Adds reason and outcome to errors: for services that only we call. */
+  readonly errorDetails?: boolean
+}
+
+const tenantsKey = createContextKey<readonly string[]>([], { description: 'tenants' })
+const invocationKey = createContextKey<{ started: boolean } | undefined>(undefined, { description: 'invocation' })
+
+/** Tenants that `authenticate` found. */
+export function tenantsOf(context: { readonly values: ContextValues }): readonly string[] {
+  return context.values.get(tenantsKey)
+}
+
+const CONNECT_TYPE = /^application\/(?:json(?:; ?charset=utf-?8)?|proto)$/i
+const GRPC_WEB_TYPE = /^application\/grpc-web(?:\+(?:json(?:; ?charset=utf-?8)?|proto))?$/i
+const ACCEPT_POST =
+  'application/grpc-web, application/grpc-web+json, application/grpc-web+json; charset=utf-8, ' +
+  'application/grpc-web+proto, application/json, application/json; charset=utf-8, application/proto'
+
+export function mountService<Service extends DescService>(
+  app: Hono,
+  service: Service,
+  implementation: Partial<ServiceImpl<Service>>,
+  options: ConnectServerOptions,
+): void {
+  const router = createConnectRouter({
+    grpc: false,
+    interceptors: [guardInvocation(options)],
+    readMaxBytes: options.bodyLimitBytes,
+  }).service(service, implementation)
+  for (const handler of router.handlers) {
+    app.all(handler.requestPath, async (context) => {
+      const request = context.req.raw
+      try {
+        return await handle(handler, request, options)
+      } catch (error) {
+        return errorResponse(toCinderError(error, options.log, handler.requestPath))
+      }
+    })
+  }
+}
+
+async function handle(handler: UniversalHandler, request: Request, options: ConnectServerOptions): Promise<Response> {
+  if (request.method !== 'POST') return new Response(null, { status: 405, headers: { Allow: 'POST' } })
+  const contentType = request.headers.get('content-type') ?? ''
+  const isConnect = CONNECT_TYPE.test(contentType)
+  if (!isConnect && !GRPC_WEB_TYPE.test(contentType)) {
+    return new Response(null, { status: 415, headers: { 'Accept-Post': ACCEPT_POST } })
+  }
+  const values = createContextValues()
+  if (options.authenticate !== undefined) values.set(tenantsKey, options.authenticate(request.headers))
+  if (!isConnect) {
+    const universal = universalServerRequestFromFetch(request, { httpVersion: '1.1' })
+    return universalServerResponseToFetch(await handler({ ...universal, contextValues: values }))
+  }
+  return handleConnect(handler, request, options, values)
+}
+
+async function handleConnect(
+  handler: UniversalHandler,
+  request: Request,
+  options: ConnectServerOptions,
+  contextValues: ContextValues,
+): Promise<Response> {
+  checkProtocolVersion(request.headers)
+  const body = await readMessage(request, options)
+  const invocation = { started: false }
+  contextValues.set(invocationKey, invocation)
+  const answer = await handler({
+    httpVersion: '1.1',
+    method: 'POST',
+    url: request.url,
+    header: withoutEncoding(request.headers),
+    // A byte array instead of a stream is parsed as it is, without a copy; the type only knows parsed JSON.
+    body: body as unknown as JsonValue,
+    signal: request.signal,
+    contextValues,
+  })
+  const bytes = await firstChunk(answer.body)
+  if (answer.status !== 200 && !invocation.started) return errorResponse(unreadable(bytes))
+  const headers = new Headers(answer.header)
+  if (!acceptsGzip(request.headers, bytes.length)) return toResponse(bytes, answer.status, headers)
+  headers.delete('content-length')
+  headers.set('Content-Encoding', 'gzip')
+  headers.set('Vary', 'Accept-Encoding')
+  return toResponse(await options.compression.gzip(bytes), answer.status, headers)
+}
+
+function toResponse(bytes: Uint8Array, status: number, headers: Headers): Response {
+  return new Response(bytes as Uint8Array<ArrayBuffer>, { status, headers })
+}
+
+function checkProtocolVersion(headers: Headers): void {
+  const version = headers.get('connect-protocol-version')
+  if (version !== null && version !== '1') {
+    throw invalidArgument(`Connect-Protocol-Version must be "1": got "${version}"`)
+  }
+}
+
+async function readMessage(request: Request, options: ConnectServerOptions): Promise<Uint8Array> {
+  const encoding = request.headers.get('content-encoding') ?? 'identity'
+  if (encoding !== 'identity' && encoding !== 'gzip') {
+    throw new CinderError(
+      'unimplemented',
+      `unknown compression "${encoding}": supported encodings are ${SUPPORTED_ENCODINGS}`,
+    )
+  }
+  const limitBytes = options.bodyLimitBytes
+  const read = await readBody(request, limitBytes)
+  if (read.kind === 'too-large') throw bodyTooLarge(limitBytes, read.sizeBytes)
+  if (read.kind === 'broken') throw new CinderError('canceled', 'the request body ended early', { cause: read.cause })
+  return encoding === 'gzip' ? options.compression.gunzip(read.bytes, limitBytes) : read.bytes
+}
+
+/** The body is inflated and the answer is compressed here, so Connect sees neither header. */
+function withoutEncoding(headers: Headers): Headers {
+  if (!headers.has('content-encoding') && !headers.has('accept-encoding')) return headers
+  const copy = new Headers(headers)
+  copy.delete('content-encoding')
+  copy.delete('accept-encoding')
+  return copy
+}
+
+/** Unary answers are one chunk. */
+async function firstChunk(body: AsyncIterable<Uint8Array> | undefined): Promise<Uint8Array> {
+  if (body !== undefined) for await (const chunk of body) return chunk
+  return new Uint8Array(0)
+}
+
+/** Connect says `internal` for bytes that are no message; whatever it says, the client sent them. */
+function unreadable(bytes: Uint8Array): CinderError {
+  const { message } = JSON.parse(new TextDecoder().decode(bytes)) as { message?: string }
+  return invalidArgument(`unmarshal message: ${message ?? 'unreadable'}`, 'malformed_body')
+}
+
+/** Marks the call as begun, ends it at its deadline even if the implementation does not, and maps what it throws. */
+function guardInvocation(options: ConnectServerOptions): Interceptor {
+  return (next) => async (request) => {
+    const invocation = request.contextValues.get(invocationKey)
+    if (invocation !== undefined) invocation.started = true
+    try {
+      return await untilAborted(next(request), request.signal)
+    } catch (error) {
+      if (error instanceof ConnectError) throw error
+      const known = toCinderError(error, options.log, `${request.service.typeName}/${request.method.name}`)
+      throw toConnectError(known, { details: options.errorDetails ?? false })
+    }
+  }
+}
+
+function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(ConnectError.from(signal.reason))
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

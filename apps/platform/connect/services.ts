@@ -1,0 +1,127 @@
+/**
+ * Our own services by Connect, both sides. The messages of `cinder/v1` have the shapes of core/rpc, so values pass
+ * through without mapping; protobuf only marks message fields as optional, which the checks below make up for.
+ */
+import type { Hono } from 'hono'
+import { CinderError, invalidArgument } from '#core/errors.ts'
+import type { Metastore, PlanQueryResponse, PollJobsResponse, SourceObject } from '#core/rpc/metastore.ts'
+import type {
+  QueryBackend,
+  StacktracesRequest,
+  StacktracesResponse,
+  TimeSeriesRequest,
+  TimeSeriesResponse,
+} from '#core/rpc/query-backend.ts'
+import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
+import { MetastoreService, type SourceObject as SourceObjectMessage } from '../gen/cinder/v1/metastore_pb.ts'
+import { QueryBackendService } from '../gen/cinder/v1/query_backend_pb.ts'
+import { SegmentWriterService } from '../gen/cinder/v1/segment_writer_pb.ts'
+import { CALL_DEADLINE_DEFAULT_MS, type ConnectClientOptions, createUnaryCall } from './client.ts'
+import { type ConnectServerOptions, mountService } from './server.ts'
+
+export type InternalServerOptions = Omit<ConnectServerOptions, 'authenticate' | 'errorDetails'>
+
+export function createSegmentWriterClient(url: string, options?: ConnectClientOptions): SegmentWriter {
+  const call = createUnaryCall(url, options)
+  return { write: (request) => call(SegmentWriterService.method.write, request) }
+}
+
+export function mountSegmentWriter(app: Hono, writer: SegmentWriter, options: InternalServerOptions): void {
+  const internal = { ...options, errorDetails: true }
+  mountService(app, SegmentWriterService, { write: (request) => writer.write(request) }, internal)
+}
+
+export function createMetastoreClient(url: string, options?: ConnectClientOptions): Metastore {
+  const call = createUnaryCall(url, options)
+  const { method } = MetastoreService
+  return {
+    commitSegment: (request) => call(method.commitSegment, request),
+    async pollJobs(request) {
+      const deadlineMs = request.waitMs + (options?.deadlineMs ?? CALL_DEADLINE_DEFAULT_MS)
+      const response = await call(method.pollJobs, request, { deadlineMs })
+      for (const job of response.jobs) checkSources(job.sources)
+      return response as PollJobsResponse
+    },
+    commitCompaction: (request) => call(method.commitCompaction, request),
+    async planQuery(request) {
+      const response = await call(method.planQuery, request)
+      checkSources(response.objects)
+      return response as PlanQueryResponse
+    },
+    labelSets: (request) => call(method.labelSets, request),
+    tenantStats: (request) => call(method.tenantStats, request),
+    claimTombstones: (request) => call(method.claimTombstones, request),
+    confirmDeleted: (request) => call(method.confirmDeleted, request),
+    registerWriter: (request) => call(method.registerWriter, request),
+  }
+}
+
+export function mountMetastore(app: Hono, metastore: Metastore, options: InternalServerOptions): void {
+  mountService(
+    app,
+    MetastoreService,
+    {
+      commitSegment: (request) => metastore.commitSegment(request),
+      pollJobs: (request) => metastore.pollJobs(request),
+      commitCompaction: (request) => metastore.commitCompaction(request),
+      planQuery: (request) => metastore.planQuery(request),
+      labelSets: (request) => metastore.labelSets(request),
+      tenantStats: (request) => metastore.tenantStats(request),
+      claimTombstones: (request) => metastore.claimTombstones(request),
+      confirmDeleted: (request) => metastore.confirmDeleted(request),
+      registerWriter: (request) => metastore.registerWriter(request),
+    },
+    { ...options, errorDetails: true },
+  )
+}
+
+export function createQueryBackendClient(url: string, options?: ConnectClientOptions): QueryBackend {
+  const call = createUnaryCall(url, options)
+  const { method } = QueryBackendService
+  return {
+    async stacktraces(request, signal) {
+      const response = await call(method.stacktraces, request, { signal })
+      if (response.stats === undefined) throw missingField('StacktracesResponse.stats')
+      return response as StacktracesResponse
+    },
+    async timeSeries(request, signal) {
+      const response = await call(method.timeSeries, request, { signal })
+      if (response.stats === undefined) throw missingField('TimeSeriesResponse.stats')
+      return response as TimeSeriesResponse
+    },
+  }
+}
+
+export function mountQueryBackend(app: Hono, backend: QueryBackend, options: InternalServerOptions): void {
+  mountService(
+    app,
+    QueryBackendService,
+    {
+      stacktraces(request, context) {
+        checkSources(request.objects)
+        return backend.stacktraces(request as StacktracesRequest, context.signal)
+      },
+      timeSeries(request, context) {
+        checkSources(request.objects)
+        return backend.timeSeries(request as TimeSeriesRequest, context.signal)
+      },
+    },
+    { ...options, errorDetails: true },
+  )
+}
+
+function checkSources(
+  objects: readonly SourceObjectMessage[],
+): asserts objects is readonly (SourceObjectMessage & SourceObject)[] {
+  for (const object of objects) {
+    for (const dataset of object.datasets) {
+      if (dataset.descriptor === undefined) {
+        throw invalidArgument(`object ${object.objectId} has a dataset without descriptor`)
+      }
+    }
+  }
+}
+
+function missingField(name: string): CinderError {
+  return new CinderError('internal', `the answer lacks ${name}`)
+}

@@ -1,0 +1,213 @@
+/** A call through client and server carries the same values as a call in process, errors included. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Hono } from 'hono'
+import { CinderError, HTTP_STATUS_BY_KIND, type ErrorKind } from '#core/errors.ts'
+import type { Metastore, SourceObject } from '#core/rpc/metastore.ts'
+import type { QueryBackend, StacktracesRequest } from '#core/rpc/query-backend.ts'
+import type { SegmentWriter, WriteRequest } from '#core/rpc/segment-writer.ts'
+import { createCodec } from '#platform/codec.ts'
+import {
+  createMetastoreClient,
+  createQueryBackendClient,
+  createSegmentWriterClient,
+  mountMetastore,
+  mountQueryBackend,
+  mountSegmentWriter,
+} from '#platform/connect/services.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
+
+const options = {
+  bodyLimitBytes: 1 << 20,
+  compression: codecCompression(createCodec()),
+  log: { info() {}, warn() {}, error() {} },
+}
+
+function fetchOf(app: Hono) {
+  return { fetch: async (url: string, init: RequestInit) => app.fetch(new Request(url, init)) }
+}
+
+/** Messages carry `$typeName`; values do not. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array || typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(plain)
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name]) => name !== '$typeName')
+      .map(([name, inner]) => [name, plain(inner)]),
+  )
+}
+
+const OBJECT: SourceObject = {
+  objectId: '01J',
+  level: 0,
+  sizeBytes: 2 ** 40 + 1,
+  datasets: [
+    {
+      descriptor: {
+        index: 3,
+        tenant: 't',
+        service: 's',
+        windowStartMs: -3_600_000,
+        windowMs: 3_600_000,
+        minTimeMs: -5,
+        maxTimeMs: 2 ** 42,
+        offset: 17,
+        sizeBytes: 99,
+        headBytes: 9,
+        profileCount: 2,
+        sampleCount: 2 ** 33,
+      },
+      skip: [0, 4_294_967_295],
+    },
+  ],
+}
+
+test('segment-writer: request and verdicts arrive as sent', async () => {
+  const app = new Hono()
+  const request: WriteRequest = {
+    tenant: 't',
+    series: [
+      {
+        labels: [{ name: 'service_name', value: 'ü' }],
+        profiles: [{ bytes: new Uint8Array([1, 2, 255]), clientId: 'id' }],
+        ingest: { spyName: 'gospy', fromNanos: 1_764_000_000_000_000_001n, sampleTypeConfig: new Uint8Array(0) },
+      },
+      { labels: [], profiles: [] },
+    ],
+  }
+  const verdict = {
+    status: 'rejected',
+    kind: 'resource_exhausted',
+    reason: 'rate_limited',
+    message: 'm',
+    retryAfterMs: 1.5,
+    decompressedBytes: 2 ** 35,
+  }
+  let received: unknown
+  const writer: SegmentWriter = {
+    async write(sent) {
+      received = plain(sent)
+      return { verdicts: [verdict] }
+    },
+  }
+  mountSegmentWriter(app, writer, options)
+  const response = await createSegmentWriterClient('http://writer/', fetchOf(app)).write(request)
+  assert.deepEqual(received, request)
+  assert.deepEqual(plain(response), { verdicts: [verdict] })
+})
+
+test('metastore: plans and commits arrive as sent', async () => {
+  const app = new Hono()
+  const received: unknown[] = []
+  const metastore = {
+    async planQuery(request: unknown) {
+      received.push(plain(request))
+      return { objects: [OBJECT] }
+    },
+    async pollJobs(request: unknown) {
+      received.push(plain(request))
+      return { jobs: [{ jobId: 'j', epoch: 2 ** 50, leaseMs: 15_000, level: 1, sources: [OBJECT] }], lost: ['k'] }
+    },
+  } as unknown as Metastore
+  mountMetastore(app, metastore, options)
+  const client = createMetastoreClient('http://metastore', fetchOf(app))
+  const plan = { tenants: ['a', 'b'], startMs: 1.5, endMs: 2 ** 50, services: [] }
+  assert.deepEqual(plain(await client.planQuery(plan)), { objects: [OBJECT] })
+  const poll = { workerId: 'w', capacity: 2, running: [{ jobId: 'j', epoch: 1 }], failed: [], waitMs: 10 }
+  const polled = await client.pollJobs(poll)
+  assert.deepEqual(plain(polled.jobs[0]!.sources), [OBJECT])
+  assert.equal(polled.jobs[0]!.epoch, 2 ** 50)
+  assert.deepEqual(received, [plan, poll])
+})
+
+test('query-backend: exact int64 and bytes', async () => {
+  const app = new Hono()
+  const stats = { objects: 1, ranges: 2, bytes: 2 ** 45, datasets: 3, profiles: 4, samples: 2 ** 34 }
+  const series = [
+    { labels: [{ name: 'a', value: 'b' }], stepIndexes: [0, 7], sums: [2n ** 63n - 1n, -1n], counts: [1, 2] },
+  ]
+  let received: unknown
+  const backend: QueryBackend = {
+    async stacktraces(request) {
+      received = plain(request)
+      return { tree: new Uint8Array([9, 8]), stats }
+    },
+    timeSeries: async () => ({ series, stats }),
+  }
+  mountQueryBackend(app, backend, options)
+  const client = createQueryBackendClient('http://backend', fetchOf(app))
+  const request: StacktracesRequest = {
+    profileType: 'a:b:c:d:e',
+    matchers: [{ name: 'x', op: '=~', value: '.*' }],
+    startMs: 1,
+    endMs: 2,
+    objects: [OBJECT],
+  }
+  assert.deepEqual(plain(await client.stacktraces(request)), { tree: new Uint8Array([9, 8]), stats })
+  assert.deepEqual(received, request)
+  const answer = await client.timeSeries({ ...request, stepMs: 1000, groupBy: ['a'] })
+  assert.deepEqual(plain(answer), { series, stats })
+})
+
+test('every error kind comes back with reason, outcome and retry time', async () => {
+  for (const kind of Object.keys(HTTP_STATUS_BY_KIND) as ErrorKind[]) {
+    const app = new Hono()
+    const thrown = new CinderError(kind, `text of ${kind}`, { reason: 'r', outcome: 'applied', retryAfterMs: 250 })
+    mountSegmentWriter(app, { write: () => Promise.reject(thrown) }, options)
+    const client = createSegmentWriterClient('http://writer', fetchOf(app))
+    await assert.rejects(client.write({ tenant: 't', series: [] }), (error: unknown) => {
+      assert.ok(error instanceof CinderError)
+      const { kind: back, message, reason, outcome, retryAfterMs } = error
+      assert.deepEqual(
+        { back, message, reason, outcome, retryAfterMs },
+        { back: kind, message: thrown.message, reason: 'r', outcome: 'applied', retryAfterMs: 250 },
+      )
+      return true
+    })
+  }
+})
+
+test('no answer: the outcome is unknown', async () => {
+  const cases: [string, (url: string, init: RequestInit) => Promise<Response>, string][] = [
+    ['refused', () => Promise.reject(new TypeError('connection refused')), 'unavailable'],
+    ['proxy', async () => new Response('<html>', { status: 503 }), 'unavailable'],
+    ['garbage', async () => new Response(new Uint8Array([255]), { status: 200 }), 'internal'],
+    [
+      'silent',
+      (_, init) =>
+        new Promise((_, reject) => init.signal!.addEventListener('abort', () => reject(init.signal!.reason))),
+      'deadline_exceeded',
+    ],
+  ]
+  for (const [name, fetch, kind] of cases) {
+    const client = createSegmentWriterClient('http://writer', { fetch, deadlineMs: 20 })
+    await assert.rejects(client.write({ tenant: 't', series: [] }), (error: unknown) => {
+      assert.ok(error instanceof CinderError, name)
+      assert.equal(error.kind, kind, name)
+      assert.equal(error.outcome, 'unknown', name)
+      return true
+    })
+  }
+})
+
+test('a caller that leaves cancels the call and the work behind it', async () => {
+  const app = new Hono()
+  let workSignal: AbortSignal | undefined
+  const started = Promise.withResolvers<void>()
+  const backend = {
+    stacktraces(_: unknown, signal: AbortSignal) {
+      workSignal = signal
+      started.resolve()
+      return new Promise<never>(() => {})
+    },
+  } as unknown as QueryBackend
+  mountQueryBackend(app, backend, options)
+  const leaving = new AbortController()
+  const client = createQueryBackendClient('http://backend', fetchOf(app))
+  const call = client.stacktraces({ profileType: 't', matchers: [], startMs: 0, endMs: 1, objects: [] }, leaving.signal)
+  await started.promise
+  leaving.abort()
+  await assert.rejects(call, (error: unknown) => error instanceof CinderError && error.kind === 'canceled')
+  assert.equal(workSignal?.aborted, true)
+})
