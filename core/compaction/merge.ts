@@ -12,9 +12,10 @@
  */
 import { assert } from '../assert.ts'
 import type { Dataset, GroupRows, ProfileHeaders, SampleGroup } from '../block/dataset.ts'
-import { labelsKey, type Labels } from '../labels/labels.ts'
+import { compareLabels, labelsKey, type Labels } from '../labels/labels.ts'
 import { StackOfNode, SymbolsMapper } from '../symbols/mapper.ts'
 import { SymbolsBuilder } from '../symbols/builder.ts'
+import { buildFunctionLevel, type FunctionLevel } from '../symbols/function-level.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 
 export interface MergeInput {
@@ -33,7 +34,13 @@ interface HeaderRefs {
 
 const ID_BYTES = 16
 
-export function mergeDatasets(inputs: readonly MergeInput[]): Dataset {
+export interface MergedDataset {
+  readonly dataset: Dataset
+  /** Of the merged stacks; its names are rows of the dataset's strings. */
+  readonly functionLevel: FunctionLevel
+}
+
+export function mergeDatasets(inputs: readonly MergeInput[]): MergedDataset {
   const first = inputs[0]!.dataset
   for (const { dataset } of inputs) {
     assert(dataset.tenant === first.tenant, 'a merge has one tenant')
@@ -48,16 +55,22 @@ export function mergeDatasets(inputs: readonly MergeInput[]): Dataset {
   const mappers = inputs.map(({ dataset }) => new SymbolsMapper(builder, dataset.symbols, stackOfNode))
   const headers = gatherHeaders(inputs, refs, groups.groups)
   const rows = groups.groups.map((group, g) => gatherRows({ inputs, refs, mappers, groupRank: groups.rank }, group, g))
+  const symbols = builder.build()
+  const functionLevel = buildFunctionLevel(symbols, builder.strings)
   return {
-    tenant: first.tenant,
-    service: first.service,
-    windowStartMs: first.windowStartMs,
-    windowMs: first.windowMs,
-    symbols: builder.build(),
-    series: series.series,
-    groups: groups.groups,
-    rows,
-    headers,
+    dataset: {
+      tenant: first.tenant,
+      service: first.service,
+      windowStartMs: first.windowStartMs,
+      windowMs: first.windowMs,
+      // The function level may have named locations without lines: take the strings once more.
+      symbols: { ...symbols, ...builder.strings.copyColumns() },
+      series: series.series,
+      groups: groups.groups,
+      rows,
+      headers,
+    },
+    functionLevel,
   }
 }
 
@@ -70,10 +83,10 @@ function unionSeries(inputs: readonly MergeInput[]): { series: Labels[]; rank: U
       if (used[i] === 1) byKey.set(labelsKey(labels), labels)
     })
   }
-  const keys = [...byKey.keys()].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
-  const index = new Map(keys.map((key, i) => [key, i]))
+  const series = [...byKey.values()].sort(compareLabels)
+  const index = new Map(series.map((labels, i) => [labelsKey(labels), i]))
   return {
-    series: keys.map((key) => byKey.get(key)!),
+    series,
     rank: inputs.map(({ dataset }) => Uint32Array.from(dataset.series, (labels) => index.get(labelsKey(labels)) ?? 0)),
   }
 }

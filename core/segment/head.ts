@@ -12,7 +12,7 @@
  * Must not: read the clock, decide about duplicates (the commit does), or keep the decoded profile.
  */
 import type { Dataset, GroupRows, ProfileHeaders, SampleGroup } from '../block/dataset.ts'
-import { labelsKey, type Labels } from '../labels/labels.ts'
+import { compareLabels, labelsKey, type Labels } from '../labels/labels.ts'
 import type { DecodedProfile } from '../pprof/profile.ts'
 import type { SplitProfile } from '../pprof/split.ts'
 import { SymbolsBuilder } from '../symbols/builder.ts'
@@ -210,8 +210,7 @@ export class Head {
   finish(): FinishedHead {
     const count = this.#headerGroup.count
     const seriesOrder = this.#series.map((_, i) => i)
-    const keys = this.#series.map(labelsKey)
-    seriesOrder.sort((a, b) => (keys[a]! < keys[b]! ? -1 : keys[a]! > keys[b]! ? 1 : 0))
+    seriesOrder.sort((a, b) => compareLabels(this.#series[a]!, this.#series[b]!))
     const seriesRank = new Uint32Array(seriesOrder.length)
     for (let i = 0; i < seriesOrder.length; i++) seriesRank[seriesOrder[i]!] = i
     const order = this.#headerOrder(seriesRank)

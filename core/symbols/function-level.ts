@@ -6,7 +6,7 @@
  * 2. A location without lines stands for itself: `file!0xaddress` of its mapping, or `0xaddress`.
  * Flame graphs read this level; profiles with lines read the line level.
  */
-import { StringTable } from './string-table.ts'
+import type { StringTable } from './string-table.ts'
 import type { Symbols } from './symbols.ts'
 import { hashStep, mix32 } from '../wire/hash.ts'
 
@@ -14,16 +14,14 @@ export interface FunctionLevel {
   readonly nodeCount: number
   /** parent[0] = 0; a parent's id is below its child's. */
   readonly parent: Uint32Array
-  /** Row of `names`; name[0] = 0, the empty string of the root. */
+  /** Row of the string table that the caller gave; name[0] = 0, the empty string of the root. */
   readonly name: Uint32Array
   /** Function-level node of each line-level node. */
   readonly nodeToFunctionNode: Uint32Array
-  /** Names by bytes. */
-  readonly names: StringTable
 }
 
-export function buildFunctionLevel(symbols: Symbols): FunctionLevel {
-  const names = new StringTable()
+/** Names go into `names`: a table of their own for a query, the dataset's for a level that is stored with it. */
+export function buildFunctionLevel(symbols: Symbols, names: StringTable): FunctionLevel {
   const locationNames = new LocationNames(symbols, names)
   const capacity = totalLines(symbols) + 1
   const parent = new Uint32Array(capacity)
@@ -61,7 +59,6 @@ export function buildFunctionLevel(symbols: Symbols): FunctionLevel {
     parent: parent.slice(0, count),
     name: name.slice(0, count),
     nodeToFunctionNode,
-    names,
   }
 }
 

@@ -1,0 +1,248 @@
+/**
+ * The segment-writer: takes pushes in, packs them into segments, answers when they are durable and visible.
+ *
+ * 1. `write` decodes every profile of a request into the open batch (or refuses it with a verdict).
+ * 2. The flush policy (core/segment/flush-policy.ts) says when the open batch closes; a flush encodes it, PUTs one
+ *    object and commits it (flusher.ts).
+ * 3. `write` resolves with one verdict per profile once all of them are settled, or after `writeDeadlineMs` with a
+ *    retryable error, so that a client with a ten-second deadline has time to retry.
+ * Memory: decoded bytes of all batches that are not settled. Past the bound, pushes are shed with `Retry-After`.
+ * Must not: acknowledge what is not committed, keep a queue that grows with the arrival rate.
+ */
+import { CinderError, type ErrorKind } from '#core/errors.ts'
+import type { TenantLimits } from '#core/limits/limits.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import type { Codec } from '#core/ports/codec.ts'
+import type { Digest } from '#core/ports/digest.ts'
+import type { Log } from '#core/ports/log.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
+import type { Random } from '#core/ports/random.ts'
+import { ProfileDecoder } from '#core/pprof/decode.ts'
+import type { Metastore } from '#core/rpc/metastore.ts'
+import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
+import { decideFlush, type FlushPolicy, putAllowedAtMs } from '#core/segment/flush-policy.ts'
+import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
+import { Batch, type Settlement } from './batch.ts'
+import { flushBatch, type FlusherDeps } from './flusher.ts'
+import { takeProfile } from './intake.ts'
+import { LabelSetCache } from './label-set-cache.ts'
+import { RequestOrdinals } from './request-ordinals.ts'
+import { TenantRates } from './tenant-rates.ts'
+
+export interface SegmentWriterDeps {
+  readonly store: ObjectStore
+  readonly metastore: Metastore
+  readonly codec: Codec
+  readonly digest: Digest
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export interface SegmentWriterSettings {
+  readonly limitsOf: (tenant: string) => TenantLimits
+  readonly flushPolicy: FlushPolicy
+  /** Objects per second; 0 = no limit (local files). */
+  readonly putsPerSecondMax: number
+  /** Decoded bytes of unsettled batches. */
+  readonly memoryBytesMax: number
+  readonly writeDeadlineMs: number
+}
+
+/** 256 MiB: four full batches of the default policy; a writer then peaks near 600 MB with its encoders. */
+export const MEMORY_BYTES_MAX_DEFAULT = 256 * 1024 * 1024
+/** 8 s: two less than the ten-second deadline of Alloy and of the SDKs. */
+export const WRITE_DEADLINE_MS_DEFAULT = 8_000
+
+export interface SegmentWriterStatus {
+  readonly pendingBytes: number
+  readonly peakPendingBytes: number
+  readonly flushesInFlight: number
+  readonly segments: number
+  readonly profiles: number
+  readonly shed: number
+}
+
+export interface SegmentWriterService extends SegmentWriter {
+  /** Flushes what waits and resolves when everything is settled. Later writes are refused as unavailable. */
+  stop(): Promise<void>
+  status(): SegmentWriterStatus
+}
+
+export function createSegmentWriter(deps: SegmentWriterDeps, settings: SegmentWriterSettings): SegmentWriterService {
+  return new Writer(deps, settings)
+}
+
+class Writer implements SegmentWriterService {
+  readonly #deps: SegmentWriterDeps
+  readonly #settings: SegmentWriterSettings
+  readonly #flusher: FlusherDeps
+  readonly #decoder = new ProfileDecoder()
+  readonly #rates: TenantRates
+  #open: Batch
+  #stopped = false
+  #timer: AbortController | undefined
+  #timerAtMs = Number.POSITIVE_INFINITY
+  readonly #flushes = new Set<Promise<void>>()
+  #lastFlushStartedMs: number | undefined
+  #lastFlushDurationMs = 0
+  #pendingBytes = 0
+  #peakPendingBytes = 0
+  #segments = 0
+  #profiles = 0
+  #shed = 0
+
+  constructor(deps: SegmentWriterDeps, settings: SegmentWriterSettings) {
+    this.#deps = deps
+    this.#settings = settings
+    this.#flusher = { ...deps, labelSets: new LabelSetCache() }
+    this.#rates = new TenantRates(settings.limitsOf)
+    this.#open = this.#newBatch()
+  }
+
+  async write(request: WriteRequest): Promise<WriteResponse> {
+    if (this.#stopped) throw new CinderError('unavailable', 'the writer is stopping', { retryAfterMs: 1000 })
+    const ordinals = new RequestOrdinals()
+    const answers: (ProfileVerdict | Promise<ProfileVerdict>)[] = []
+    for (const series of request.series)
+      for (const profile of series.profiles)
+        answers.push(this.#takeOne({ tenant: request.tenant, series, profile, ordinals }))
+    this.#pump()
+    return { verdicts: await this.#withinDeadline(answers) }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    while (this.#open.profiles > 0 || this.#flushes.size > 0) {
+      if (this.#open.profiles > 0 && this.#flushes.size < this.#settings.flushPolicy.flushesInFlightMax) this.#flush()
+      else await Promise.race(this.#flushes)
+    }
+    this.#timer?.abort()
+  }
+
+  status(): SegmentWriterStatus {
+    return {
+      pendingBytes: this.#pendingBytes,
+      peakPendingBytes: this.#peakPendingBytes,
+      flushesInFlight: this.#flushes.size,
+      segments: this.#segments,
+      profiles: this.#profiles,
+      shed: this.#shed,
+    }
+  }
+
+  #takeOne(input: Pick<Parameters<typeof takeProfile>[1], 'tenant' | 'series' | 'profile' | 'ordinals'>): ProfileVerdict | Promise<ProfileVerdict> {
+    if (this.#pendingBytes + input.profile.bytes.length > this.#settings.memoryBytesMax) {
+      this.#shed++
+      return rejected('unavailable', 'memory_limit', {
+        message: `the writer holds ${this.#pendingBytes} bytes that are not stored yet; ${this.#settings.memoryBytesMax} are allowed: try again later`,
+        retryAfterMs: 1000,
+        decompressedBytes: 0,
+      })
+    }
+    const { deps, settings } = { deps: this.#deps, settings: this.#settings }
+    const taken = takeProfile(
+      { codec: deps.codec, digest: deps.digest, decoder: this.#decoder, rates: this.#rates },
+      { ...input, limits: settings.limitsOf(input.tenant), batch: this.#open, nowMs: deps.clock.nowMs() },
+    )
+    if (taken.kind === 'verdict') return taken.verdict
+    this.#open.account(taken.decompressedBytes, deps.clock.nowMs())
+    this.#pendingBytes += taken.decompressedBytes
+    this.#peakPendingBytes = Math.max(this.#peakPendingBytes, this.#pendingBytes)
+    this.#profiles++
+    // One request may hold more than one batch: close it as soon as it is full.
+    if (this.#open.bytes >= settings.flushPolicy.batchBytesMax) this.#pump()
+    return taken.settled.then((settlement) => verdictOf(settlement, taken.decompressedBytes))
+  }
+
+  async #withinDeadline(answers: readonly (ProfileVerdict | Promise<ProfileVerdict>)[]): Promise<ProfileVerdict[]> {
+    const over = new AbortController()
+    const deadline = this.#deps.clock.sleep(this.#settings.writeDeadlineMs, over.signal).then(() => 'late' as const)
+    const outcome = await Promise.race([Promise.all(answers), deadline])
+    over.abort()
+    if (outcome !== 'late') return outcome
+    throw new CinderError('unavailable', `not stored within ${this.#settings.writeDeadlineMs} ms: send it again`, {
+      reason: 'write_deadline',
+      outcome: 'unknown',
+      retryAfterMs: 1000,
+    })
+  }
+
+  /** Asks the policy and acts; called when anything changes. */
+  #pump(): void {
+    for (;;) {
+      const nowMs = this.#deps.clock.nowMs()
+      const decision = decideFlush(
+        {
+          bytes: this.#open.bytes,
+          profiles: this.#open.profiles,
+          oldestArrivalMs: this.#open.oldestArrivalMs,
+          lastFlushStartedMs: this.#lastFlushStartedMs,
+          lastFlushDurationMs: this.#lastFlushDurationMs,
+          flushesInFlight: this.#flushes.size,
+          putAllowedAtMs: putAllowedAtMs(this.#lastFlushStartedMs, this.#settings.putsPerSecondMax),
+        },
+        this.#settings.flushPolicy,
+        nowMs,
+      )
+      if (decision.kind === 'flush') {
+        this.#flush()
+        continue
+      }
+      if (decision.kind === 'wait') this.#wakeAt(decision.untilMs, nowMs)
+      return
+    }
+  }
+
+  #wakeAt(atMs: number, nowMs: number): void {
+    if (this.#timer !== undefined && this.#timerAtMs <= atMs) return
+    this.#timer?.abort()
+    const timer = new AbortController()
+    this.#timer = timer
+    this.#timerAtMs = atMs
+    void this.#deps.clock.sleep(atMs - nowMs, timer.signal).then(() => {
+      if (timer.signal.aborted) return
+      this.#timer = undefined
+      this.#pump()
+    })
+  }
+
+  #flush(): void {
+    const batch = this.#open
+    this.#open = this.#newBatch()
+    const startedMs = this.#deps.clock.nowMs()
+    this.#lastFlushStartedMs = startedMs
+    this.#segments++
+    const flush = flushBatch(this.#flusher, batch).then(() => {
+      this.#flushes.delete(flush)
+      this.#lastFlushDurationMs = this.#deps.clock.nowMs() - startedMs
+      this.#pendingBytes -= batch.bytes
+      if (!this.#stopped) this.#pump()
+    })
+    this.#flushes.add(flush)
+  }
+
+  #newBatch(): Batch {
+    return new Batch(makeUlid(this.#deps.clock.nowMs(), this.#deps.random.bytes(ULID_RANDOM_BYTES)))
+  }
+}
+
+export function rejected(
+  kind: ErrorKind,
+  reason: string,
+  details: Pick<ProfileVerdict, 'message' | 'retryAfterMs' | 'decompressedBytes'>,
+): ProfileVerdict {
+  return { status: 'rejected', kind, reason, ...details }
+}
+
+function verdictOf(settlement: Settlement, decompressedBytes: number): ProfileVerdict {
+  if (settlement.kind === 'failed') {
+    const { error } = settlement
+    return rejected(error.kind, error.reason, {
+      message: error.message,
+      retryAfterMs: error.retryAfterMs ?? 0,
+      decompressedBytes,
+    })
+  }
+  return { status: settlement.kind, kind: '', reason: '', message: '', retryAfterMs: 0, decompressedBytes }
+}

@@ -1,0 +1,57 @@
+/**
+ * Which label sets of which data hour the metastore already has from this writer: a set is sent once an hour, not once
+ * a segment. Only a hint: sending a set again changes nothing.
+ */
+import type { Dataset } from '#core/block/dataset.ts'
+import { labelsFromPairs, labelsKey, labelsToPairs } from '#core/labels/labels.ts'
+import { typedLabels } from '#core/labels/profile-type.ts'
+import type { LabelSet } from '#core/rpc/metastore.ts'
+
+/** 200,000 sets of about 300 bytes are 60 MB; past it the cache starts anew, which costs one upsert a set. */
+const ENTRIES_MAX = 200_000
+
+export class LabelSetCache {
+  readonly #known = new Set<string>()
+
+  /** Sets of this dataset that the metastore may not have: one per series and type with a total that is not zero. */
+  missing(dataset: Dataset): LabelSet[] {
+    const sets: LabelSet[] = []
+    const { headers, groups } = dataset
+    const seen = new Set<number>()
+    for (let h = 0; h < headers.count; h++) {
+      const group = groups[headers.group[h]!]!
+      for (let t = 0; t < group.types.length; t++) {
+        if (headers.totals[t]!.lo[h] === 0 && headers.totals[t]!.hi[h] === 0) continue
+        const cell = (headers.group[h]! * dataset.series.length + headers.series[h]!) * headers.totals.length + t
+        if (seen.has(cell)) continue
+        seen.add(cell)
+        const labels = typedLabels(dataset.series[headers.series[h]!]!, {
+          type: group.types[t]!.type,
+          unit: group.types[t]!.unit,
+          periodType: group.periodType,
+          periodUnit: group.periodUnit,
+        })
+        const key = cacheKey(dataset.tenant, dataset.windowStartMs, labelsKey(labels))
+        if (this.#known.has(key)) continue
+        sets.push({
+          tenant: dataset.tenant,
+          windowStartMs: dataset.windowStartMs,
+          pairs: labelsToPairs(labels),
+        })
+      }
+    }
+    return sets
+  }
+
+  /** After a commit that carried them. */
+  remember(sets: readonly LabelSet[]): void {
+    if (this.#known.size + sets.length > ENTRIES_MAX) this.#known.clear()
+    for (const { tenant, windowStartMs, pairs } of sets) {
+      this.#known.add(cacheKey(tenant, windowStartMs, labelsKey(labelsFromPairs(pairs))))
+    }
+  }
+}
+
+function cacheKey(tenant: string, windowStartMs: number, labels: string): string {
+  return `${tenant}\n${windowStartMs}\n${labels}`
+}

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { decideFlush, FLUSH_POLICY_DEFAULT, type FlushDecision, type FlushState, putAllowedAtMs } from '#core/segment/flush-policy.ts'
+
+const policy = FLUSH_POLICY_DEFAULT
+const base: FlushState = {
+  bytes: 1000,
+  profiles: 1,
+  oldestArrivalMs: 10_000,
+  lastFlushStartedMs: undefined,
+  lastFlushDurationMs: 0,
+  flushesInFlight: 0,
+  putAllowedAtMs: 0,
+}
+
+const cases: { name: string; state: Partial<FlushState>; nowMs: number; expected: FlushDecision }[] = [
+  { name: 'nothing waits', state: { profiles: 0, bytes: 0 }, nowMs: 10_000, expected: { kind: 'idle' } },
+  { name: 'first profile lingers', state: {}, nowMs: 10_000, expected: { kind: 'wait', untilMs: 10_003 } },
+  { name: 'lingered', state: {}, nowMs: 10_003, expected: { kind: 'flush' } },
+  {
+    name: 'idle after a long pause: linger only',
+    state: { lastFlushStartedMs: 5_000, lastFlushDurationMs: 20 },
+    nowMs: 10_003,
+    expected: { kind: 'flush' },
+  },
+  {
+    name: 'busy: paced by the cost of the last flush',
+    state: { lastFlushStartedMs: 9_980, lastFlushDurationMs: 40 },
+    nowMs: 10_003,
+    expected: { kind: 'wait', untilMs: 10_140 },
+  },
+  {
+    name: 'busy with a dear flush: the interval is bounded',
+    state: { lastFlushStartedMs: 9_990, lastFlushDurationMs: 4_000 },
+    nowMs: 10_100,
+    expected: { kind: 'wait', untilMs: 10_490 },
+  },
+  {
+    name: 'full by bytes goes at once',
+    state: { bytes: policy.batchBytesMax, lastFlushStartedMs: 9_999, lastFlushDurationMs: 400 },
+    nowMs: 10_000,
+    expected: { kind: 'flush' },
+  },
+  {
+    name: 'full by profiles goes at once',
+    state: { profiles: policy.batchProfilesMax, lastFlushStartedMs: 9_999, lastFlushDurationMs: 400 },
+    nowMs: 10_000,
+    expected: { kind: 'flush' },
+  },
+  {
+    name: 'full but the PUT budget is spent',
+    state: { bytes: policy.batchBytesMax, putAllowedAtMs: 10_200 },
+    nowMs: 10_000,
+    expected: { kind: 'wait', untilMs: 10_200 },
+  },
+  {
+    name: 'aged but the PUT budget is spent',
+    state: { putAllowedAtMs: 10_250 },
+    nowMs: 10_010,
+    expected: { kind: 'wait', untilMs: 10_250 },
+  },
+  {
+    name: 'all flush slots taken',
+    state: { bytes: policy.batchBytesMax, flushesInFlight: policy.flushesInFlightMax },
+    nowMs: 20_000,
+    expected: { kind: 'idle' },
+  },
+]
+
+for (const { name, state, nowMs, expected } of cases) {
+  test(`flush policy: ${name}`, () => {
+    assert.deepEqual(decideFlush({ ...base, ...state }, policy, nowMs), expected)
+  })
+}
+
+test('no profile waits longer than the largest interval while budget and slots allow', () => {
+  for (let lastDurationMs = 0; lastDurationMs < 10_000; lastDurationMs += 77) {
+    const decision = decideFlush(
+      { ...base, lastFlushStartedMs: base.oldestArrivalMs, lastFlushDurationMs: lastDurationMs },
+      policy,
+      base.oldestArrivalMs + policy.intervalMaxMs,
+    )
+    assert.equal(decision.kind, 'flush')
+  }
+})
+
+test('the PUT budget spaces objects evenly; 0 is no budget', () => {
+  assert.equal(putAllowedAtMs(1_000, 4), 1_250)
+  assert.equal(putAllowedAtMs(undefined, 4), 0)
+  assert.equal(putAllowedAtMs(1_000, 0), 0)
+})
