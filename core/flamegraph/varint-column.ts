@@ -139,18 +139,17 @@ export class VarintReader {
       // Up to four bytes (values below 2^28) without a call.
       let value = first & 127
       let shift = 7
-      let next = bytes[at + 1]!
-      while (next > 127 && shift < 21) {
-        value |= (next & 127) << shift
+      let end = at + 1
+      while (bytes[end]! > 127 && shift < 21) {
+        value |= (bytes[end++]! & 127) << shift
         shift += 7
-        next = bytes[at + shift / 7]!
       }
-      if (next < 128) {
-        lo[i] = value | (next << shift)
-        at += shift / 7 + 1
+      if (bytes[end]! < 128) {
+        lo[i] = value | (bytes[end]! << shift)
+        at = end + 1
       } else {
         this.#at = at
-        this.#uint64At(column, i)
+        this.uint64Into(column, i)
         at = this.#at
       }
     }
@@ -162,7 +161,8 @@ export class VarintReader {
     if (this.#at !== this.#bytes.length) throw this.#fault(`${this.#bytes.length - this.#at} bytes after the end`)
   }
 
-  #uint64At(column: Int64Column, index: number): void {
+  /** column[index] = the next varint of 64 bits. */
+  uint64Into(column: Int64Column, index: number): void {
     let lo = 0
     let hi = 0
     for (let shift = 0; shift < 70; shift += 7) {
