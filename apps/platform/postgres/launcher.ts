@@ -13,6 +13,7 @@
 import { chmod, chown, cp, mkdir, open, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CinderError } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
 import { type Binaries, findBinaryPackage, prepareBinaries } from './binaries.ts'
@@ -37,6 +38,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Default true; false runs as on a system without user namespaces. Matters to root alone. */
   readonly allowNamespace?: boolean
+  /** Parent of what must be copied out of a closed directory. */
+  readonly stagingRoot?: string
 }
 
 export interface EmbeddedPostgres {
@@ -92,6 +95,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
       clusterName: CLUSTER_NAME,
       binariesDir: join(found.dir, 'native', 'bin'),
       allowNamespace: options.allowNamespace ?? true,
+      stagingRoot: options.stagingRoot,
     }),
   )
   await openBaseDir(dataDir, runner)
@@ -196,7 +200,7 @@ class Server {
       if (child.hasExited()) return undefined
       const file = await readPostmasterFile(this.clusterDir)
       if (file?.status === 'ready') return file.pid
-      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS))
+      await sleep(READY_POLL_MS)
     }
     child.stop()
     await child.exited

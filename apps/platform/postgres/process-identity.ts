@@ -6,6 +6,7 @@
  */
 import { execFile } from 'node:child_process'
 import { readdir, readFile, readlink } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 export interface ProcessIdentity {
@@ -80,7 +81,7 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
 export async function waitUntilGone(isGone: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
   for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += POLL_MS) {
     if (await isGone()) return true
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await sleep(POLL_MS)
   }
   return isGone()
 }

@@ -85,12 +85,14 @@ export interface RunnerQuery {
   readonly binariesDir: string
   /** False skips the user namespace, as on a system that forbids it. */
   readonly allowNamespace: boolean
+  /** Default: a place that survives a restart of the machine. */
+  readonly stagingRoot: string | undefined
 }
 
 export async function gatherRunnerFacts(query: RunnerQuery): Promise<RunnerFacts> {
   const uid = process.getuid?.() ?? -1
   const name = createHash('sha256').update(query.dataDir).digest('hex').slice(0, 12)
-  const stagedDir = join(STAGING_ROOT, name)
+  const stagedDir = join(query.stagingRoot ?? STAGING_ROOT, name)
   const base = { uid, dataDir: query.dataDir, stagedDir, nobody: NOBODY_DEFAULT }
   if (uid !== 0) {
     const unused = {
