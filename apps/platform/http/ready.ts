@@ -5,8 +5,11 @@ import type { Hono } from 'hono'
 export type Readiness = () => string | undefined
 
 export function mountReady(app: Hono, readiness: Readiness = () => undefined): void {
-  app.get('/ready', (context) => {
+  app.get('/ready', () => {
     const missing = readiness()
-    return missing === undefined ? context.text('ready') : context.text(missing, 503)
+    return new Response(missing ?? 'ready', {
+      status: missing === undefined ? 200 : 503,
+      headers: { 'Content-Type': 'text/plain; charset=utf-8' },
+    })
   })
 }

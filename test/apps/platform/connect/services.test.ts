@@ -176,7 +176,9 @@ test('no answer: the outcome is unknown', async () => {
     [
       'silent',
       (_, init) =>
-        new Promise((_, reject) => init.signal!.addEventListener('abort', () => reject(init.signal!.reason))),
+        new Promise((_, reject) => {
+          init.signal!.addEventListener('abort', () => reject(init.signal!.reason))
+        }),
       'deadline_exceeded',
     ],
   ]
