@@ -1,0 +1,235 @@
+/**
+ * Series of totals over time (SelectSeries).
+ *
+ * 1. Points lie at start, start + step, … up to end; they are not aligned to the epoch. The point at t covers
+ *    (t - step, t], the first one also t - step itself, so the data range is [start - step, last point].
+ * 2. A profile's total is added at its point of the output series of its group: its labels restricted to group_by, in
+ *    that order, absent ones left out. Points without a profile do not exist.
+ * 3. Sums are exact int64 with a count of profiles, so that partial answers merge in any order and averages stay right.
+ * 4. At the end: series by total descending, then by labels; the first `limit`; values as doubles.
+ *
+ * One open hash on (series, step) holds all points: memory follows the points that exist, not range / step.
+ */
+import { invalidArgument } from '../errors.ts'
+import { compareLabels, type Labels, labelsKey, projectLabels } from '../labels/labels.ts'
+import type { TimeSeries } from '../rpc/query-backend.ts'
+import { MS_PER_SECOND } from '../units.ts'
+import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
+import { getBigInt } from '../wire/int64.ts'
+
+/** 4 Mi points hold 130 MB and make 150 MB of JSON; a dashboard draws at most some thousands a series. */
+export const SERIES_POINTS_MAX = 1 << 22
+
+/** What a uint32 column holds: 49 days in steps of 1 ms. */
+const STEP_INDEX_MAX = 0xffffffff
+
+export interface StepRange {
+  readonly startMs: number
+  readonly endMs: number
+  readonly stepMs: number
+}
+
+/** From the request's seconds; fractions below a millisecond are cut. Fails with `invalid_argument` below 1 ms. */
+export function stepMsOf(stepSeconds: number): number {
+  // Round to the microsecond first: 0.007 * 1000 is 7.000000000000001, 1.001 * 1000 is 1000.9999999999999.
+  const stepMs = Math.floor(Math.round(stepSeconds * MS_PER_SECOND * 1000) / 1000)
+  if (stepMs >= 1 && stepMs <= Number.MAX_SAFE_INTEGER) return stepMs
+  throw invalidArgument(`step must be >= 1ms, got ${stepSeconds} s`, 'invalid_step')
+}
+
+/** Times of the profiles that a query reads, inclusive at both ends. */
+export function dataRangeOf(range: StepRange): { readonly startMs: number; readonly endMs: number } {
+  const lastIndex = Math.floor((range.endMs - range.startMs) / range.stepMs)
+  return { startMs: range.startMs - range.stepMs, endMs: range.startMs + lastIndex * range.stepMs }
+}
+
+/** Index of the point that covers a time, or -1. */
+export function stepIndexOf(range: StepRange, timeMs: number): number {
+  const index = Math.ceil((timeMs - range.startMs) / range.stepMs)
+  if (range.startMs + index * range.stepMs > range.endMs) return -1
+  if (index > 0) return index
+  return timeMs >= range.startMs - range.stepMs ? 0 : -1
+}
+
+/** Sums points of output series. Series are numbers, handed out by `seriesOf`; the hot call is `add`. */
+export class TimeSeriesBuilder {
+  readonly #groupBy: readonly string[]
+  readonly #pointsMax: number
+  readonly #labels: Labels[] = []
+  readonly #seriesByKey = new Map<string, number>()
+  readonly #series = new GrowingUint32()
+  readonly #step = new GrowingUint32()
+  readonly #sum = new GrowingInt64()
+  readonly #count = new GrowingUint32()
+  /** Point + 1, 0 = free; at half load at most. */
+  #slots = new Uint32Array(512)
+  #last = -1
+
+  constructor(groupBy: readonly string[], pointsMax = SERIES_POINTS_MAX) {
+    this.#groupBy = groupBy
+    this.#pointsMax = pointsMax
+  }
+
+  /** The output series of a set of typed labels. Called once per input series, not per profile. */
+  seriesOf(labels: Labels): number {
+    return this.#internSeries(projectLabels(labels, this.#groupBy))
+  }
+
+  /** Adds one profile's total to a point. */
+  add(series: number, stepIndex: number, lo: number, hi: number): void {
+    const row = this.#pointOf(series, stepIndex)
+    this.#addSum(row, lo, hi)
+    this.#count.array[row]!++
+  }
+
+  /** Adds partial answers; their labels are already restricted. */
+  merge(partials: readonly TimeSeries[]): void {
+    for (const partial of partials) {
+      const series = this.#internSeries(partial.labels)
+      for (let i = 0; i < partial.stepIndexes.length; i++) {
+        const row = this.#pointOf(series, partial.stepIndexes[i]!)
+        const sum = partial.sums[i]!
+        this.#addSum(row, Number(sum & 0xffffffffn), Number((sum >> 32n) & 0xffffffffn))
+        this.#count.array[row]! += partial.counts[i]!
+      }
+    }
+  }
+
+  /** Every series that has a point, points ascending; series in order of first use. */
+  build(): TimeSeries[] {
+    const series: TimeSeries[] = this.#labels.map((labels) => ({
+      labels: [...labels],
+      stepIndexes: [],
+      sums: [],
+      counts: [],
+    }))
+    const steps = this.#step.array
+    const order = Array.from({ length: this.#step.count }, (_, row) => row).sort((a, b) => steps[a]! - steps[b]!)
+    const sums = { lo: this.#sum.lo.array, hi: this.#sum.hi.array }
+    for (const row of order) {
+      const own = series[this.#series.array[row]!]!
+      own.stepIndexes.push(steps[row]!)
+      own.sums.push(getBigInt(sums, row))
+      own.counts.push(this.#count.array[row]!)
+    }
+    return series.filter((each) => each.stepIndexes.length > 0)
+  }
+
+  #addSum(row: number, lo: number, hi: number): void {
+    const los = this.#sum.lo.array
+    const his = this.#sum.hi.array
+    const sum = los[row]! + lo
+    los[row] = sum
+    his[row] = his[row]! + hi + (sum > 0xffffffff ? 1 : 0)
+  }
+
+  #internSeries(labels: Labels): number {
+    const key = labelsKey(labels)
+    const known = this.#seriesByKey.get(key)
+    if (known !== undefined) return known
+    const series = this.#labels.push(labels) - 1
+    this.#seriesByKey.set(key, series)
+    return series
+  }
+
+  #pointOf(series: number, step: number): number {
+    // Headers are sorted by time inside a series: the next profile is often in the same step.
+    const last = this.#last
+    if (last >= 0 && this.#step.array[last] === step && this.#series.array[last] === series) return last
+    const mask = this.#slots.length - 1
+    let slot = hashPoint(series, step) & mask
+    for (;;) {
+      const entry = this.#slots[slot]!
+      if (entry === 0) break
+      if (this.#step.array[entry - 1] === step && this.#series.array[entry - 1] === series)
+        return (this.#last = entry - 1)
+      slot = (slot + 1) & mask
+    }
+    return (this.#last = this.#appendPoint(slot, series, step))
+  }
+
+  #appendPoint(slot: number, series: number, step: number): number {
+    const row = this.#step.count
+    if (step > STEP_INDEX_MAX) {
+      throw invalidArgument(
+        `step number ${step} of the range is over the limit ${STEP_INDEX_MAX}: use a longer step`,
+        'invalid_step',
+      )
+    }
+    if (row >= this.#pointsMax) {
+      throw invalidArgument(
+        `the answer has more than ${this.#pointsMax} points, the limit: use a longer step, fewer groups or a shorter range`,
+        'max_series_points',
+      )
+    }
+    this.#series.push(series)
+    this.#step.push(step)
+    this.#sum.push(0, 0)
+    this.#count.push(0)
+    this.#slots[slot] = row + 1
+    if (this.#step.count * 2 > this.#slots.length) this.#rehash()
+    return row
+  }
+
+  #rehash(): void {
+    const slots = new Uint32Array(this.#slots.length * 2)
+    const mask = slots.length - 1
+    for (let row = 0; row < this.#step.count; row++) {
+      let slot = hashPoint(this.#series.array[row]!, this.#step.array[row]!) & mask
+      while (slots[slot] !== 0) slot = (slot + 1) & mask
+      slots[slot] = row + 1
+    }
+    this.#slots = slots
+  }
+}
+
+function hashPoint(series: number, step: number): number {
+  const h = Math.imul(series, 0x9e3779b1) ^ Math.imul(step, 0x85ebca6b)
+  return h ^ (h >>> 15)
+}
+
+/** Merges partial answers of query-backends; any grouping and order of them gives the same. */
+export function mergeTimeSeries(partials: readonly (readonly TimeSeries[])[]): TimeSeries[] {
+  const builder = new TimeSeriesBuilder([])
+  for (const partial of partials) builder.merge(partial)
+  return builder.build()
+}
+
+export type Aggregation = 'sum' | 'average'
+
+export interface SeriesPoint {
+  readonly timestampMs: number
+  readonly value: number
+}
+
+export interface SeriesAnswer {
+  readonly labels: Labels
+  readonly points: SeriesPoint[]
+}
+
+/** The answer to a client. `limit` 0 or below = all series. */
+export function finishTimeSeries(
+  series: readonly TimeSeries[],
+  options: { readonly range: StepRange; readonly aggregation: Aggregation; readonly limit: number },
+): SeriesAnswer[] {
+  const { range, aggregation, limit } = options
+  const ranked = series.map((each) => ({ each, total: totalOf(each) }))
+  ranked.sort((a, b) => {
+    if (a.total !== b.total) return a.total > b.total ? -1 : 1
+    return compareLabels(a.each.labels, b.each.labels)
+  })
+  const chosen = limit > 0 ? ranked.slice(0, limit) : ranked
+  return chosen.map(({ each }) => ({
+    labels: each.labels,
+    points: each.stepIndexes.map((index, i) => ({
+      timestampMs: range.startMs + index * range.stepMs,
+      value: aggregation === 'sum' ? Number(each.sums[i]!) : Number(each.sums[i]!) / each.counts[i]!,
+    })),
+  }))
+}
+
+function totalOf(series: TimeSeries): bigint {
+  let total = 0n
+  for (const sum of series.sums) total += sum
+  return total
+}
