@@ -76,6 +76,11 @@ export const NO_ROW = 0xffffffff
 
 /** Why bytes are not a profile that we can store. `reason` is Pyroscope's name of the class. */
 export interface ProfileFault {
-  readonly reason: 'malformed_profile' | 'profile_size_limit' | 'samples_limit' | 'sample_labels_limit' | 'not_in_ingestion_window'
+  readonly reason:
+    | 'malformed_profile'
+    | 'profile_size_limit'
+    | 'samples_limit'
+    | 'sample_labels_limit'
+    | 'not_in_ingestion_window'
   readonly message: string
 }

@@ -1,0 +1,130 @@
+/**
+ * From wire ids (uint64, any order, any density) to rows.
+ *
+ * Ids below 2^21 (one to three varint bytes: every agent that numbers from 1) stand for themselves. Larger ones, such as
+ * addresses used as ids, are interned: id = 2^21 + ordinal of first use. So all ids of a decoder are dense 32-bit numbers
+ * and one array answers each lookup. Id 0 means "none" and never has a row. Of equal ids the last row wins, as in a map
+ * that is filled in message order.
+ */
+import { assert } from '../assert.ts'
+import { mix32 } from '../wire/hash.ts'
+import { NO_ROW } from './profile.ts'
+
+/** 2^21: what three varint bytes hold. A table of it takes 8 MiB, and only when such an id occurs. */
+export const DIRECT_ID_LIMIT = 2 ** 21
+
+/** An id takes at least four bytes on the wire, so a message of 256 MiB cannot hold more. */
+const WIDE_IDS_MAX = 2 ** 26
+
+/** Numbers ids of 2^21 and above in order of first use. Shared by the id spaces of one profile. */
+export class WideIds {
+  count = 0
+  #lo = new Uint32Array(64)
+  #hi = new Uint32Array(64)
+  /** Open hash of ordinals + 1; 0 = free. At most half full. */
+  #slots = new Uint32Array(128)
+
+  clear(): void {
+    if (this.count > 0) this.#slots.fill(0)
+    this.count = 0
+  }
+
+  /** The id by which decoder columns know (lo, hi). */
+  idOf(lo: number, hi: number): number {
+    if (hi === 0 && lo < DIRECT_ID_LIMIT) return lo
+    const mask = this.#slots.length - 1
+    let slot = hashId(lo, hi) & mask
+    for (;;) {
+      const entry = this.#slots[slot]!
+      if (entry === 0) break
+      if (this.#lo[entry - 1] === lo && this.#hi[entry - 1] === hi) return DIRECT_ID_LIMIT + entry - 1
+      slot = (slot + 1) & mask
+    }
+    return this.#insert(slot, lo, hi)
+  }
+
+  #insert(slot: number, lo: number, hi: number): number {
+    const ordinal = this.count++
+    assert(ordinal < WIDE_IDS_MAX, 'a message is too short for so many ids')
+    if (ordinal === this.#lo.length) this.#growEntries()
+    this.#lo[ordinal] = lo
+    this.#hi[ordinal] = hi
+    this.#slots[slot] = ordinal + 1
+    if (this.count * 2 > this.#slots.length) this.#rehash()
+    return DIRECT_ID_LIMIT + ordinal
+  }
+
+  #growEntries(): void {
+    const lo = new Uint32Array(this.#lo.length * 2)
+    const hi = new Uint32Array(this.#hi.length * 2)
+    lo.set(this.#lo)
+    hi.set(this.#hi)
+    this.#lo = lo
+    this.#hi = hi
+  }
+
+  #rehash(): void {
+    const slots = new Uint32Array(this.#slots.length * 2)
+    const mask = slots.length - 1
+    for (let i = 0; i < this.count; i++) {
+      let slot = hashId(this.#lo[i]!, this.#hi[i]!) & mask
+      while (slots[slot] !== 0) slot = (slot + 1) & mask
+      slots[slot] = i + 1
+    }
+    this.#slots = slots
+  }
+}
+
+function hashId(lo: number, hi: number): number {
+  return mix32(Math.imul(lo, 0x9e3779b1) ^ hi)
+}
+
+/** Rows of one id space. */
+export class IdTable {
+  #direct = new Uint32Array(0)
+  #wide = new Uint32Array(0)
+  #directCount = 0
+  /** Row of id is id - 1: what every agent that numbers from 1 sends. Then there is no table. */
+  #sequentialCount = -1
+
+  /** Row i has the id ids[i]. */
+  build(ids: Uint32Array, count: number, wideCount: number): void {
+    let sequential = 0
+    while (sequential < count && ids[sequential] === sequential + 1) sequential++
+    this.#sequentialCount = sequential === count ? count : -1
+    if (sequential === count) return
+    let directMax = 0
+    for (let i = 0; i < count; i++) if (ids[i]! < DIRECT_ID_LIMIT && ids[i]! > directMax) directMax = ids[i]!
+    this.#directCount = directMax + 1
+    if (this.#direct.length < this.#directCount) this.#direct = new Uint32Array(this.#directCount)
+    if (this.#wide.length < wideCount) this.#wide = new Uint32Array(wideCount)
+    this.#direct.fill(NO_ROW, 0, this.#directCount)
+    this.#wide.fill(NO_ROW)
+    for (let i = 0; i < count; i++) {
+      const id = ids[i]!
+      if (id >= DIRECT_ID_LIMIT) this.#wide[id - DIRECT_ID_LIMIT] = i
+      else if (id !== 0) this.#direct[id] = i
+    }
+  }
+
+  /** Replaces ids by rows in place; `NO_ROW` for id 0 and for an id without a row. */
+  resolve(references: Uint32Array, count: number): void {
+    if (this.#sequentialCount >= 0) {
+      const rows = this.#sequentialCount
+      for (let i = 0; i < count; i++) {
+        const id = references[i]!
+        // 0 - 1 wraps to 2^32 - 1, which is NO_ROW.
+        references[i] = id <= rows ? id - 1 : NO_ROW
+      }
+      return
+    }
+    const direct = this.#direct
+    const wide = this.#wide
+    const directCount = this.#directCount
+    for (let i = 0; i < count; i++) {
+      const id = references[i]!
+      if (id < DIRECT_ID_LIMIT) references[i] = id < directCount ? direct[id]! : NO_ROW
+      else references[i] = wide[id - DIRECT_ID_LIMIT]!
+    }
+  }
+}
