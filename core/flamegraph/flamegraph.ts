@@ -79,13 +79,9 @@ function levelsOf<T>(
   for (let level = 0; level + 1 < layout.levelStart.length; level++) {
     const start = layout.levelStart[level]!
     const end = layout.levelStart[level + 1]!
-    const values = new Array<T>((end - start) * 4)
-    let at = 0
+    const values: T[] = []
     for (let row = start; row < end; row++) {
-      values[at++] = valueAt(layout.offset, row)
-      values[at++] = valueAt(layout.total, row)
-      values[at++] = valueAt(layout.self, row)
-      values[at++] = ofName(layout.name[row]!)
+      values.push(valueAt(layout.offset, row), valueAt(layout.total, row), valueAt(layout.self, row), ofName(layout.name[row]!))
     }
     levels.push(values)
   }
