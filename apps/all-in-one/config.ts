@@ -1,0 +1,70 @@
+/** Settings of the all-in-one process, from its environment. Every one has a default. */
+import { join, resolve } from 'node:path'
+import * as v from 'valibot'
+import { invalidArgument } from '#core/errors.ts'
+import { DEFAULT_LIMITS, parseLimits, type TenantLimits } from '#core/limits/limits.ts'
+import { type Env, pickSettings } from '#platform/env.ts'
+import { localPath } from '#platform/object-store/open-store.ts'
+import { parseSettings, portSchema } from '#platform/settings.ts'
+
+const NAMES = [
+  'PORT',
+  'HOST',
+  'CINDER_DATA_DIR',
+  'DATABASE_URL',
+  'STORAGE_URL',
+  'CINDER_MULTITENANCY',
+  'CINDER_LIMITS',
+] as const
+
+const schema = v.object({
+  PORT: v.optional(portSchema, '4040'),
+  HOST: v.optional(v.string(), '127.0.0.1'),
+  CINDER_DATA_DIR: v.optional(v.string(), './data'),
+  DATABASE_URL: v.optional(
+    v.pipe(v.string(), v.regex(/^postgres(ql)?:\/\//, 'a URL such as postgres://user:password@host:5432/name')),
+  ),
+  STORAGE_URL: v.optional(v.string()),
+  CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
+  CINDER_LIMITS: v.optional(v.string(), '{}'),
+})
+
+export interface AllInOneConfig {
+  readonly port: number
+  readonly host: string
+  /** Absolute. */
+  readonly dataDir: string
+  /** Undefined = the embedded Postgres. */
+  readonly databaseUrl: string | undefined
+  /** A directory, absolute. */
+  readonly storageUrl: string
+  readonly isMultitenant: boolean
+  readonly limits: TenantLimits
+}
+
+export function readConfig(env: Env): AllInOneConfig {
+  const settings = parseSettings(schema, pickSettings(env, NAMES))
+  const dataDir = resolve(settings.CINDER_DATA_DIR)
+  return {
+    port: settings.PORT,
+    host: settings.HOST,
+    dataDir,
+    databaseUrl: settings.DATABASE_URL,
+    storageUrl: settings.STORAGE_URL === undefined ? join(dataDir, 'objects') : localPath(settings.STORAGE_URL),
+    isMultitenant: settings.CINDER_MULTITENANCY === 'true',
+    limits: readLimits(settings.CINDER_LIMITS),
+  }
+}
+
+function readLimits(text: string): TenantLimits {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    throw invalidArgument(
+      `setting CINDER_LIMITS is not JSON: ${text.slice(0, 80)}; write for example {"rejectOlderThan":"1h"}`,
+      'bad_setting',
+    )
+  }
+  return parseLimits(json, DEFAULT_LIMITS)
+}

@@ -1,0 +1,146 @@
+/**
+ * Start and stop of a process.
+ *
+ * 1. Parts are added as they come up; each has a name and a `stop` that returns when it is complete.
+ * 2. They stop one after another, last first, so that a part never outlives what it needs. All of it is bounded by 5 s.
+ * 3. SIGINT, SIGTERM and SIGHUP stop the process once. A second signal ends it at once, but not within the first second:
+ *    npm sends its child the Ctrl-C that the terminal has already sent it.
+ * 4. A failed start is one sentence on standard error and exit code 1, after what had started was stopped.
+ *
+ * Stop before start, a second stop and a stop during start are legal.
+ */
+import { CinderError } from '#core/errors.ts'
+import type { Log } from '#core/ports/log.ts'
+
+/** Docker kills after 10 s, a person looks up after 5. */
+export const STOP_BOUND_MS = 5_000
+const SECOND_SIGNAL_AFTER_MS = 1_000
+
+export interface Part {
+  readonly name: string
+  stop(): Promise<void>
+}
+
+export class Lifecycle {
+  readonly #log: Log
+  readonly #boundMs: number
+  readonly #parts: Part[] = []
+  readonly #failed = Promise.withResolvers<Error>()
+  #stopping: Promise<boolean> | undefined
+
+  constructor(log: Log, boundMs = STOP_BOUND_MS) {
+    this.#log = log
+    this.#boundMs = boundMs
+  }
+
+  /** Settles when a part that should run for ever has ended. */
+  get failed(): Promise<Error> {
+    return this.#failed.promise
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping !== undefined
+  }
+
+  /** A part that came up. Fails, after stopping it, if the process is stopping already. */
+  async add<T extends Part>(part: T): Promise<T> {
+    if (!this.isStopping) {
+      this.#parts.push(part)
+      return part
+    }
+    await this.#stopPart(part)
+    throw new CinderError('canceled', 'stopped while starting')
+  }
+
+  /** Reports that a part ended although nobody asked it to. */
+  fail(error: Error): void {
+    if (!this.isStopping) this.#failed.resolve(error)
+  }
+
+  /** True if every part stopped in time. A second call waits for the first. */
+  stop(): Promise<boolean> {
+    this.#stopping ??= this.#stopAll()
+    return this.#stopping
+  }
+
+  async #stopAll(): Promise<boolean> {
+    const late = Promise.withResolvers<boolean>()
+    const timer = setTimeout(() => late.resolve(false), this.#boundMs)
+    const inOrder = async () => {
+      let isClean = true
+      for (let part = this.#parts.pop(); part !== undefined; part = this.#parts.pop()) {
+        isClean = (await this.#stopPart(part)) && isClean
+      }
+      return isClean
+    }
+    const isClean = await Promise.race([inOrder(), late.promise])
+    clearTimeout(timer)
+    return isClean
+  }
+
+  async #stopPart(part: Part): Promise<boolean> {
+    try {
+      await part.stop()
+      return true
+    } catch (error) {
+      this.#log.error('stop failed', { part: part.name, error })
+      return false
+    }
+  }
+}
+
+/** The process as this file needs it; tests give their own. */
+export interface ProcessHost {
+  onSignal(handler: (signal: string) => void): void
+  onCrash(handler: (error: unknown) => void): void
+  exit(code: number): void
+  writeError(line: string): void
+  nowMs(): number
+}
+
+/** Runs until a signal or a failure, then exits: 0 after a clean stop, 1 otherwise. */
+export async function runProcess(
+  log: Log,
+  start: (lifecycle: Lifecycle) => Promise<void>,
+  host: ProcessHost = createProcessHost(),
+): Promise<void> {
+  const lifecycle = new Lifecycle(log)
+  const ended = Promise.withResolvers<string | Error>()
+  let firstSignalMs: number | undefined
+  host.onSignal((signal) => {
+    firstSignalMs ??= host.nowMs()
+    if (host.nowMs() - firstSignalMs >= SECOND_SIGNAL_AFTER_MS) host.exit(1)
+    ended.resolve(signal)
+  })
+  host.onCrash((error) => ended.resolve(error instanceof Error ? error : new Error(String(error))))
+  void lifecycle.failed.then(ended.resolve)
+  start(lifecycle).catch((error: unknown) => {
+    ended.resolve(error instanceof Error ? error : new Error(String(error)))
+  })
+  const reason = await ended.promise
+  if (typeof reason === 'string') log.info('stopping', { signal: reason })
+  else host.writeError(`cinder: ${oneSentence(reason)}`)
+  const isClean = await lifecycle.stop()
+  if (!isClean) log.error('stop was not clean', { boundMs: STOP_BOUND_MS })
+  host.exit(isClean && typeof reason === 'string' ? 0 : 1)
+}
+
+function oneSentence(error: Error): string {
+  const text = error.message.replaceAll(/\s*\n\s*/g, ' ').trim()
+  return error instanceof CinderError ? text : `unexpected error: ${error.name}: ${text}`
+}
+
+function createProcessHost(): ProcessHost {
+  return {
+    onSignal(handler) {
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => handler(signal))
+    },
+    onCrash(handler) {
+      process.on('uncaughtException', handler)
+      process.on('unhandledRejection', handler)
+    },
+    exit: (code) => process.exit(code),
+    writeError: (line) => process.stderr.write(`${line}\n`),
+    nowMs: () => performance.now(),
+  }
+}
