@@ -1,6 +1,7 @@
 /**
  * Functions of the product have at most 70 lines and 4 parameters, files at most 500 lines. The linter's parser counts:
- * counting braces misreads return types and object literals. This test proves that the committed configuration
+ * counting braces misreads return types and object literals. In `db/sql` a function is one statement, whose text counts
+ * as lines: 150 there, since a commit that judges its own rows must be one statement. This test proves that the committed configuration
  * still says so, on planted code.
  */
 import assert from 'node:assert/strict'
@@ -49,6 +50,11 @@ test('a planted function of 71 lines is found, one of 70 passes', () => {
   assert.deepEqual(lint('core/a.ts', functionOf(71)), ['max-lines-per-function'])
   assert.deepEqual(lint('core/a.ts', functionOf(70)), [])
   assert.deepEqual(lint('apps/metastore/app.ts', functionOf(71)), ['max-lines-per-function'])
+})
+
+test('a statement of db/sql may have 150 lines', () => {
+  assert.deepEqual(lint('db/sql/a.ts', functionOf(150)), [])
+  assert.deepEqual(lint('db/sql/a.ts', functionOf(151)), ['max-lines-per-function'])
 })
 
 test('a planted function of five parameters is found', () => {

@@ -20,7 +20,7 @@ const BANNED: [RegExp, string][] = [
   [['\\b(?:Cla', 'ude|Chat', 'GPT|Cop', 'ilot|L', 'LM)\\b'], 'a tool'],
   [['\\b(?:AG', 'ENTS|CLA', 'UDE)\\.md\\b'], 'a tool'],
   [['\\b(?:issue|ticket|PR) #', '\\d+'], 'a tracker that the reader cannot see'],
-  [['\\bdesign ca', 'rd\\b'], 'a text that the reader cannot see'],
+  [['\\b(?:design ca', 'rd|wire[- ]cont', 'ract)\\b'], 'a text that the reader cannot see'],
 ].map(([parts, why]) => [new RegExp((parts as string[]).join(''), 'gi'), why as string])
 
 function findWorkplaceWords(files: SourceFile[]): string[] {
