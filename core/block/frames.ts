@@ -1,0 +1,296 @@
+/**
+ * Sample frames: consecutive whole headers of one group, up to 64 Ki rows, each column compressed on its own.
+ *
+ * 1. `planFrames` cuts the headers of each group: before the row target is passed, at a change of hour once the frame
+ *    has a quarter of the target (edge hours of long windows then read little else), never inside a header.
+ * 2. `encodeFrames` writes each column of each frame, then lays the chunks out by (group, column, frame).
+ * 3. `decodeColumn` checks, inflates and decodes one chunk into rows of a column that the caller owns.
+ */
+import { assert } from '../assert.ts'
+import type { CinderError } from '../errors.ts'
+import type { Codec } from '../ports/codec.ts'
+import { crc32c } from '../wire/crc32c.ts'
+import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+import type { Dataset, GroupRows, ProfileHeaders, SampleGroup } from './dataset.ts'
+import type { EncodedColumn } from './column-codec.ts'
+import {
+  decodeNarrow,
+  decodeResiduals,
+  decodeSparse,
+  divideColumn,
+  encodeNarrow,
+  encodeSparse,
+  encodeWide,
+  equalRows,
+  measureColumn,
+  multiplyColumn,
+  scratchBytes,
+  stackDeltas,
+  undoStackDeltas,
+} from './column-codec.ts'
+import type { ColumnChunk, Frame } from './frame-index.ts'
+import { assignOffsets, chunksInOrder } from './frame-index.ts'
+import type { HeadHeaders } from './header-section.ts'
+import { CHUNK_ENCODING, FRAME_ROWS_HOUR_CUT, FRAME_ROWS_TARGET, corrupt } from './format.ts'
+import { compress, inflate } from './section-table.ts'
+
+export type FramePlan = Omit<Frame, 'columns'>
+
+const HOUR_NANOS = 3.6e12
+
+export function planFrames(
+  headers: Pick<ProfileHeaders, 'count' | 'group' | 'timeNanos' | 'rowStart' | 'rowLength'>,
+): FramePlan[] {
+  const plans: FramePlan[] = []
+  let first = 0
+  let rowCount = 0
+  let hour = 0
+  const close = (end: number): void => {
+    if (end > first)
+      plans.push({
+        group: headers.group[first]!,
+        firstHeader: first,
+        headerCount: end - first,
+        rowStart: headers.rowStart[first]!,
+        rowCount,
+      })
+    first = end
+    rowCount = 0
+  }
+  for (let h = 0; h < headers.count; h++) {
+    // A hint only, so the nearest double will do.
+    const headerHour = Math.floor(((headers.timeNanos.hi[h]! | 0) * 4294967296 + headers.timeNanos.lo[h]!) / HOUR_NANOS)
+    const rows = headers.rowLength[h]!
+    const otherGroup = headers.group[h] !== headers.group[first]
+    const full = rowCount + rows > FRAME_ROWS_TARGET
+    const hourEnds = headerHour !== hour && rowCount >= FRAME_ROWS_HOUR_CUT
+    if (otherGroup || full || hourEnds) close(h)
+    rowCount += rows
+    hour = headerHour
+  }
+  close(headers.count)
+  return plans
+}
+
+interface FrameScratch {
+  readonly bytes: Uint8Array
+  /** Residuals of each type: later types compare with earlier ones. */
+  readonly residuals: Int64Column[]
+  readonly deltas: Uint32Array
+}
+
+interface BuiltChunk {
+  readonly chunk: ColumnChunk
+  readonly stored: Uint8Array
+}
+
+export interface EncodedFrames {
+  readonly frames: Frame[]
+  readonly bytes: Uint8Array
+}
+
+export function encodeFrames(dataset: Dataset, codec: Codec): EncodedFrames {
+  const plans = planFrames(dataset.headers)
+  const rowsMax = plans.reduce((max, plan) => Math.max(max, plan.rowCount), 0)
+  const typesMax = dataset.groups.reduce((max, group) => Math.max(max, group.types.length), 0)
+  const scratch: FrameScratch = {
+    bytes: new Uint8Array(scratchBytes(rowsMax)),
+    residuals: Array.from({ length: typesMax }, () => allocateInt64Column(rowsMax)),
+    deltas: new Uint32Array(rowsMax),
+  }
+  const built = plans.map((plan) => encodeFrame(plan, dataset, { codec, scratch }))
+  const frames = plans.map((plan, f): Frame => ({ ...plan, columns: built[f]!.map(({ chunk }) => chunk) }))
+  const bytes = new Uint8Array(assignOffsets(frames))
+  for (const { frame, column } of chunksInOrder(frames))
+    bytes.set(built[frame]![column]!.stored, frames[frame]!.columns[column]!.offset)
+  return { frames, bytes }
+}
+
+function encodeFrame(plan: FramePlan, dataset: Dataset, tools: { codec: Codec; scratch: FrameScratch }): BuiltChunk[] {
+  const { codec, scratch } = tools
+  const rows = dataset.rows[plan.group]!
+  const lengths = dataset.headers.rowLength.subarray(plan.firstHeader, plan.firstHeader + plan.headerCount)
+  stackDeltas(rows.stackId, plan.rowStart, lengths, scratch.deltas)
+  const stack = encodeNarrow(scratch.deltas, plan.rowCount, scratch.bytes)
+  const chunks = [plan.rowCount === 0 ? zeroChunk() : packChunk(codec, stack, 0)]
+  const known: { type: number; wide: boolean }[] = []
+  rows.values.forEach((column, type) => chunks.push(encodeValues({ column, type, known }, plan, tools)))
+  for (const column of [rows.spanId, rows.traceIdHigh, rows.traceIdLow]) {
+    const end = plan.rowStart + plan.rowCount
+    if (column === undefined || isZero(column, plan.rowStart, end)) chunks.push(zeroChunk())
+    else chunks.push(packChunk(codec, encodeSparse(column, plan.rowStart, end, scratch.bytes), 0))
+  }
+  return chunks
+}
+
+function encodeValues(
+  source: { column: Int64Column; type: number; known: { type: number; wide: boolean }[] },
+  plan: FramePlan,
+  tools: { codec: Codec; scratch: FrameScratch },
+): BuiltChunk {
+  const { codec, scratch } = tools
+  const range = { start: plan.rowStart, end: plan.rowStart + plan.rowCount }
+  const measure = measureColumn(source.column, range.start, range.end)
+  if (measure.divisor === 0) return zeroChunk()
+  const residuals = scratch.residuals[source.type]!
+  divideColumn(source.column, range, measure, residuals)
+  for (const other of source.known) {
+    if (other.wide === measure.narrow) continue
+    const earlier = scratch.residuals[other.type]!
+    if (!equalRows(residuals.lo, earlier.lo, plan.rowCount)) continue
+    if (other.wide && !equalRows(residuals.hi, earlier.hi, plan.rowCount)) continue
+    return {
+      ...zeroChunk(),
+      chunk: { ...zeroChunk().chunk, encoding: CHUNK_ENCODING.same, divisor: measure.divisor, reference: other.type },
+    }
+  }
+  source.known.push({ type: source.type, wide: !measure.narrow })
+  const encoded = measure.narrow
+    ? encodeNarrow(residuals.lo, plan.rowCount, scratch.bytes)
+    : encodeWide(residuals, plan.rowCount, scratch.bytes)
+  return packChunk(codec, encoded, measure.divisor)
+}
+
+function isZero(column: Int64Column, start: number, end: number): boolean {
+  let bits = 0
+  for (let i = start; i < end; i++) bits |= column.lo[i]! | column.hi[i]!
+  return bits === 0
+}
+
+function zeroChunk(): BuiltChunk {
+  const chunk: ColumnChunk = {
+    encoding: CHUNK_ENCODING.zero,
+    zstd: false,
+    width: 0,
+    divisor: 0,
+    reference: 0,
+    storedBytes: 0,
+    rawBytes: 0,
+    crc: 0,
+    offset: 0,
+  }
+  return { chunk, stored: new Uint8Array(0) }
+}
+
+function packChunk(codec: Codec, encoded: EncodedColumn, divisor: number): BuiltChunk {
+  const { stored: borrowed, zstd } = compress(codec, encoded.bytes)
+  // Raw bytes lie in the scratch, which the next column overwrites.
+  const stored = zstd ? borrowed : borrowed.slice()
+  const chunk: ColumnChunk = {
+    encoding: encoded.encoding,
+    zstd,
+    width: encoded.width,
+    divisor,
+    reference: 0,
+    storedBytes: stored.length,
+    rawBytes: encoded.bytes.length,
+    crc: crc32c(stored),
+    offset: 0,
+  }
+  return { chunk, stored }
+}
+
+/** What a column of a frame needs to be decoded. `viewChunk` borrows the stored bytes of a chunk. */
+export interface FrameSource {
+  readonly codec: Codec
+  readonly dataset: string
+  readonly groups: readonly SampleGroup[]
+  readonly headers: HeadHeaders
+  readonly stackCount: number
+  viewChunk(chunk: ColumnChunk): Uint8Array
+}
+
+function chunkSubject(source: FrameSource, frame: Frame, column: number): string {
+  const types = source.groups[frame.group]!.types
+  const context = ['span ids', 'trace ids high', 'trace ids low'][column - 1 - types.length]
+  const name = column === 0 ? 'stack ids' : (context ?? `values of ${types[column - 1]?.type}`)
+  return `${source.dataset}: section frames: ${name} of headers ${frame.firstHeader}..${frame.firstHeader + frame.headerCount - 1}`
+}
+
+function openChunk(source: FrameSource, frame: Frame, column: number): Uint8Array {
+  const chunk = frame.columns[column]!
+  const subject = chunkSubject(source, frame, column)
+  const stored = source.viewChunk(chunk)
+  if (stored.length !== chunk.storedBytes) throw corrupt(subject, `${stored.length} bytes, not ${chunk.storedBytes}`)
+  if (crc32c(stored) !== chunk.crc) throw corrupt(subject, 'checksum does not match')
+  return chunk.zstd ? inflate(source.codec, stored, chunk.rawBytes, subject) : stored
+}
+
+/** Stack ids of a frame into out[at, at + rowCount). */
+export function decodeStackIds(source: FrameSource, frame: Frame, out: Uint32Array, at: number): void {
+  const chunk = frame.columns[0]!
+  const subject = (): CinderError => corrupt(chunkSubject(source, frame, 0), 'malformed column')
+  if (chunk.encoding === CHUNK_ENCODING.zero) out.fill(0, at, at + frame.rowCount)
+  else {
+    const raw = openChunk(source, frame, 0)
+    if (!decodeNarrow({ encoding: chunk.encoding, width: chunk.width, raw }, out, at, frame.rowCount)) throw subject()
+  }
+  const lengths = source.headers.rowLength.subarray(frame.firstHeader, frame.firstHeader + frame.headerCount)
+  if (!undoStackDeltas(out, at, lengths, source.stackCount)) throw subject()
+}
+
+/** Values of one type into rows [at, at + rowCount) of `out`, which are 0 before. */
+export function decodeValues(
+  source: FrameSource,
+  target: { frame: Frame; type: number },
+  out: Int64Column,
+  at: number,
+): void {
+  const { frame, type } = target
+  const own = frame.columns[1 + type]!
+  if (own.encoding === CHUNK_ENCODING.zero) return
+  const column = own.encoding === CHUNK_ENCODING.same ? 1 + own.reference : 1 + type
+  const chunk = frame.columns[column]!
+  assert(chunk.encoding !== CHUNK_ENCODING.same, 'a reference names a column with bytes')
+  const raw = openChunk(source, frame, column)
+  const decoded = decodeResiduals({ encoding: chunk.encoding, width: chunk.width, raw }, out, at, frame.rowCount)
+  if (!decoded || !multiplyColumn(out, at, frame.rowCount, own.divisor))
+    throw corrupt(chunkSubject(source, frame, 1 + type), 'malformed column')
+}
+
+/** Span (0), trace high (1) or trace low (2) into rows from `at`, which are 0 before. */
+export function decodeContext(
+  source: FrameSource,
+  target: { frame: Frame; context: number },
+  out: Int64Column,
+  at: number,
+): void {
+  const { frame, context } = target
+  const column = 1 + source.groups[frame.group]!.types.length + context
+  if (frame.columns[column]!.encoding === CHUNK_ENCODING.zero) return
+  const raw = openChunk(source, frame, column)
+  if (!decodeSparse(raw, out, at, frame.rowCount))
+    throw corrupt(chunkSubject(source, frame, column), 'malformed column')
+}
+
+export function frameHasContext(frame: Frame, group: SampleGroup): boolean {
+  const first = 1 + group.types.length
+  return frame.columns.slice(first).some((chunk) => chunk.encoding !== CHUNK_ENCODING.zero)
+}
+
+/** Columns whose bytes a read of these types needs: stack ids, values or what they refer to, contexts. */
+export function neededColumns(
+  frame: Frame,
+  group: SampleGroup,
+  need: { types: readonly number[]; spans: boolean },
+): number[] {
+  const columns = new Set([0])
+  for (const type of need.types) {
+    const chunk = frame.columns[1 + type]!
+    columns.add(chunk.encoding === CHUNK_ENCODING.same ? 1 + chunk.reference : 1 + type)
+  }
+  if (need.spans) for (let k = 0; k < 3; k++) columns.add(1 + group.types.length + k)
+  return [...columns]
+}
+
+export function emptyRows(group: SampleGroup, rowCount: number, hasContext: boolean): GroupRows {
+  const context = (): Int64Column | undefined => (hasContext ? allocateInt64Column(rowCount) : undefined)
+  return {
+    rowCount,
+    stackId: new Uint32Array(rowCount),
+    values: group.types.map(() => allocateInt64Column(rowCount)),
+    spanId: context(),
+    traceIdHigh: context(),
+    traceIdLow: context(),
+  }
+}

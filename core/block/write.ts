@@ -1,0 +1,216 @@
+/**
+ * Writes datasets and objects of block format version 1 (`core/docs/formats/block.md`).
+ *
+ * 1. `encodeDataset`: order asserted, frames encoded, sections packed, table in front. Symbols last but frames, so that
+ *    what a flame graph needs is one run of bytes after the head.
+ * 2. `encodeObject`: header, regions without gaps, footer, trailer.
+ */
+import { assert } from '../assert.ts'
+import type { Codec } from '../ports/codec.ts'
+import type { DatasetDescriptor } from '../rpc/metastore.ts'
+import { ByteWriter } from '../wire/byte-writer.ts'
+import { floorTo } from '../units.ts'
+import { conservationSums, stackHashes } from './conservation.ts'
+import type { ConservationSum, Dataset, ProfileHeaders } from './dataset.ts'
+import { encodeFooter, encodeHeader, type ObjectSource } from './footer.ts'
+import { HEADER_BYTES, SECTION_CODEC, SECTION_KIND, type SectionName } from './format.ts'
+import { encodeFrameIndex } from './frame-index.ts'
+import { encodeFrames } from './frames.ts'
+import { encodeHeaders, PROFILE_ID_BYTES } from './header-section.ts'
+import { encodeGroups, encodeSeries } from './label-sections.ts'
+import { findOrderFault } from './order.ts'
+import { encodeTable, packSection, type EncodedSection } from './section-table.ts'
+import { encodeSums } from './sum-section.ts'
+import {
+  encodeFunctionLevel,
+  encodeFunctions,
+  encodeLines,
+  encodeLocations,
+  encodeMappings,
+  encodeStacks,
+  encodeStrings,
+  encodeTree,
+  type FunctionLevel,
+} from './symbol-sections.ts'
+
+export type { FunctionLevel } from './symbol-sections.ts'
+export type { ObjectSource } from './footer.ts'
+
+export interface EncodedDataset {
+  readonly tenant: string
+  readonly service: string
+  /** The region. */
+  readonly bytes: Uint8Array
+  readonly headBytes: number
+  readonly minTimeMs: number
+  readonly maxTimeMs: number
+  readonly profileCount: number
+  /** Rows: (profile, stack, span, trace), however many types they have. */
+  readonly sampleCount: number
+}
+
+export interface EncodeDatasetOptions {
+  readonly codec: Codec
+  readonly functionLevel?: FunctionLevel | undefined
+  /** Computed if absent. */
+  readonly sums?: readonly ConservationSum[] | undefined
+}
+
+export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): EncodedDataset {
+  const { headers } = dataset
+  assert(headers.count > 0, 'a dataset has at least one profile')
+  assert(headers.profileId.length === headers.count * PROFILE_ID_BYTES, 'one profile id a header')
+  const fault = findOrderFault(dataset)
+  assert(fault === undefined, `dataset out of order: ${fault}`)
+  const sums = options.sums ?? conservationSums(dataset, stackHashes(dataset.symbols))
+  const { codec } = options
+  const frames = encodeFrames(dataset, codec)
+  const pack = (name: SectionName, write: (out: ByteWriter) => void): EncodedSection => {
+    const out = new ByteWriter(1024)
+    write(out)
+    return packSection(name, out.view(), codec)
+  }
+  const head = [
+    pack('series', (out) => encodeSeries(dataset.series, out)),
+    pack('groups', (out) => encodeGroups(dataset.groups, out)),
+    pack('headers', (out) => encodeHeaders(headers, dataset.groups, out)),
+    pack('sums', (out) => encodeSums(sums, out)),
+    pack('frameIndex', (out) => encodeFrameIndex(frames.frames, dataset.groups, out)),
+  ]
+  const body = packSymbols(dataset, options.functionLevel, pack)
+  body.push({
+    kind: SECTION_KIND.frames,
+    required: true,
+    codec: SECTION_CODEC.chunked,
+    rawBytes: frames.bytes.length,
+    stored: frames.bytes,
+  })
+  const table = encodeTable([...head, ...body], head.length, dataset)
+  const bytes = concat([table, ...head.map(({ stored }) => stored), ...body.map(({ stored }) => stored)])
+  return {
+    tenant: dataset.tenant,
+    service: dataset.service,
+    bytes,
+    headBytes: head.reduce((sum, { stored }) => sum + stored.length, table.length),
+    ...timeBounds(headers),
+    profileCount: headers.count,
+    sampleCount: dataset.rows.reduce((sum, rows) => sum + rows.rowCount, 0),
+  }
+}
+
+/** Ids and what only a pprof needs first; then what flame graphs need, next to the frames. */
+function packSymbols(
+  { symbols, headers }: Dataset,
+  functionLevel: FunctionLevel | undefined,
+  pack: (name: SectionName, write: (out: ByteWriter) => void) => EncodedSection,
+): EncodedSection[] {
+  const ids: EncodedSection = {
+    kind: SECTION_KIND.profileIds,
+    required: true,
+    codec: SECTION_CODEC.raw,
+    rawBytes: headers.profileId.length,
+    stored: headers.profileId,
+  }
+  const sections = [
+    ids,
+    pack('mappings', (out) => encodeMappings(symbols, out)),
+    pack('locations', (out) => encodeLocations(symbols, out)),
+    pack('functions', (out) => encodeFunctions(symbols, out)),
+    pack('locationLines', (out) => encodeLines(symbols, out)),
+    pack('tree', (out) => encodeTree(symbols, out)),
+    pack('stacks', (out) => encodeStacks(symbols, out)),
+  ]
+  if (functionLevel !== undefined) {
+    assert(functionLevel.nodeToFunctionNode.length === symbols.nodeCount, 'one function node a line-level node')
+    sections.push(pack('functionLevel', (out) => encodeFunctionLevel(functionLevel, out)))
+  }
+  sections.push(pack('strings', (out) => encodeStrings(symbols, out)))
+  return sections
+}
+
+/** Floor of the first and last profile time: inclusive bounds. */
+function timeBounds(headers: ProfileHeaders): { minTimeMs: number; maxTimeMs: number } {
+  const { lo, hi } = headers.timeNanos
+  let first = 0
+  let last = 0
+  for (let h = 1; h < headers.count; h++) {
+    const high = hi[h]! | 0
+    if (high < (hi[first]! | 0) || (high === (hi[first]! | 0) && lo[h]! < lo[first]!)) first = h
+    if (high > (hi[last]! | 0) || (high === (hi[last]! | 0) && lo[h]! > lo[last]!)) last = h
+  }
+  return { minTimeMs: floorMs(hi[first]! | 0, lo[first]!), maxTimeMs: floorMs(hi[last]! | 0, lo[last]!) }
+}
+
+/** floor(nanos / 10^6), exact: long division by lanes. */
+export function floorMs(hi: number, lo: number): number {
+  const whole = floorTo(hi, 1_000_000) / 1_000_000
+  const rest = hi - whole * 1_000_000
+  // rest * 2^32 + lo < 10^6 * 2^32 < 2^52: exact.
+  return whole * 4294967296 + Math.floor((rest * 4294967296 + lo) / 1_000_000)
+}
+
+export interface ObjectDataset {
+  readonly tenant: string
+  readonly service: string
+  readonly windowStartMs: number
+  readonly windowMs: number
+  readonly encoded: EncodedDataset
+}
+
+export interface ObjectContent {
+  readonly objectId: string
+  readonly level: number
+  readonly createdMs: number
+  /** What a compaction read; empty for a segment. */
+  readonly sources: readonly ObjectSource[]
+  /** The compaction job and its fencing token; absent for a segment. */
+  readonly job?: { readonly jobId: string; readonly epoch: number }
+  /** In the order of `compareObjectDatasets`. */
+  readonly datasets: readonly ObjectDataset[]
+}
+
+/** Order of datasets in an object: tenant, service (UTF-16 code units), window. */
+export function compareObjectDatasets(
+  a: Pick<ObjectDataset, 'tenant' | 'service' | 'windowStartMs'>,
+  b: Pick<ObjectDataset, 'tenant' | 'service' | 'windowStartMs'>,
+): number {
+  if (a.tenant !== b.tenant) return a.tenant < b.tenant ? -1 : 1
+  if (a.service !== b.service) return a.service < b.service ? -1 : 1
+  return a.windowStartMs - b.windowStartMs
+}
+
+export function encodeObject(content: ObjectContent): { bytes: Uint8Array; descriptors: DatasetDescriptor[] } {
+  const { datasets } = content
+  let offset = HEADER_BYTES
+  const descriptors = datasets.map((dataset, index): DatasetDescriptor => {
+    const { tenant, service, windowStartMs, windowMs, encoded } = dataset
+    if (index > 0)
+      assert(compareObjectDatasets(datasets[index - 1]!, dataset) <= 0, 'datasets by tenant, service, window')
+    assert(encoded.tenant === tenant, 'a region keeps its tenant')
+    assert(encoded.service === service, 'a region keeps its service')
+    const { headBytes, minTimeMs, maxTimeMs, profileCount, sampleCount, bytes } = encoded
+    const place = { index, tenant, service, windowStartMs, windowMs, offset, sizeBytes: bytes.length, headBytes }
+    offset += bytes.length
+    return { ...place, minTimeMs, maxTimeMs, profileCount, sampleCount }
+  })
+  const footer = encodeFooter({
+    objectId: content.objectId,
+    level: content.level,
+    createdMs: content.createdMs,
+    jobId: content.job?.jobId ?? '',
+    epoch: content.job?.epoch ?? 0,
+    sources: content.sources,
+    datasets: descriptors,
+  })
+  return { bytes: concat([encodeHeader(), ...datasets.map(({ encoded }) => encoded.bytes), footer]), descriptors }
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}
