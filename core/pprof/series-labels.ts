@@ -1,0 +1,81 @@
+/**
+ * The label set under which a profile is stored, from the labels as pushed plus sample labels:
+ *
+ * 1. empty values mean "absent";
+ * 2. the session id is dropped, or folded into `maxSessionsPerSeries` values;
+ * 3. the two default relabel rules: `godeltaprof_x` is `x`, and a wall profile that says it is of type cpu is
+ *    `process_cpu`; the old name stays in `__name_replaced__`;
+ * 4. labels that say how to read the push (`__delta__`, `__order__`) and labels that follow from the sample type are
+ *    dropped; the rest is sorted by name.
+ *
+ * Duplicate names stay: label validation refuses them, and must see them.
+ */
+import {
+  compareUtf8,
+  LABEL_NAME,
+  LABEL_PERIOD_TYPE,
+  LABEL_PERIOD_UNIT,
+  LABEL_PROFILE_TYPE,
+  LABEL_SERVICE_NAME_PRIVATE,
+  LABEL_TYPE,
+  LABEL_UNIT,
+  type LabelPair,
+  type Labels,
+} from '../labels/labels.ts'
+
+export const LABEL_NAME_REPLACED = '__name_replaced__'
+export const LABEL_SESSION_ID = '__session_id__'
+
+const DELTA_PREFIX = 'godeltaprof_'
+
+const NEVER_STORED: ReadonlySet<string> = new Set([
+  '__delta__',
+  '__order__',
+  LABEL_PROFILE_TYPE,
+  LABEL_TYPE,
+  LABEL_UNIT,
+  LABEL_PERIOD_TYPE,
+  LABEL_PERIOD_UNIT,
+  LABEL_SERVICE_NAME_PRIVATE,
+])
+
+export function seriesLabels(pairs: readonly LabelPair[], maxSessionsPerSeries: number): Labels {
+  const labels: LabelPair[] = []
+  for (const pair of replaceName(pairs)) {
+    if (pair.value === '' || NEVER_STORED.has(pair.name)) continue
+    if (pair.name !== LABEL_SESSION_ID) labels.push({ name: pair.name, value: pair.value })
+    else {
+      const value = reduceSession(pair.value, maxSessionsPerSeries)
+      if (value !== undefined) labels.push({ name: pair.name, value })
+    }
+  }
+  return labels.sort((a, b) => compareUtf8(a.name, b.name))
+}
+
+/** Undefined if the session id is not kept. It is 8 bytes, little endian, in hexadecimal. */
+function reduceSession(value: string, sessionsMax: number): string | undefined {
+  if (sessionsMax === 0 || !/^[0-9a-fA-F]{16}$/.test(value)) return undefined
+  const reduced = BigInt(`0x${reverseBytes(value)}`) % BigInt(sessionsMax)
+  return reverseBytes(reduced.toString(16).padStart(16, '0'))
+}
+
+function reverseBytes(hex: string): string {
+  return (hex.match(/../g) ?? []).reverse().join('')
+}
+
+function replaceName(pairs: readonly LabelPair[]): readonly LabelPair[] {
+  const name = valueOf(pairs, LABEL_NAME)
+  const isWallOfCpu = name === 'wall' && valueOf(pairs, LABEL_TYPE) === 'cpu'
+  const replacement = name.startsWith(DELTA_PREFIX)
+    ? name.slice(DELTA_PREFIX.length)
+    : isWallOfCpu
+      ? 'process_cpu'
+      : name
+  if (replacement === name) return pairs
+  const others = pairs.filter((pair) => pair.name !== LABEL_NAME && pair.name !== LABEL_NAME_REPLACED)
+  return [...others, { name: LABEL_NAME, value: replacement }, { name: LABEL_NAME_REPLACED, value: name }]
+}
+
+function valueOf(pairs: readonly LabelPair[], name: string): string {
+  return pairs.find((pair) => pair.name === name)?.value ?? ''
+}
