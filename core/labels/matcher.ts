@@ -7,7 +7,6 @@
  */
 import { invalidArgument } from '../errors.ts'
 import type { RegexCompiler } from '../ports/regex.ts'
-import type { MatcherText } from '../rpc/query-backend.ts'
 import { getLabel, type Labels } from './labels.ts'
 
 export type MatcherOp = '=' | '!=' | '=~' | '!~'
@@ -18,10 +17,17 @@ export interface Matcher {
   readonly value: string
 }
 
+/** As it comes over the wire: the operator may be anything. */
+export interface UncheckedMatcher {
+  readonly name: string
+  readonly op: string
+  readonly value: string
+}
+
 /** True if a label set satisfies every matcher. Made once per request, called once per series. */
 export type LabelsPredicate = (labels: Labels) => boolean
 
-export function compileMatchers(matchers: readonly Readonly<MatcherText>[], regex: RegexCompiler): LabelsPredicate {
+export function compileMatchers(matchers: readonly UncheckedMatcher[], regex: RegexCompiler): LabelsPredicate {
   const tests = matchers.map((matcher) => ({ name: matcher.name, holds: compileValueTest(matcher, regex) }))
   return (labels) => {
     for (const test of tests) if (!test.holds(getLabel(labels, test.name))) return false
@@ -29,7 +35,7 @@ export function compileMatchers(matchers: readonly Readonly<MatcherText>[], rege
   }
 }
 
-function compileValueTest(matcher: Readonly<MatcherText>, regex: RegexCompiler): (value: string) => boolean {
+function compileValueTest(matcher: UncheckedMatcher, regex: RegexCompiler): (value: string) => boolean {
   const { op, value } = matcher
   switch (op) {
     case '=':
@@ -47,7 +53,7 @@ function compileValueTest(matcher: Readonly<MatcherText>, regex: RegexCompiler):
   }
 }
 
-function compilePattern(matcher: Readonly<MatcherText>, regex: RegexCompiler): (value: string) => boolean {
+function compilePattern(matcher: UncheckedMatcher, regex: RegexCompiler): (value: string) => boolean {
   const matches = regex.compile(matcher.value)
   if (matches === undefined) {
     throw invalidArgument(
@@ -59,7 +65,7 @@ function compilePattern(matcher: Readonly<MatcherText>, regex: RegexCompiler): (
 }
 
 /** The only value of a label that the matchers can hold for, if an equality names one: what a plan may prune by. */
-export function equalityOf(matchers: readonly Readonly<MatcherText>[], name: string): string | undefined {
+export function equalityOf(matchers: readonly UncheckedMatcher[], name: string): string | undefined {
   for (const matcher of matchers)
     if (matcher.name === name && matcher.op === '=' && matcher.value !== '') return matcher.value
   return undefined

@@ -16,17 +16,16 @@ import {
   labelsKey,
   LABEL_PROFILE_TYPE,
 } from '../labels/labels.ts'
-import { compileMatchers } from '../labels/matcher.ts'
+import { compileMatchers, type UncheckedMatcher } from '../labels/matcher.ts'
 import { type ProfileType, profileTypeOfLabels } from '../labels/profile-type.ts'
 import type { RegexCompiler } from '../ports/regex.ts'
 import type { LabelSetsResponse } from '../rpc/metastore.ts'
-import type { MatcherText } from '../rpc/query-backend.ts'
 
 export type LabelSets = LabelSetsResponse['sets']
 
 /** Shared by all questions. */
 export interface LabelFilter {
-  readonly matchers: readonly Readonly<MatcherText>[]
+  readonly matchers: readonly UncheckedMatcher[]
   readonly regex: RegexCompiler
 }
 

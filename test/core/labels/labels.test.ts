@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import {
   buildLabels,
   compareLabels,
@@ -26,9 +26,8 @@ describe('compareUtf8', () => {
     )
   })
 
-  it('puts U+FFFD before U+10000, which UTF-16 order does not', () => {
+  it('puts U+FFFD before U+10000, though its UTF-16 unit is greater', () => {
     assert.ok(compareUtf8('\ufffd', '\u{10000}') < 0)
-    assert.ok('\ufffd' > '\u{10000}')
   })
 })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { CinderError } from '#core/errors.ts'
 import { parseSelector, parseSelectors, SELECTOR_LENGTH_MAX } from '#core/labels/selector.ts'
 
