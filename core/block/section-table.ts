@@ -155,15 +155,21 @@ export function findSection(table: SectionTable, name: SectionName): SectionEntr
   return table.entries.find((entry) => entry.kind === SECTION_KIND[name])
 }
 
+/** Length and checksum of the stored bytes. */
+export function checkSection(stored: Uint8Array, entry: SectionEntry, dataset: string): void {
+  const subject = sectionSubject(dataset, sectionName(entry.kind) ?? `kind ${entry.kind}`)
+  if (stored.length !== entry.storedBytes) throw corrupt(subject, `${stored.length} bytes, not ${entry.storedBytes}`)
+  if (crc32c(stored) !== entry.crc) throw corrupt(subject, 'checksum does not match')
+}
+
 /** Checked and inflated bytes of one section. `stored` is borrowed if the section is raw. */
 export function openSection(
   stored: Uint8Array,
   entry: SectionEntry,
   context: { codec: Codec; dataset: string },
 ): Uint8Array {
+  checkSection(stored, entry, context.dataset)
   const subject = sectionSubject(context.dataset, sectionName(entry.kind) ?? `kind ${entry.kind}`)
-  if (stored.length !== entry.storedBytes) throw corrupt(subject, `${stored.length} bytes, not ${entry.storedBytes}`)
-  if (crc32c(stored) !== entry.crc) throw corrupt(subject, 'checksum does not match')
   if (entry.codec === SECTION_CODEC.raw) return stored
   if (entry.codec === SECTION_CODEC.zstd) return inflate(context.codec, stored, entry.rawBytes, subject)
   throw corrupt(subject, `codec ${entry.codec} is not one of a whole section`)

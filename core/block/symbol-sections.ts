@@ -1,25 +1,15 @@
 /**
  * Symbols and stacks as sections: one column after the other, differences to the row before where neighbours are close.
  *
- * Split by what reads need: a flame graph needs strings, functions, location lines, tree and stacks (or the function
- * level in place of the middle three); a pprof also mappings and the rest of the locations. The decoder checks every
+ * Split by what reads need: with a stored function level a flame graph needs strings, stacks and that level alone; a
+ * pprof needs everything else. The decoder checks every
  * reference, so that a crafted file cannot make a reader walk out of a column or in a circle.
  */
 import type { ByteReader } from '../wire/byte-reader.ts'
 import type { ByteWriter } from '../wire/byte-writer.ts'
 import type { Int64Column } from '../wire/int64.ts'
+import type { FunctionLevel } from '../symbols/function-level.ts'
 import type { Symbols } from '../symbols/symbols.ts'
-
-/** The tree over functions that flame graphs show, and one array from the line-level tree to it. */
-export interface FunctionLevel {
-  readonly nodeCount: number
-  /** Below the node, as in the line-level tree; parent[0] = 0. */
-  readonly parent: Uint32Array
-  /** String id. */
-  readonly name: Uint32Array
-  /** One per line-level node. */
-  readonly nodeToFunctionNode: Uint32Array
-}
 
 export type StringColumns = Pick<Symbols, 'stringCount' | 'stringOffset' | 'stringBytes'>
 export type FunctionColumns = Pick<
@@ -206,7 +196,6 @@ export function encodeStacks(stacks: StackColumns, out: ByteWriter): void {
   out.deltaColumn32(stacks.stackNode, stacks.stackCount)
 }
 
-/** `nodeCount` is undefined where the tree is not read. */
 export function decodeStacks(input: ByteReader, nodeCount: number): StackColumns {
   const stackCount = input.count()
   const stackNode = input.deltaColumn32(stackCount)

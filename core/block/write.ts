@@ -8,6 +8,7 @@
 import { assert } from '../assert.ts'
 import type { Codec } from '../ports/codec.ts'
 import type { DatasetDescriptor } from '../rpc/metastore.ts'
+import type { FunctionLevel } from '../symbols/function-level.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
 import { floorTo } from '../units.ts'
 import { conservationSums, stackHashes } from './conservation.ts'
@@ -30,10 +31,9 @@ import {
   encodeStacks,
   encodeStrings,
   encodeTree,
-  type FunctionLevel,
 } from './symbol-sections.ts'
 
-export type { FunctionLevel } from './symbol-sections.ts'
+export type { FunctionLevel } from '../symbols/function-level.ts'
 export type { ObjectSource } from './footer.ts'
 
 export interface EncodedDataset {
