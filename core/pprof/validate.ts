@@ -1,6 +1,6 @@
 /**
  * Rules that a readable profile must keep to be stored (wire contract, section 4). The decoder has checked what makes
- * reading safe: bytes, string indices, UTF-8. First rule broken = the answer.
+ * reading safe: size, bytes, string indices, UTF-8. First rule broken = the answer.
  *
  * Not rules: samples that name location 0 or a location that does not exist (the head drops and counts them), stacks
  * over `maxStackDepth` (the head keeps the root-most frames), symbols over `maxSymbolBytes` (the decoder keeps the end).
@@ -12,7 +12,7 @@ import { stringAt } from './string-table.ts'
 
 export type ProfileLimits = Pick<
   TenantLimits,
-  'maxProfileSizeBytes' | 'maxSamples' | 'maxSampleLabels' | 'rejectOlderThanMs' | 'rejectNewerThanMs'
+  'maxSamples' | 'maxSampleLabels' | 'rejectOlderThanMs' | 'rejectNewerThanMs'
 >
 
 /** Undefined if the profile can be stored. */
@@ -24,7 +24,6 @@ export function validateProfile(
   if (profile.sampleTypes.length === 0) return malformed('empty profile: it has no sample types')
   return (
     checkTime(profile.timeNanos, limits, nowMs) ??
-    checkCount('profile_size_limit', 'maxProfileSizeBytes', profile.raw.length, limits.maxProfileSizeBytes) ??
     checkCount('samples_limit', 'maxSamples', profile.sampleCount, limits.maxSamples) ??
     checkCount('sample_labels_limit', 'maxSampleLabels', profile.sampleLabelsMax, limits.maxSampleLabels) ??
     checkStructure(profile)
@@ -71,7 +70,6 @@ function checkCount(
 }
 
 const COUNTED: Readonly<Record<string, string>> = {
-  maxProfileSizeBytes: 'size',
   maxSamples: 'samples count',
   maxSampleLabels: 'sample labels',
 }
