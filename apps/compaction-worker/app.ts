@@ -103,7 +103,13 @@ class Worker implements CompactionWorkerService {
     const running = [...this.#running.values()].map(({ job }) => ({ jobId: job.jobId, epoch: job.epoch }))
     const waitMs = this.#running.size === 0 ? this.#settings.pollWaitMs : 0
     try {
-      const response = await metastore.pollJobs({ workerId: this.#settings.workerId, capacity, running, failed, waitMs })
+      const response = await metastore.pollJobs({
+        workerId: this.#settings.workerId,
+        capacity,
+        running,
+        failed,
+        waitMs,
+      })
       for (const jobId of response.lost) this.#running.get(jobId)?.cancel.abort()
       for (const job of response.jobs) this.#start(job)
     } catch (error) {

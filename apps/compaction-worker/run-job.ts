@@ -37,7 +37,9 @@ export async function runJob(deps: JobDeps, job: CompactionJob, signal: AbortSig
     sources.push({ source, bytes: await deps.store.get(objectKey(source.objectId)) })
   }
   const createdMs = deps.clock.nowMs()
-  const objectIds = Array.from({ length: OUTPUT_IDS_MAX }, () => makeUlid(createdMs, deps.random.bytes(ULID_RANDOM_BYTES)))
+  const objectIds = Array.from({ length: OUTPUT_IDS_MAX }, () =>
+    makeUlid(createdMs, deps.random.bytes(ULID_RANDOM_BYTES)),
+  )
   const { outputs } = await deps.merger.merge({
     jobId: job.jobId,
     epoch: job.epoch,

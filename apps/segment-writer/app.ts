@@ -9,7 +9,7 @@
  * Memory: decoded bytes of all batches that are not settled. Past the bound, pushes are shed with `Retry-After`.
  * Must not: acknowledge what is not committed, keep a queue that grows with the arrival rate.
  */
-import { CinderError, type ErrorKind } from '#core/errors.ts'
+import { CinderError } from '#core/errors.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Codec } from '#core/ports/codec.ts'
@@ -22,12 +22,13 @@ import type { Metastore } from '#core/rpc/metastore.ts'
 import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 import { decideFlush, type FlushPolicy, putAllowedAtMs } from '#core/segment/flush-policy.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
-import { Batch, type Settlement } from './batch.ts'
+import { Batch } from './batch.ts'
 import { flushBatch, type FlusherDeps } from './flusher.ts'
-import { takeProfile } from './intake.ts'
+import { type IntakeInput, takeProfile } from './intake.ts'
 import { LabelSetCache } from './label-set-cache.ts'
 import { RequestOrdinals } from './request-ordinals.ts'
 import { TenantRates } from './tenant-rates.ts'
+import { rejectedVerdict, settledVerdict } from './verdicts.ts'
 
 export interface SegmentWriterDeps {
   readonly store: ObjectStore
@@ -131,14 +132,19 @@ class Writer implements SegmentWriterService {
     }
   }
 
-  #takeOne(input: Pick<Parameters<typeof takeProfile>[1], 'tenant' | 'series' | 'profile' | 'ordinals'>): ProfileVerdict | Promise<ProfileVerdict> {
+  #takeOne(
+    input: Pick<IntakeInput, 'tenant' | 'series' | 'profile' | 'ordinals'>,
+  ): ProfileVerdict | Promise<ProfileVerdict> {
     if (this.#pendingBytes + input.profile.bytes.length > this.#settings.memoryBytesMax) {
       this.#shed++
-      return rejected('unavailable', 'memory_limit', {
-        message: `the writer holds ${this.#pendingBytes} bytes that are not stored yet; ${this.#settings.memoryBytesMax} are allowed: try again later`,
-        retryAfterMs: 1000,
-        decompressedBytes: 0,
-      })
+      return rejectedVerdict(
+        new CinderError(
+          'unavailable',
+          `the writer holds ${this.#pendingBytes} bytes that are not stored yet, ${this.#settings.memoryBytesMax} are allowed: try again later`,
+          { reason: 'memory_limit', retryAfterMs: 1000 },
+        ),
+        0,
+      )
     }
     const { deps, settings } = { deps: this.#deps, settings: this.#settings }
     const taken = takeProfile(
@@ -152,7 +158,7 @@ class Writer implements SegmentWriterService {
     this.#profiles++
     // One request may hold more than one batch: close it as soon as it is full.
     if (this.#open.bytes >= settings.flushPolicy.batchBytesMax) this.#pump()
-    return taken.settled.then((settlement) => verdictOf(settlement, taken.decompressedBytes))
+    return taken.settled.then((settlement) => settledVerdict(settlement, taken.decompressedBytes))
   }
 
   async #withinDeadline(answers: readonly (ProfileVerdict | Promise<ProfileVerdict>)[]): Promise<ProfileVerdict[]> {
@@ -225,24 +231,4 @@ class Writer implements SegmentWriterService {
   #newBatch(): Batch {
     return new Batch(makeUlid(this.#deps.clock.nowMs(), this.#deps.random.bytes(ULID_RANDOM_BYTES)))
   }
-}
-
-export function rejected(
-  kind: ErrorKind,
-  reason: string,
-  details: Pick<ProfileVerdict, 'message' | 'retryAfterMs' | 'decompressedBytes'>,
-): ProfileVerdict {
-  return { status: 'rejected', kind, reason, ...details }
-}
-
-function verdictOf(settlement: Settlement, decompressedBytes: number): ProfileVerdict {
-  if (settlement.kind === 'failed') {
-    const { error } = settlement
-    return rejected(error.kind, error.reason, {
-      message: error.message,
-      retryAfterMs: error.retryAfterMs ?? 0,
-      decompressedBytes,
-    })
-  }
-  return { status: settlement.kind, kind: '', reason: '', message: '', retryAfterMs: 0, decompressedBytes }
 }

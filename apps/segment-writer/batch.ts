@@ -8,7 +8,10 @@ import type { CinderError } from '#core/errors.ts'
 import { Head, type HeadKey } from '#core/segment/head.ts'
 
 /** What became of a profile after its segment was committed, or why not. */
-export type Settlement = { readonly kind: 'stored' } | { readonly kind: 'duplicate' } | { readonly kind: 'failed'; readonly error: CinderError }
+export type Settlement =
+  | { readonly kind: 'stored' }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'failed'; readonly error: CinderError }
 
 export interface WaitingProfile {
   /** 1 = the commit decides duplicates by the id. */

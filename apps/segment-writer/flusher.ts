@@ -147,4 +147,3 @@ function asRetryable(error: unknown): CinderError {
     cause: error,
   })
 }
-

@@ -1,21 +1,141 @@
 /**
  * Takes one pushed profile in: bytes to rows of a head, or a verdict why not. Synchronous and without I/O.
  *
- * Order (wire contract, section 4): inflate, tenant's rate, decode, name (`/ingest`), service name, validate, label
- * check, split, append. The identity is taken from the bytes and labels as sent, before any of them is changed.
+ * Order (wire contract, section 4): inflate, tenant's rate, decode, repairs and name (`/ingest`), validate, split,
+ * label check, append. The identity is taken from bytes, labels and time as sent, before any of them is changed.
  */
-import { CinderError, type ErrorKind } from '#core/errors.ts'
+import { CinderError } from '#core/errors.ts'
 import { ingestLabels } from '#core/ingest/profile-name.ts'
-import { buildLabels, getLabel, LABEL_SERVICE_NAME, type Labels } from '#core/labels/labels.ts'
+import { decodeRepairs, repairIngestProfile } from '#core/ingest/spy-repairs.ts'
+import { getLabel, LABEL_SERVICE_NAME, type LabelPair, labelsKey } from '#core/labels/labels.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import { validateLabels } from '#core/limits/validate-labels.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { Digest } from '#core/ports/digest.ts'
-import { ProfileDecoder } from '#core/pprof/decode.ts'
+import type { ProfileDecoder } from '#core/pprof/decode.ts'
 import type { DecodedProfile } from '#core/pprof/profile.ts'
-import { splitProfile } from '#core/pprof/split.ts'
-import { validateProfile } from '#core/pprof/validate.ts'
+import { withServiceName } from '#core/pprof/service-name.ts'
+import { type SplitProfile, splitProfile } from '#core/pprof/split.ts'
+import { profileTimeNanos, validateProfile } from '#core/pprof/validate.ts'
 import type { ProfileVerdict, WriteProfile, WriteSeries } from '#core/rpc/segment-writer.ts'
+import { SPLIT_SERIES_MAX } from '#core/segment/head.ts'
 import { positionalProfileId, profileIdOf } from '#core/segment/profile-id.ts'
-import { hourStartMs, MS_PER_HOUR } from '#core/units.ts'
+import { hourStartMs, MS_PER_HOUR, NANOS_PER_MS } from '#core/units.ts'
 import type { Batch, Settlement } from './batch.ts'
+import type { RequestOrdinals } from './request-ordinals.ts'
+import type { TenantRates } from './tenant-rates.ts'
+import { emptyVerdict, rejectedVerdict } from './verdicts.ts'
+
+export interface IntakeDeps {
+  readonly codec: Codec
+  readonly digest: Digest
+  readonly decoder: ProfileDecoder
+  readonly rates: TenantRates
+}
+
+export interface IntakeInput {
+  readonly tenant: string
+  readonly series: WriteSeries
+  readonly profile: WriteProfile
+  readonly ordinals: RequestOrdinals
+  readonly limits: TenantLimits
+  readonly batch: Batch
+  readonly nowMs: number
+}
+
+export type Taken =
+  | { readonly kind: 'verdict'; readonly verdict: ProfileVerdict }
+  | { readonly kind: 'waiting'; readonly decompressedBytes: number; readonly settled: Promise<Settlement> }
+
+export function takeProfile(deps: IntakeDeps, input: IntakeInput): Taken {
+  let decompressedBytes = 0
+  try {
+    const raw = inflate(deps.codec, input.profile.bytes, input.limits)
+    decompressedBytes = raw.length
+    deps.rates.take(input.tenant, decompressedBytes, input.nowMs)
+    return takeDecoded(deps, input, raw)
+  } catch (error) {
+    if (!(error instanceof CinderError)) throw error
+    return { kind: 'verdict', verdict: rejectedVerdict(error, decompressedBytes) }
+  }
+}
+
+function inflate(codec: Codec, bytes: Uint8Array, limits: TenantLimits): Uint8Array {
+  const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b
+  return isGzip ? codec.gunzip(bytes, limits.maxProfileSizeBytes || limits.bodyLimitBytes) : bytes
+}
+
+function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Taken {
+  const { limits, nowMs } = input
+  const { ingest } = input.series
+  const decoded = deps.decoder.decode(raw, limits, ingest === undefined ? {} : decodeRepairs(ingest))
+  if (!decoded.ok) throw fault(decoded.fault)
+  const timeAsSentNanos = decoded.profile.timeNanos
+  const profile = ingest === undefined ? decoded.profile : repairIngestProfile(decoded.profile, ingest)
+  const invalid = validateProfile(profile, limits, nowMs)
+  if (invalid !== undefined) throw fault(invalid)
+  const labels = pushedLabels(input, profile)
+  const split = splitProfile(profile, labels, limits)
+  if (split.keptCount === 0) return { kind: 'verdict', verdict: emptyVerdict(raw.length) }
+  checkSeries(split, limits)
+  const timeNanos = profileTimeNanos(profile, nowMs)
+  const timeMs = Number(timeNanos / NANOS_PER_MS)
+  const { profileId, deduplicate } = identify(deps, input, { raw, timeNanos: timeAsSentNanos })
+  const { head, waiting } = input.batch.headOf({
+    tenant: input.tenant,
+    service: getLabel(split.series[0]!, LABEL_SERVICE_NAME),
+    windowStartMs: hourStartMs(timeMs),
+    windowMs: MS_PER_HOUR,
+  })
+  const { ordinal } = head.append({ profile, split, profileId, timeNanos, stackDepthMax: limits.maxStackDepth })
+  if (ordinal === undefined) return { kind: 'verdict', verdict: emptyVerdict(raw.length) }
+  const { promise, resolve } = Promise.withResolvers<Settlement>()
+  waiting.push({ deduplicate, settle: resolve })
+  return { kind: 'waiting', decompressedBytes: raw.length, settled: promise }
+}
+
+function pushedLabels(input: IntakeInput, profile: DecodedProfile): readonly LabelPair[] {
+  const { ingest, labels } = input.series
+  const named = withServiceName(labels)
+  if (ingest === undefined) return named
+  const result = ingestLabels(named, profile, ingest.sampleTypeConfig)
+  if (!result.ok) throw fault(result.fault)
+  return result.labels
+}
+
+function checkSeries(split: SplitProfile, limits: TenantLimits): void {
+  if (split.series.length > SPLIT_SERIES_MAX)
+    throw fault({
+      reason: 'series_limit',
+      message: `sample labels split the profile into ${split.series.length} series, ${SPLIT_SERIES_MAX} are allowed`,
+    })
+  for (const labels of split.series) {
+    const invalid = validateLabels(labels, limits)
+    if (invalid !== undefined) throw fault(invalid)
+  }
+}
+
+/** A profile that came with neither id nor time cannot be told from a second one: it is never a duplicate. */
+function identify(
+  deps: IntakeDeps,
+  input: IntakeInput,
+  sent: { raw: Uint8Array; timeNanos: bigint },
+): { profileId: Uint8Array; deduplicate: boolean } {
+  const { ingest, labels } = input.series
+  const timeNanos = sent.timeNanos > 0n ? sent.timeNanos : (ingest?.fromNanos ?? 0n)
+  const { clientId } = input.profile
+  if (clientId === '' && timeNanos === 0n)
+    return {
+      profileId: positionalProfileId(deps.digest, input.batch.objectId, input.batch.positions++),
+      deduplicate: false,
+    }
+  const contentDigest = deps.digest.digest128(sent.raw)
+  const equal = `${labelsKey(labels)}\n${clientId}\n${String.fromCharCode(...contentDigest)}`
+  const ordinal = input.ordinals.next(equal)
+  const identity = { tenant: input.tenant, labels, contentDigest, clientId, timeNanos, ordinal }
+  return { profileId: profileIdOf(deps.digest, identity), deduplicate: true }
+}
+
+function fault(of: { readonly reason: string; readonly message: string }): CinderError {
+  return new CinderError('invalid_argument', of.message, { reason: of.reason })
+}

@@ -74,6 +74,19 @@ export function mergeDatasets(inputs: readonly MergeInput[]): MergedDataset {
   }
 }
 
+/** Of each input: its groups and series in the numbering of the merged dataset; what has no header left maps to 0. */
+export function mergeNumbering(
+  inputs: readonly MergeInput[],
+  merged: Pick<Dataset, 'groups' | 'series'>,
+): { groupOf: Uint32Array; seriesOf: Uint32Array }[] {
+  const groups = new Map(merged.groups.map((group, i) => [groupKey(group), i]))
+  const series = new Map(merged.series.map((labels, i) => [labelsKey(labels), i]))
+  return inputs.map(({ dataset }) => ({
+    groupOf: Uint32Array.from(dataset.groups, (group) => groups.get(groupKey(group)) ?? 0),
+    seriesOf: Uint32Array.from(dataset.series, (labels) => series.get(labelsKey(labels)) ?? 0),
+  }))
+}
+
 /** Distinct series of the headers that stay, sorted; rank[input][series] = new index. */
 function unionSeries(inputs: readonly MergeInput[]): { series: Labels[]; rank: Uint32Array[] } {
   const byKey = new Map<string, Labels>()
@@ -150,7 +163,12 @@ function sortedRefs(inputs: readonly MergeInput[], seriesRank: Uint32Array[], gr
   order.sort((a, b) => {
     if (group[a] !== group[b]) return group[a]! - group[b]!
     if (series[a] !== series[b]) return series[a]! - series[b]!
-    return compareTimeAndId(inputs[input[a]!]!.dataset.headers, position[a]!, inputs[input[b]!]!.dataset.headers, position[b]!)
+    return compareTimeAndId(
+      inputs[input[a]!]!.dataset.headers,
+      position[a]!,
+      inputs[input[b]!]!.dataset.headers,
+      position[b]!,
+    )
   })
   const pick = (column: Uint32Array): Uint32Array => order.map((from) => column[from]!)
   return { count, input: pick(input), position: pick(position), group: pick(group), series: pick(series) }
@@ -168,7 +186,11 @@ function compareTimeAndId(x: ProfileHeaders, a: number, y: ProfileHeaders, b: nu
   return 0
 }
 
-function gatherHeaders(inputs: readonly MergeInput[], refs: HeaderRefs, groups: readonly SampleGroup[]): ProfileHeaders {
+function gatherHeaders(
+  inputs: readonly MergeInput[],
+  refs: HeaderRefs,
+  groups: readonly SampleGroup[],
+): ProfileHeaders {
   const { count } = refs
   const of = (i: number): ProfileHeaders => inputs[refs.input[i]!]!.dataset.headers
   const pick64 = (column: (headers: ProfileHeaders) => Int64Column | undefined): Int64Column => {
@@ -241,7 +263,11 @@ function gatherRows(sources: RowSources, group: SampleGroup, groupIndex: number)
     const start = dataset.headers.rowStart[h]!
     const length = dataset.headers.rowLength[h]!
     const order = sorter.order(source, start, length, mappers[refs.input[i]!]!)
-    copyRows(out, at, source, start, order, sorter.mapped, length)
+    for (let k = 0; k < length; k++) {
+      out.stackId[at + k] = sorter.mapped[order[k]!]!
+      order[k]! += start
+    }
+    copyRows(out, at, source, order.subarray(0, length))
     at += length
   }
   return out
@@ -299,20 +325,19 @@ class RowSorter {
   }
 }
 
-function copyRows(out: GroupRows, at: number, source: GroupRows, start: number, order: Uint32Array, mapped: Uint32Array, length: number): void {
-  for (let k = 0; k < length; k++) out.stackId[at + k] = mapped[order[k]!]!
-  out.values.forEach((column, t) => copyColumn(column, at, source.values[t]!, start, order, length))
-  if (out.spanId !== undefined && source.spanId !== undefined) {
-    copyColumn(out.spanId, at, source.spanId, start, order, length)
-    copyColumn(out.traceIdHigh!, at, source.traceIdHigh!, start, order, length)
-    copyColumn(out.traceIdLow!, at, source.traceIdLow!, start, order, length)
-  }
+/** Rows `rows` of the source become rows at, at + 1, … of the output; their stacks are already in place. */
+function copyRows(out: GroupRows, at: number, source: GroupRows, rows: Uint32Array): void {
+  out.values.forEach((column, t) => copyColumn(column, at, source.values[t]!, rows))
+  if (out.spanId === undefined || source.spanId === undefined) return
+  copyColumn(out.spanId, at, source.spanId, rows)
+  copyColumn(out.traceIdHigh!, at, source.traceIdHigh!, rows)
+  copyColumn(out.traceIdLow!, at, source.traceIdLow!, rows)
 }
 
-function copyColumn(out: Int64Column, at: number, source: Int64Column, start: number, order: Uint32Array, length: number): void {
+function copyColumn(out: Int64Column, at: number, source: Int64Column, rows: Uint32Array): void {
   const { lo, hi } = source
-  for (let k = 0; k < length; k++) {
-    const row = start + order[k]!
+  for (let k = 0; k < rows.length; k++) {
+    const row = rows[k]!
     out.lo[at + k] = lo[row]!
     out.hi[at + k] = hi[row]!
   }

@@ -19,7 +19,7 @@ import { SymbolsBuilder } from '../symbols/builder.ts'
 import { GrowingInt64, GrowingUint32, GrowingUint8 } from '../wire/growing.ts'
 import { addInt64At, allocateInt64Column } from '../wire/int64.ts'
 import { ProfileSymbols } from './profile-symbols.ts'
-import { addToRow, GrowingRows, RowScratch, type SampleContext } from './rows.ts'
+import { GrowingRows, RowScratch, type SampleContext } from './rows.ts'
 
 /** 65,536 series of one profile: more than the 16,000 samples that the default limit allows. */
 export const SPLIT_SERIES_MAX = 65_536
@@ -139,7 +139,7 @@ export class Head {
       }
       const row = hasContext(split, k) ? scratch.rowWithContext(stackId, contextOf(split, k)) : scratch.rowOf(stackId)
       const at = sample * typeCount
-      for (let t = 0; t < typeCount; t++) addToRow(scratch, t, row, values.lo[at + t]!, values.hi[at + t]!)
+      for (let t = 0; t < typeCount; t++) scratch.addValue(t, row, values.lo[at + t]!, values.hi[at + t]!)
     }
     return dropped
   }

@@ -92,7 +92,12 @@ export class RowScratch {
   #contextSlots = new Map<string, number>()
   #order = new Uint32Array(1024)
   readonly #zeroContext: SampleContext = {
-    spanLo: 0, spanHi: 0, traceHighLo: 0, traceHighHi: 0, traceLowLo: 0, traceLowHi: 0,
+    spanLo: 0,
+    spanHi: 0,
+    traceHighLo: 0,
+    traceHighHi: 0,
+    traceLowLo: 0,
+    traceLowHi: 0,
   }
 
   /** Begins a profile of at most `rowsMax` rows. */
@@ -119,6 +124,11 @@ export class RowScratch {
     this.#stamp[stackId] = this.#epoch
     this.#slot[stackId] = row
     return row
+  }
+
+  /** row of type += (lo, hi), exact modulo 2^64. */
+  addValue(type: number, row: number, lo: number, hi: number): void {
+    addInt64At(this.values[type]!, row, lo, hi)
   }
 
   rowWithContext(stackId: number, context: SampleContext): number {
@@ -186,9 +196,12 @@ export class RowScratch {
   #orderByContext(context: NonNullable<RowScratch['context']>): Uint32Array {
     const columns = [
       this.stackId,
-      context.span.hi, context.span.lo,
-      context.traceHigh.hi, context.traceHigh.lo,
-      context.traceLow.hi, context.traceLow.lo,
+      context.span.hi,
+      context.span.lo,
+      context.traceHigh.hi,
+      context.traceHigh.lo,
+      context.traceLow.hi,
+      context.traceLow.lo,
     ]
     const order = this.#order
     for (let i = 0; i < this.count; i++) order[i] = i
@@ -227,9 +240,4 @@ function appendOrdered(to: GrowingInt64, from: Int64Column | undefined, order: U
   }
   to.lo.count += count
   to.hi.count += count
-}
-
-/** Adds a value to a scratch row, exact modulo 2^64. */
-export function addToRow(scratch: RowScratch, type: number, row: number, lo: number, hi: number): void {
-  addInt64At(scratch.values[type]!, row, lo, hi)
 }

@@ -51,7 +51,8 @@ export function buildFunctionLevel(symbols: Symbols, names: StringTable): Functi
     const start = symbols.locationLineStart[location]!
     const end = symbols.locationLineStart[location + 1]!
     if (start === end) at = child(at, locationNames.ofLocation(location))
-    for (let line = end - 1; line >= start; line--) at = child(at, locationNames.ofFunction(symbols.lineFunction[line]!))
+    for (let line = end - 1; line >= start; line--)
+      at = child(at, locationNames.ofFunction(symbols.lineFunction[line]!))
     nodeToFunctionNode[node] = at
   }
   return {

@@ -1,0 +1,71 @@
+/**
+ * The query-backend: reads what a plan names and answers with partial trees and series. Stateless; nothing depends on
+ * a cache.
+ *
+ * Per object, at most two rounds of ranged reads: heads of the named datasets first (small datasets whole), then the
+ * symbols and frames that the selected profiles need. Ranges are coalesced, reads bounded, bytes counted.
+ * A missing or damaged object is an error (`not_found`, `data_loss`), never a partial answer: the frontend replans.
+ */
+import { CinderError } from '#core/errors.ts'
+import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
+import { compileMatchers } from '#core/labels/matcher.ts'
+import type { Codec } from '#core/ports/codec.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
+import type { RegexCompiler } from '#core/ports/regex.ts'
+import { addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
+import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
+import type { QueryBackend, ReadStats } from '#core/rpc/query-backend.ts'
+import { type ObjectQuery, readObjects } from './read-objects.ts'
+
+export interface QueryBackendDeps {
+  readonly store: ObjectStore
+  readonly codec: Codec
+  readonly regex: RegexCompiler
+}
+
+export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
+  return {
+    async stacktraces(request, signal) {
+      const tree = new FunctionTree()
+      const stats = zeroStats()
+      const query: ObjectQuery = {
+        profileType: request.profileType,
+        matches: compileMatchers(request.matchers, deps.regex),
+        startMs: request.startMs,
+        endMs: request.endMs,
+        wants: 'samples',
+      }
+      for await (const { head, fetched, profiles } of readObjects(deps, request.objects, query, { stats, signal })) {
+        stats.samples += addStacktraces(head, fetched, profiles, tree)
+        throwIfGone(signal)
+      }
+      return { tree: encodeTree(tree), stats }
+    },
+    async timeSeries(request, signal) {
+      const builder = new TimeSeriesBuilder(request.groupBy)
+      const stats = zeroStats()
+      const range = { startMs: request.startMs, endMs: request.endMs, stepMs: request.stepMs }
+      const data = dataRangeOf(range)
+      const query: ObjectQuery = {
+        profileType: request.profileType,
+        matches: compileMatchers(request.matchers, deps.regex),
+        startMs: data.startMs,
+        endMs: data.endMs,
+        wants: 'heads',
+      }
+      for await (const { head, profiles } of readObjects(deps, request.objects, query, { stats, signal })) {
+        addTimeSeries(head, profiles, range, builder)
+        throwIfGone(signal)
+      }
+      return { series: builder.build(), stats }
+    },
+  }
+}
+
+function zeroStats(): ReadStats {
+  return { objects: 0, ranges: 0, bytes: 0, datasets: 0, profiles: 0, samples: 0 }
+}
+
+function throwIfGone(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new CinderError('canceled', 'the client has gone')
+}

@@ -1,0 +1,126 @@
+/**
+ * Reads the datasets of a plan object by object, a few objects ahead of the one that is being merged.
+ *
+ * 1. Round one: the head of each dataset; a dataset below `WHOLE_DATASET_BYTES` is read whole, which saves its second
+ *    round. Neighbours are coalesced: a segment is usually one range.
+ * 2. Select profiles from the heads; datasets without any are done.
+ * 3. Round two: symbols and frames of the rest, coalesced over the object.
+ */
+import { coalesceRanges, type ByteRange } from '#core/block/coalesce.ts'
+import { objectKey } from '#core/block/object-key.ts'
+import { type DatasetHead, FetchedRanges, openDataset } from '#core/block/read.ts'
+import type { LabelsPredicate } from '#core/labels/matcher.ts'
+import type { Codec } from '#core/ports/codec.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
+import { selectProfiles, type SelectedProfiles, stacktracesRanges } from '#core/query/aggregate.ts'
+import type { SourceDataset, SourceObject } from '#core/rpc/metastore.ts'
+import type { ReadStats } from '#core/rpc/query-backend.ts'
+
+export interface ObjectQuery {
+  readonly profileType: string
+  readonly matches: LabelsPredicate
+  readonly startMs: number
+  readonly endMs: number
+  /** `heads`: time series need nothing else. */
+  readonly wants: 'heads' | 'samples'
+}
+
+export interface ReadDataset {
+  readonly head: DatasetHead
+  readonly fetched: FetchedRanges
+  readonly profiles: readonly SelectedProfiles[]
+}
+
+/** 128 KiB: less than what a store sends in the time of one request. */
+const WHOLE_DATASET_BYTES = 128 * 1024
+/** Objects read ahead: hides the latency of a remote store, and bounds what is held to eight objects' ranges. */
+const OBJECTS_AHEAD = 8
+
+interface ReadDeps {
+  readonly store: ObjectStore
+  readonly codec: Codec
+}
+
+interface ReadContext {
+  readonly stats: ReadStats
+  readonly signal: AbortSignal | undefined
+}
+
+/** Datasets that have profiles for the query, in the order of the plan. */
+export async function* readObjects(
+  deps: ReadDeps,
+  objects: readonly SourceObject[],
+  query: ObjectQuery,
+  context: ReadContext,
+): AsyncGenerator<ReadDataset> {
+  const ahead: Promise<ReadDataset[]>[] = []
+  let next = 0
+  const fill = (): void => {
+    while (next < objects.length && ahead.length < OBJECTS_AHEAD && context.signal?.aborted !== true) {
+      const read = readObject(deps, objects[next++]!, query, context.stats)
+      // Its error is thrown when its turn comes; until then it must not count as unhandled.
+      read.catch(() => undefined)
+      ahead.push(read)
+    }
+  }
+  for (fill(); ahead.length > 0; fill()) yield* await ahead.shift()!
+}
+
+async function readObject(
+  deps: ReadDeps,
+  object: SourceObject,
+  query: ObjectQuery,
+  stats: ReadStats,
+): Promise<ReadDataset[]> {
+  const { codec } = deps
+  stats.objects++
+  const first = await fetchRanges(
+    deps,
+    object,
+    object.datasets.map(({ descriptor }) => firstRange(descriptor)),
+    stats,
+  )
+  const selected: { head: DatasetHead; profiles: SelectedProfiles[] }[] = []
+  for (const { descriptor, skip } of object.datasets) {
+    stats.datasets++
+    const head = openDataset(first.view(descriptor.offset, descriptor.headBytes), descriptor, codec)
+    const profiles = selectProfiles(head, { ...query, skip })
+    if (profiles.length === 0) continue
+    stats.profiles += profiles.reduce((sum, { positions }) => sum + positions.length, 0)
+    selected.push({ head, profiles })
+  }
+  if (query.wants === 'heads') return selected.map((dataset) => ({ ...dataset, fetched: first }))
+  const missing = selected
+    .filter(({ head }) => !isReadWhole(head.descriptor))
+    .flatMap(({ head, profiles }) => stacktracesRanges(head, profiles))
+  const second = await fetchRanges(deps, object, missing, stats)
+  return selected.map((dataset) => ({ ...dataset, fetched: isReadWhole(dataset.head.descriptor) ? first : second }))
+}
+
+function isReadWhole(descriptor: SourceDataset['descriptor']): boolean {
+  return descriptor.sizeBytes <= WHOLE_DATASET_BYTES
+}
+
+function firstRange(descriptor: SourceDataset['descriptor']): ByteRange {
+  const lengthBytes = isReadWhole(descriptor) ? descriptor.sizeBytes : descriptor.headBytes
+  return { offset: descriptor.offset, lengthBytes }
+}
+
+async function fetchRanges(
+  deps: ReadDeps,
+  object: SourceObject,
+  wanted: readonly ByteRange[],
+  stats: ReadStats,
+): Promise<FetchedRanges> {
+  const key = objectKey(object.objectId)
+  const ranges = coalesceRanges(wanted)
+  const parts = await Promise.all(
+    ranges.map(async ({ offset, lengthBytes }) => ({
+      offset,
+      bytes: await deps.store.getRange(key, offset, lengthBytes),
+    })),
+  )
+  stats.ranges += ranges.length
+  for (const { lengthBytes } of ranges) stats.bytes += lengthBytes
+  return new FetchedRanges(parts)
+}

@@ -1,0 +1,161 @@
+/**
+ * From one dataset to partial answers, without I/O: which headers a query selects, which bytes that needs, and what
+ * they add to a tree or to time series.
+ *
+ *   selectProfiles(head, query)        headers by type: what `planDatasetRead` and the adders below work on
+ *   stacktracesNeed(head, selection)   what to read for a flame graph (time series need the head alone)
+ *   addStacktraces / addTimeSeries     the partial answer
+ */
+import { assert } from '../assert.ts'
+import type { ByteRange } from '../block/coalesce.ts'
+import {
+  type DatasetHead,
+  decodeFrameColumns,
+  decodeFunctionSymbols,
+  decodeSymbols,
+  type FetchedRanges,
+  planDatasetRead,
+  type ReadNeed,
+  selectFrames,
+  selectHeaders,
+} from '../block/read.ts'
+import { findSection } from '../block/section-table.ts'
+import { floorMs } from '../block/write.ts'
+import type { FunctionTree } from '../flamegraph/tree.ts'
+import { buildFunctionLevel, type FunctionLevel } from '../symbols/function-level.ts'
+import { StringTable } from '../symbols/string-table.ts'
+import { selectSeries, type SelectedType, type SeriesQuery } from './select-series.ts'
+import { StackSums } from './stack-sums.ts'
+import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
+
+export interface ProfileQuery extends SeriesQuery {
+  /** Inclusive. */
+  readonly startMs: number
+  readonly endMs: number
+  /** The dataset's skip list. */
+  readonly skip: readonly number[]
+}
+
+export interface SelectedProfiles {
+  readonly selected: SelectedType
+  /** Header positions, ascending. */
+  readonly positions: Uint32Array
+}
+
+/** One entry per (group, type) that has a profile to read; empty if the dataset has nothing for the query. */
+export function selectProfiles(head: DatasetHead, query: ProfileQuery): SelectedProfiles[] {
+  const profiles: SelectedProfiles[] = []
+  for (const selected of selectSeries(head, query)) {
+    const positions = selectHeaders(head, {
+      columns: [{ group: selected.group, type: selected.type }],
+      seriesMatches: (series) => selected.series[series] === 1,
+      startMs: query.startMs,
+      endMs: query.endMs,
+      skip: query.skip,
+    })
+    if (positions.length > 0) profiles.push({ selected, positions })
+  }
+  return profiles
+}
+
+export function stacktracesRanges(head: DatasetHead, profiles: readonly SelectedProfiles[]): ByteRange[] {
+  return planDatasetRead(head, stacktracesNeed(head, profiles))
+}
+
+function stacktracesNeed(head: DatasetHead, profiles: readonly SelectedProfiles[]): ReadNeed {
+  const headers = Uint32Array.from(profiles.flatMap(({ positions }) => [...positions])).sort()
+  const columns = profiles.map(({ selected }) => ({ group: selected.group, type: selected.type }))
+  // Segments have no function level: frames without lines are named by mapping and address, so everything is read.
+  return { symbols: hasFunctionLevel(head) ? 'functions' : 'all', headers, columns }
+}
+
+function hasFunctionLevel(head: DatasetHead): boolean {
+  return findSection(head.table, 'functionLevel') !== undefined
+}
+
+/** Adds the selected profiles to the tree; returns how many sample rows were read. */
+export function addStacktraces(
+  head: DatasetHead,
+  fetched: FetchedRanges,
+  profiles: readonly SelectedProfiles[],
+  tree: FunctionTree,
+): number {
+  const { level, stackNode, viewName } = functionSymbols(head, fetched)
+  const sums = new StackSums(stackNode.length)
+  let samples = 0
+  for (const { selected, positions } of profiles) samples += addRows({ head, fetched, sums, selected, positions })
+  sums.addToTree(tree, stackNode, level, viewName)
+  return samples
+}
+
+interface RowSource {
+  readonly head: DatasetHead
+  readonly fetched: FetchedRanges
+  readonly sums: StackSums
+  readonly selected: SelectedType
+  readonly positions: Uint32Array
+}
+
+function addRows({ head, fetched, sums, selected, positions }: RowSource): number {
+  const { rowStart, rowLength } = head.headers
+  let at = 0
+  let samples = 0
+  for (const frame of selectFrames(head, positions)) {
+    if (frame.group !== selected.group) continue
+    const stackCount = sums.stackCount
+    const columns = decodeFrameColumns(head, fetched, { frame, types: [selected.type], stackCount })
+    const end = frame.firstHeader + frame.headerCount
+    while (at < positions.length && positions[at]! < end) {
+      // Runs of neighbouring headers are one range of rows.
+      const start = rowStart[positions[at]!]! - frame.rowStart
+      let stop = start + rowLength[positions[at]!]!
+      at++
+      while (at < positions.length && positions[at]! < end && rowStart[positions[at]!]! - frame.rowStart === stop)
+        stop += rowLength[positions[at++]!]!
+      sums.add(columns.stackId, columns.values[0]!, start, stop)
+      samples += stop - start
+    }
+  }
+  return samples
+}
+
+interface NamedLevel {
+  readonly level: FunctionLevel
+  readonly stackNode: Uint32Array
+  readonly viewName: (name: number) => Uint8Array
+}
+
+function functionSymbols(head: DatasetHead, fetched: FetchedRanges): NamedLevel {
+  if (!hasFunctionLevel(head)) {
+    const symbols = decodeSymbols(head, fetched)
+    const names = new StringTable()
+    const level = buildFunctionLevel(symbols, names)
+    return { level, stackNode: symbols.stackNode, viewName: (name) => names.viewBytes(name) }
+  }
+  const stored = decodeFunctionSymbols(head, fetched)
+  assert(stored.kind === 'function-level', 'the section is there')
+  const { stringBytes, stringOffset } = stored.strings
+  return {
+    level: stored.level,
+    stackNode: stored.stacks.stackNode,
+    viewName: (name) => stringBytes.subarray(stringOffset[name]!, stringOffset[name + 1]!),
+  }
+}
+
+/** Adds totals of the selected profiles: the head alone is read. */
+export function addTimeSeries(
+  head: DatasetHead,
+  profiles: readonly SelectedProfiles[],
+  range: StepRange,
+  builder: TimeSeriesBuilder,
+): void {
+  const { headers } = head
+  for (const { selected, positions } of profiles) {
+    const outputOf = selected.labels.map((labels) => (labels === undefined ? -1 : builder.seriesOf(labels)))
+    const totals = headers.totals[selected.type]!
+    for (const h of positions) {
+      const step = stepIndexOf(range, floorMs(headers.timeNanos.hi[h]! | 0, headers.timeNanos.lo[h]!))
+      if (step >= 0) builder.add(outputOf[headers.series[h]!]!, step, totals.lo[h]!, totals.hi[h]!)
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * From sample rows to a function tree: sums per stack first, names last, so that the cost of a query follows rows once
+ * and distinct stacks after that.
+ *
+ * 1. `add` sums rows into two lanes per stack id (exact modulo 2^64).
+ * 2. `addToTree` sums stacks into function-level nodes, then inserts only the nodes that lead to a value.
+ * The empty stack is left out: a sample without frames has no place in a flame graph (it counts in time series).
+ */
+import type { FunctionTree } from '../flamegraph/tree.ts'
+import type { FunctionLevel } from '../symbols/function-level.ts'
+import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+
+export class StackSums {
+  readonly #sums: Int64Column
+
+  constructor(stackCount: number) {
+    this.#sums = allocateInt64Column(stackCount)
+  }
+
+  get stackCount(): number {
+    return this.#sums.lo.length
+  }
+
+  /** Adds rows [start, end). */
+  add(stackId: Uint32Array, values: Int64Column, start: number, end: number): void {
+    const { lo, hi } = this.#sums
+    for (let row = start; row < end; row++) {
+      const stack = stackId[row]!
+      const sum = lo[stack]! + values.lo[row]!
+      lo[stack] = sum
+      hi[stack] = hi[stack]! + values.hi[row]! + (sum > 0xffffffff ? 1 : 0)
+    }
+  }
+
+  /** `viewName` gives the bytes of a row of the level's name table. */
+  addToTree(
+    tree: FunctionTree,
+    stackNode: Uint32Array,
+    level: FunctionLevel,
+    viewName: (name: number) => Uint8Array,
+  ): void {
+    const self = allocateInt64Column(level.nodeCount)
+    // 1 = leads to a value.
+    const needed = new Uint8Array(level.nodeCount)
+    for (let stack = 0; stack < stackNode.length; stack++) {
+      const lo = this.#sums.lo[stack]!
+      const hi = this.#sums.hi[stack]!
+      if (lo === 0 && hi === 0) continue
+      const node = level.nodeToFunctionNode[stackNode[stack]!]!
+      if (node === 0) continue
+      addInt64At(self, node, lo, hi)
+      needed[node] = 1
+    }
+    for (let node = level.nodeCount - 1; node > 0; node--) if (needed[node] === 1) needed[level.parent[node]!] = 1
+    const target = new Uint32Array(level.nodeCount)
+    const names = new Map<number, number>()
+    for (let node = 1; node < level.nodeCount; node++) {
+      if (needed[node] === 0) continue
+      const nameId = level.name[node]!
+      let name = names.get(nameId)
+      if (name === undefined) {
+        const bytes = viewName(nameId)
+        name = tree.internName(bytes, 0, bytes.length)
+        names.set(nameId, name)
+      }
+      target[node] = tree.child(target[level.parent[node]!]!, name)
+      if (self.lo[node] !== 0 || self.hi[node] !== 0) tree.addSelf(target[node]!, self.lo[node]!, self.hi[node]!)
+    }
+  }
+}
