@@ -1,0 +1,198 @@
+/**
+ * The metastore: the contract of core/rpc/metastore.ts over Postgres. It keeps nothing between calls that matters: any
+ * number of replicas serve one database.
+ *
+ * `createMetastore` gives the service at once; `start` begins the duties (planning, cleaning, wakes from other replicas)
+ * and `stop` ends them, answers waiting polls and gives leases back. The pool belongs to the caller.
+ */
+import { CinderError } from '#core/errors.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import type { Log } from '#core/ports/log.ts'
+import type { Metastore } from '#core/rpc/metastore.ts'
+import type { Sql } from '#db/client.ts'
+import { toCinderError, withSqlErrors } from '#db/errors.ts'
+import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
+import { commitCompaction } from '#db/sql/commit-compaction.ts'
+import { commitSegment } from '#db/sql/commit-segment.ts'
+import { JOBS_CHANNEL } from '#db/sql/insert-jobs.ts'
+import { selectLabelSets } from '#db/sql/label-sets.ts'
+import { planQuery } from '#db/sql/plan-query.ts'
+import { readVerdict } from '#db/sql/read-verdict.ts'
+import { registerWriter } from '#db/sql/register-writer.ts'
+import { selectTenantStats } from '#db/sql/tenant-stats.ts'
+import { claimTombstones, confirmDeleted } from '#db/sql/tombstones.ts'
+import { Cleaner } from './cleaner.ts'
+import { pollJobs } from './job-poll.ts'
+import { Planner } from './planner.ts'
+import type { MetastoreSettings } from './settings.ts'
+import { checkCompaction, checkJobTerms, checkSegment } from './validate.ts'
+import { WakeSignal } from './wake-signal.ts'
+
+export interface MetastoreDeps {
+  readonly sql: Sql
+  readonly clock: Clock
+  readonly log: Log
+  readonly settings: MetastoreSettings
+}
+
+export interface RunningMetastore extends Metastore {
+  start(): Promise<void>
+  stop(): Promise<void>
+  readonly planner: Planner
+  readonly cleaner: Cleaner
+}
+
+/** 100,000 label sets are about 30 MiB of answer; beyond it label queries must be narrowed. */
+const LABEL_SETS_MAX = 100_000
+/** Deleting one object takes about 50 ms on a remote store: 100 take a third of the lease. */
+const TOMBSTONES_PER_CLAIM_MAX = 100
+/** Names of day partitions known to exist: two years of days. */
+const KNOWN_DAYS_MAX = 800
+
+export function createMetastore(deps: MetastoreDeps): RunningMetastore {
+  const { sql, clock, log, settings } = deps
+  const stopping = new AbortController()
+  const wake = new WakeSignal()
+  const planner = new Planner({ ...deps, onJobs: () => wake.wake() })
+  const cleaner = new Cleaner(deps)
+  const ensureDays = createDayPartitions(deps)
+  const grace = { deletionGraceMs: settings.jobPolicy.deletionGraceMs }
+  const duties = createDuties({ ...deps, planner, cleaner, wake, stopping })
+  return {
+    planner,
+    cleaner,
+    ...duties,
+    async commitSegment(request) {
+      checkSegment(request)
+      const outcome = await asWrite(deps, 'commit segment', () => commitSegment(sql, request, grace))
+      planner.noteCommit()
+      if (outcome.kind === 'committed') return { verdict: 'committed', skips: outcome.skips }
+      const skips = await withSqlErrors('read verdict', () => readVerdict(sql, request.objectId))
+      return skips === undefined ? { verdict: 'refused', skips: [] } : { verdict: 'replayed', skips }
+    },
+    async pollJobs(request) {
+      checkJobTerms([...request.running, ...request.failed])
+      const poll = { sql, clock, log, settings, planner, wake, signal: stopping.signal }
+      return await withSqlErrors('poll jobs', () => pollJobs(poll, request))
+    },
+    async commitCompaction(request) {
+      checkCompaction(request)
+      await withSqlErrors('create partitions', () => ensureDays(request.outputs))
+      const answer = await asWrite(deps, 'commit compaction', () => commitCompaction(sql, request, grace))
+      if (answer.verdict !== 'committed') log.warn('compaction not committed', { jobId: request.jobId, ...answer })
+      planner.noteCommit()
+      return answer
+    },
+    async planQuery(request) {
+      return { objects: await withSqlErrors('plan query', () => planQuery(sql, request)) }
+    },
+    async labelSets(request) {
+      const sets = await withSqlErrors('label sets', () => selectLabelSets(sql, request, LABEL_SETS_MAX))
+      if (sets.length > LABEL_SETS_MAX) {
+        throw new CinderError(
+          'resource_exhausted',
+          `the range has more than ${LABEL_SETS_MAX} label sets, the most that one query may list: narrow the range`,
+          { reason: 'label_sets_limit' },
+        )
+      }
+      return { sets }
+    },
+    async tenantStats(request) {
+      return await withSqlErrors('tenant stats', () => selectTenantStats(sql, request.tenants))
+    },
+    async claimTombstones({ holder, limit }) {
+      const claim = { holder, limit: Math.min(limit, TOMBSTONES_PER_CLAIM_MAX), leaseMs: settings.jobPolicy.leaseMs }
+      return { tombstones: await withSqlErrors('claim tombstones', () => claimTombstones(sql, claim)) }
+    },
+    async confirmDeleted(request) {
+      return { forgotten: await asWrite(deps, 'confirm deletions', () => confirmDeleted(sql, request)) }
+    },
+    async registerWriter(request) {
+      return { epoch: await asWrite(deps, 'register writer', () => registerWriter(sql, request)) }
+    },
+  }
+}
+
+/** A write that is answered in time: past the deadline its outcome is unknown, and it may still land. */
+async function asWrite<T>(deps: MetastoreDeps, operation: string, run: () => Promise<T>): Promise<T> {
+  const { clock, settings } = deps
+  const done = new AbortController()
+  const late = clock.sleep(settings.commitDeadlineMs, done.signal).then(() => {
+    throw new CinderError(
+      'unavailable',
+      `${operation}: no answer from the database within ${settings.commitDeadlineMs} ms`,
+      { reason: 'metastore_database', outcome: 'unknown' },
+    )
+  })
+  late.catch(() => undefined)
+  try {
+    return await Promise.race([run(), late])
+  } catch (error) {
+    throw toCinderError(operation, error)
+  } finally {
+    done.abort()
+  }
+}
+
+type Outputs = readonly { readonly datasets: readonly { readonly windowStartMs: number }[] }[]
+
+/** Day partitions on demand, asked for once a process and day. */
+function createDayPartitions(deps: MetastoreDeps): (outputs: Outputs) => Promise<void> {
+  const known = new Set<string>()
+  return async (outputs) => {
+    const starts = outputs.flatMap((output) => output.datasets.map((dataset) => dataset.windowStartMs))
+    for (const partition of datasetPartitions(starts, deps.clock.nowMs())) {
+      if (known.has(partition.name)) continue
+      if (known.size >= KNOWN_DAYS_MAX) known.clear()
+      // A day that could not be attached is not asked for again either: its rows live in the default partition.
+      if (!(await ensurePartition(deps.sql, partition))) {
+        deps.log.warn('partition not attached, rows go to the default partition', { partition: partition.name })
+      }
+      known.add(partition.name)
+    }
+  }
+}
+
+interface DutyDeps extends MetastoreDeps {
+  readonly planner: Planner
+  readonly cleaner: Cleaner
+  readonly wake: WakeSignal
+  readonly stopping: AbortController
+}
+
+/** start is complete when partitions exist and the loops run; stop is complete on return; both may be called twice. */
+function createDuties(deps: DutyDeps): Pick<RunningMetastore, 'start' | 'stop'> {
+  const { sql, clock, log, settings, planner, cleaner, wake, stopping } = deps
+  let loops: Promise<unknown> | undefined
+  let unlisten: (() => Promise<void>) | undefined
+  const every = async (intervalMs: number, run: () => Promise<void>) => {
+    while (!stopping.signal.aborted) {
+      await run()
+      await clock.sleep(intervalMs, stopping.signal)
+    }
+  }
+  return {
+    async start() {
+      if (loops !== undefined) return
+      await cleaner.tick()
+      try {
+        unlisten = (await sql.listen(JOBS_CHANNEL, () => wake.wake())).unlisten
+      } catch (error) {
+        // Behind a transaction pooler there is no LISTEN. Polls look at the table every second anyway.
+        log.warn('no notifications from the database, jobs are found by polling', { error })
+      }
+      loops = Promise.all([
+        every(settings.planIntervalMs, () => planner.tick()),
+        every(settings.cleanIntervalMs, () => cleaner.tick()),
+      ])
+    },
+    async stop() {
+      stopping.abort()
+      wake.wake()
+      await loops
+      await unlisten?.().catch(() => undefined)
+      unlisten = undefined
+      await planner.release().catch((error: unknown) => log.warn('lease not released', { error }))
+    },
+  }
+}

@@ -1,0 +1,37 @@
+/** Settings of the metastore process, from the environment, checked once. */
+import * as v from 'valibot'
+import { invalidArgument } from '#core/errors.ts'
+import { MIB } from '#core/units.ts'
+import { pickSettings, type Env } from '#platform/env.ts'
+import { parseSettings, portSchema } from '#platform/settings.ts'
+
+const schema = v.object({
+  DATABASE_URL: v.string(),
+  PORT: v.optional(portSchema, '4046'),
+  HOST: v.optional(v.string(), '127.0.0.1'),
+})
+
+export interface MetastoreConfig {
+  readonly databaseUrl: string
+  readonly port: number
+  readonly host: string
+  readonly bodyLimitBytes: number
+}
+
+/** A commit of 100,000 profiles is 2 MiB; a compaction of 20,000 datasets about as much. */
+const BODY_LIMIT_BYTES = 16 * MIB
+
+/** Fails with one sentence that names the setting. */
+export function readConfig(env: Env): MetastoreConfig {
+  const settings = parseSettings(schema, pickSettings(env, ['DATABASE_URL', 'PORT', 'HOST']))
+  // The value is not repeated: it may hold a password.
+  if (!/^postgres(ql)?:\/\//.test(settings.DATABASE_URL)) {
+    throw invalidArgument('setting DATABASE_URL must begin with postgres:// or postgresql://', 'bad_setting')
+  }
+  return {
+    databaseUrl: settings.DATABASE_URL,
+    port: settings.PORT,
+    host: settings.HOST,
+    bodyLimitBytes: BODY_LIMIT_BYTES,
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * A worker's poll: reports and renewals first, then jobs, waiting for them if there are none.
+ *
+ * 1. Failures and renewals of the worker's running jobs, each by its exact term. What is not its own any more is `lost`.
+ * 2. Planning, if it is due: a poll is as good as the timer.
+ * 3. Claim. If nothing came, wait for a wake or RECHECK_MS, and claim again: wakes are hints, the table is the truth.
+ */
+import type { PollJobsRequest, PollJobsResponse } from '#core/rpc/metastore.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import type { Log } from '#core/ports/log.ts'
+import { MS_PER_SECOND } from '#core/units.ts'
+import type { Sql } from '#db/client.ts'
+import { claimJobs } from '#db/sql/claim-jobs.ts'
+import { failJobs } from '#db/sql/fail-jobs.ts'
+import { renewJobs } from '#db/sql/renew-jobs.ts'
+import type { Planner } from './planner.ts'
+import type { MetastoreSettings } from './settings.ts'
+import type { WakeSignal } from './wake-signal.ts'
+
+/** How long a lost wake can cost: a job waits this much at most while a worker waits for one. */
+const RECHECK_MS = MS_PER_SECOND
+/** Longer polls meet the idle timeouts of proxies. */
+const WAIT_MAX_MS = 30 * MS_PER_SECOND
+/** One poll's answer: 32 jobs of 32 segments are about 1 MiB of descriptors. */
+export const CAPACITY_MAX = 32
+
+export interface JobPollDeps {
+  readonly sql: Sql
+  readonly clock: Clock
+  readonly log: Log
+  readonly settings: MetastoreSettings
+  readonly planner: Planner
+  readonly wake: WakeSignal
+  readonly signal: AbortSignal
+}
+
+export async function pollJobs(deps: JobPollDeps, request: PollJobsRequest): Promise<PollJobsResponse> {
+  const { sql, clock, log, settings, planner, wake, signal } = deps
+  const { workerId, running, failed } = request
+  const { jobPolicy: policy } = settings
+  for (const job of await failJobs(sql, failed, { workerId, policy })) {
+    log.warn('job failed', { jobId: job.jobId, state: job.state, workerId })
+  }
+  const lost = await renewJobs(sql, running, { workerId, leaseMs: policy.leaseMs })
+  const capacity = Math.min(request.capacity, CAPACITY_MAX)
+  // A worker with running jobs must be back in time to renew them.
+  const waitMaxMs = running.length > lost.length ? policy.leaseMs / 3 : WAIT_MAX_MS
+  const deadlineMs = clock.nowMs() + Math.min(request.waitMs, waitMaxMs)
+  for (;;) {
+    const mark = wake.mark
+    await planner.tick()
+    const jobs = capacity === 0 ? [] : await claimJobs(sql, { workerId, capacity, leaseMs: policy.leaseMs })
+    const remainingMs = deadlineMs - clock.nowMs()
+    // A lost lease is news that the worker must hear at once.
+    if (jobs.length > 0 || lost.length > 0 || capacity === 0 || remainingMs <= 0 || signal.aborted)
+      return { jobs, lost }
+    await wake.wait(clock, mark, { maxMs: Math.min(RECHECK_MS, remainingMs), signal })
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * The planning duty: takes away expired job leases and turns waiting segments into jobs.
+ *
+ * It runs on a timer and on every worker's poll, so that a metastore that was scaled to zero leaves no tail behind.
+ * Both ways go through one lease; a replica that does not hold it does nothing, because the holder's timer will.
+ * A pass asks the database; between passes `tick` skips the work while nothing was committed here and nothing waited.
+ */
+import { planSegmentJobs } from '#core/compaction/plan.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import type { Log } from '#core/ports/log.ts'
+import type { Sql } from '#db/client.ts'
+import { isUniqueViolation } from '#db/errors.ts'
+import { failExpiredJobs } from '#db/sql/fail-jobs.ts'
+import { insertJobs } from '#db/sql/insert-jobs.ts'
+import { selectWaitingSegments } from '#db/sql/waiting-segments.ts'
+import { HeldLease } from './held-lease.ts'
+import type { MetastoreSettings } from './settings.ts'
+
+/** One pass: 63 full jobs. The next pass, half a second later, takes the rest. */
+const WAITING_MAX = 2_000
+
+export interface PlannerDeps {
+  readonly sql: Sql
+  readonly clock: Clock
+  readonly log: Log
+  readonly settings: MetastoreSettings
+  /** Jobs became claimable. */
+  readonly onJobs: () => void
+}
+
+export class Planner {
+  readonly #deps: PlannerDeps
+  readonly #lease: HeldLease
+  #running: Promise<number> | undefined
+  #lastPassMs = Number.NEGATIVE_INFINITY
+  #isActive = true
+
+  constructor(deps: PlannerDeps) {
+    this.#deps = deps
+    const { sql, clock, settings } = deps
+    this.#lease = new HeldLease({
+      sql,
+      clock,
+      name: 'planning',
+      holder: settings.instanceId,
+      ttlMs: settings.leaseTtlMs,
+    })
+  }
+
+  /** A segment was committed here: the next tick looks at once. */
+  noteCommit(): void {
+    this.#isActive = true
+  }
+
+  /** A pass if one is due by the clock; a failure is logged, because the next tick tries again. */
+  async tick(): Promise<void> {
+    const { clock, log, settings } = this.#deps
+    const sinceMs = clock.nowMs() - this.#lastPassMs
+    if (sinceMs < (this.#isActive ? settings.planIntervalMs : settings.planIdleIntervalMs)) return
+    try {
+      await this.pass()
+    } catch (error) {
+      log.warn('planning failed', { error })
+    }
+  }
+
+  /** Plans now. Callers at the same time share one pass. Returns how many jobs were made. */
+  pass(): Promise<number> {
+    this.#running ??= this.#pass().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async release(): Promise<void> {
+    await this.#running?.catch(() => undefined)
+    await this.#lease.release()
+  }
+
+  async #pass(): Promise<number> {
+    const { sql, clock, log, settings, onJobs } = this.#deps
+    this.#lastPassMs = clock.nowMs()
+    this.#isActive = false
+    const expired = await failExpiredJobs(sql, settings.jobPolicy)
+    for (const job of expired) log.warn('job lease expired', { jobId: job.jobId, state: job.state })
+    if (expired.length > 0) onJobs()
+    const term = await this.#lease.hold()
+    if (term === undefined) return 0
+    const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX)
+    if (waiting.length > 0) this.#isActive = true
+    const jobs = planSegmentJobs(waiting, settings.segmentPolicy, nowMs)
+    if (jobs.length === 0) return 0
+    try {
+      const made = await insertJobs(sql, jobs, { term, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond })
+      if (made > 0) onJobs()
+      return made
+    } catch (error) {
+      // Another planner had one of these segments in a job first: the next pass sees its jobs.
+      if (isUniqueViolation(error)) return 0
+      throw error
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/** Settings of the metastore: plain data with defaults, each with its reason. Components are passed beside them. */
+import {
+  JOB_QUEUE_POLICY,
+  SEGMENT_COMPACTION_POLICY,
+  type JobQueuePolicy,
+  type SegmentCompactionPolicy,
+} from '#core/compaction/policy.ts'
+import { MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
+
+export interface MetastoreSettings {
+  /** Unique per process start: the holder in lease rows. */
+  readonly instanceId: string
+  readonly segmentPolicy: SegmentCompactionPolicy
+  readonly jobPolicy: JobQueuePolicy
+  /** While segments wait: a quarter of the 2 s age trigger. */
+  readonly planIntervalMs: number
+  /** While nothing waits: how soon a segment committed through another replica is noticed. */
+  readonly planIdleIntervalMs: number
+  readonly leaseTtlMs: number
+  readonly cleanIntervalMs: number
+  readonly profileIdAgeMs: number
+  readonly closedJobAgeMs: number
+  readonly deletedObjectAgeMs: number
+  /** The caller gives up on a commit after this: below the 8 s by which a push must be answered. */
+  readonly commitDeadlineMs: number
+}
+
+export function defaultSettings(instanceId: string): MetastoreSettings {
+  return {
+    instanceId,
+    segmentPolicy: SEGMENT_COMPACTION_POLICY,
+    jobPolicy: JOB_QUEUE_POLICY,
+    planIntervalMs: 500,
+    planIdleIntervalMs: 2 * MS_PER_SECOND,
+    // A dead planner is replaced within this; it is renewed at half of it.
+    leaseTtlMs: 5 * MS_PER_SECOND,
+    cleanIntervalMs: 30 * MS_PER_SECOND,
+    // The promise to clients: a retry within 15 minutes counts once.
+    profileIdAgeMs: 15 * MS_PER_MINUTE,
+    // Longer than any worker repeats a commit whose answer it lost.
+    closedJobAgeMs: MS_PER_HOUR,
+    // The age of the retired list.
+    deletedObjectAgeMs: 7 * MS_PER_DAY,
+    commitDeadlineMs: 6 * MS_PER_SECOND,
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * What a database error means to the caller: a kind (retry or not) and, for a write, whether it happened.
+ *
+ * Every write here is one statement in its own transaction. The server reports an SQLSTATE only after that transaction
+ * is rolled back, so a reported error is `not-applied`. A connection that broke after the statement was sent is
+ * `unknown`: the commit may have landed, and only a repeat under the same object or job id may follow.
+ */
+import { CinderError, type ErrorKind, type WriteOutcome } from '#core/errors.ts'
+
+interface Meaning {
+  readonly kind: ErrorKind
+  readonly outcome: WriteOutcome
+}
+
+const UNKNOWN: Meaning = { kind: 'unavailable', outcome: 'unknown' }
+const RETRY: Meaning = { kind: 'unavailable', outcome: 'not-applied' }
+const BUG: Meaning = { kind: 'internal', outcome: 'not-applied' }
+
+/** Exact codes first, then the two-character class. */
+const BY_SQLSTATE: Readonly<Record<string, Meaning>> = {
+  '40003': UNKNOWN, // statement completion unknown
+  '57014': { kind: 'deadline_exceeded', outcome: 'not-applied' }, // statement_timeout: cancelled and rolled back
+  '57P01': UNKNOWN, // admin shutdown: the backend may die after the commit and before its answer
+  '57P02': UNKNOWN, // crash shutdown
+  '57P03': RETRY, // cannot connect now
+  '23505': { kind: 'already_exists', outcome: 'not-applied' },
+  '25006': RETRY, // read-only transaction: a standby, until the failover is through
+}
+
+const BY_CLASS: Readonly<Record<string, Meaning>> = {
+  '08': UNKNOWN, // connection exception
+  '22': { kind: 'invalid_argument', outcome: 'not-applied' }, // a value that the type cannot hold
+  '40': RETRY, // serialization failure, deadlock
+  '53': RETRY, // too many connections, disk full, out of memory
+  '55': RETRY, // lock not available
+  '58': RETRY, // system error
+}
+
+/** Codes of postgres.js and the socket. Those that come before a statement can have been sent are `not-applied`. */
+const BY_CLIENT_CODE: Readonly<Record<string, Meaning>> = {
+  CONNECT_TIMEOUT: RETRY,
+  CONNECTION_ENDED: RETRY,
+  ECONNREFUSED: RETRY,
+  ENOENT: RETRY,
+  ENOTFOUND: RETRY,
+  EAI_AGAIN: RETRY,
+  EHOSTUNREACH: RETRY,
+  CONNECTION_CLOSED: UNKNOWN,
+  CONNECTION_DESTROYED: UNKNOWN,
+  ECONNRESET: UNKNOWN,
+  EPIPE: UNKNOWN,
+  ETIMEDOUT: UNKNOWN,
+}
+
+export function meaningOfSqlError(error: unknown): Meaning {
+  const code = codeOf(error)
+  const isSqlState = /^[0-9A-Z]{5}$/.test(code) && !(code in BY_CLIENT_CODE)
+  if (isSqlState) return BY_SQLSTATE[code] ?? BY_CLASS[code.slice(0, 2)] ?? BUG
+  return BY_CLIENT_CODE[code] ?? (code === '' ? BUG : UNKNOWN)
+}
+
+/** Runs one operation; what it throws becomes a CinderError that names the operation. */
+export async function withSqlErrors<T>(operation: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    throw toCinderError(operation, error)
+  }
+}
+
+export function toCinderError(operation: string, error: unknown): CinderError {
+  if (error instanceof CinderError) return error
+  const { kind, outcome } = meaningOfSqlError(error)
+  const code = codeOf(error)
+  const text = error instanceof Error ? error.message : String(error)
+  return new CinderError(kind, `${operation}: ${text}${code === '' ? '' : ` (${code})`}`, {
+    reason: 'metastore_database',
+    outcome,
+    cause: error,
+  })
+}
+
+export function isUniqueViolation(error: unknown): boolean {
+  return codeOf(error) === '23505'
+}
+
+function codeOf(error: unknown): string {
+  const code = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined
+  return typeof code === 'string' ? code : ''
+}

@@ -1,0 +1,141 @@
+/**
+ * Commit of a compaction job: ONE statement with a verdict on which all its effects hang.
+ *
+ * 1. job: the row is locked. A concurrent commit of the same job waits and then sees what this one made of it.
+ * 2. standing: `try` if epoch and holder are those of the running assignment; `repeat` if this very commit was judged
+ *    before; else `lost`.
+ * 3. segment_source, dataset_source: the source rows are locked in the order (object id, dataset) and the LOCKED rows
+ *    are judged: FOR UPDATE gives the newest version of a row that changed after the snapshot was taken.
+ * 4. bad: a source object that has not exactly the datasets and skip lists that the job was planned with. A vanished row
+ *    gives null, so the comparison is `is distinct from`: with `<>` a missing source would pass.
+ * 5. registered: the ids of the outputs enter the register. An id that is there already was collected as an orphan or
+ *    belongs to another commit: nothing is published under it.
+ * 6. verdict, then the effects. committed: outputs in, sources retired, a tombstone for each object whose last dataset
+ *    this retired, job done. stale: job closed, its sources free for a new plan. Not committed: outputs are tombstoned,
+ *    but only ids registered here, so a late repeat can never tombstone what is published.
+ */
+import type { CommitCompactionRequest, CommitCompactionResponse } from '#core/rpc/metastore.ts'
+import type { SqlSession } from '../client.ts'
+
+export async function commitCompaction(
+  sql: SqlSession,
+  request: CommitCompactionRequest,
+  options: { readonly deletionGraceMs: number },
+): Promise<CommitCompactionResponse> {
+  const { workerId, jobId, epoch } = request
+  const outputs = [...request.outputs].sort((a, b) => (a.objectId < b.objectId ? -1 : 1))
+  const outputIds = outputs.map((output) => output.objectId)
+  const rows = outputs.flatMap((output) => output.datasets.map((dataset) => ({ output, dataset })))
+  const due = sql`now() + ${options.deletionGraceMs}::float8 * interval '1 millisecond'`
+  const [row] = await sql<{ verdict: string; stale_object_ids: string[] }[]>`
+    with job as materialized (
+      select id, state, epoch, holder, output_ids, stale_object_ids from jobs where id = ${jobId}::bigint for update
+    ), standing as materialized (
+      select case
+          when job.state = 'running' and job.epoch = ${epoch} and job.holder = ${workerId} then 'try'
+          when job.state in ('done', 'stale') and job.epoch = ${epoch}
+            and job.output_ids is not distinct from ${outputIds}::text[] then 'repeat'
+          else 'lost'
+        end as standing, job.state, job.stale_object_ids
+      from (select 1) as one left join job on true
+    ), planned as materialized (
+      select js.object_id, js.indexes, js.skip_dataset, js.skip_position, o.level, o.created_at
+      from standing, job_sources js left join objects o on o.id = js.object_id
+      where standing.standing = 'try' and js.job_id = ${jobId}::bigint
+    ), segment_source as materialized (
+      select s.object_id, s.live, s.skip_dataset, s.skip_position
+      from planned p
+      join objects o on o.id = p.object_id
+      join segments s on s.created_at = p.created_at and s.object_id = p.object_id
+      order by s.object_id
+      for update of o, s
+    ), dataset_source as materialized (
+      select d.object_id, d.dataset_index, d.is_live, d.skip_positions
+      from planned p
+      join objects o on o.id = p.object_id
+      join datasets d on d.object_id = p.object_id and d.dataset_index = any(p.indexes)
+      where p.level > 0
+      order by d.object_id, d.dataset_index
+      for update of o, d
+    ), found as (
+      select s.object_id,
+        array(select i from generate_series(0, length(s.live) - 1) as i where get_bit(s.live, i) = 1 order by i) as indexes,
+        s.skip_dataset, s.skip_position
+      from segment_source s
+      union all
+      select d.object_id,
+        array_agg(distinct d.dataset_index order by d.dataset_index) filter (where d.is_live),
+        coalesce(array_agg(d.dataset_index order by d.dataset_index, k.position) filter (where k.position is not null), '{}'),
+        coalesce(array_agg(k.position order by d.dataset_index, k.position) filter (where k.position is not null), '{}')
+      from dataset_source d left join lateral unnest(d.skip_positions) as k(position) on true
+      group by d.object_id
+    ), bad as materialized (
+      select p.object_id from planned p left join found f on f.object_id = p.object_id
+      where f.indexes is distinct from p.indexes
+        or f.skip_dataset is distinct from p.skip_dataset
+        or f.skip_position is distinct from p.skip_position
+    ), registered as (
+      insert into object_ids (id)
+      select o.id from standing, unnest(${outputIds}::text[]) as o(id) where standing.standing <> 'repeat' order by o.id
+      on conflict (id) do nothing returning id
+    ), verdict as materialized (
+      select case
+          when standing = 'repeat' then case state when 'done' then 'committed' else 'stale' end
+          when standing = 'lost' then 'lost-lease'
+          when (select count(*) from registered) <> ${outputIds.length}::int then 'lost-lease'
+          when exists (select from bad) or not exists (select from planned) then 'stale'
+          else 'committed'
+        end as verdict,
+        standing = 'try' as is_first,
+        case when standing = 'repeat' then coalesce(stale_object_ids, '{}')
+          else array(select object_id from bad order by object_id) end as stale_object_ids
+      from standing
+    ), output_object as (
+      insert into objects (id, level, size_bytes, live_datasets)
+      select o.id, o.level, o.size_bytes, case when v.verdict = 'committed' then o.dataset_count else 0 end
+      from verdict v, unnest(${outputIds}::text[], ${outputs.map((o) => o.level)}::int[],
+        ${outputs.map((o) => o.sizeBytes)}::bigint[], ${outputs.map((o) => o.datasets.length)}::int[]
+      ) as o(id, level, size_bytes, dataset_count)
+      where o.id in (select id from registered)
+      returning id
+    ), output_dataset as (
+      insert into datasets (object_id, dataset_index, level, object_size_bytes, tenant, service, window_start_ms,
+        window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
+      select d.* from verdict v, unnest(
+        ${rows.map((r) => r.output.objectId)}::text[], ${rows.map((r) => r.dataset.index)}::int[],
+        ${rows.map((r) => r.output.level)}::int[], ${rows.map((r) => r.output.sizeBytes)}::bigint[],
+        ${rows.map((r) => r.dataset.tenant)}::text[], ${rows.map((r) => r.dataset.service)}::text[],
+        ${rows.map((r) => r.dataset.windowStartMs)}::bigint[], ${rows.map((r) => r.dataset.windowMs)}::bigint[],
+        ${rows.map((r) => r.dataset.minTimeMs)}::bigint[], ${rows.map((r) => r.dataset.maxTimeMs)}::bigint[],
+        ${rows.map((r) => r.dataset.offset)}::bigint[], ${rows.map((r) => r.dataset.sizeBytes)}::bigint[],
+        ${rows.map((r) => r.dataset.headBytes)}::bigint[], ${rows.map((r) => r.dataset.profileCount)}::int[],
+        ${rows.map((r) => r.dataset.sampleCount)}::bigint[]
+      ) as d where v.verdict = 'committed' and v.is_first
+    ), retired_segment as (
+      update segments s set live = s.live # s.live, is_live = false
+      from verdict v, planned p
+      where v.verdict = 'committed' and s.created_at = p.created_at and s.object_id = p.object_id
+    ), retired_dataset as (
+      update datasets d set is_live = false
+      from verdict v, planned p
+      where v.verdict = 'committed' and p.level > 0 and d.object_id = p.object_id and d.dataset_index = any(p.indexes)
+    ), counted_down as (
+      update objects o set live_datasets = o.live_datasets - cardinality(p.indexes)
+      from verdict v, planned p where v.verdict = 'committed' and o.id = p.object_id
+      returning o.id, o.live_datasets
+    ), tombstone as (
+      insert into tombstones (object_id, due_at)
+      select id, ${due} from counted_down where live_datasets = 0
+      union all
+      select o.id, ${due} from output_object o, verdict v where v.verdict <> 'committed'
+      on conflict (object_id) do nothing
+    ), freed as (
+      delete from job_sources js using verdict v where js.job_id = ${jobId}::bigint and v.is_first and v.verdict <> 'lost-lease'
+    ), closed as (
+      update jobs j set state = case v.verdict when 'committed' then 'done' else 'stale' end, holder = null,
+        expires_at = null, finished_at = now(), output_ids = ${outputIds}::text[], stale_object_ids = v.stale_object_ids
+      from verdict v where j.id = ${jobId}::bigint and v.is_first and v.verdict <> 'lost-lease'
+    )
+    select verdict, stale_object_ids from verdict`
+  return { verdict: row!.verdict, staleObjectIds: row!.stale_object_ids }
+}

@@ -1,0 +1,38 @@
+/**
+ * Which live datasets a query has to read: one statement, so one snapshot. A compaction commit moves data from sources
+ * to outputs at once, and a plan sees either all sources or all outputs, never both and never neither.
+ *
+ * Times are inclusive on both sides. The bound on window_start_ms lets Postgres leave out whole day partitions.
+ */
+import type { PlanQueryRequest, SourceObject } from '#core/rpc/metastore.ts'
+import { MS_PER_DAY } from '#core/units.ts'
+import type { SqlSession } from '../client.ts'
+import { datasetColumns, groupBySource, segmentColumns, unpackedDatasets, type DatasetRow } from './source-rows.ts'
+
+/** The widest window of any level. */
+const WINDOW_MAX_MS = MS_PER_DAY
+
+export async function planQuery(sql: SqlSession, request: PlanQueryRequest): Promise<SourceObject[]> {
+  return groupBySource(await selectPlan(sql, request))
+}
+
+/** The statement itself, so that a test can look at its plan. */
+export function selectPlan(sql: SqlSession, request: PlanQueryRequest, prefix = '') {
+  const { tenants, services, startMs, endMs } = request
+  return sql<DatasetRow[]>`${sql.unsafe(prefix)}
+    select ${segmentColumns(sql)}
+    from segments s cross join lateral ${unpackedDatasets(sql)}
+    where s.is_live and s.max_time_ms >= ${startMs} and s.min_time_ms <= ${endMs}
+      and s.tenant && ${tenants}::text[]
+      and d.tenant = any(${tenants}::text[])
+      and (${services.length} = 0 or d.service = any(${services}::text[]))
+      and d.max_time_ms >= ${startMs} and d.min_time_ms <= ${endMs}
+      and get_bit(s.live, (d.n - 1)::int) = 1
+    union all
+    select ${datasetColumns(sql)}
+    from datasets d
+    where d.is_live and d.tenant = any(${tenants}::text[])
+      and (${services.length} = 0 or d.service = any(${services}::text[]))
+      and d.max_time_ms >= ${startMs} and d.min_time_ms <= ${endMs}
+      and d.window_start_ms >= ${startMs}::bigint - ${WINDOW_MAX_MS}::bigint and d.window_start_ms <= ${endMs}`
+}
