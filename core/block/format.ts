@@ -66,7 +66,7 @@ export const SECTION_REQUIRED = 1
 export const SECTION_CODEC = { raw: 0, zstd: 1, chunked: 2 } as const
 
 /** How a column chunk of a frame is written. Bit 4 of the byte says that the bytes are zstd. */
-export const CHUNK_ENCODING = { zero: 0, varint32: 1, varint64: 2, same: 3, planes: 4, sparse64: 5 } as const
+export const CHUNK_ENCODING = { zero: 0, varint32: 1, varint64: 2, same: 3, sparse64: 4 } as const
 export const CHUNK_ZSTD = 0x10
 
 export function corrupt(subject: string, what: string, cause?: unknown): CinderError {

@@ -4,7 +4,7 @@
  *   varint frame count, then per frame: varint header count, then per column (stack id, each type, span, trace high,
  *   trace low) one byte encoding | 0x10 if zstd, and
  *     zero: nothing            same: varint reference column, varint64 divisor
- *     planes: u8 width         value columns but zero and same: varint64 divisor
+ *     value columns but zero and same: varint64 divisor
  *     all but zero and same: varint stored length, [varint raw length if zstd], crc32c u32
  *
  * Chunks lie in the frames section by (group, column, frame): the stack ids of a group are one run of bytes, and so are
@@ -19,8 +19,6 @@ import { CHUNK_ENCODING, CHUNK_ZSTD, SECTION_RAW_BYTES_MAX } from './format.ts'
 export interface ColumnChunk {
   readonly encoding: number
   readonly zstd: boolean
-  /** Planes: bytes a row. */
-  readonly width: number
   /** Values = residuals * divisor. 0 for other columns. */
   readonly divisor: number
   /** `same`: the type whose residuals these are. */
@@ -67,10 +65,7 @@ function hasBytes(encoding: number): boolean {
 
 function hasDivisor(encoding: number): boolean {
   return (
-    encoding === CHUNK_ENCODING.varint32 ||
-    encoding === CHUNK_ENCODING.varint64 ||
-    encoding === CHUNK_ENCODING.planes ||
-    encoding === CHUNK_ENCODING.same
+    encoding === CHUNK_ENCODING.varint32 || encoding === CHUNK_ENCODING.varint64 || encoding === CHUNK_ENCODING.same
   )
 }
 
@@ -82,7 +77,6 @@ export function encodeFrameIndex(frames: readonly Frame[], groups: readonly Samp
     frame.columns.forEach((chunk, column) => {
       out.u8(chunk.encoding | (chunk.zstd ? CHUNK_ZSTD : 0))
       if (chunk.encoding === CHUNK_ENCODING.same) out.varint(chunk.reference)
-      if (chunk.encoding === CHUNK_ENCODING.planes) out.u8(chunk.width)
       if (column >= 1 && column <= types && hasDivisor(chunk.encoding)) out.safeInteger(chunk.divisor)
       if (!hasBytes(chunk.encoding)) return
       out.varint(chunk.storedBytes)
@@ -143,16 +137,13 @@ function decodeChunk(input: ByteReader, column: number, types: number): ColumnCh
   // A reference names an earlier type, so that reading never follows a circle.
   if (encoding === CHUNK_ENCODING.same && reference >= column - 1)
     input.fail(`column ${column} refers to type ${reference}, which is not before it`)
-  const width = encoding === CHUNK_ENCODING.planes ? input.u8() : 0
-  if (width > 4) input.fail(`planes of ${width} bytes, at most 4`)
   const divisor = isValue && hasDivisor(encoding) ? input.safeInteger() : 0
   if (isValue && hasDivisor(encoding) && divisor === 0) input.fail(`column ${column} has divisor 0`)
-  if (!hasBytes(encoding))
-    return { encoding, zstd, width, divisor, reference, storedBytes: 0, rawBytes: 0, crc: 0, offset: 0 }
+  if (!hasBytes(encoding)) return { encoding, zstd, divisor, reference, storedBytes: 0, rawBytes: 0, crc: 0, offset: 0 }
   const storedBytes = input.varint()
   const rawBytes = zstd ? input.varint() : storedBytes
   if (rawBytes > SECTION_RAW_BYTES_MAX) input.fail(`chunk of ${rawBytes} bytes, at most ${SECTION_RAW_BYTES_MAX}`)
-  return { encoding, zstd, width, divisor, reference, storedBytes, rawBytes, crc: input.u32(), offset: 0 }
+  return { encoding, zstd, divisor, reference, storedBytes, rawBytes, crc: input.u32(), offset: 0 }
 }
 
 function checkEncoding(
@@ -161,12 +152,8 @@ function checkEncoding(
 ): void {
   const { column, encoding, isValue, head } = of
   if ((head & ~(0x0f | CHUNK_ZSTD)) !== 0) input.fail(`unknown encoding ${head} of column ${column}`)
-  const { zero, varint32, varint64, same, planes, sparse64 } = CHUNK_ENCODING
-  const allowed = isValue
-    ? [zero, varint32, varint64, same, planes]
-    : column === 0
-      ? [zero, varint32, planes]
-      : [zero, sparse64]
+  const { zero, varint32, varint64, same, sparse64 } = CHUNK_ENCODING
+  const allowed = isValue ? [zero, varint32, varint64, same] : column === 0 ? [zero, varint32] : [zero, sparse64]
   if (!(allowed as number[]).includes(encoding)) input.fail(`encoding ${encoding} is not one of column ${column}`)
   if ((encoding === zero || encoding === same) && (head & CHUNK_ZSTD) !== 0) input.fail(`encoding ${head} has no bytes`)
 }

@@ -161,7 +161,6 @@ function zeroChunk(): BuiltChunk {
   const chunk: ColumnChunk = {
     encoding: CHUNK_ENCODING.zero,
     zstd: false,
-    width: 0,
     divisor: 0,
     reference: 0,
     storedBytes: 0,
@@ -179,7 +178,6 @@ function packChunk(codec: Codec, encoded: EncodedColumn, divisor: number): Built
   const chunk: ColumnChunk = {
     encoding: encoded.encoding,
     zstd,
-    width: encoded.width,
     divisor,
     reference: 0,
     storedBytes: stored.length,
@@ -223,7 +221,7 @@ export function decodeStackIds(source: FrameSource, frame: Frame, out: Uint32Arr
   if (chunk.encoding === CHUNK_ENCODING.zero) out.fill(0, at, at + frame.rowCount)
   else {
     const raw = openChunk(source, frame, 0)
-    if (!decodeNarrow({ encoding: chunk.encoding, width: chunk.width, raw }, out, at, frame.rowCount)) throw subject()
+    if (!decodeNarrow(raw, out, at, frame.rowCount)) throw subject()
   }
   const lengths = source.headers.rowLength.subarray(frame.firstHeader, frame.firstHeader + frame.headerCount)
   if (!undoStackDeltas(out, at, lengths, source.stackCount)) throw subject()
@@ -243,7 +241,7 @@ export function decodeValues(
   const chunk = frame.columns[column]!
   assert(chunk.encoding !== CHUNK_ENCODING.same, 'a reference names a column with bytes')
   const raw = openChunk(source, frame, column)
-  const decoded = decodeResiduals({ encoding: chunk.encoding, width: chunk.width, raw }, out, at, frame.rowCount)
+  const decoded = decodeResiduals({ encoding: chunk.encoding, raw }, out, at, frame.rowCount)
   if (!decoded || !multiplyColumn(out, at, frame.rowCount, own.divisor))
     throw corrupt(chunkSubject(source, frame, 1 + type), 'malformed column')
 }

@@ -202,10 +202,7 @@ function verifyRegion(region: Uint8Array, descriptor: DatasetDescriptor, codec: 
   const head = openDataset(region, descriptor, codec)
   for (const entry of head.table.entries) {
     if (entry.codec === SECTION_CODEC.chunked) continue
-    openSection(region.subarray(entry.offset, entry.offset + entry.storedBytes), entry, {
-      codec,
-      dataset: head.subject,
-    })
+    checkSection(region.subarray(entry.offset, entry.offset + entry.storedBytes), entry, head.subject)
   }
   const fetched = new FetchedRanges([{ offset: descriptor.offset, bytes: region }])
   if (findSection(head.table, 'functionLevel') !== undefined) decodeFunctionSymbols(head, fetched)
