@@ -35,7 +35,7 @@ test('a process that died or failed without a failed test is a failure', () => {
   const failed = judge({ files: ['a'], xml: passing, exitCode: 7, death: '' })
   assert.deepEqual(failed.failed, ['a: exit code 7'])
   assert.deepEqual(judge({ files: ['a'], xml: '', exitCode: undefined, death: 'SIGKILL' }).failed, [
-    'a: reported no test',
+    'a: reported no test, SIGKILL',
   ])
   assert.deepEqual(judge({ files: ['a'], xml: passing, exitCode: 0, death: '' }).failed, [])
 })

@@ -34,7 +34,7 @@ export function judge(input: Judged): Report {
     else report.passed++
   }
   for (const file of input.files) {
-    if (!seen.has(file)) report.failed.push(`${file}: reported no test`)
+    if (!seen.has(file)) report.failed.push(`${file}: reported no test${input.death === '' ? '' : `, ${input.death}`}`)
   }
   if (input.exitCode !== 0 && report.failed.length === 0) {
     report.failed.push(`${input.files.join(' ')}: ${input.death === '' ? `exit code ${input.exitCode}` : input.death}`)
