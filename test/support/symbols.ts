@@ -56,5 +56,7 @@ export function stackNames(symbols: Symbols, stackId: number): string[] {
 }
 
 export function stringOf(symbols: Pick<Symbols, 'stringBytes' | 'stringOffset'>, id: number): string {
-  return new TextDecoder().decode(symbols.stringBytes.subarray(symbols.stringOffset[id]!, symbols.stringOffset[id + 1]!))
+  return new TextDecoder().decode(
+    symbols.stringBytes.subarray(symbols.stringOffset[id]!, symbols.stringOffset[id + 1]!),
+  )
 }

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decideFlush, FLUSH_POLICY_DEFAULT, type FlushDecision, type FlushState, putAllowedAtMs } from '#core/segment/flush-policy.ts'
+import {
+  decideFlush,
+  FLUSH_POLICY_DEFAULT,
+  type FlushDecision,
+  type FlushState,
+  putAllowedAtMs,
+} from '#core/segment/flush-policy.ts'
 
 const policy = FLUSH_POLICY_DEFAULT
 const base: FlushState = {

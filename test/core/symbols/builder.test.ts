@@ -33,7 +33,17 @@ test('functions differ by each of their fields', () => {
 
 test('mappings differ by each of their fields', () => {
   const builder = new SymbolsBuilder()
-  const base = { startLo: 1, startHi: 2, limitLo: 3, limitHi: 4, offsetLo: 5, offsetHi: 6, filename: 7, buildId: 8, flags: 1 }
+  const base = {
+    startLo: 1,
+    startHi: 2,
+    limitLo: 3,
+    limitHi: 4,
+    offsetLo: 5,
+    offsetHi: 6,
+    filename: 7,
+    buildId: 8,
+    flags: 1,
+  }
   const id = builder.internMapping(base)
   assert.equal(builder.internMapping({ ...base }), id)
   for (const key of Object.keys(base)) assert.notEqual(builder.internMapping({ ...base, [key]: 9 }), id, key)
@@ -41,8 +51,20 @@ test('mappings differ by each of their fields', () => {
 
 test('locations keep their lines in order and differ by line, inlining, mapping', () => {
   const builder = new SymbolsBuilder()
-  const inner = builder.internFunction({ name: internText(builder, 'inner'), systemName: 0, filename: 0, startLineLo: 0, startLineHi: 0 })
-  const outer = builder.internFunction({ name: internText(builder, 'outer'), systemName: 0, filename: 0, startLineLo: 0, startLineHi: 0 })
+  const inner = builder.internFunction({
+    name: internText(builder, 'inner'),
+    systemName: 0,
+    filename: 0,
+    startLineLo: 0,
+    startLineHi: 0,
+  })
+  const outer = builder.internFunction({
+    name: internText(builder, 'outer'),
+    systemName: 0,
+    filename: 0,
+    startLineLo: 0,
+    startLineHi: 0,
+  })
   const inlined = builder.internLocation(location([inner, outer], 10))
   assert.equal(builder.internLocation(location([inner, outer], 10)), inlined)
   assert.notEqual(builder.internLocation(location([outer, inner], 10)), inlined)

@@ -8,7 +8,8 @@ import { internText, stackNames, symbolsOf } from '../../support/symbols.ts'
 
 function pathOf(level: FunctionLevel, names: StringTable, node: number): string[] {
   const path: string[] = []
-  for (let at = node; at !== 0; at = level.parent[at]!) path.push(new TextDecoder().decode(names.viewBytes(level.name[at]!)))
+  for (let at = node; at !== 0; at = level.parent[at]!)
+    path.push(new TextDecoder().decode(names.viewBytes(level.name[at]!)))
   return path
 }
 
@@ -39,9 +40,23 @@ test('a location without lines is named by its binary and address', () => {
   const builder = new SymbolsBuilder()
   const filename = internText(builder, '/usr/lib/libc.so.6')
   const mapping = builder.internMapping({
-    startLo: 0, startHi: 0, limitLo: 0, limitHi: 0, offsetLo: 0, offsetHi: 0, filename, buildId: 0, flags: 0,
+    startLo: 0,
+    startHi: 0,
+    limitLo: 0,
+    limitHi: 0,
+    offsetLo: 0,
+    offsetHi: 0,
+    filename,
+    buildId: 0,
+    flags: 0,
   })
-  const bare = { folded: 0, lineCount: 0, lineFunction: new Uint32Array(0), lineLo: new Uint32Array(0), lineHi: new Uint32Array(0) }
+  const bare = {
+    folded: 0,
+    lineCount: 0,
+    lineFunction: new Uint32Array(0),
+    lineLo: new Uint32Array(0),
+    lineHi: new Uint32Array(0),
+  }
   const mapped = builder.internLocation({ ...bare, mapping: mapping + 1, addressLo: 0xbeef, addressHi: 0x7f })
   const unmapped = builder.internLocation({ ...bare, mapping: 0, addressLo: 0x10, addressHi: 0 })
   builder.stacks.internStack(Uint32Array.of(unmapped, mapped), 0, 2)

@@ -6,7 +6,10 @@ import { StackOfNode, SymbolsMapper } from '#core/symbols/mapper.ts'
 import { type PlainStack, stackNames, symbolsOf } from '../../support/symbols.ts'
 
 const frame = fc.oneof(fc.constantFrom('a', 'b', 'c', 'd'), fc.constant(['x', 'y']))
-const stacksArbitrary = fc.uniqueArray(fc.array(frame, { maxLength: 6 }), { maxLength: 40, selector: (s) => JSON.stringify(s) })
+const stacksArbitrary = fc.uniqueArray(fc.array(frame, { maxLength: 6 }), {
+  maxLength: 40,
+  selector: (s) => JSON.stringify(s),
+})
 
 const spread = (stack: PlainStack): string[] => stack.flatMap((f) => (typeof f === 'string' ? [f] : [...f]))
 

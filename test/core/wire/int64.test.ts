@@ -32,7 +32,10 @@ test('sums and additions equal bigint arithmetic modulo 2^64', () => {
         setBigInt(column, i, value)
         addInt64At(accumulator, 0, column.lo[i]!, column.hi[i]!)
       })
-      const expected = BigInt.asIntN(64, values.reduce((sum, value) => sum + value, 0n))
+      const expected = BigInt.asIntN(
+        64,
+        values.reduce((sum, value) => sum + value, 0n),
+      )
       assert.equal(sumInt64(column, 0, values.length), expected)
       assert.equal(getBigInt(accumulator, 0), expected)
     }),
