@@ -11,7 +11,7 @@ import { ByteReader } from '../wire/byte-reader.ts'
 import type { ConservationSum, SampleGroup } from './dataset.ts'
 import { corrupt, datasetSubject, type SectionName, sectionSubject } from './format.ts'
 import { decodeFrameIndex, type Frame } from './frame-index.ts'
-import { decodeHeaders, type HeadHeaders } from './header-section.ts'
+import { decodeHeaders, type HeadHeaders, timeBounds } from './header-section.ts'
 import { decodeGroups, decodeSeries } from './label-sections.ts'
 import { decodeTable, findSection, openSection, type SectionEntry, type SectionTable } from './section-table.ts'
 import { decodeSums } from './sum-section.ts'
@@ -90,6 +90,13 @@ export class DatasetHead {
       throw corrupt(
         sectionSubject(this.subject, 'headers'),
         `${headers.count} profiles and ${rows} rows, the descriptor says ${profileCount} and ${sampleCount}`,
+      )
+    const times = timeBounds(headers)
+    const { minTimeMs, maxTimeMs } = this.descriptor
+    if (times.minTimeMs !== minTimeMs || times.maxTimeMs !== maxTimeMs)
+      throw corrupt(
+        sectionSubject(this.subject, 'headers'),
+        `times ${times.minTimeMs}..${times.maxTimeMs}, the descriptor says ${minTimeMs}..${maxTimeMs}`,
       )
     return headers
   }

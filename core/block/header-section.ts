@@ -6,6 +6,7 @@
  */
 import type { ByteReader } from '../wire/byte-reader.ts'
 import type { ByteWriter } from '../wire/byte-writer.ts'
+import { floorTo } from '../units.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 import type { ProfileHeaders, SampleGroup } from './dataset.ts'
 import { findHeaderFault } from './order.ts'
@@ -93,4 +94,28 @@ function decodeTotals(
     totals.push(column)
   }
   return totals
+}
+
+/** Floor of the first and last profile time: inclusive bounds. */
+export function timeBounds(headers: Pick<ProfileHeaders, 'count' | 'timeNanos'>): {
+  minTimeMs: number
+  maxTimeMs: number
+} {
+  const { lo, hi } = headers.timeNanos
+  let first = 0
+  let last = 0
+  for (let h = 1; h < headers.count; h++) {
+    const high = hi[h]! | 0
+    if (high < (hi[first]! | 0) || (high === (hi[first]! | 0) && lo[h]! < lo[first]!)) first = h
+    if (high > (hi[last]! | 0) || (high === (hi[last]! | 0) && lo[h]! > lo[last]!)) last = h
+  }
+  return { minTimeMs: floorMs(hi[first]! | 0, lo[first]!), maxTimeMs: floorMs(hi[last]! | 0, lo[last]!) }
+}
+
+/** floor(nanos / 10^6), exact: long division by lanes. */
+export function floorMs(hi: number, lo: number): number {
+  const whole = floorTo(hi, 1_000_000) / 1_000_000
+  const rest = hi - whole * 1_000_000
+  // rest * 2^32 + lo < 10^6 * 2^32 < 2^52: exact.
+  return whole * 4294967296 + Math.floor((rest * 4294967296 + lo) / 1_000_000)
 }

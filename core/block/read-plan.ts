@@ -5,10 +5,9 @@
  * 2. Coalesced; if what is left is more than one range but close together, one range over all.
  * With the head that makes one or two requests a dataset, unless the bytes lie more than a request apart.
  */
-import { assert } from '../assert.ts'
 import { type ByteRange, COALESCE_LIMITS, coalesceRanges } from './coalesce.ts'
 import type { DatasetHead } from './dataset-head.ts'
-import type { SectionName } from './format.ts'
+import { corrupt, type SectionName } from './format.ts'
 import type { Frame } from './frame-index.ts'
 import { neededColumns } from './frames.ts'
 import { findSection } from './section-table.ts'
@@ -106,6 +105,6 @@ export class FetchedRanges {
       const start = offset - part.offset
       if (start >= 0 && start + lengthBytes <= part.bytes.length) return part.bytes.subarray(start, start + lengthBytes)
     }
-    assert(false, `bytes ${offset}..${offset + lengthBytes} were not planned or not fetched`)
+    throw corrupt('object', `bytes ${offset}..${offset + lengthBytes} are missing from what was read`)
   }
 }

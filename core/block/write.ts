@@ -10,14 +10,13 @@ import type { Codec } from '../ports/codec.ts'
 import type { DatasetDescriptor } from '../rpc/metastore.ts'
 import type { FunctionLevel } from '../symbols/function-level.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
-import { floorTo } from '../units.ts'
 import { conservationSums, stackHashes } from './conservation.ts'
-import type { ConservationSum, Dataset, ProfileHeaders } from './dataset.ts'
+import type { ConservationSum, Dataset } from './dataset.ts'
 import { encodeFooter, encodeHeader, type ObjectSource } from './footer.ts'
 import { HEADER_BYTES, SECTION_CODEC, SECTION_KIND, type SectionName } from './format.ts'
 import { encodeFrameIndex } from './frame-index.ts'
 import { encodeFrames } from './frames.ts'
-import { encodeHeaders, PROFILE_ID_BYTES } from './header-section.ts'
+import { encodeHeaders, PROFILE_ID_BYTES, timeBounds } from './header-section.ts'
 import { encodeGroups, encodeSeries } from './label-sections.ts'
 import { findOrderFault } from './order.ts'
 import { encodeTable, packSection, type EncodedSection } from './section-table.ts'
@@ -35,6 +34,7 @@ import {
 
 export type { FunctionLevel } from '../symbols/function-level.ts'
 export type { ObjectSource } from './footer.ts'
+export { floorMs } from './header-section.ts'
 
 export interface EncodedDataset {
   readonly tenant: string
@@ -126,27 +126,6 @@ function packSymbols(
   }
   sections.push(pack('strings', (out) => encodeStrings(symbols, out)))
   return sections
-}
-
-/** Floor of the first and last profile time: inclusive bounds. */
-function timeBounds(headers: ProfileHeaders): { minTimeMs: number; maxTimeMs: number } {
-  const { lo, hi } = headers.timeNanos
-  let first = 0
-  let last = 0
-  for (let h = 1; h < headers.count; h++) {
-    const high = hi[h]! | 0
-    if (high < (hi[first]! | 0) || (high === (hi[first]! | 0) && lo[h]! < lo[first]!)) first = h
-    if (high > (hi[last]! | 0) || (high === (hi[last]! | 0) && lo[h]! > lo[last]!)) last = h
-  }
-  return { minTimeMs: floorMs(hi[first]! | 0, lo[first]!), maxTimeMs: floorMs(hi[last]! | 0, lo[last]!) }
-}
-
-/** floor(nanos / 10^6), exact: long division by lanes. */
-export function floorMs(hi: number, lo: number): number {
-  const whole = floorTo(hi, 1_000_000) / 1_000_000
-  const rest = hi - whole * 1_000_000
-  // rest * 2^32 + lo < 10^6 * 2^32 < 2^52: exact.
-  return whole * 4294967296 + Math.floor((rest * 4294967296 + lo) / 1_000_000)
 }
 
 export interface ObjectDataset {
