@@ -28,12 +28,20 @@ import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
 import { readBody } from '../http/body.ts'
-import { acceptsGzip, type BodyCompression, bodyTooLarge, SUPPORTED_ENCODINGS } from '../http/body-compression.ts'
+import {
+  acceptsGzip,
+  BODY_SIZE_LIMIT,
+  type BodyCompression,
+  bodyTooLarge,
+  SUPPORTED_ENCODINGS,
+} from '../http/body-compression.ts'
 import { errorResponse, toCinderError } from '../http/errors.ts'
 import { toConnectError } from './errors.ts'
 
 export interface ConnectServerOptions {
   readonly bodyLimitBytes: number
+  /** Added to the refusal of a body over the limit: where it may go instead. */
+  readonly bodyLimitAdvice?: string
   readonly compression: BodyCompression
   readonly log: Log
   /** Runs before the body is read; its result is what `tenantsOf` gives the implementation. */
@@ -146,9 +154,21 @@ async function readMessage(request: Request, options: ConnectServerOptions): Pro
   }
   const limitBytes = options.bodyLimitBytes
   const read = await readBody(request, limitBytes)
-  if (read.kind === 'too-large') throw bodyTooLarge(limitBytes, read.sizeBytes)
+  if (read.kind === 'too-large') throw tooLarge(options, read.sizeBytes)
   if (read.kind === 'broken') throw new CinderError('canceled', 'the request body ended early', { cause: read.cause })
-  return encoding === 'gzip' ? options.compression.gunzip(read.bytes, limitBytes) : read.bytes
+  if (encoding === 'identity') return read.bytes
+  try {
+    return await options.compression.gunzip(read.bytes, limitBytes)
+  } catch (error) {
+    throw error instanceof CinderError && error.reason === BODY_SIZE_LIMIT ? tooLarge(options) : error
+  }
+}
+
+function tooLarge(options: ConnectServerOptions, sizeBytes?: number): CinderError {
+  return bodyTooLarge(options.bodyLimitBytes, {
+    ...(sizeBytes === undefined ? {} : { sizeBytes }),
+    ...(options.bodyLimitAdvice === undefined ? {} : { advice: options.bodyLimitAdvice }),
+  })
 }
 
 /** The body is inflated and the answer is compressed here, so Connect sees neither header. */

@@ -17,6 +17,9 @@ export interface BodyCompression {
 /** Below this a response is sent plain: a gzip header and trailer are 18 bytes, and one packet carries either. */
 const COMPRESS_MIN_BYTES = 1024
 
+/** Reason of an error about a body over its bound. */
+export const BODY_SIZE_LIMIT = 'body_size_limit'
+
 export const SUPPORTED_ENCODINGS = 'gzip, identity'
 
 export function codecCompression(codec: Codec): BodyCompression {
@@ -68,9 +71,11 @@ function pipeBytes(
   return new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(transform)
 }
 
-export function bodyTooLarge(limitBytes: number, sizeBytes?: number): CinderError {
-  const size = sizeBytes === undefined ? '' : ` of ${sizeBytes} bytes`
-  return invalidArgument(`request body${size} is larger than the allowed ${limitBytes} bytes`, 'body_size_limit')
+/** `sizeBytes` is what was stated or seen; `advice` says where a larger body may go. */
+export function bodyTooLarge(limitBytes: number, details: { sizeBytes?: number; advice?: string } = {}): CinderError {
+  const size = details.sizeBytes === undefined ? '' : ` of ${details.sizeBytes} bytes`
+  const advice = details.advice === undefined ? '' : `; ${details.advice}`
+  return invalidArgument(`request body${size} is larger than the allowed ${limitBytes} bytes${advice}`, BODY_SIZE_LIMIT)
 }
 
 function malformedGzip(bytes: Uint8Array, cause: unknown): CinderError {

@@ -7,12 +7,22 @@
  *
  * It must not hold more than one body per request, nor read past the bound.
  */
+import { MIB } from '#core/units.ts'
+
 export type BodyRead =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   /** `sizeBytes` is what was stated or seen before reading stopped. */
   | { readonly kind: 'too-large'; readonly sizeBytes: number }
   /** The client left, or the connection broke. */
   | { readonly kind: 'broken'; readonly cause: unknown }
+
+/** 1 GiB, where the limit is switched off: what one buffer holds on every runtime. */
+const BODY_MAX_BYTES = 1024 * MIB
+
+/** The bound of a body for a limit of which 0 means off. */
+export function bodyLimitOf(limitBytes: number): number {
+  return limitBytes > 0 ? Math.min(limitBytes, BODY_MAX_BYTES) : BODY_MAX_BYTES
+}
 
 const EMPTY = new Uint8Array(0)
 

@@ -1,0 +1,91 @@
+/**
+ * The distributor: the front door of agents. It names the tenant, bounds the body, decodes the envelope and passes the
+ * profile's bytes through; the segment-writer decodes them and answers with the final verdict, so that a bad profile is
+ * still a 4xx to its agent.
+ *
+ * Fetch and web streams only, so that it runs on Bun, Deno, Node and workers. It must not decode a sample, hold more
+ * than one body a request, or answer success before the writer has.
+ */
+import { Hono } from 'hono'
+import type { Clock } from '#core/ports/clock.ts'
+import type { Log } from '#core/ports/log.ts'
+import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
+import { mountService, tenantsOf } from '#platform/connect/server.ts'
+import { PusherService } from '#platform/gen/push/v1/push_pb.ts'
+import { bodyLimitOf } from '#platform/http/body.ts'
+import type { BodyCompression } from '#platform/http/body-compression.ts'
+import { notFoundResponse } from '#platform/http/errors.ts'
+import { resolveTenant } from '#platform/http/tenant.ts'
+import { handleIngest, type IngestDeps } from './ingest.ts'
+import { seriesOfPush, singleTenant, type WriteSeriesOf } from './push.ts'
+import { TenantBackoff } from './tenant-backoff.ts'
+import { errorOfVerdicts } from './verdicts.ts'
+
+export interface DistributorDeps {
+  readonly writer: SegmentWriter
+  readonly clock: Pick<Clock, 'nowMs'>
+  readonly log: Log
+  readonly compression: BodyCompression
+}
+
+export interface DistributorSettings {
+  readonly multitenancy: boolean
+  /** One request, before and after inflating; 0 = the most that the process can hold. */
+  readonly bodyLimitBytes: number
+  /** Where a larger body may go, for a runtime with a bound of its own. */
+  readonly bodyLimitAdvice?: string | undefined
+}
+
+export function createDistributor(deps: DistributorDeps, settings: DistributorSettings): Hono {
+  const app = new Hono()
+  const backoff = new TenantBackoff()
+  const refusal = (tenant: string) => backoff.refusal(tenant, deps.clock.nowMs())
+  const write: WriteSeriesOf = async (tenant, series) => {
+    const { verdicts } = await deps.writer.write({ tenant, series })
+    const error = errorOfVerdicts(verdicts)
+    if (error === undefined) return
+    backoff.note(tenant, error, deps.clock.nowMs())
+    throw error
+  }
+  const bounds = {
+    bodyLimitBytes: bodyLimitOf(settings.bodyLimitBytes),
+    ...(settings.bodyLimitAdvice === undefined ? {} : { bodyLimitAdvice: settings.bodyLimitAdvice }),
+  }
+
+  mountService(
+    app,
+    PusherService,
+    {
+      async push(request, context) {
+        await write(singleTenant(tenantsOf(context)), seriesOfPush(request))
+        return {}
+      },
+    },
+    {
+      ...bounds,
+      compression: deps.compression,
+      log: deps.log,
+      authenticate(headers) {
+        const tenant = resolveTenant(headers, settings)
+        const held = refusal(tenant)
+        if (held !== undefined) throw held
+        return [tenant]
+      },
+    },
+  )
+
+  const ingest: IngestDeps = {
+    ...bounds,
+    clock: deps.clock,
+    log: deps.log,
+    compression: deps.compression,
+    resolveTenant: (headers) => resolveTenant(headers, settings),
+    refusal,
+    write,
+  }
+  for (const path of ['/ingest', '/pyroscope/ingest']) {
+    app.all(path, (context) => handleIngest(context.req.raw, ingest))
+  }
+  app.notFound(() => notFoundResponse())
+  return app
+}

@@ -1,0 +1,55 @@
+/** Settings of the distributor, from the environment (Bun) or the bindings (workers). */
+import * as v from 'valibot'
+import { MIB } from '#core/units.ts'
+import { type Env, pickSettings } from '#platform/env.ts'
+import { readLimits } from '#platform/limits-setting.ts'
+import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
+
+const NAMES = ['PORT', 'HOST', 'WRITER_URL', 'REGIONAL_URL', 'CINDER_MULTITENANCY', 'CINDER_LIMITS'] as const
+
+const schema = v.object({
+  PORT: v.optional(portSchema, '4041'),
+  HOST: v.optional(v.string(), '127.0.0.1'),
+  WRITER_URL: urlSchema,
+  REGIONAL_URL: v.optional(urlSchema),
+  CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
+  CINDER_LIMITS: v.optional(v.string(), '{}'),
+})
+
+export interface DistributorConfig {
+  readonly port: number
+  readonly host: string
+  readonly writerUrl: string
+  readonly multitenancy: boolean
+  readonly bodyLimitBytes: number
+  /** Where clients with larger bodies should go; undefined if nowhere. */
+  readonly bodyLimitAdvice: string | undefined
+}
+
+/** A worker has 128 MB in all: the body, its inflated form and the copy that is sent must fit beside the program. */
+export const EDGE_BODY_LIMIT_BYTES = 24 * MIB
+
+/** Fails with one sentence that names the setting. */
+export function readConfig(env: Env): DistributorConfig {
+  const settings = parseSettings(schema, pickSettings(env, NAMES))
+  const regional = settings.REGIONAL_URL
+  return {
+    port: settings.PORT,
+    host: settings.HOST,
+    writerUrl: settings.WRITER_URL,
+    multitenancy: settings.CINDER_MULTITENANCY === 'true',
+    bodyLimitBytes: readLimits(settings.CINDER_LIMITS).bodyLimitBytes,
+    bodyLimitAdvice: regional === undefined ? undefined : `send larger bodies to ${regional}`,
+  }
+}
+
+/** The same on a worker: its body limit is lower whatever the setting says, and a refusal names where to go. */
+export function readEdgeConfig(env: Env): DistributorConfig {
+  const config = readConfig(env)
+  const limitBytes = config.bodyLimitBytes
+  return {
+    ...config,
+    bodyLimitBytes: limitBytes > 0 ? Math.min(limitBytes, EDGE_BODY_LIMIT_BYTES) : EDGE_BODY_LIMIT_BYTES,
+    bodyLimitAdvice: config.bodyLimitAdvice ?? 'send larger bodies to a regional endpoint',
+  }
+}

@@ -1,0 +1,24 @@
+/** The distributor on Bun: settings from the environment, one listener, a segment-writer by URL. */
+import { createClock } from '#platform/clock.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createSegmentWriterClient } from '#platform/connect/services.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
+import { mountReady } from '#platform/http/ready.ts'
+import { serveHttp } from '#platform/http/serve.ts'
+import { createProcessLog } from '#platform/log.ts'
+import { runProcess } from '#platform/service.ts'
+import { createDistributor } from './app.ts'
+import { readConfig } from './config.ts'
+
+const log = createProcessLog()
+
+await runProcess(log, async (lifecycle) => {
+  const { writerUrl, host, port, ...settings } = readConfig(process.env)
+  const writer = createSegmentWriterClient(writerUrl)
+  const compression = codecCompression(createCodec())
+  const app = createDistributor({ writer, clock: createClock(), log, compression }, settings)
+  mountReady(app)
+  const { bodyLimitBytes } = settings
+  const listener = await lifecycle.add(serveHttp({ name: 'distributor', app, host, port, bodyLimitBytes }))
+  log.info('distributor ready', { url: listener.url, writer: writerUrl })
+})

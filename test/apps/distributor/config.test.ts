@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { EDGE_BODY_LIMIT_BYTES, readConfig, readEdgeConfig } from '../../../apps/distributor/config.ts'
+
+const WRITER = { WRITER_URL: 'http://127.0.0.1:4043' }
+
+test('defaults and overrides', () => {
+  assert.deepEqual(readConfig(WRITER), {
+    port: 4041,
+    host: '127.0.0.1',
+    writerUrl: 'http://127.0.0.1:4043',
+    multitenancy: false,
+    bodyLimitBytes: 256 * 1024 * 1024,
+    bodyLimitAdvice: undefined,
+  })
+  const set = readConfig({
+    ...WRITER,
+    CINDER_MULTITENANCY: 'true',
+    CINDER_LIMITS: '{"bodyLimitBytes":5}',
+    REGIONAL_URL: 'https://eu.example',
+  })
+  assert.equal(set.multitenancy, true)
+  assert.equal(set.bodyLimitBytes, 5)
+  assert.equal(set.bodyLimitAdvice, 'send larger bodies to https://eu.example')
+})
+
+test('a worker never takes more than it can hold, and says where to go', () => {
+  assert.equal(readEdgeConfig(WRITER).bodyLimitBytes, EDGE_BODY_LIMIT_BYTES)
+  assert.equal(
+    readEdgeConfig({ ...WRITER, CINDER_LIMITS: '{"bodyLimitBytes":0}' }).bodyLimitBytes,
+    EDGE_BODY_LIMIT_BYTES,
+  )
+  assert.equal(readEdgeConfig({ ...WRITER, CINDER_LIMITS: '{"bodyLimitBytes":9}' }).bodyLimitBytes, 9)
+  assert.match(readEdgeConfig(WRITER).bodyLimitAdvice!, /regional endpoint/)
+})
+
+test('bad settings are named', () => {
+  const cases: [Record<string, string>, RegExp][] = [
+    [{}, /WRITER_URL is missing/],
+    [{ WRITER_URL: 'x' }, /WRITER_URL is "x": a URL/],
+    [{ ...WRITER, CINDER_NOPE: '1' }, /unknown setting CINDER_NOPE/],
+    [{ ...WRITER, CINDER_LIMITS: '{' }, /CINDER_LIMITS is not JSON/],
+    [{ ...WRITER, CINDER_LIMITS: '{"nope":1}' }, /unknown limit "nope"/],
+    [{ ...WRITER, CINDER_MULTITENANCY: 'yes' }, /CINDER_MULTITENANCY is "yes"/],
+  ]
+  for (const [env, message] of cases) assert.throws(() => readConfig(env), message)
+})
