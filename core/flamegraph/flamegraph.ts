@@ -81,7 +81,12 @@ function levelsOf<T>(
     const end = layout.levelStart[level + 1]!
     const values: T[] = []
     for (let row = start; row < end; row++) {
-      values.push(valueAt(layout.offset, row), valueAt(layout.total, row), valueAt(layout.self, row), ofName(layout.name[row]!))
+      values.push(
+        valueAt(layout.offset, row),
+        valueAt(layout.total, row),
+        valueAt(layout.self, row),
+        ofName(layout.name[row]!),
+      )
     }
     levels.push(values)
   }

@@ -126,32 +126,34 @@ export class VarintReader {
 
   uint64Column(count: number, from: number): Int64Column {
     const column = allocateInt64Column(count)
+    const { lo, hi } = column
     const bytes = this.#bytes
-    const { lo } = column
+    // Five bytes from here on are inside: they are read without a check each.
+    const checkedFrom = bytes.length - 5
     let at = this.#at
     for (let i = from; i < count; i++) {
-      const first = bytes[at]!
-      if (first < 128) {
-        lo[i] = first
-        at++
-        continue
+      if (at <= checkedFrom) {
+        let byte = bytes[at]!
+        let low = byte & 127
+        let length = 1
+        while (byte > 127 && length < 4) {
+          byte = bytes[at + length]!
+          low |= (byte & 127) << (7 * length++)
+        }
+        if (byte > 127) {
+          byte = bytes[at + length++]!
+          low |= byte << 28
+          hi[i] = (byte & 127) >>> 4
+        }
+        if (byte < 128) {
+          lo[i] = low
+          at += length
+          continue
+        }
       }
-      // Up to four bytes (values below 2^28) without a call.
-      let value = first & 127
-      let shift = 7
-      let end = at + 1
-      while (bytes[end]! > 127 && shift < 21) {
-        value |= (bytes[end++]! & 127) << shift
-        shift += 7
-      }
-      if (bytes[end]! < 128) {
-        lo[i] = value | (bytes[end]! << shift)
-        at = end + 1
-      } else {
-        this.#at = at
-        this.uint64Into(column, i)
-        at = this.#at
-      }
+      this.#at = at
+      this.uint64Into(column, i)
+      at = this.#at
     }
     this.#at = at
     return column
