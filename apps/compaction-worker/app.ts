@@ -24,6 +24,8 @@ export interface CompactionWorkerSettings {
 
 /** 1 s: long enough that an idle worker costs one query a second, short enough for the 15 s lease. */
 export const POLL_WAIT_MS_DEFAULT = 1_000
+/** Deletions are never urgent; due ones are at least a query grace old. */
+export const DELETE_INTERVAL_MS_DEFAULT = 30_000
 /** While jobs run, leases are renewed this often: a third of the 15 s lease, less a stalled poll. */
 const RENEW_INTERVAL_MS = 4_000
 /** After a failed poll: the metastore is away, do not spin. */

@@ -1,0 +1,42 @@
+/** The compaction worker on Bun: a store, a metastore by URL, as many merge threads as cores. */
+import { availableParallelism, hostname } from 'node:os'
+import { Hono } from 'hono'
+import { createClock } from '#platform/clock.ts'
+import { createMetastoreClient } from '#platform/connect/services.ts'
+import { mountReady } from '#platform/http/ready.ts'
+import { serveHttp } from '#platform/http/serve.ts'
+import { createProcessLog } from '#platform/log.ts'
+import { openStore } from '#platform/object-store/open-store.ts'
+import { createRandom } from '#platform/random.ts'
+import { runProcess } from '#platform/service.ts'
+import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker } from './app.ts'
+import { readConfig } from './config.ts'
+import { createThreadMerger } from './thread-merger.ts'
+
+const log = createProcessLog()
+
+await runProcess(log, async (lifecycle) => {
+  const { host, port, metastoreUrl, storageUrl } = readConfig(process.env)
+  const { store } = await openStore(storageUrl)
+  const capacity = availableParallelism()
+  const merger = createThreadMerger(capacity)
+  await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })
+  const workerId = `${hostname()}-${process.pid}`
+  const worker = startCompactionWorker(
+    {
+      store,
+      merger,
+      log,
+      metastore: createMetastoreClient(metastoreUrl),
+      clock: createClock(),
+      random: createRandom(),
+    },
+    { workerId, capacity, pollWaitMs: POLL_WAIT_MS_DEFAULT, deleteIntervalMs: DELETE_INTERVAL_MS_DEFAULT },
+  )
+  await lifecycle.add({ name: 'compaction-worker', stop: () => worker.stop() })
+  const app = new Hono()
+  mountReady(app)
+  app.get('/status', (context) => context.json(worker.status()))
+  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: 1024 }))
+  log.info('compaction-worker ready', { url: listener.url, workerId, capacity, metastore: metastoreUrl })
+})

@@ -1,0 +1,42 @@
+/** The segment-writer on Bun: settings from the environment, an object store, a metastore by URL, one listener. */
+import { Hono } from 'hono'
+import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
+import { createClock } from '#platform/clock.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createMetastoreClient, mountSegmentWriter } from '#platform/connect/services.ts'
+import { createDigest } from '#platform/digest.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
+import { mountReady } from '#platform/http/ready.ts'
+import { serveHttp } from '#platform/http/serve.ts'
+import { createProcessLog } from '#platform/log.ts'
+import { openStore } from '#platform/object-store/open-store.ts'
+import { createRandom } from '#platform/random.ts'
+import { runProcess } from '#platform/service.ts'
+import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from './app.ts'
+import { readConfig } from './config.ts'
+
+const log = createProcessLog()
+
+await runProcess(log, async (lifecycle) => {
+  const { limits, host, port, metastoreUrl, storageUrl } = readConfig(process.env)
+  const { store, putsPerSecondMax } = await openStore(storageUrl)
+  const codec = createCodec()
+  const metastore = createMetastoreClient(metastoreUrl)
+  const writer = createSegmentWriter(
+    { store, metastore, codec, log, digest: createDigest(), clock: createClock(), random: createRandom() },
+    {
+      limitsOf: () => limits,
+      flushPolicy: FLUSH_POLICY_DEFAULT,
+      putsPerSecondMax,
+      memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
+      writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
+    },
+  )
+  await lifecycle.add({ name: 'segment-writer', stop: () => writer.stop() })
+  const app = new Hono()
+  const { bodyLimitBytes } = limits
+  mountSegmentWriter(app, writer, { bodyLimitBytes, compression: codecCompression(codec), log })
+  mountReady(app)
+  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes }))
+  log.info('segment-writer ready', { url: listener.url, metastore: metastoreUrl, storage: storageUrl })
+})
