@@ -1,0 +1,136 @@
+/**
+ * The objects behind the golden files of block format version 1, built from fixed inputs. A change here makes new files;
+ * the old ones stay readable for ever.
+ */
+import { encodeDataset, encodeObject } from '#core/block/write.ts'
+import type { Dataset } from '#core/block/dataset.ts'
+import { buildFunctionLevel, type FunctionLevel } from '#core/symbols/function-level.ts'
+import { StringTable } from '#core/symbols/string-table.ts'
+import { createCodec } from '#platform/codec.ts'
+import {
+  ARBITRARY_GROUPS,
+  makeDataset,
+  makeLabels,
+  type ProfileSpec,
+  type SampleSpec,
+  WINDOW_START_MS,
+  WINDOW_START_NANOS,
+} from '../../support/datasets.ts'
+
+export const GOLDEN_CODEC = createCodec()
+
+const FUNCTIONS = ['main', 'serve', 'decode', 'encode', 'gc.mark', 'net.read', 'net.write', 'sort', 'hash', 'λ']
+
+/** Stack i is the path of the digits of i. */
+function stackOf(i: number): string[] {
+  return [...String(i)].map((digit) => FUNCTIONS[Number(digit)]!)
+}
+
+/** Counts, and the same in nanoseconds: the second column is a reference. */
+function cpuProfile(ordinal: number, series: number): ProfileSpec {
+  const samples = Array.from({ length: 60 }, (_, i): SampleSpec => {
+    const count = BigInt(1 + ((i * 7 + ordinal) % 9))
+    return { stack: stackOf(i * 3 + ordinal), values: [count, count * 10_000_000n] }
+  })
+  const timeNanos = WINDOW_START_NANOS + BigInt(ordinal) * 15_000_123_456n
+  return { series, group: 0, timeNanos, durationNanos: 15_000_000_000n, id: 1000 + ordinal, samples }
+}
+
+/** Spans, traces, the empty stack, and values up to 2^63 - 1. */
+function wallProfile(ordinal: number): ProfileSpec {
+  const samples: SampleSpec[] = [
+    { stack: [], values: [5n] },
+    { stack: stackOf(42), values: [(1n << 63n) - 1n], span: 0xfeed_0000_0000_0001n },
+    { stack: stackOf(42), values: [1n << 32n], span: 0xfeed_0000_0000_0002n, trace: [7n, 1n << 63n] },
+    { stack: stackOf(7), values: [0n] },
+  ]
+  return { series: 0, group: 1, timeNanos: WINDOW_START_NANOS + BigInt(ordinal), id: 2000 + ordinal, samples }
+}
+
+/** Three types, one of them zero throughout. */
+function heapProfile(ordinal: number): ProfileSpec {
+  const samples = Array.from({ length: 40 }, (_, i): SampleSpec => {
+    const objects = BigInt((i * i) % 31)
+    return { stack: stackOf(i * 11), values: [objects, objects * BigInt(i) * 48n, 0n] }
+  })
+  return { series: 1, group: 2, timeNanos: WINDOW_START_NANOS + 60_000_000_000n, id: 3000 + ordinal, samples }
+}
+
+const SERIES = [
+  makeLabels({ __name__: 'process_cpu', pod: 'a-1', region: 'eu-west' }),
+  makeLabels({ __name__: 'memory', pod: 'b-2' }),
+]
+
+function mixedDataset(tenant: string, service: string): Dataset {
+  const profiles = [
+    cpuProfile(0, 0),
+    cpuProfile(1, 0),
+    cpuProfile(2, 1),
+    wallProfile(1),
+    wallProfile(2),
+    heapProfile(1),
+  ]
+  return makeDataset({ tenant, service, series: SERIES, groups: ARBITRARY_GROUPS, profiles })
+}
+
+function tinyDataset(tenant: string, service: string): Dataset {
+  const samples: SampleSpec[] = [{ stack: ['main'], values: [1n, 10_000_000n] }]
+  const profile: ProfileSpec = { series: 0, group: 0, timeNanos: WINDOW_START_NANOS, id: 1, samples }
+  return makeDataset({ tenant, service, series: [[]], groups: ARBITRARY_GROUPS.slice(0, 1), profiles: [profile] })
+}
+
+function functionLevelOf(dataset: Dataset): FunctionLevel {
+  const { symbols } = dataset
+  const names = new StringTable()
+  for (let i = 0; i < symbols.stringCount; i++)
+    names.intern(symbols.stringBytes, symbols.stringOffset[i]!, symbols.stringOffset[i + 1]!)
+  return buildFunctionLevel(symbols, names)
+}
+
+function placed(
+  dataset: Dataset,
+  functionLevel?: FunctionLevel,
+): Parameters<typeof encodeObject>[0]['datasets'][number] {
+  const { tenant, service, windowStartMs, windowMs } = dataset
+  const encoded = encodeDataset(dataset, { codec: GOLDEN_CODEC, functionLevel })
+  return { tenant, service, windowStartMs, windowMs, encoded }
+}
+
+export interface GoldenObject {
+  readonly name: string
+  readonly datasets: readonly Dataset[]
+  readonly bytes: Uint8Array
+}
+
+export function buildGoldenObjects(): GoldenObject[] {
+  const segment = [tinyDataset('acme', 'checkout'), mixedDataset('acme', 'zürich'), tinyDataset('umbrella', 'a')]
+  const compacted = [mixedDataset('acme', 'checkout')]
+  return [
+    {
+      name: 'segment',
+      datasets: segment,
+      bytes: encodeObject({
+        objectId: '01HZ9V8S00SEGMENT000000000',
+        level: 0,
+        createdMs: WINDOW_START_MS + 250,
+        sources: [],
+        datasets: segment.map((dataset) => placed(dataset)),
+      }).bytes,
+    },
+    {
+      name: 'compacted',
+      datasets: compacted,
+      bytes: encodeObject({
+        objectId: '01HZ9V8S00C0MPACTED0000000',
+        level: 1,
+        createdMs: WINDOW_START_MS + 5000,
+        job: { jobId: 'job-17', epoch: 3 },
+        sources: [
+          { objectId: '01HZ9V8S00SEGMENT000000000', datasets: [0, 1] },
+          { objectId: '01HZ9V8S00SEGMENT000000001', datasets: [4] },
+        ],
+        datasets: compacted.map((dataset) => placed(dataset, functionLevelOf(dataset))),
+      }).bytes,
+    },
+  ]
+}
