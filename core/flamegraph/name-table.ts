@@ -2,7 +2,7 @@
  * Names of a tree: an arena of UTF-8 bytes with dense ids; id 0 is the empty name.
  *
  * Unlike a dataset's string table it takes a guess (trees of one service hold the same names in nearly the same order,
- * so the id after the last one is tried before the hash: 25 ns against 60 ns a name) and orders ids by bytes.
+ * so the id after the last one is tried before the hash: 44 ns against 60 ns a name) and orders ids by bytes.
  */
 import { GrowingUint32, GrowingUint8 } from '../wire/growing.ts'
 import { hashBytes } from '../wire/hash.ts'

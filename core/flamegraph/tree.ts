@@ -3,8 +3,8 @@
  * merges. Node 0 is the root; a parent's row is below its child's, so totals are one pass from the end.
  *
  * 1. Names are interned bytes; a node is found by an open hash on (parent, name).
- * 2. Merging maps the other tree's names once per name and its nodes in row order: 20 to 30 times the speed of objects
- *    with child maps (test/bench).
+ * 2. Merging maps the other tree's names once per name and its nodes in row order: 10 to 17 times the speed of objects
+ *    with child maps (32 trees of 20,000 nodes and 4,000 names, names included).
  * 3. Encoded: version, counts, lengths of names, their bytes, then one varint column each of parent distance, name and
  *    self. A malformed encoding is a `data_loss` and leaves the tree as it was.
  *
@@ -16,7 +16,7 @@ import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64
 import { NameTable } from './name-table.ts'
 import { VarintReader, VarintWriter } from './varint-column.ts'
 
-/** 2^24 nodes hold 450 MB; the largest tree seen in the field (all services, 24 h) has 4 M. */
+/** 2^24 nodes take 24 to 32 bytes each, 400 to 540 MB: more than a query may hold. */
 export const TREE_NODES_MAX = 1 << 24
 const ENCODING_VERSION = 1
 
@@ -29,8 +29,11 @@ export class FunctionTree {
   nodeCount = 1
   /** Open addressing at half load at most; 0 = free, because the root is nobody's child. */
   #slots: Uint32Array
+  readonly #nodesMax: number
 
-  constructor(capacity = 256) {
+  constructor(expectedNodes = 256, nodesMax = TREE_NODES_MAX) {
+    const capacity = Math.max(16, expectedNodes)
+    this.#nodesMax = nodesMax
     this.nodeParent = new Uint32Array(capacity)
     this.nodeName = new Uint32Array(capacity)
     this.self = allocateInt64Column(capacity)
@@ -130,6 +133,12 @@ export class FunctionTree {
 
   #append(slot: number, parent: number, name: number): number {
     const node = this.nodeCount
+    if (node >= this.#nodesMax) {
+      throw invalidArgument(
+        `the call tree has more than ${this.#nodesMax} nodes, the limit: narrow the time range or the selector`,
+        'tree_nodes_limit',
+      )
+    }
     if (node === this.nodeParent.length) this.#grow()
     this.nodeParent[node] = parent
     this.nodeName[node] = name
@@ -140,13 +149,7 @@ export class FunctionTree {
   }
 
   #grow(): void {
-    const capacity = Math.max(16, this.nodeCount * 2)
-    if (this.nodeCount >= TREE_NODES_MAX) {
-      throw invalidArgument(
-        `the call tree has more than ${TREE_NODES_MAX} nodes, the limit: narrow the time range or the selector`,
-        'tree_nodes_limit',
-      )
-    }
+    const capacity = this.nodeCount * 2
     this.nodeParent = grownCopy(this.nodeParent, capacity)
     this.nodeName = grownCopy(this.nodeName, capacity)
     this.self = { lo: grownCopy(this.self.lo, capacity), hi: grownCopy(this.self.hi, capacity) }

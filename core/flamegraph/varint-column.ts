@@ -128,28 +128,25 @@ export class VarintReader {
     const column = allocateInt64Column(count)
     const { lo, hi } = column
     const bytes = this.#bytes
-    // Five bytes from here on are inside: they are read without a check each.
-    const checkedFrom = bytes.length - 5
     let at = this.#at
     for (let i = from; i < count; i++) {
-      if (at <= checkedFrom) {
-        let byte = bytes[at]!
-        let low = byte & 127
-        let length = 1
-        while (byte > 127 && length < 4) {
-          byte = bytes[at + length]!
-          low |= (byte & 127) << (7 * length++)
-        }
-        if (byte > 127) {
-          byte = bytes[at + length++]!
-          low |= byte << 28
-          hi[i] = (byte & 127) >>> 4
-        }
-        if (byte < 128) {
-          lo[i] = low
-          at += length
-          continue
-        }
+      // Up to five bytes without a call; past the end `byte` is undefined, which falls to the checked path too.
+      let byte = bytes[at]!
+      let low = byte & 127
+      let length = 1
+      while (byte > 127 && length < 4) {
+        byte = bytes[at + length]!
+        low |= (byte & 127) << (7 * length++)
+      }
+      if (byte > 127) {
+        byte = bytes[at + length++]!
+        low |= byte << 28
+        hi[i] = (byte & 127) >>> 4
+      }
+      if (byte < 128) {
+        lo[i] = low
+        at += length
+        continue
       }
       this.#at = at
       this.uint64Into(column, i)

@@ -69,7 +69,21 @@ describe('FunctionTree', () => {
     assert.equal(tree.nodeCount, 1 + 5000 + 9999)
     assert.equal(getBigInt(tree.totals(), 0), 5001n)
     assert.equal(tree.child(0, tree.internText('f4999')), 5000)
-    assert.equal(encodeTree(decodeTree(encodeTree(tree))).length, encodeTree(tree).length)
+    const decoded = decodeTree(encodeTree(tree))
+    assert.equal(decoded.nodeCount, tree.nodeCount)
+    assert.equal(getBigInt(decoded.totals(), 0), 5001n)
+  })
+})
+
+describe('the node limit', () => {
+  it('is named when it is passed, by single nodes and by merges; what is there stays findable', () => {
+    const limited = (): FunctionTree => new FunctionTree(16, 40)
+    const tree = limited()
+    for (let i = 1; i < 40; i++) tree.child(0, tree.internText(`f${i}`))
+    const fault = { kind: 'invalid_argument', reason: 'tree_nodes_limit', message: /more than 40 nodes/ }
+    assert.throws(() => tree.child(0, tree.internText('f40')), fault)
+    assert.equal(tree.child(0, tree.internText('f7')), 7)
+    assert.throws(() => limited().merge(treeOf(Array.from({ length: 40 }, (_, i): Stack => [`f${i}`, 1n]))), fault)
   })
 })
 
