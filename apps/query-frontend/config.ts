@@ -1,0 +1,39 @@
+/** Settings of the query-frontend, from the environment (Bun) or the bindings (workers). */
+import * as v from 'valibot'
+import type { TenantLimits } from '#core/limits/limits.ts'
+import { type Env, pickSettings } from '#platform/env.ts'
+import { readLimits } from '#platform/limits-setting.ts'
+import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
+
+const NAMES = ['PORT', 'HOST', 'METASTORE_URL', 'QUERY_BACKEND_URL', 'CINDER_MULTITENANCY', 'CINDER_LIMITS'] as const
+
+const schema = v.object({
+  PORT: v.optional(portSchema, '4042'),
+  HOST: v.optional(v.string(), '127.0.0.1'),
+  METASTORE_URL: urlSchema,
+  QUERY_BACKEND_URL: urlSchema,
+  CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
+  CINDER_LIMITS: v.optional(v.string(), '{}'),
+})
+
+export interface QueryFrontendConfig {
+  readonly port: number
+  readonly host: string
+  readonly metastoreUrl: string
+  readonly queryBackendUrl: string
+  readonly multitenancy: boolean
+  readonly limits: TenantLimits
+}
+
+/** Fails with one sentence that names the setting. */
+export function readConfig(env: Env): QueryFrontendConfig {
+  const settings = parseSettings(schema, pickSettings(env, NAMES))
+  return {
+    port: settings.PORT,
+    host: settings.HOST,
+    metastoreUrl: settings.METASTORE_URL,
+    queryBackendUrl: settings.QUERY_BACKEND_URL,
+    multitenancy: settings.CINDER_MULTITENANCY === 'true',
+    limits: readLimits(settings.CINDER_LIMITS),
+  }
+}

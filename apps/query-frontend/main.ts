@@ -1,0 +1,33 @@
+/** The query-frontend on Bun: settings from the environment, one listener, metastore and query-backend by URL. */
+import { createClock } from '#platform/clock.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
+import { mountReady } from '#platform/http/ready.ts'
+import { serveHttp } from '#platform/http/serve.ts'
+import { createProcessLog } from '#platform/log.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
+import { runProcess } from '#platform/service.ts'
+import { createQueryFrontend } from './app.ts'
+import { readConfig } from './config.ts'
+
+const log = createProcessLog()
+
+await runProcess(log, async (lifecycle) => {
+  const { metastoreUrl, queryBackendUrl, host, port, multitenancy, limits } = readConfig(process.env)
+  const app = createQueryFrontend(
+    {
+      metastore: createMetastoreClient(metastoreUrl),
+      backend: createQueryBackendClient(queryBackendUrl),
+      regex: createRegexCompiler(),
+      clock: createClock(),
+      log,
+      compression: codecCompression(createCodec()),
+    },
+    { multitenancy, limitsOf: () => limits },
+  )
+  mountReady(app)
+  const { bodyLimitBytes } = limits
+  const listener = await lifecycle.add(serveHttp({ name: 'query-frontend', app, host, port, bodyLimitBytes }))
+  log.info('query-frontend ready', { url: listener.url, metastore: metastoreUrl, queryBackend: queryBackendUrl })
+})

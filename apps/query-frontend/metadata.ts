@@ -1,0 +1,81 @@
+/** Label names, label values, series, profile types, statistics: answered by the metastore, without reading a block. */
+import {
+  type LabelFilter,
+  type LabelSets,
+  listLabelNames,
+  listLabelValues,
+  listProfileTypes,
+  listSeries,
+} from '#core/query/label-query.ts'
+import { invalidArgument } from '#core/errors.ts'
+import type { TimeRange } from '#core/query/time-range.ts'
+import type { Metastore } from '#core/rpc/metastore.ts'
+import type { ProfileTypesRequest, SeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
+import type { LabelNamesRequest, LabelValuesRequest } from '#platform/gen/types/v1/types_pb.ts'
+import { metadataMatchersOf, profileTypesRangeOf, rangeOf, type RequestContext, singleTenantOf } from './request.ts'
+
+type LabelSource = Pick<Metastore, 'labelSets'>
+
+export async function answerProfileTypes(
+  metastore: LabelSource,
+  request: ProfileTypesRequest,
+  context: RequestContext,
+) {
+  const sets = await readSets(metastore, profileTypesRangeOf(request, context), context)
+  const types = listProfileTypes(sets, { matchers: [], regex: context.regex })
+  return { profileTypes: types.map(({ id, ...parts }) => ({ ID: id, ...parts })) }
+}
+
+export async function answerLabelNames(
+  metastore: LabelSource,
+  request: LabelNamesRequest,
+  context: RequestContext,
+  allowUtf8Names: boolean,
+) {
+  const range = rangeOf(request, context)
+  const filter = filterOf(request.matchers, context)
+  return { names: listLabelNames(await readSets(metastore, range, context), { ...filter, allowUtf8Names }) }
+}
+
+export async function answerLabelValues(metastore: LabelSource, request: LabelValuesRequest, context: RequestContext) {
+  const { name } = request
+  if (name === '') throw invalidArgument('name is required', 'missing_label_name')
+  const range = rangeOf(request, context)
+  const filter = filterOf(request.matchers, context)
+  return { names: listLabelValues(await readSets(metastore, range, context), { ...filter, name }) }
+}
+
+export async function answerSeries(
+  metastore: LabelSource,
+  request: SeriesRequest,
+  context: RequestContext,
+  allowUtf8Names: boolean,
+) {
+  const range = rangeOf(request, context)
+  const filter = filterOf(request.matchers, context)
+  const sets = await readSets(metastore, range, context)
+  const series = listSeries(sets, { ...filter, labelNames: request.labelNames, allowUtf8Names })
+  return { labelsSet: series.map((labels) => ({ labels: [...labels] })) }
+}
+
+/** Over all time, not the lookback: it tells a new user whether any data has arrived. */
+export async function answerStats(metastore: Pick<Metastore, 'tenantStats'>, context: RequestContext) {
+  const stats = await metastore.tenantStats({ tenants: [singleTenantOf(context.tenants)] })
+  if (!stats.dataIngested) return {}
+  return {
+    dataIngested: true,
+    oldestProfileTime: BigInt(Math.floor(stats.oldestProfileTimeMs)),
+    newestProfileTime: BigInt(Math.floor(stats.newestProfileTimeMs)),
+  }
+}
+
+/** Parsed before anything is read, so that a fault costs nothing. */
+function filterOf(matchers: readonly string[], context: RequestContext): LabelFilter {
+  return { matchers: metadataMatchersOf(matchers), regex: context.regex }
+}
+
+async function readSets(metastore: LabelSource, range: TimeRange, context: RequestContext): Promise<LabelSets> {
+  if (range.kind === 'empty') return []
+  const { startMs, endMs } = range
+  return (await metastore.labelSets({ tenants: [...context.tenants], startMs, endMs })).sets
+}

@@ -1,0 +1,164 @@
+/**
+ * From a client's request to a query, as pure functions: the order of checks is range, profile type, selector, then
+ * the rest, so that the first fault that a client sees is the one that the peers name.
+ *
+ * What is asked for and cannot be answered yet is refused by name; leaving it out would be a wrong answer.
+ */
+import { resolveMaxNodes } from '#core/flamegraph/cut.ts'
+import { CinderError, invalidArgument } from '#core/errors.ts'
+import { LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
+import { compileMatchers, equalityOf, type Matcher } from '#core/labels/matcher.ts'
+import { formatProfileType, parseProfileType } from '#core/labels/profile-type.ts'
+import { parseSelector, parseSelectors } from '#core/labels/selector.ts'
+import type { TenantLimits } from '#core/limits/limits.ts'
+import type { RegexCompiler } from '#core/ports/regex.ts'
+import { combineTimeRangeLimits, resolveTimeRange, smallestPositive, type TimeRange } from '#core/query/time-range.ts'
+import { type StepRange, stepMsOf } from '#core/query/time-series.ts'
+import { MS_PER_HOUR } from '#core/units.ts'
+import {
+  AsyncQueryType,
+  ProfileFormat,
+  type SelectMergeStacktracesRequest,
+  type SelectSeriesRequest,
+} from '#platform/gen/querier/v1/querier_pb.ts'
+import { ExemplarType, TimeSeriesAggregationType } from '#platform/gen/types/v1/types_pb.ts'
+
+export interface RequestContext {
+  readonly tenants: readonly string[]
+  readonly limitsOf: (tenant: string) => TenantLimits
+  readonly regex: RegexCompiler
+  readonly nowMs: number
+}
+
+interface RangeFields {
+  readonly start: bigint
+  readonly end: bigint
+}
+
+/** Profile types are also asked for without a range: the last hour. */
+const PROFILE_TYPES_WINDOW_MS = MS_PER_HOUR
+/** Where no limit of nodes is set: more than any tree may hold. */
+const NODES_UNLIMITED = 0xffffffff
+
+export function rangeOf(request: RangeFields, context: RequestContext, defaultWindowMs?: number): TimeRange {
+  const limits = combineTimeRangeLimits(
+    context.tenants.map((tenant) => {
+      const { maxQueryLengthMs, maxQueryLookbackMs } = context.limitsOf(tenant)
+      return { maxLengthMs: maxQueryLengthMs, maxLookbackMs: maxQueryLookbackMs }
+    }),
+  )
+  return resolveTimeRange(
+    { startMs: toSafeNumber(request.start), endMs: toSafeNumber(request.end) },
+    { nowMs: context.nowMs, limits, ...(defaultWindowMs === undefined ? {} : { defaultWindowMs }) },
+  )
+}
+
+export function profileTypesRangeOf(request: RangeFields, context: RequestContext): TimeRange {
+  return rangeOf(request, context, PROFILE_TYPES_WINDOW_MS)
+}
+
+/** Matchers of the `matchers` field of metadata queries. Expressions are checked when they are used. */
+export function metadataMatchersOf(matchers: readonly string[]): Matcher[] {
+  return parseSelectors(matchers)
+}
+
+export interface ProfileQuery {
+  readonly range: TimeRange
+  readonly profileType: string
+  readonly matchers: Matcher[]
+  /** The only services that can match; empty = any. */
+  readonly services: string[]
+}
+
+interface ProfileFields extends RangeFields {
+  readonly profileTypeID: string
+  readonly labelSelector: string
+}
+
+/** Fails with `invalid_argument`. */
+export function profileQueryOf(request: ProfileFields, context: RequestContext): ProfileQuery {
+  const range = rangeOf(request, context)
+  const profileType = formatProfileType(parseProfileType(request.profileTypeID))
+  const matchers = parseSelector(request.labelSelector)
+  // Compiled for its faults: the query-backends compile their own.
+  compileMatchers(matchers, context.regex)
+  const service = equalityOf(matchers, LABEL_SERVICE_NAME)
+  return { range, profileType, matchers, services: service === undefined ? [] : [service] }
+}
+
+export interface StacktracesQuery extends ProfileQuery {
+  readonly maxNodes: number
+  readonly format: 'flamegraph' | 'tree'
+}
+
+export function stacktracesQueryOf(request: SelectMergeStacktracesRequest, context: RequestContext): StacktracesQuery {
+  if (request.async !== undefined && isAsync(request.async)) throw unsupported('async queries')
+  const query = profileQueryOf(request, context)
+  const maxNodes = maxNodesOf(request.maxNodes, context)
+  if (request.spanSelector.length > 0) throw unsupported('span_selector')
+  if (request.traceIdSelector.length > 0) throw unsupported('trace_id_selector')
+  if (request.profileIdSelector.length > 0) throw unsupported('profile_id_selector')
+  if (request.stackTraceSelector !== undefined) throw unsupported('stack_trace_selector')
+  return { ...query, maxNodes, format: formatOf(request.format) }
+}
+
+function isAsync(async: { readonly requestId: string; readonly type: number }): boolean {
+  return async.requestId !== '' || async.type === AsyncQueryType.FORCE
+}
+
+/** Formats that a later client knows are answered with a flame graph, which such clients fall back to. */
+function formatOf(format: ProfileFormat): 'flamegraph' | 'tree' {
+  if (format === ProfileFormat.TREE) return 'tree'
+  if (format === ProfileFormat.DOT || format === ProfileFormat.PPROF) throw unsupported('formats DOT and PPROF')
+  return 'flamegraph'
+}
+
+function maxNodesOf(requested: bigint | undefined, context: RequestContext): number {
+  const limits = context.tenants.map(context.limitsOf)
+  return resolveMaxNodes(requested, {
+    defaultNodes: smallestPositive(limits.map((each) => each.flameGraphNodesDefault)) || NODES_UNLIMITED,
+    maxNodes: smallestPositive(limits.map((each) => each.flameGraphNodesMax)),
+  })
+}
+
+export interface SeriesQuery extends ProfileQuery {
+  readonly stepMs: number
+  readonly groupBy: string[]
+  readonly aggregation: 'sum' | 'average'
+  /** 0 = all. */
+  readonly limit: number
+}
+
+export function seriesQueryOf(request: SelectSeriesRequest, context: RequestContext): SeriesQuery {
+  const query = profileQueryOf(request, context)
+  const stepMs = stepMsOf(request.step)
+  if (request.stackTraceSelector !== undefined) throw unsupported('stack_trace_selector')
+  if (request.exemplarType === ExemplarType.INDIVIDUAL) throw unsupported('exemplars')
+  if (request.exemplarType === ExemplarType.SPAN) throw unsupported('span exemplars')
+  const isAverage = request.aggregation === TimeSeriesAggregationType.AVERAGE
+  return {
+    ...query,
+    stepMs,
+    groupBy: request.groupBy,
+    aggregation: isAverage ? 'average' : 'sum',
+    limit: Math.max(0, toSafeNumber(request.limit ?? 0n)),
+  }
+}
+
+export function stepRangeOf(range: Extract<TimeRange, { kind: 'range' }>, stepMs: number): StepRange {
+  return { startMs: range.startMs, endMs: range.endMs, stepMs }
+}
+
+export function singleTenantOf(tenants: readonly string[]): string {
+  if (tenants.length !== 1) throw invalidArgument(`expected 1 tenant, got ${tenants.length}`, 'tenant_id')
+  return tenants[0]!
+}
+
+/** Times beyond 2^53 ms lie 285,000 years away: the nearest safe number means the same. */
+function toSafeNumber(value: bigint): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(Number.MIN_SAFE_INTEGER, Number(value)))
+}
+
+function unsupported(what: string): CinderError {
+  return new CinderError('unimplemented', `${what} cannot be answered by this server`, { reason: 'unsupported_query' })
+}
