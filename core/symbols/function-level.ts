@@ -3,7 +3,8 @@
  *
  * 1. For each line-level node, parents first, walk the lines of its location from the outermost caller to the
  *    innermost inlined function; each is a child (parent, name) of the last.
- * 2. A location without lines stands for itself: `file!0xaddress` of its mapping, or `0xaddress`.
+ * 2. A location without lines has no place among named frames and is passed over. A stack that has no named frame at all
+ *    is shown by its addresses, `file!0xaddress` of the mapping or `0xaddress`, so that no value is lost.
  * Flame graphs read this level; profiles with lines read the line level.
  */
 import type { StringTable } from './string-table.ts'

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { SymbolsBuilder } from '#core/symbols/builder.ts'
 import { buildFunctionLevel, type FunctionLevel } from '#core/symbols/function-level.ts'
 import { StringTable } from '#core/symbols/string-table.ts'
-import { internText, stackNames, symbolsOf } from '../../support/symbols.ts'
+import { internFrame, internText, stackNames, symbolsOf } from '../../support/symbols.ts'
 
 function pathOf(level: FunctionLevel, names: StringTable, node: number): string[] {
   const path: string[] = []
@@ -36,7 +36,7 @@ test('every stack reads the same at both levels, and equal paths share nodes', (
   )
 })
 
-test('a location without lines is named by its binary and address', () => {
+test('a stack without any named frame is shown by binary and address; among named frames such a location is passed over', () => {
   const builder = new SymbolsBuilder()
   const filename = internText(builder, '/usr/lib/libc.so.6')
   const mapping = builder.internMapping({
@@ -59,8 +59,15 @@ test('a location without lines is named by its binary and address', () => {
   }
   const mapped = builder.internLocation({ ...bare, mapping: mapping + 1, addressLo: 0xbeef, addressHi: 0x7f })
   const unmapped = builder.internLocation({ ...bare, mapping: 0, addressLo: 0x10, addressHi: 0 })
-  builder.stacks.internStack(Uint32Array.of(unmapped, mapped), 0, 2)
+  const main = internFrame(builder, 'main')
+  const stacks = [
+    [unmapped, mapped],
+    [unmapped, main, mapped],
+    [main, unmapped],
+  ].map((locations) => builder.stacks.internStack(Uint32Array.from(locations), 0, locations.length))
   const names = new StringTable()
-  const level = buildFunctionLevel(builder.build(), names)
-  assert.deepEqual(pathOf(level, names, level.nodeCount - 1), ['0x10', 'libc.so.6!0x7f0000beef'])
+  const symbols = builder.build()
+  const level = buildFunctionLevel(symbols, names)
+  const paths = stacks.map((stack) => pathOf(level, names, level.nodeToFunctionNode[symbols.stackNode[stack]!]!))
+  assert.deepEqual(paths, [['0x10', 'libc.so.6!0x7f0000beef'], ['main'], ['main']])
 })
