@@ -1,0 +1,77 @@
+/** Where data lies: packed rows of segments (level 0), a row per dataset above, and the label sets of data hours. */
+import { eq } from 'drizzle-orm'
+import { bigint, boolean, index, integer, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import { bigints, bitmap, integers, texts } from './columns.ts'
+
+const milliseconds = (name: string) => bigint(name, { mode: 'number' }).notNull()
+
+/** Partitioned by created_at. Element i + 1 of each array and bit i of live belong to dataset i. */
+export const segments = pgTable(
+  'segments',
+  {
+    objectId: text('object_id').notNull(),
+    createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
+    sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+    minTimeMs: milliseconds('min_time_ms'),
+    maxTimeMs: milliseconds('max_time_ms'),
+    live: bitmap('live').notNull(),
+    isLive: boolean('is_live').notNull(),
+    tenant: texts('tenant').notNull(),
+    service: texts('service').notNull(),
+    windowStartMs: bigints('window_start_ms').notNull(),
+    windowMs: bigints('window_ms').notNull(),
+    datasetMinTimeMs: bigints('dataset_min_time_ms').notNull(),
+    datasetMaxTimeMs: bigints('dataset_max_time_ms').notNull(),
+    datasetOffset: bigints('dataset_offset').notNull(),
+    datasetSizeBytes: bigints('dataset_size_bytes').notNull(),
+    headBytes: bigints('head_bytes').notNull(),
+    profileCount: integers('profile_count').notNull(),
+    sampleCount: bigints('sample_count').notNull(),
+    skipDataset: integers('skip_dataset').notNull(),
+    skipPosition: integers('skip_position').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.createdAt, table.objectId] }),
+    index('segments_live').on(table.maxTimeMs, table.minTimeMs).where(eq(table.isLive, true)),
+  ],
+)
+
+/** Partitioned by window_start_ms, a day each. */
+export const datasets = pgTable(
+  'datasets',
+  {
+    objectId: text('object_id').notNull(),
+    datasetIndex: integer('dataset_index').notNull(),
+    level: integer('level').notNull(),
+    objectSizeBytes: bigint('object_size_bytes', { mode: 'number' }).notNull(),
+    isLive: boolean('is_live').notNull().default(true),
+    tenant: text('tenant').notNull(),
+    service: text('service').notNull(),
+    windowStartMs: milliseconds('window_start_ms'),
+    windowMs: milliseconds('window_ms'),
+    minTimeMs: milliseconds('min_time_ms'),
+    maxTimeMs: milliseconds('max_time_ms'),
+    datasetOffset: bigint('dataset_offset', { mode: 'number' }).notNull(),
+    sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+    headBytes: bigint('head_bytes', { mode: 'number' }).notNull(),
+    profileCount: integer('profile_count').notNull(),
+    sampleCount: bigint('sample_count', { mode: 'number' }).notNull(),
+    skipPositions: integers('skip_positions').notNull().default([]),
+  },
+  (table) => [
+    primaryKey({ columns: [table.windowStartMs, table.objectId, table.datasetIndex] }),
+    index('datasets_live').on(table.tenant, table.maxTimeMs, table.minTimeMs).where(eq(table.isLive, true)),
+    index('datasets_by_object').on(table.objectId, table.datasetIndex),
+  ],
+)
+
+export const labelSets = pgTable(
+  'label_sets',
+  {
+    tenant: text('tenant').notNull(),
+    windowStartMs: milliseconds('window_start_ms'),
+    hash: uuid('hash').notNull(),
+    pairs: texts('pairs').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenant, table.windowStartMs, table.hash] })],
+)

@@ -1,0 +1,61 @@
+/** Compaction jobs, the sources of open ones, and the leases of duties and writers. */
+import { eq, inArray } from 'drizzle-orm'
+import { bigint, bigserial, doublePrecision, index, integer, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import { integers, texts } from './columns.ts'
+
+export const jobs = pgTable(
+  'jobs',
+  {
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
+    state: text('state', { enum: ['queued', 'running', 'parked', 'done', 'stale'] }).notNull(),
+    level: integer('level').notNull(),
+    sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+    rank: doublePrecision('rank').notNull(),
+    epoch: bigint('epoch', { mode: 'number' }).notNull().default(0),
+    holder: text('holder'),
+    expiresAt: timestamp('expires_at', { withTimezone: true }),
+    failures: integer('failures').notNull().default(0),
+    notBefore: timestamp('not_before', { withTimezone: true }).notNull().defaultNow(),
+    reason: text('reason'),
+    outputIds: texts('output_ids'),
+    staleObjectIds: texts('stale_object_ids'),
+    createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
+    finishedAt: timestamp('finished_at', { withTimezone: true }),
+  },
+  (table) => [
+    index('jobs_queued').on(table.rank).where(eq(table.state, 'queued')),
+    index('jobs_running').on(table.expiresAt).where(eq(table.state, 'running')),
+    index('jobs_finished')
+      .on(table.finishedAt)
+      .where(inArray(table.state, ['done', 'stale'])),
+  ],
+)
+
+/** The key is the object alone: an object is in at most one open job. */
+export const jobSources = pgTable(
+  'job_sources',
+  {
+    objectId: text('object_id').primaryKey(),
+    jobId: bigint('job_id', { mode: 'number' })
+      .notNull()
+      .references(() => jobs.id, { onDelete: 'cascade' }),
+    indexes: integers('indexes').notNull(),
+    skipDataset: integers('skip_dataset').notNull(),
+    skipPosition: integers('skip_position').notNull(),
+  },
+  (table) => [index('job_sources_by_job').on(table.jobId)],
+)
+
+export const leases = pgTable('leases', {
+  name: text('name').primaryKey(),
+  holder: text('holder').notNull(),
+  epoch: bigint('epoch', { mode: 'number' }).notNull(),
+  expiresAt: timestamp('expires_at', { withTimezone: true }).notNull(),
+})
+
+export const writers = pgTable('writers', {
+  writerId: text('writer_id').primaryKey(),
+  address: text('address').notNull(),
+  epoch: bigint('epoch', { mode: 'number' }).notNull(),
+  expiresAt: timestamp('expires_at', { withTimezone: true }).notNull(),
+})

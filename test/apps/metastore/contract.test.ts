@@ -1,0 +1,4 @@
+import { metastoreContract } from '../../contract/metastore.ts'
+import { createSqlMetastore } from '../../support/sql-metastore.ts'
+
+metastoreContract('Postgres', () => createSqlMetastore())
