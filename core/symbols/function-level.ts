@@ -46,15 +46,18 @@ export function buildFunctionLevel(symbols: Symbols, names: StringTable): Functi
     if (count * 2 > slots.length) slots = rehashed(slots.length * 2, parent, name, count)
     return node
   }
+  // Node of the innermost named frame on the path, 0 if there is none yet.
+  const named = new Uint32Array(symbols.nodeCount)
   for (let node = 1; node < symbols.nodeCount; node++) {
-    let at = nodeToFunctionNode[symbols.nodeParent[node]!]!
+    const parentNode = symbols.nodeParent[node]!
     const location = symbols.nodeLocation[node]!
     const start = symbols.locationLineStart[location]!
-    const end = symbols.locationLineStart[location + 1]!
-    if (start === end) at = child(at, locationNames.ofLocation(location))
-    for (let line = end - 1; line >= start; line--)
+    let at = named[parentNode]!
+    for (let line = symbols.locationLineStart[location + 1]! - 1; line >= start; line--)
       at = child(at, locationNames.ofFunction(symbols.lineFunction[line]!))
-    nodeToFunctionNode[node] = at
+    named[node] = at
+    nodeToFunctionNode[node] =
+      at === 0 ? child(nodeToFunctionNode[parentNode]!, locationNames.ofLocation(location)) : at
   }
   return {
     nodeCount: count,
