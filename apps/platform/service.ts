@@ -2,7 +2,8 @@
  * Start and stop of a process.
  *
  * 1. Parts are added as they come up; each has a name and a `stop` that returns when it is complete.
- * 2. They stop one after another, last first, so that a part never outlives what it needs. All of it is bounded by 5 s.
+ * 2. They stop one after another, last first, so that a part never outlives what it needs. All of it is bounded by 5 s:
+ *    a part may use half of what is left, the last one (the database) all of it, so one that hangs costs no other's turn.
  * 3. SIGINT, SIGTERM and SIGHUP stop the process once. A second signal ends it at once, but not within the first second:
  *    npm sends its child the Ctrl-C that the terminal has already sent it.
  * 4. A failed start is one sentence on standard error and exit code 1, after what had started was stopped.
@@ -48,7 +49,7 @@ export class Lifecycle {
       this.#parts.push(part)
       return part
     }
-    await this.#stopPart(part)
+    await this.#stopPart(part, this.#boundMs)
     throw new CinderError('canceled', 'stopped while starting')
   }
 
@@ -64,27 +65,27 @@ export class Lifecycle {
   }
 
   async #stopAll(): Promise<boolean> {
-    const late = Promise.withResolvers<boolean>()
-    const timer = setTimeout(() => late.resolve(false), this.#boundMs)
-    const inOrder = async () => {
-      let isClean = true
-      for (let part = this.#parts.pop(); part !== undefined; part = this.#parts.pop()) {
-        isClean = (await this.#stopPart(part)) && isClean
-      }
-      return isClean
+    const endMs = performance.now() + this.#boundMs
+    let isClean = true
+    for (let part = this.#parts.pop(); part !== undefined; part = this.#parts.pop()) {
+      const leftMs = Math.max(0, endMs - performance.now())
+      isClean = (await this.#stopPart(part, this.#parts.length === 0 ? leftMs : leftMs / 2)) && isClean
     }
-    const isClean = await Promise.race([inOrder(), late.promise])
-    clearTimeout(timer)
     return isClean
   }
 
-  async #stopPart(part: Part): Promise<boolean> {
+  async #stopPart(part: Part, boundMs: number): Promise<boolean> {
+    const late = Promise.withResolvers<'late'>()
+    const timer = setTimeout(() => late.resolve('late'), boundMs)
     try {
-      await part.stop()
-      return true
+      const outcome = await Promise.race([part.stop(), late.promise])
+      if (outcome === 'late') this.#log.error('stop takes too long', { part: part.name, boundMs: Math.round(boundMs) })
+      return outcome !== 'late'
     } catch (error) {
       this.#log.error('stop failed', { part: part.name, error })
       return false
+    } finally {
+      clearTimeout(timer)
     }
   }
 }
@@ -121,7 +122,7 @@ export async function runProcess(
   if (typeof reason === 'string') log.info('stopping', { signal: reason })
   else host.writeError(`cinder: ${oneSentence(reason)}`)
   const isClean = await lifecycle.stop()
-  if (!isClean) log.error('stop was not clean', { boundMs: STOP_BOUND_MS })
+  if (!isClean) log.error('stop was not clean')
   host.exit(isClean && typeof reason === 'string' ? 0 : 1)
 }
 

@@ -75,10 +75,15 @@ test('a part that fails to stop is logged, and the others stop all the same', as
   assert.equal(lines[0]?.fields['part'], 'writer')
 })
 
-test('a part that hangs is given up at the bound', async () => {
-  const lifecycle = new Lifecycle(collectLog().log, 5)
+test('a part that hangs is given up, and the ones below it still have their turn', async () => {
+  const order: string[] = []
+  const { lines, log } = collectLog()
+  const lifecycle = new Lifecycle(log, 20)
+  await lifecycle.add(recordingPart('database', order))
   await lifecycle.add({ name: 'stuck', stop: () => Promise.withResolvers<void>().promise })
   assert.equal(await lifecycle.stop(), false)
+  assert.deepEqual(order, ['database'])
+  assert.equal(lines[0]?.fields['part'], 'stuck')
 })
 
 test('what comes up while the process stops is stopped, and the start is cut off', async () => {

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Hono } from 'hono'
+import { createEdge } from '../../../apps/all-in-one/edge.ts'
+
+function appNamed(name: string, paths: readonly string[]): Hono {
+  const app = new Hono()
+  app.use('*', async (context, next) => {
+    await next()
+    context.res.headers.append('through', name)
+  })
+  for (const path of paths) app.post(path, (context) => context.text(name))
+  app.notFound((context) => context.text(`no such path in ${name}`, 404))
+  return app
+}
+
+const edge = createEdge({
+  distributor: appNamed('distributor', ['/ingest', '/push.v1.PusherService/Push', '/otlp/*', '/v1/:signal']),
+  queryFrontend: appNamed('frontend', ['/querier.v1.QuerierService/Series', '/render']),
+  readiness: () => undefined,
+})
+
+async function ask(method: string, path: string): Promise<string> {
+  const response = await edge.request(path, { method })
+  return `${response.status} ${await response.text()} ${response.headers.get('through')}`
+}
+
+test('each path goes to the app that serves it, through its middleware alone', async () => {
+  for (const path of ['/ingest?name=x', '/push.v1.PusherService/Push', '/otlp/a/b', '/v1/profiles']) {
+    assert.equal(await ask('POST', path), '200 distributor distributor')
+  }
+  for (const path of ['/render', '/querier.v1.QuerierService/Series']) {
+    assert.equal(await ask('POST', path), '200 frontend frontend')
+  }
+})
+
+test('a wrong method is answered by the owner of the path, an unknown path by the frontend', async () => {
+  assert.equal(await ask('GET', '/ingest'), '404 no such path in distributor distributor')
+  assert.equal(await ask('GET', '/ingest/more'), '404 no such path in frontend frontend')
+  assert.equal(await ask('GET', '/'), '404 no such path in frontend frontend')
+})
+
+test('/ready answers without either', async () => {
+  assert.equal(await ask('GET', '/ready'), '200 ready null')
+})
