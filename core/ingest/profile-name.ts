@@ -1,6 +1,6 @@
 /**
  * The `__name__` of a profile pushed to `/ingest`, which no client states: it follows from the sample types and their
- * display names in the form part `sample_type_config` (wire contract, section 3.2).
+ * display names in the form part `sample_type_config`.
  *
  * 1. Any sample type `wall`: `wall`.
  * 2. Else the first sample type whose display name (or type) matches a rule of `NAME_RULES`.

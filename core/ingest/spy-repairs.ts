@@ -1,5 +1,5 @@
 /**
- * What `/ingest` mends in the profiles of known agents (wire contract, section 3.2), given the agent's name:
+ * What `/ingest` mends in the profiles of known agents, given the agent's name:
  *
  * - a time in 1970 becomes the request's `from`;
  * - pyspy, rbspy, scripting: a function is named "<file> <name>", because names alone repeat across files (pyspy leaves

@@ -1,6 +1,6 @@
 /**
  * `from` and `until` of `/ingest`, leniently: agents send seconds, milliseconds, microseconds or nanoseconds, told apart
- * by their number of digits, and what cannot be read means now (wire contract, section 2.5).
+ * by their number of digits, and what cannot be read means now.
  *
  * 1. RFC 3339 and decimal seconds, as people write them;
  * 2. without spaces, `_` and `,`: digits alone are an instant (8 digits that are a date: its midnight in UTC);

@@ -36,7 +36,7 @@ export interface TenantLimits {
   readonly bodyLimitBytes: number
 }
 
-/** What agents in the field are tuned to: the defaults of Pyroscope (wire contract, section 4). */
+/** What agents in the field are tuned to: the defaults of Pyroscope. */
 export const DEFAULT_LIMITS: TenantLimits = {
   ingestionRateBytes: 4 * MIB,
   ingestionBurstBytes: 2 * MIB,

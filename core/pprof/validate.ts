@@ -1,5 +1,5 @@
 /**
- * Rules that a readable profile must keep to be stored (wire contract, section 4). The decoder has checked what makes
+ * Rules that a readable profile must keep to be stored. The decoder has checked what makes
  * reading safe: size, bytes, string indices, UTF-8. First rule broken = the answer.
  *
  * Not rules: samples that name location 0 or a location that does not exist (the head drops and counts them), stacks

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { LabelPair } from '#core/labels/labels.ts'
+import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
+import { validateLabels } from '#core/limits/validate-labels.ts'
+
+const BASE: LabelPair[] = [
+  { name: '__name__', value: 'process_cpu' },
+  { name: 'service_name', value: 'svc' },
+]
+
+function check(extra: [string, string][], limits = DEFAULT_LIMITS) {
+  const labels = [...BASE, ...extra.map(([name, value]) => ({ name, value }))]
+  return validateLabels(
+    labels.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)),
+    limits,
+  )
+}
+
+const many = (count: number): [string, string][] => Array.from({ length: count }, (_, i) => [`l${i}`, 'v'])
+
+test('what is exactly at a limit passes', () => {
+  assert.equal(check([]), undefined)
+  assert.equal(check(many(28)), undefined)
+  assert.equal(check([['n'.repeat(1_024), 'v']]), undefined)
+  assert.equal(check([['n', 'v'.repeat(2_048)]]), undefined)
+  assert.equal(
+    check([
+      ['größe', '関数'],
+      ['a b', 'y'],
+      ['dots.in.name', 'z'],
+      ['\u{10000}', '\u{1f600}'],
+    ]),
+    undefined,
+  )
+})
+
+test('labels that the product adds do not count against the limit', () => {
+  assert.equal(check([...many(28), ['__name_replaced__', 'wall']]), undefined)
+  assert.equal(check([...many(29), ['__name_replaced__', 'wall']])?.reason, 'max_label_names_per_series')
+})
+
+test('each rule has its reason and names limit, actual and allowed', () => {
+  const cases: [[string, string][], string, RegExp][] = [
+    [many(29), 'max_label_names_per_series', /maxLabelNames, actual: 31, limit: 30/],
+    [[['n'.repeat(1_025), 'v']], 'label_name_too_long', /maxLabelNameBytes, actual: 1025, limit: 1024/],
+    [
+      [['n', 'v'.repeat(2_049)]],
+      'label_value_too_long',
+      /value of label 'n'.*maxLabelValueBytes, actual: 2049, limit: 2048/,
+    ],
+    [[['ö'.repeat(513), 'v']], 'label_name_too_long', /actual: 1026/],
+    [[['n', '€'.repeat(683)]], 'label_value_too_long', /actual: 2049/],
+    [[['n', '\u{1f600}'.repeat(513)]], 'label_value_too_long', /actual: 2052/],
+    [
+      [['', 'x']],
+      'invalid_labels',
+      /invalid labels '\{="x", __name__="process_cpu", service_name="svc"\}' with error: invalid label name ''/,
+    ],
+    [[['n\ud800', 'x']], 'invalid_labels', /invalid label name/],
+    [[['n', '\udc00x']], 'invalid_labels', /invalid value of label 'n'/],
+    [
+      [
+        ['a', '1'],
+        ['a', '1'],
+      ],
+      'duplicate_label_names',
+      /has duplicate label name: 'a'/,
+    ],
+    [
+      [
+        ['a', '1'],
+        ['a', '2'],
+      ],
+      'duplicate_label_names',
+      /\{__name__="process_cpu", a="1", a="2", service_name="svc"\}/,
+    ],
+  ]
+  for (const [labels, reason, message] of cases) {
+    const fault = check(labels)
+    assert.equal(fault?.reason, reason, String(message))
+    assert.match(fault?.message ?? '', message)
+  }
+})
+
+test('a profile has a name and a service', () => {
+  assert.equal(validateLabels([], DEFAULT_LIMITS)?.reason, 'missing_labels')
+  assert.match(validateLabels([BASE[0]!], DEFAULT_LIMITS)?.message ?? '', /service name is not provided/)
+  assert.equal(validateLabels([BASE[0]!], DEFAULT_LIMITS)?.reason, 'missing_labels')
+  const nameless = validateLabels([BASE[1]!], DEFAULT_LIMITS)
+  assert.deepEqual([nameless?.reason, /invalid metric name/.test(nameless?.message ?? '')], ['invalid_labels', true])
+  assert.equal(validateLabels([{ name: '__name__', value: '' }, BASE[1]!], DEFAULT_LIMITS)?.reason, 'invalid_labels')
+})
+
+test('0 switches each limit off', () => {
+  const off = { maxLabelNames: 0, maxLabelNameBytes: 0, maxLabelValueBytes: 0 }
+  assert.equal(check([...many(500), ['n'.repeat(9_999), 'v'.repeat(99_999)]], { ...DEFAULT_LIMITS, ...off }), undefined)
+})
+
+test('a message stays short whatever the labels are', () => {
+  const fault = check([['n'.repeat(100_000), 'v'.repeat(100_000)]])
+  assert.ok((fault?.message.length ?? 0) < 2_500)
+})
