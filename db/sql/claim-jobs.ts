@@ -16,7 +16,7 @@ export interface ClaimRequest {
 
 export async function claimJobs(sql: SqlSession, request: ClaimRequest): Promise<CompactionJob[]> {
   const { workerId, capacity, leaseMs } = request
-  const claimed = await sql<{ id: number; epoch: number; level: number; rank: number }[]>`
+  const claimed = await sql<{ id: string; epoch: number; level: number; rank: number }[]>`
     with picked as materialized (
       select id from jobs where state = 'queued' and not_before <= now()
       order by rank limit ${capacity} for update skip locked
@@ -24,7 +24,7 @@ export async function claimJobs(sql: SqlSession, request: ClaimRequest): Promise
     update jobs j set state = 'running', epoch = j.epoch + 1, holder = ${workerId},
       expires_at = now() + ${leaseMs}::float8 * interval '1 millisecond'
     from picked where j.id = picked.id
-    returning j.id, j.epoch, j.level, j.rank`
+    returning j.id::text, j.epoch, j.level, j.rank`
   if (claimed.length === 0) return []
   const rows = await selectSources(
     sql,
@@ -33,7 +33,7 @@ export async function claimJobs(sql: SqlSession, request: ClaimRequest): Promise
   return [...claimed]
     .sort((a, b) => a.rank - b.rank)
     .map((job) => ({
-      jobId: String(job.id),
+      jobId: job.id,
       epoch: job.epoch,
       leaseMs,
       level: job.level,
@@ -42,16 +42,16 @@ export async function claimJobs(sql: SqlSession, request: ClaimRequest): Promise
 }
 
 /** The datasets that each job was planned with. A second statement: what a job holds does not change while it is open. */
-async function selectSources(sql: SqlSession, jobIds: number[]): Promise<(DatasetRow & { job_id: number })[]> {
-  return await sql<(DatasetRow & { job_id: number })[]>`
-    select js.job_id, ${segmentColumns(sql)}
+async function selectSources(sql: SqlSession, jobIds: string[]): Promise<(DatasetRow & { job_id: string })[]> {
+  return await sql<(DatasetRow & { job_id: string })[]>`
+    select js.job_id::text, ${segmentColumns(sql)}
     from job_sources js
     join objects o on o.id = js.object_id
     join segments s on s.created_at = o.created_at and s.object_id = o.id
     cross join lateral ${unpackedDatasets(sql)}
     where js.job_id = any(${jobIds}::bigint[]) and (d.n - 1)::int = any(js.indexes)
     union all
-    select js.job_id, ${datasetColumns(sql)}
+    select js.job_id::text, ${datasetColumns(sql)}
     from job_sources js join datasets d on d.object_id = js.object_id and d.dataset_index = any(js.indexes)
     where js.job_id = any(${jobIds}::bigint[])`
 }

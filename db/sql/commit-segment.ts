@@ -9,8 +9,8 @@
  * 4. skip, live: lost positions per dataset; a dataset that lost every profile is dead on arrival.
  * 5. The segment, its object with the verdict, its label sets, and a tombstone if nothing in it is live.
  *
- * Steps 3 and 4 use sorts (window functions) and array subscripts and no joins: with a generic plan Postgres expects 10
- * rows of an unnested parameter and would join by nested loops, 25 million comparisons for 5,000 profiles.
+ * Steps 3 and 4 use sorts (window functions) and array subscripts and no joins: the generic plan expects ten rows of an
+ * unnested parameter, and a sort is n log n whatever the planner believes (5,000 profiles: 60 ms all in).
  * Locks are taken in the order: object id, profile ids, label sets. Label sets wait for the count of `won`.
  */
 import type { CommitSegmentRequest, DatasetSkips } from '#core/rpc/metastore.ts'

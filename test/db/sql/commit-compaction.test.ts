@@ -1,0 +1,174 @@
+/** The verdict under races, with sources above level 0, and at the edges of its numbers. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import type { CompactionJob } from '#core/rpc/metastore.ts'
+import type { SqlSession } from '#db/client.ts'
+import { raceForLocks } from '../../support/blocked-statement.ts'
+import { HOUR_MS, makeOutput, makeSegment } from '../../support/metastore-requests.ts'
+import { createSqlMetastore, type SqlMetastore } from '../../support/sql-metastore.ts'
+
+let harness: SqlMetastore
+let made = 0
+before(async () => {
+  harness = await createSqlMetastore()
+})
+after(() => harness.close())
+
+const poll = (workerId: string) =>
+  harness.metastore.pollJobs({ workerId, capacity: 32, running: [], failed: [], waitMs: 0 })
+
+/** Two live segments in one running job of `w`. */
+async function prepare(): Promise<{ n: number; tenant: string; job: CompactionJob }> {
+  const n = ++made
+  const tenant = `tenant-${n}`
+  for (const side of ['a', 'b']) {
+    const profiles = [n * 100 + (side === 'a' ? 0 : 1)]
+    await harness.metastore.commitSegment(makeSegment(`${side}${n}`, [{ tenant, profiles }]))
+  }
+  await harness.plan()
+  const { jobs } = await poll('w')
+  assert.equal(jobs.length, 1)
+  return { n, tenant, job: jobs[0]! }
+}
+
+const finish = (job: CompactionJob, outputs: ReturnType<typeof makeOutput>[], workerId = 'w') =>
+  harness.metastore.commitCompaction({ workerId, jobId: job.jobId, epoch: job.epoch, outputs })
+
+async function planned(tenant: string): Promise<string[]> {
+  const { objects } = await harness.metastore.planQuery({
+    tenants: [tenant],
+    services: [],
+    startMs: 0,
+    endMs: HOUR_MS * 2,
+  })
+  return objects.flatMap((object) => object.datasets.map((d) => `${object.objectId}/${d.descriptor.index}`))
+}
+
+test('the locked row is judged, not the snapshot: a source retired while the commit waits makes it stale', async () => {
+  const { n, tenant, job } = await prepare()
+  const retire = async (tx: SqlSession) => {
+    await tx`update objects set live_datasets = 0 where id = ${`b${n}`}`
+    await tx`update segments set live = B'0', is_live = false where object_id = ${`b${n}`}`
+  }
+  const answer = await raceForLocks(harness.database.sql, retire, () =>
+    finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])]),
+  )
+  assert.deepEqual(answer, { verdict: 'stale', staleObjectIds: [`b${n}`] })
+  assert.deepEqual(await planned(tenant), [`a${n}/0`])
+})
+
+test('a source row that is gone altogether is stale too', async () => {
+  const { n, tenant, job } = await prepare()
+  await harness.database.sql`delete from segments where object_id = ${`a${n}`}`
+  const answer = await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])
+  assert.deepEqual(answer, { verdict: 'stale', staleObjectIds: [`a${n}`] })
+})
+
+test('a source whose skip list changed is stale', async () => {
+  const { n, tenant, job } = await prepare()
+  await harness.database
+    .sql`update segments set skip_dataset = '{0}', skip_position = '{0}' where object_id = ${`a${n}`}`
+  const answer = await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])
+  assert.deepEqual(answer, { verdict: 'stale', staleObjectIds: [`a${n}`] })
+})
+
+test('of two commits of one assignment at once exactly one is published', async () => {
+  for (let round = 0; round < 20; round++) {
+    const { n, tenant, job } = await prepare()
+    const answers = await Promise.all([
+      finish(job, [makeOutput(`x${n}`, [{ tenant, profiles: [1] }])]),
+      finish(job, [makeOutput(`y${n}`, [{ tenant, profiles: [1] }])]),
+    ])
+    assert.deepEqual(answers.map((answer) => answer.verdict).sort(), ['committed', 'lost-lease'])
+    const winner = answers[0].verdict === 'committed' ? 'x' : 'y'
+    assert.deepEqual(await planned(tenant), [`${winner}${n}/0`])
+    const [row] = await harness.database
+      .sql`select 1 from tombstones where object_id = ${winner === 'x' ? `y${n}` : `x${n}`}`
+    assert.notEqual(row, undefined)
+  }
+})
+
+test('a takeover that wins the job row first leaves the zombie with nothing', async () => {
+  const { n, tenant, job } = await prepare()
+  const takeOver = (tx: SqlSession) =>
+    tx`update jobs set epoch = epoch + 1, holder = 'heir' where id = ${job.jobId}::bigint`
+  const answer = await raceForLocks(harness.database.sql, takeOver, () =>
+    finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])]),
+  )
+  assert.equal(answer.verdict, 'lost-lease')
+  assert.deepEqual(await planned(tenant), [`a${n}/0`, `b${n}/0`])
+  assert.equal((await finish({ ...job, epoch: job.epoch + 1 }, [], 'heir')).verdict, 'committed')
+})
+
+test('an output whose id was collected as an orphan is not published', async () => {
+  const { n, tenant, job } = await prepare()
+  await harness.database.sql`insert into object_ids (id, retired_at) values (${`out${n}`}, now())`
+  assert.equal((await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])).verdict, 'lost-lease')
+  assert.deepEqual(await planned(tenant), [`a${n}/0`, `b${n}/0`])
+  assert.equal((await finish(job, [makeOutput(`other${n}`, [{ tenant, profiles: [1] }])])).verdict, 'committed')
+})
+
+test('sources above level 0: part of an object is retired, the object lives until its last dataset', async () => {
+  const { n, tenant, job } = await prepare()
+  const specs = [0, 1, 2].map((i) => ({ tenant, service: `s${i}`, profiles: [1] }))
+  await finish(job, [makeOutput(`l1-${n}`, specs)])
+  const sql = harness.database.sql
+  const openJob = async (indexes: number[]): Promise<CompactionJob> => {
+    const [row] = await sql<{ id: number }[]>`
+      insert into jobs (state, level, size_bytes, rank) values ('queued', 2, 1, 0) returning id`
+    await sql`insert into job_sources values (${`l1-${n}`}, ${row!.id}, ${indexes}::int[], '{}', '{}')`
+    const { jobs } = await poll('w')
+    assert.equal(jobs.length, 1)
+    return jobs[0]!
+  }
+  const first = await openJob([0, 2])
+  assert.deepEqual(
+    first.sources[0]!.datasets.map((d) => d.descriptor.index),
+    [0, 2],
+  )
+  assert.equal(first.sources[0]!.level, 1)
+  assert.equal((await finish(first, [makeOutput(`l2-${n}`, specs.slice(0, 2), 2)])).verdict, 'committed')
+  assert.deepEqual(await planned(tenant), [`l1-${n}/1`, `l2-${n}/0`, `l2-${n}/1`])
+  const buried = async () => (await sql`select 1 from tombstones where object_id = ${`l1-${n}`}`).length
+  assert.equal(await buried(), 0)
+  const again = await openJob([0, 1])
+  assert.deepEqual(await finish(again, [makeOutput(`l3-${n}`, specs, 2)]), {
+    verdict: 'stale',
+    staleObjectIds: [`l1-${n}`],
+  })
+  const last = await openJob([1])
+  assert.equal((await finish(last, [makeOutput(`l4-${n}`, specs.slice(1, 2), 2)])).verdict, 'committed')
+  assert.equal(await buried(), 1)
+})
+
+test('an object is in at most one open job', async () => {
+  const { n } = await prepare()
+  const sql = harness.database.sql
+  const [row] = await sql<
+    { id: number }[]
+  >`insert into jobs (state, level, size_bytes, rank) values ('parked', 1, 1, 0) returning id`
+  await assert.rejects(sql`insert into job_sources values (${`a${n}`}, ${row!.id}, '{0}', '{}', '{}')`, {
+    code: '23505',
+  })
+})
+
+for (const start of ['2147483646', '9007199254740990']) {
+  test(`job ids from ${start} on work: claim, renew, fail, commit`, async () => {
+    await harness.database.sql`select setval('jobs_id_seq', ${start}::bigint)`
+    for (let i = 0; i < 3; i++) {
+      const { n, tenant, job } = await prepare()
+      assert.ok(BigInt(job.jobId) > BigInt(start))
+      const running = [{ jobId: job.jobId, epoch: job.epoch }]
+      assert.deepEqual(
+        (await harness.metastore.pollJobs({ workerId: 'w', capacity: 0, running, failed: [], waitMs: 0 })).lost,
+        [],
+      )
+      const failed = [{ ...running[0]!, reason: 'test' }]
+      await harness.metastore.pollJobs({ workerId: 'w', capacity: 0, running: [], failed, waitMs: 0 })
+      await harness.endBackoff()
+      const { jobs } = await poll('w')
+      assert.equal(jobs[0]?.jobId, job.jobId)
+      assert.equal((await finish(jobs[0]!, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])).verdict, 'committed')
+    }
+  })
+}
