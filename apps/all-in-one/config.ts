@@ -1,9 +1,9 @@
 /** Settings of the all-in-one process, from its environment. Every one has a default. */
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
-import { invalidArgument } from '#core/errors.ts'
-import { DEFAULT_LIMITS, parseLimits, type TenantLimits } from '#core/limits/limits.ts'
+import type { TenantLimits } from '#core/limits/limits.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
+import { readLimits } from '#platform/limits-setting.ts'
 import { localPath } from '#platform/object-store/open-store.ts'
 import { parseSettings, portSchema } from '#platform/settings.ts'
 
@@ -54,17 +54,4 @@ export function readConfig(env: Env): AllInOneConfig {
     isMultitenant: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
   }
-}
-
-function readLimits(text: string): TenantLimits {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    throw invalidArgument(
-      `setting CINDER_LIMITS is not JSON: ${text.slice(0, 80)}; write for example {"rejectOlderThan":"1h"}`,
-      'bad_setting',
-    )
-  }
-  return parseLimits(json, DEFAULT_LIMITS)
 }

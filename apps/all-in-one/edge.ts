@@ -1,26 +1,41 @@
 /**
  * One listener for both edge apps: a path that the distributor serves goes there, everything else to the query-frontend.
  *
- * The apps are not merged into one: a `*` middleware of one would then run for the routes of the other.
+ * It listens from the first moment, so that a taken port is known before a database is made, and agents that push
+ * meanwhile are told to come back (503) instead of finding nobody. The apps are not merged into one: a `*` middleware of
+ * one would then run for the routes of the other.
  */
 import { Hono } from 'hono'
-import { mountReady, type Readiness } from '#platform/http/ready.ts'
+import { mountReady } from '#platform/http/ready.ts'
 
 export interface EdgeApps {
   readonly distributor: Hono
   readonly queryFrontend: Hono
-  readonly readiness: Readiness
 }
 
-export function createEdge(apps: EdgeApps): Hono {
-  const edge = new Hono()
-  mountReady(edge, apps.readiness)
-  const isPush = matchRoutes(apps.distributor)
-  edge.all('*', (context) => {
-    const app = isPush(context.req.path) ? apps.distributor : apps.queryFrontend
-    return app.fetch(context.req.raw)
-  })
-  return edge
+export interface Edge {
+  readonly app: Hono
+  /** From now on requests are served. */
+  open(apps: EdgeApps): void
+}
+
+export function createEdge(): Edge {
+  const app = new Hono()
+  let serve: ((path: string, request: Request) => Response | Promise<Response>) | undefined
+  mountReady(app, () => (serve === undefined ? 'starting' : undefined))
+  app.all('*', (context) => serve?.(context.req.path, context.req.raw) ?? notYet())
+  return {
+    app,
+    open({ distributor, queryFrontend }) {
+      const isPush = matchRoutes(distributor)
+      serve = (path, request) => (isPush(path) ? distributor : queryFrontend).fetch(request)
+    },
+  }
+}
+
+function notYet(): Response {
+  const body = { code: 'unavailable', message: 'the server is starting: try again in a second' }
+  return Response.json(body, { status: 503, headers: { 'Retry-After': '1' } })
 }
 
 /** Whether a path belongs to one of the app's routes; `/a/*` and `/a/:name` stand for all below `/a/`. */

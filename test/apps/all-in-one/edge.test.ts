@@ -14,16 +14,24 @@ function appNamed(name: string, paths: readonly string[]): Hono {
   return app
 }
 
-const edge = createEdge({
-  distributor: appNamed('distributor', ['/ingest', '/push.v1.PusherService/Push', '/otlp/*', '/v1/:signal']),
-  queryFrontend: appNamed('frontend', ['/querier.v1.QuerierService/Series', '/render']),
-  readiness: () => undefined,
-})
+const edge = createEdge()
 
 async function ask(method: string, path: string): Promise<string> {
-  const response = await edge.request(path, { method })
+  const response = await edge.app.request(path, { method })
   return `${response.status} ${await response.text()} ${response.headers.get('through')}`
 }
+
+test('before it is open everything is told to come back', async () => {
+  assert.equal(await ask('GET', '/ready'), '503 starting null')
+  const response = await edge.app.request('/ingest?name=x', { method: 'POST', body: 'x' })
+  assert.equal(response.status, 503)
+  assert.equal(response.headers.get('retry-after'), '1')
+  assert.equal(((await response.json()) as { code: string }).code, 'unavailable')
+  edge.open({
+    distributor: appNamed('distributor', ['/ingest', '/push.v1.PusherService/Push', '/otlp/*', '/v1/:signal']),
+    queryFrontend: appNamed('frontend', ['/querier.v1.QuerierService/Series', '/render']),
+  })
+})
 
 test('each path goes to the app that serves it, through its middleware alone', async () => {
   for (const path of ['/ingest?name=x', '/push.v1.PusherService/Push', '/otlp/a/b', '/v1/profiles']) {
@@ -40,6 +48,6 @@ test('a wrong method is answered by the owner of the path, an unknown path by th
   assert.equal(await ask('GET', '/'), '404 no such path in frontend frontend')
 })
 
-test('/ready answers without either', async () => {
+test('/ready answers by itself', async () => {
   assert.equal(await ask('GET', '/ready'), '200 ready null')
 })

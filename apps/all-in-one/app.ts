@@ -1,0 +1,160 @@
+/**
+ * Every service in one process: the embedded Postgres (or DATABASE_URL), local files, no network between the services.
+ *
+ * Up: lock the data directory, listen (503 until ready), database, migrations, metastore, compaction worker, writer,
+ * query-backend, edge. Down, in the order of the parts' reverse: the listener answers what is in flight, the writer
+ * flushes, the metastore ends its duties and wakes the worker's poll, the worker ends, the database stops last.
+ */
+import { randomUUID } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { CinderError } from '#core/errors.ts'
+import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
+import type { Log } from '#core/ports/log.ts'
+import type { Metastore } from '#core/rpc/metastore.ts'
+import { createSql } from '#db/client.ts'
+import { migrate } from '#db/migrate.ts'
+import { createClock } from '#platform/clock.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createDigest } from '#platform/digest.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
+import { serveHttp } from '#platform/http/serve.ts'
+import { type OpenedStore, openStore } from '#platform/object-store/open-store.ts'
+import { startPostgres } from '#platform/postgres/launcher.ts'
+import { createRandom } from '#platform/random.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
+import type { Lifecycle, Part } from '#platform/service.ts'
+import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker } from '../compaction-worker/app.ts'
+import { createThreadMerger } from '../compaction-worker/thread-merger.ts'
+import { createDistributor } from '../distributor/app.ts'
+import { createMetastore } from '../metastore/app.ts'
+import { defaultSettings } from '../metastore/settings.ts'
+import { createQueryBackend } from '../query-backend/app.ts'
+import { createQueryFrontend } from '../query-frontend/app.ts'
+import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from '../segment-writer/app.ts'
+import type { AllInOneConfig } from './config.ts'
+import { lockDataDir } from './data-lock.ts'
+import { createEdge, type EdgeApps } from './edge.ts'
+import type { StartFacts } from './start-block.ts'
+
+export interface AllInOneDeps {
+  readonly log: Log
+  readonly lifecycle: Lifecycle
+}
+
+/** What the parts share. */
+interface Shared extends AllInOneDeps {
+  readonly config: AllInOneConfig
+  readonly clock: ReturnType<typeof createClock>
+  readonly codec: ReturnType<typeof createCodec>
+  readonly random: ReturnType<typeof createRandom>
+}
+
+export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps): Promise<StartFacts> {
+  const startedMs = performance.now()
+  const shared: Shared = { ...deps, config, clock: createClock(), codec: createCodec(), random: createRandom() }
+  const { lifecycle } = deps
+  const lock = await lockDataDir(config.dataDir)
+  await lifecycle.add({ name: 'data lock', stop: () => lock.release() })
+  const edge = createEdge()
+  const listener = listen(config, edge.app)
+  try {
+    const opened = await openStore(config.storageUrl)
+    const database = await openDatabase(shared)
+    const metastore = await startMetastore(shared, database.url, opened)
+    edge.open(await startServices(shared, metastore, opened))
+    await lifecycle.add(listener)
+    const readyMs = performance.now() - startedMs
+    return { url: shownUrl(config, listener.url), database: database.describe, objects: opened.describe, readyMs }
+  } catch (error) {
+    await listener.stop()
+    throw error
+  }
+}
+
+function listen(config: AllInOneConfig, app: ReturnType<typeof createEdge>['app']): Part & { readonly url: string } {
+  const { host, port, limits } = config
+  try {
+    return serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: limits.bodyLimitBytes })
+  } catch (error) {
+    const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined
+    if (cause?.code !== 'EADDRINUSE') throw error
+    throw new CinderError('failed_precondition', `port ${port} on ${host} is in use; stop what uses it, or set PORT`)
+  }
+}
+
+async function openDatabase({ config, log, lifecycle }: Shared): Promise<{ url: string; describe: string }> {
+  if (config.databaseUrl !== undefined) {
+    const { hostname, port, pathname } = new URL(config.databaseUrl)
+    return { url: config.databaseUrl, describe: `Postgres at ${hostname}:${port || '5432'}${pathname} (DATABASE_URL)` }
+  }
+  const postgres = await startPostgres({ dataDir: join(config.dataDir, 'postgres'), log })
+  await lifecycle.add({ name: 'postgres', stop: () => postgres.stop() })
+  void postgres.exited.then(() => {
+    lifecycle.fail(new CinderError('unavailable', 'the embedded Postgres has ended; see postgres.log beside its data'))
+  })
+  return postgres
+}
+
+/** The metastore with its duties, and the worker that it feeds. */
+async function startMetastore(shared: Shared, databaseUrl: string, opened: OpenedStore): Promise<Metastore> {
+  const { clock, log, random, lifecycle } = shared
+  const sql = createSql({ url: databaseUrl })
+  await lifecycle.add({ name: 'database connections', stop: () => sql.end({ timeout: 1 }) })
+  await migrate(sql)
+  const instanceId = randomUUID()
+  const metastore = createMetastore({ sql, clock, log, settings: defaultSettings(instanceId) })
+  await metastore.start()
+  // Threads start with the first merge; one core is left for pushes and queries.
+  const capacity = Math.max(1, availableParallelism() - 1)
+  const merger = createThreadMerger(capacity)
+  await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })
+  const worker = startCompactionWorker(
+    { store: opened.store, merger, clock, random, log, metastore },
+    {
+      workerId: `all-in-one-${instanceId}`,
+      capacity,
+      pollWaitMs: POLL_WAIT_MS_DEFAULT,
+      deleteIntervalMs: DELETE_INTERVAL_MS_DEFAULT,
+    },
+  )
+  await lifecycle.add({ name: 'compaction worker', stop: () => worker.stop() })
+  await lifecycle.add({ name: 'metastore', stop: () => metastore.stop() })
+  return metastore
+}
+
+async function startServices(shared: Shared, metastore: Metastore, opened: OpenedStore): Promise<EdgeApps> {
+  const { config, clock, codec, log, random, lifecycle } = shared
+  const { store, putsPerSecondMax } = opened
+  const limitsOf = () => config.limits
+  const writer = createSegmentWriter(
+    { store, metastore, codec, digest: createDigest(), clock, random, log },
+    {
+      limitsOf,
+      flushPolicy: FLUSH_POLICY_DEFAULT,
+      putsPerSecondMax,
+      memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
+      writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
+    },
+  )
+  await lifecycle.add({ name: 'segment writer', stop: () => writer.stop() })
+  const multitenancy = config.isMultitenant
+  const compression = codecCompression(codec)
+  const regex = createRegexCompiler()
+  const backend = createQueryBackend({ store, codec, regex })
+  return {
+    distributor: createDistributor(
+      { writer, clock, log, compression },
+      { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
+    ),
+    queryFrontend: createQueryFrontend(
+      { metastore, backend, regex, clock, log, compression },
+      { multitenancy, limitsOf },
+    ),
+  }
+}
+
+/** What to type: a wildcard address is no address. */
+function shownUrl(config: AllInOneConfig, url: string): string {
+  return ['0.0.0.0', '::'].includes(config.host) ? `http://localhost:${new URL(url).port}` : url
+}
