@@ -23,22 +23,18 @@ export interface TestDatabase {
 interface Server {
   readonly host: string
   readonly user: string
-  readonly admin: Sql
-  readonly child: ChildProcess
 }
 
 const TEMPLATE = 'cinder_template'
 let starting: Promise<Server> | undefined
-let openDatabases = 0
 let created = 0
 
-/** A database of its own with the newest schema, or an empty one. The last `close` stops the server. */
+/** A database of its own with the newest schema, or an empty one. */
 export async function withDatabase(options: { empty?: boolean } = {}): Promise<TestDatabase> {
-  openDatabases++
   starting ??= startServer()
-  const { host, user, admin } = await starting
+  const { host, user } = await starting
   const name = `test_${process.pid}_${++created}`
-  await admin.unsafe(`create database ${name} ${options.empty === true ? '' : `template ${TEMPLATE}`}`)
+  await asAdmin(host, `create database ${name} ${options.empty === true ? '' : `template ${TEMPLATE}`}`)
   const pools: Sql[] = []
   const connect = (settings: { maxConnections?: number } = {}) => {
     const pool = createSql({ host, user, database: name, ...settings })
@@ -51,8 +47,7 @@ export async function withDatabase(options: { empty?: boolean } = {}): Promise<T
     connect,
     async close() {
       await Promise.all(pools.map((pool) => pool.end({ timeout: 2 })))
-      await admin.unsafe(`drop database ${name} with (force)`)
-      if (--openDatabases === 0) await stopServer()
+      await asAdmin(host, `drop database ${name} with (force)`)
     },
   }
 }
@@ -69,7 +64,7 @@ async function startServer(): Promise<Server> {
   const made = spawnSync(join(bin, 'initdb'), init, { ...identity, cwd: base, encoding: 'utf8' })
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`)
   const fast = ['-c', 'fsync=off', '-c', 'max_connections=60', '-c', 'shared_buffers=64MB']
-  const script = '"$0" "$@" & server=$!; read -r _; kill -QUIT $server; wait $server; rm -rf "$PGTESTBASE"'
+  const script = '"$0" "$@" & server=$!; read -r _; kill -INT $server; wait $server; rm -rf "$PGTESTBASE"'
   const child = spawn('/bin/sh', ['-c', script, join(bin, 'postgres'), '-D', data, '-k', base, '-h', '', ...fast], {
     ...identity,
     cwd: base,
@@ -77,21 +72,40 @@ async function startServer(): Promise<Server> {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   })
-  const admin = createSql({ host: base, user, database: 'postgres', maxConnections: 2, statementTimeoutMs: 30_000 })
-  await waitUntilReady(admin, child)
-  await admin.unsafe(`create database ${TEMPLATE}`)
+  await waitUntilReady(base, child)
+  await asAdmin(base, `create database ${TEMPLATE}`)
   const template = createSql({ host: base, user, database: TEMPLATE, maxConnections: 1 })
   await migrate(template)
   await template.end()
-  return { host: base, user, admin, child }
+  // From here on neither the child nor the pipe keeps this process alive; their end is what stops the server.
+  child.unref()
+  const pipe = child.stdin as unknown as { unref?: () => void } | null
+  pipe?.unref?.()
+  return { host: base, user }
+}
+
+/** A connection per statement: an idle one would keep the process alive after its last test. */
+async function asAdmin(host: string, text: string): Promise<void> {
+  const admin = createSql({
+    host,
+    user: 'postgres',
+    database: 'postgres',
+    maxConnections: 1,
+    statementTimeoutMs: 30_000,
+  })
+  try {
+    await admin.unsafe(text)
+  } finally {
+    await admin.end({ timeout: 2 })
+  }
 }
 
 /** The server answers within 60 s or the run fails: a loaded machine needs about one. */
-async function waitUntilReady(admin: Sql, child: ChildProcess): Promise<void> {
+async function waitUntilReady(host: string, child: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 600; attempt++) {
     if (child.exitCode !== null) throw new Error(`postgres ended with code ${child.exitCode} before it was ready`)
     try {
-      await admin`select 1`
+      await asAdmin(host, 'select 1')
       return
     } catch {
       await new Promise((resolve) => {
@@ -100,13 +114,6 @@ async function waitUntilReady(admin: Sql, child: ChildProcess): Promise<void> {
     }
   }
   throw new Error('postgres was not ready within 60 s')
-}
-
-async function stopServer(): Promise<void> {
-  const server = await starting
-  starting = undefined
-  await server?.admin.end({ timeout: 2 })
-  server?.child.stdin?.end()
 }
 
 /** The newest of: POSTGRES_BIN, the system's servers, the one of the lock file. */

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { CinderError, isRetryable } from '#core/errors.ts'
+import { createSql } from '#db/client.ts'
+import { isUniqueViolation, meaningOfSqlError, toCinderError, withSqlErrors } from '#db/errors.ts'
+import { withDatabase, type TestDatabase } from '../support/postgres.ts'
+
+let database: TestDatabase
+before(async () => {
+  database = await withDatabase()
+})
+after(() => database.close())
+
+const meanings: [string, string, string][] = [
+  ['08006', 'unavailable', 'unknown'],
+  ['57P01', 'unavailable', 'unknown'],
+  ['57P03', 'unavailable', 'not-applied'],
+  ['57014', 'deadline_exceeded', 'not-applied'],
+  ['40P01', 'unavailable', 'not-applied'],
+  ['40001', 'unavailable', 'not-applied'],
+  ['40003', 'unavailable', 'unknown'],
+  ['53300', 'unavailable', 'not-applied'],
+  ['23505', 'already_exists', 'not-applied'],
+  ['22P02', 'invalid_argument', 'not-applied'],
+  ['42601', 'internal', 'not-applied'],
+  ['25006', 'unavailable', 'not-applied'],
+  ['CONNECTION_CLOSED', 'unavailable', 'unknown'],
+  ['CONNECTION_DESTROYED', 'unavailable', 'unknown'],
+  ['CONNECTION_ENDED', 'unavailable', 'not-applied'],
+  ['CONNECT_TIMEOUT', 'unavailable', 'not-applied'],
+  ['ECONNREFUSED', 'unavailable', 'not-applied'],
+  ['ECONNRESET', 'unavailable', 'unknown'],
+  // Five capitals look like an SQLSTATE and are none.
+  ['EPIPE', 'unavailable', 'unknown'],
+  ['SOMETHING_NEW', 'unavailable', 'unknown'],
+]
+for (const [code, kind, outcome] of meanings) {
+  test(`${code} is ${kind}, ${outcome}`, () => {
+    assert.deepEqual(meaningOfSqlError({ code }), { kind, outcome })
+  })
+}
+
+test('an unknown outcome is always retryable, under the same identity', () => {
+  for (const [code] of meanings) {
+    const { kind, outcome } = meaningOfSqlError({ code })
+    if (outcome === 'unknown') assert.ok(isRetryable(kind), code)
+  }
+})
+
+test('what has no code is our own mistake', () => {
+  assert.deepEqual(meaningOfSqlError(new TypeError('x is not a function')), {
+    kind: 'internal',
+    outcome: 'not-applied',
+  })
+})
+
+test('a real error carries the operation, the text and the code; a CinderError passes', async () => {
+  const failed = withSqlErrors('count sheep', () => database.sql`select * from sheep`)
+  await assert.rejects(failed, { kind: 'internal', message: 'count sheep: relation "sheep" does not exist (42P01)' })
+  const own = new CinderError('not_found', 'x')
+  assert.equal(toCinderError('a', own), own)
+})
+
+test('a backend that is killed under a statement leaves its outcome unknown', async () => {
+  const victim = database.connect({ maxConnections: 1 })
+  const [row] = await victim`select pg_backend_pid() as pid`
+  const running = withSqlErrors('sleep', () => victim`select pg_sleep(60)`)
+  running.catch(() => undefined)
+  await database.sql`select pg_terminate_backend(${row!.pid})`
+  await assert.rejects(running, { kind: 'unavailable', outcome: 'unknown' })
+})
+
+test('a server that is not there was told nothing', async () => {
+  const nowhere = createSql({ host: '/nonexistent', user: 'x', database: 'x' })
+  await assert.rejects(
+    withSqlErrors('select', () => nowhere`select 1`),
+    { kind: 'unavailable', outcome: 'not-applied' },
+  )
+  await nowhere.end()
+})
+
+test('a unique violation is known as such', async () => {
+  await database.sql`insert into object_ids (id) values ('x')`
+  await assert.rejects(database.sql`insert into object_ids (id) values ('x')`, isUniqueViolation)
+  assert.equal(isUniqueViolation(new Error('x')), false)
+})

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
+import { datasetPartitions, ensurePartition, segmentPartitions } from '#db/partitions.ts'
+import { commitSegment } from '#db/sql/commit-segment.ts'
+import { makeSegment } from '../support/metastore-requests.ts'
+import { withDatabase, type TestDatabase } from '../support/postgres.ts'
+
+let database: TestDatabase
+before(async () => {
+  database = await withDatabase()
+})
+after(() => database.close())
+
+const NOW_MS = Date.UTC(2026, 0, 31, 23, 59)
+
+test('segments: the range of now and the next, across months', () => {
+  const [current, next] = segmentPartitions(NOW_MS)
+  assert.deepEqual(current, {
+    parent: 'segments',
+    name: 'segments_2026013118',
+    from: `'2026-01-31T18:00:00.000Z'`,
+    to: `'2026-02-01T00:00:00.000Z'`,
+  })
+  assert.equal(next!.name, 'segments_2026020100')
+})
+
+test('datasets: one per day, bounded in age and lead', () => {
+  const day = Date.UTC(2026, 0, 31)
+  const starts = [day + MS_PER_HOUR, day, day - 1, day - 401 * MS_PER_DAY, day + 3 * MS_PER_DAY, -5 * MS_PER_DAY]
+  assert.deepEqual(
+    datasetPartitions(starts, NOW_MS).map((partition) => [partition.name, partition.from, partition.to]),
+    [
+      ['datasets_20260130', `'${day - MS_PER_DAY}'`, `'${day}'`],
+      ['datasets_20260131', `'${day}'`, `'${day + MS_PER_DAY}'`],
+    ],
+  )
+})
+
+test('ten creators at once make one partition; rows arrive in it and the indexes exist there', async () => {
+  const [partition] = segmentPartitions(Date.now())
+  const made = await Promise.all(Array.from({ length: 10 }, () => ensurePartition(database.sql, partition!)))
+  assert.ok(made.every(Boolean))
+  await commitSegment(database.sql, makeSegment('a', [{ profiles: [1] }]), { deletionGraceMs: 0 })
+  const [row] = await database.sql`select tableoid::regclass::text as name from segments where object_id = 'a'`
+  assert.equal(row!.name, partition!.name)
+  const indexes = await database.sql`select 1 from pg_indexes where tablename = ${partition!.name}`
+  assert.equal(indexes.length, 2)
+})
+
+test('a range that the default partition already has rows of stays there', async () => {
+  const day = Date.UTC(2026, 0, 31)
+  await database.sql`insert into datasets (object_id, dataset_index, level, object_size_bytes, tenant, service,
+    window_start_ms, window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
+    values ('x', 0, 1, 1, 't', 's', ${day}, 1, 1, 1, 1, 1, 1, 1, 1)`
+  const [partition] = datasetPartitions([day], NOW_MS)
+  assert.equal(await ensurePartition(database.sql, partition!), false)
+  const [other] = datasetPartitions([day - 1], NOW_MS)
+  assert.equal(await ensurePartition(database.sql, other!), true)
+})
