@@ -12,6 +12,7 @@
  */
 import { labelsKey, type LabelPair, type Labels } from '../labels/labels.ts'
 import type { TenantLimits } from '../limits/limits.ts'
+import { GrowingUint32 } from '../wire/growing.ts'
 import { hashStep, mix32 } from '../wire/hash.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 import type { DecodedProfile } from './profile.ts'
@@ -41,19 +42,15 @@ export function splitProfile(
   const keptSample = new Uint32Array(profile.sampleCount)
   const keptCount = keepSamples(profile, keptSample)
   const keptSeries = new Uint32Array(keptCount)
-  const none = { keptCount, keptSample, keptSeries, spanId: undefined, traceIdHigh: undefined, traceIdLow: undefined }
-  if (keptCount === 0) return { series: [], ...none }
-  if (profile.sampleLabelsMax === 0)
-    return { series: [seriesLabels(pushedLabels, limits.maxSessionsPerSeries)], ...none }
-  const splitter = new Splitter(profile, pushedLabels, limits)
-  for (let k = 0; k < keptCount; k++) keptSeries[k] = splitter.seriesOf(keptSample[k]!)
-  return {
-    series: splitter.series,
-    keptCount,
-    keptSample,
-    keptSeries,
-    ...readContexts(profile, splitter, keptSample, keptCount),
+  const kept = { keptCount, keptSample, keptSeries }
+  if (keptCount > 0 && profile.sampleLabelsMax > 0) {
+    const splitter = new Splitter(profile, pushedLabels, limits.maxSessionsPerSeries)
+    for (let k = 0; k < keptCount; k++) keptSeries[k] = splitter.add(keptSample[k]!, k, keptCount)
+    const { series, spanId, traceIdHigh, traceIdLow } = splitter
+    return { series, ...kept, spanId, traceIdHigh, traceIdLow }
   }
+  const series = keptCount === 0 ? [] : [seriesLabels(pushedLabels, limits.maxSessionsPerSeries)]
+  return { series, ...kept, spanId: undefined, traceIdHigh: undefined, traceIdLow: undefined }
 }
 
 /** Rows of the samples to store, in order; returns how many. */
@@ -73,7 +70,7 @@ function keepSamples(profile: DecodedProfile, keptSample: Uint32Array): number {
   return kept
 }
 
-const UNKNOWN = 0
+/** What a label's name makes of it; 0 = not looked at yet. */
 const SERIES_LABEL = 1
 const SPAN_ID = 2
 const TRACE_ID = 3
@@ -81,8 +78,9 @@ const OVERRIDDEN = 4
 
 class Splitter {
   readonly series: Labels[] = []
-  hasSpans = false
-  hasTraces = false
+  spanId: Int64Column | undefined
+  traceIdHigh: Int64Column | undefined
+  traceIdLow: Int64Column | undefined
   readonly #profile: DecodedProfile
   readonly #pushed: readonly LabelPair[]
   readonly #maxSessions: number
@@ -90,96 +88,97 @@ class Splitter {
   readonly #seriesByKey = new Map<string, number>()
   /** What a label of this name is, by string index; found once per string. */
   readonly #kind: Uint8Array
-  /** Open hash over label lists: a sample that has the list, + 1, and the list's series. At most half full. */
-  #slotSample = new Uint32Array(64)
-  #slotSeries = new Uint32Array(64)
-  #listCount = 0
+  /** Label lists seen: name and value indices of list l are #pairs[#listStart[l]] up to #listStart[l + 1]. */
+  readonly #pairs = new GrowingUint32(64)
+  readonly #listStart = new GrowingUint32(16)
+  readonly #listHash = new GrowingUint32(16)
+  readonly #listSeries = new GrowingUint32(16)
+  /** Open hash of lists + 1; 0 = free. At most half full. */
+  #slots = new Uint32Array(64)
+  /** Series of samples without labels of their own; -1 until there is one. */
+  #bareSeries = -1
 
-  constructor(profile: DecodedProfile, pushed: readonly LabelPair[], limits: SplitLimits) {
+  constructor(profile: DecodedProfile, pushed: readonly LabelPair[], maxSessions: number) {
     this.#profile = profile
     this.#pushed = pushed
-    this.#maxSessions = limits.maxSessionsPerSeries
+    this.#maxSessions = maxSessions
     this.#pushedNames = new Set(pushed.filter((pair) => pair.value !== '').map((pair) => pair.name))
     this.#kind = new Uint8Array(profile.stringCount)
+    this.#listStart.push(0)
   }
 
-  seriesOf(sample: number): number {
-    const mask = this.#slotSample.length - 1
-    let slot = this.#hashOf(sample) & mask
-    for (;;) {
-      const entry = this.#slotSample[slot]!
-      if (entry === 0) break
-      if (this.#sameLabels(entry - 1, sample)) return this.#slotSeries[slot]!
-      slot = (slot + 1) & mask
+  /** Series of a sample, which is the k-th kept of `keptCount`; its span and trace go to row k. */
+  add(sample: number, k: number, keptCount: number): number {
+    const { labelKey, labelString, sampleLabelStart } = this.#profile
+    const end = sampleLabelStart[sample + 1]!
+    const pairs = this.#pairs
+    // The list of this sample is written behind the last one, and stays there if it is new.
+    const start = pairs.count
+    pairs.reserve(2 * (end - sampleLabelStart[sample]!))
+    const out = pairs.array
+    let at = start
+    let hash = 0
+    for (let i = sampleLabelStart[sample]!; i < end; i++) {
+      const text = labelString[i]!
+      if (text === 0) continue
+      const key = labelKey[i]!
+      const kind = this.#kind[key] || this.#kindOf(key)
+      if (kind === SERIES_LABEL) {
+        out[at++] = key
+        out[at++] = text
+        hash = hashStep(hashStep(hash, key), text)
+      } else if (kind === SPAN_ID) this.#readSpan(text, k, keptCount)
+      else if (kind === TRACE_ID) this.#readTrace(text, k, keptCount)
     }
-    const series = this.#addSeries(sample)
-    this.#slotSample[slot] = sample + 1
-    this.#slotSeries[slot] = series
-    if (++this.#listCount * 2 > this.#slotSample.length) this.#rehash()
-    return series
+    if (at > start) return this.#seriesOfList(start, at, mix32(hash))
+    if (this.#bareSeries < 0) this.#bareSeries = this.#addSeries(start, start)
+    return this.#bareSeries
   }
 
-  kindOf(key: number): number {
-    let kind = this.#kind[key]!
-    if (kind === UNKNOWN) {
-      kind = this.#kindOfName(stringAt(this.#profile, key))
-      this.#kind[key] = kind
-    }
+  #kindOf(key: number): number {
+    const name = stringAt(this.#profile, key)
+    let kind = this.#pushedNames.has(name) ? OVERRIDDEN : SERIES_LABEL
+    if (name === 'span_id' || name === 'profile_id') kind = SPAN_ID
+    if (name === 'trace_id') kind = TRACE_ID
+    this.#kind[key] = kind
     return kind
   }
 
-  #kindOfName(name: string): number {
-    if (name === 'span_id' || name === 'profile_id') {
-      this.hasSpans = true
-      return SPAN_ID
+  #seriesOfList(start: number, end: number, hash: number): number {
+    const mask = this.#slots.length - 1
+    let slot = hash & mask
+    for (;;) {
+      const entry = this.#slots[slot]!
+      if (entry === 0) break
+      if (this.#listHash.array[entry - 1] === hash && this.#equalsList(entry - 1, start, end)) {
+        return this.#listSeries.array[entry - 1]!
+      }
+      slot = (slot + 1) & mask
     }
-    if (name === 'trace_id') {
-      this.hasTraces = true
-      return TRACE_ID
-    }
-    return this.#pushedNames.has(name) ? OVERRIDDEN : SERIES_LABEL
+    const series = this.#addSeries(start, end)
+    this.#pairs.count = end
+    this.#listStart.push(end)
+    this.#listHash.push(hash)
+    this.#listSeries.push(series)
+    this.#slots[slot] = this.#listSeries.count
+    if (this.#listSeries.count * 2 > this.#slots.length) this.#rehash()
+    return series
   }
 
-  /** Next label at or after `at` that decides the series; `end` if there is none. */
-  #nextLabel(at: number, end: number): number {
-    const { labelKey, labelString } = this.#profile
-    let i = at
-    while (i < end && (labelString[i] === 0 || this.kindOf(labelKey[i]!) !== SERIES_LABEL)) i++
-    return i
-  }
-
-  #hashOf(sample: number): number {
-    const { labelKey, labelString, sampleLabelStart } = this.#profile
-    const end = sampleLabelStart[sample + 1]!
-    let hash = 0
-    for (let i = this.#nextLabel(sampleLabelStart[sample]!, end); i < end; i = this.#nextLabel(i + 1, end)) {
-      hash = hashStep(hashStep(hash, labelKey[i]!), labelString[i]!)
-    }
-    return mix32(hash)
-  }
-
-  #sameLabels(a: number, b: number): boolean {
-    const { labelKey, labelString, sampleLabelStart } = this.#profile
-    const endA = sampleLabelStart[a + 1]!
-    const endB = sampleLabelStart[b + 1]!
-    let i = this.#nextLabel(sampleLabelStart[a]!, endA)
-    let j = this.#nextLabel(sampleLabelStart[b]!, endB)
-    while (i < endA && j < endB) {
-      if (labelKey[i] !== labelKey[j] || labelString[i] !== labelString[j]) return false
-      i = this.#nextLabel(i + 1, endA)
-      j = this.#nextLabel(j + 1, endB)
-    }
-    return i === endA && j === endB
+  #equalsList(list: number, start: number, end: number): boolean {
+    const pairs = this.#pairs.array
+    const from = this.#listStart.array[list]!
+    if (this.#listStart.array[list + 1]! - from !== end - start) return false
+    for (let i = start; i < end; i++) if (pairs[i] !== pairs[from + i - start]) return false
+    return true
   }
 
   /** Different lists may be one series: another order, equal strings at two indices, names that relabelling drops. */
-  #addSeries(sample: number): number {
-    const { labelKey, labelString, sampleLabelStart } = this.#profile
-    const end = sampleLabelStart[sample + 1]!
+  #addSeries(start: number, end: number): number {
     const own = new Map<string, string>()
-    for (let i = this.#nextLabel(sampleLabelStart[sample]!, end); i < end; i = this.#nextLabel(i + 1, end)) {
-      const name = stringAt(this.#profile, labelKey[i]!)
-      const value = stringAt(this.#profile, labelString[i]!)
+    for (let i = start; i < end; i += 2) {
+      const name = stringAt(this.#profile, this.#pairs.array[i]!)
+      const value = stringAt(this.#profile, this.#pairs.array[i + 1]!)
       if (value !== '' && !own.has(name)) own.set(name, value)
     }
     const pairs = [...this.#pushed, ...Array.from(own, ([name, value]) => ({ name, value }))]
@@ -195,48 +194,31 @@ class Splitter {
   }
 
   #rehash(): void {
-    const samples = this.#slotSample
-    const series = this.#slotSeries
-    this.#slotSample = new Uint32Array(samples.length * 2)
-    this.#slotSeries = new Uint32Array(samples.length * 2)
-    const mask = this.#slotSample.length - 1
-    for (let i = 0; i < samples.length; i++) {
-      if (samples[i] === 0) continue
-      let slot = this.#hashOf(samples[i]! - 1) & mask
-      while (this.#slotSample[slot] !== 0) slot = (slot + 1) & mask
-      this.#slotSample[slot] = samples[i]!
-      this.#slotSeries[slot] = series[i]!
+    this.#slots = new Uint32Array(this.#slots.length * 2)
+    const mask = this.#slots.length - 1
+    for (let list = 0; list < this.#listSeries.count; list++) {
+      let slot = this.#listHash.array[list]! & mask
+      while (this.#slots[slot] !== 0) slot = (slot + 1) & mask
+      this.#slots[slot] = list + 1
     }
   }
-}
 
-type Contexts = Pick<SplitProfile, 'spanId' | 'traceIdHigh' | 'traceIdLow'>
-
-function readContexts(
-  profile: DecodedProfile,
-  splitter: Splitter,
-  keptSample: Uint32Array,
-  keptCount: number,
-): Contexts {
-  const spanId = splitter.hasSpans ? allocateInt64Column(keptCount) : undefined
-  const traceIdHigh = splitter.hasTraces ? allocateInt64Column(keptCount) : undefined
-  const traceIdLow = splitter.hasTraces ? allocateInt64Column(keptCount) : undefined
-  if (spanId === undefined && traceIdHigh === undefined) return { spanId, traceIdHigh, traceIdLow }
-  const { raw, stringStart, stringLength, labelKey, labelString, sampleLabelStart } = profile
-  for (let k = 0; k < keptCount; k++) {
-    const end = sampleLabelStart[keptSample[k]! + 1]!
-    for (let i = sampleLabelStart[keptSample[k]!]!; i < end; i++) {
-      const kind = splitter.kindOf(labelKey[i]!)
-      const start = stringStart[labelString[i]!]!
-      const length = stringLength[labelString[i]!]!
-      if (kind === SPAN_ID && length === 16 && isHex(raw, start, 16)) readInt64(raw, start, spanId!, k)
-      else if (kind === TRACE_ID && length === 32 && isHex(raw, start, 32)) {
-        readInt64(raw, start, traceIdHigh!, k)
-        readInt64(raw, start + 16, traceIdLow!, k)
-      }
-    }
+  #readSpan(text: number, k: number, keptCount: number): void {
+    this.spanId ??= allocateInt64Column(keptCount)
+    const { raw, stringStart, stringLength } = this.#profile
+    const start = stringStart[text]!
+    if (stringLength[text] === 16 && isHex(raw, start, 16)) readInt64(raw, start, this.spanId, k)
   }
-  return { spanId, traceIdHigh, traceIdLow }
+
+  #readTrace(text: number, k: number, keptCount: number): void {
+    this.traceIdHigh ??= allocateInt64Column(keptCount)
+    this.traceIdLow ??= allocateInt64Column(keptCount)
+    const { raw, stringStart, stringLength } = this.#profile
+    const start = stringStart[text]!
+    if (stringLength[text] !== 32 || !isHex(raw, start, 32)) return
+    readInt64(raw, start, this.traceIdHigh, k)
+    readInt64(raw, start + 16, this.traceIdLow, k)
+  }
 }
 
 function isHex(bytes: Uint8Array, start: number, count: number): boolean {
