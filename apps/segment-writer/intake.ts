@@ -1,7 +1,7 @@
 /**
  * Takes one pushed profile in: bytes to rows of a head, or a verdict why not. Synchronous and without I/O.
  *
- * Order (wire contract, section 4): inflate, tenant's rate, decode, repairs and name (`/ingest`), validate, split,
+ * Order, which decides the error that a client sees first: inflate, tenant's rate, decode, repairs and name (`/ingest`), validate, split,
  * label check, append. The identity is taken from bytes, labels and time as sent, before any of them is changed.
  */
 import { CinderError } from '#core/errors.ts'

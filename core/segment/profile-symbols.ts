@@ -2,7 +2,7 @@
  * Maps one decoded profile's tables into a dataset's symbols, row by row and only where a kept sample points:
  * what no sample uses is never stored.
  *
- * Normalisation that belongs to locations (wire contract, section 4): a location with neither line nor address, or
+ * Normalisation that belongs to locations, as clients of Pyroscope expect it: a location with neither line nor address, or
  * with a dangling function or mapping, does not exist, and a sample that names it is dropped; addresses of mappings
  * that have functions are zeroed, together with the mapping's memory range, so that equal frames of different
  * processes are equal.

@@ -2,6 +2,7 @@
  * Typed arrays that grow by doubling: append without an allocation a row. `view` borrows, `copy` owns.
  * A growing array never shrinks; its owner is dropped after one flush or merge.
  */
+import { CinderError } from '../errors.ts'
 import type { Int64Column } from './int64.ts'
 
 /** 2^31 - 8 bytes: the largest typed array that every runtime of ours allocates. */
@@ -10,7 +11,10 @@ const BYTES_MAX = 2 ** 31 - 8
 function grownCapacity(capacity: number, needed: number, elementBytes: number): number {
   let next = Math.max(16, capacity * 2)
   while (next < needed) next *= 2
-  if (next * elementBytes > BYTES_MAX) throw new RangeError(`column of ${needed} rows passes ${BYTES_MAX} bytes`)
+  if (next * elementBytes > BYTES_MAX)
+    throw new CinderError('resource_exhausted', `column of ${needed} rows passes ${BYTES_MAX} bytes`, {
+      reason: 'column_limit',
+    })
   return next
 }
 
