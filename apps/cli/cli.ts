@@ -1,0 +1,87 @@
+/**
+ * The command `cinder`: finds the command, reads its arguments, runs it, and turns what went wrong into one sentence
+ * and an exit code: 0 done, 1 failed, 2 asked wrongly.
+ */
+import { CinderError } from '#core/errors.ts'
+import { type Arguments, type CommandSpec, parseArguments, USAGE_REASON } from './arguments.ts'
+import { renderHelp, renderOverview } from './help.ts'
+import { INSPECT, runInspect } from './inspect.ts'
+import { PUSH, runPush } from './push.ts'
+import { QUERY_FLAMEGRAPH, runQueryFlamegraph } from './query-flamegraph.ts'
+import { QUERY_LABELS, QUERY_TYPES, runQueryLabels, runQueryTypes } from './query-labels.ts'
+import { QUERY_SERIES, runQuerySeries } from './query-series.ts'
+import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
+
+interface Command {
+  readonly spec: CommandSpec
+  run(args: Arguments, shell: Shell): Promise<ExitCode>
+}
+
+const COMMANDS: readonly Command[] = [
+  { spec: PUSH, run: runPush },
+  { spec: QUERY_FLAMEGRAPH, run: runQueryFlamegraph },
+  { spec: QUERY_SERIES, run: runQuerySeries },
+  { spec: QUERY_LABELS, run: runQueryLabels },
+  { spec: QUERY_TYPES, run: runQueryTypes },
+  { spec: INSPECT, run: runInspect },
+]
+
+export async function runCli(argv: readonly string[], shell: Shell, version: string): Promise<ExitCode> {
+  const specs = COMMANDS.map(({ spec }) => spec)
+  const [first] = argv
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
+    shell.out(renderOverview(specs, version))
+    return first === undefined ? EXIT.usage : EXIT.ok
+  }
+  if (first === '--version') {
+    shell.out(version)
+    return EXIT.ok
+  }
+  const found = findCommand(argv)
+  if (found === undefined) {
+    const family = specs.filter(({ name }) => name.startsWith(`${first} `))
+    if (family.length > 0 && (argv[1] === undefined || argv[1] === '--help' || argv[1] === '-h')) {
+      shell.out(renderOverview(family, version))
+      return argv[1] === undefined ? EXIT.usage : EXIT.ok
+    }
+    return fail(shell, unknownCommand(argv, specs), EXIT.usage)
+  }
+  return run(found.command, argv.slice(found.wordCount), shell)
+}
+
+async function run(command: Command, argv: readonly string[], shell: Shell): Promise<ExitCode> {
+  try {
+    const args = parseArguments(command.spec, argv)
+    if (args.has('help')) {
+      shell.out(renderHelp(command.spec))
+      return EXIT.ok
+    }
+    return await command.run(args, shell)
+  } catch (error) {
+    shell.progress('')
+    if (!(error instanceof CinderError)) throw error
+    return fail(shell, error.message, error.reason === USAGE_REASON ? EXIT.usage : EXIT.failed)
+  }
+}
+
+function findCommand(argv: readonly string[]): { command: Command; wordCount: number } | undefined {
+  for (const command of COMMANDS) {
+    const words = command.spec.name.split(' ')
+    if (words.every((word, i) => argv[i] === word)) return { command, wordCount: words.length }
+  }
+  return undefined
+}
+
+function unknownCommand(argv: readonly string[], specs: readonly CommandSpec[]): string {
+  const [first] = argv
+  if (first!.startsWith('-')) return `unknown flag ${first!.split('=')[0]}; a command comes first, see cinder --help`
+  const family = specs.some(({ name }) => name.startsWith(`${first} `))
+  const typed = family ? `${first} ${argv[1]}` : first!
+  return `unknown command ${JSON.stringify(typed)}; known: ${specs.map(({ name }) => name).join(', ')}`
+}
+
+/** A message may quote what a server sent; line feeds of our own lists stay. */
+function fail(shell: Shell, message: string, code: ExitCode): ExitCode {
+  shell.err(`cinder: ${message.split('\n').map(printable).join('\n')}`)
+  return code
+}

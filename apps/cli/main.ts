@@ -1,0 +1,32 @@
+/** Composition root of `cinder`: the real terminal, clock, network and files. */
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { runCli } from './cli.ts'
+import type { Shell } from './shell.ts'
+
+const { stdout, stderr, env } = process
+
+const shell: Shell = {
+  out: (text) => void stdout.write(`${text}\n`),
+  err: (text) => void stderr.write(`${text}\n`),
+  // Carriage return and "erase to the end of the line".
+  progress: (text) => {
+    if (stderr.isTTY) stderr.write(`\r\u{1b}[K${text}`)
+  },
+  isTerminal: stdout.isTTY === true,
+  // no-color.org: any value that is not empty.
+  hasColour: stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
+  columns: stdout.columns ?? 0,
+  nowMs: () => Date.now(),
+  fetch: (url, init) => fetch(url, init),
+  readFile: async (path) => new Uint8Array(await readFile(path)),
+}
+
+// `cinder … | head` closes our output early: that is the reader's wish, not a failure.
+stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+process.exitCode = await runCli(process.argv.slice(2), shell, manifest.version)

@@ -1,0 +1,111 @@
+/**
+ * Speaks to a server as agents and Grafana do: unary Connect over fetch, JSON for questions, protobuf for pushes (a
+ * profile in JSON would be a third larger). JSON answers are checked by the command that asked.
+ *
+ * A server's own error is passed on word for word; no answer is one sentence that names the URL. Never retries: a push
+ * whose answer is lost may have been stored.
+ */
+import { CinderError } from '#core/errors.ts'
+import { MS_PER_SECOND } from '#core/units.ts'
+import { type Arguments, type FlagSpec, usageError } from './arguments.ts'
+import type { Shell } from './shell.ts'
+
+export const SERVER_FLAGS = {
+  url: { value: 'URL', about: 'address of the server', default: 'http://127.0.0.1:4040' },
+  tenant: { value: 'T', about: 'tenant, sent as X-Scope-OrgID' },
+} as const satisfies Record<string, FlagSpec>
+
+/** 120 s: a flame graph over a day of a large fleet takes tens of seconds. */
+const DEADLINE_MS = 120 * MS_PER_SECOND
+
+/** Reason of the error for a server that does not answer at all. */
+export const UNREACHABLE = 'unreachable'
+
+export interface Server {
+  ask(procedure: string, request: object): Promise<unknown>
+  send(procedure: string, message: Uint8Array): Promise<void>
+}
+
+export function serverOf(args: Arguments, shell: Shell): Server {
+  const url = args.need('url').replace(/\/+$/, '')
+  if (!/^https?:\/\/./.test(url) || !URL.canParse(url))
+    throw usageError(`flag --url is ${JSON.stringify(url)}; allowed: a URL such as http://127.0.0.1:4040`)
+  const tenant = args.get('tenant')
+  const call = async (procedure: string, contentType: string, body: string | Uint8Array): Promise<Response> => {
+    const deadline = AbortSignal.timeout(DEADLINE_MS)
+    let response: Response
+    try {
+      response = await shell.fetch(`${url}/${procedure}`, {
+        method: 'POST',
+        headers: {
+          'Content-Type': contentType,
+          'Connect-Protocol-Version': '1',
+          // Without the parameter, label names with dots are left out of answers.
+          Accept: '*/*;allow-utf8-labelnames=true',
+          ...(tenant === undefined ? {} : { 'X-Scope-OrgID': tenant }),
+        },
+        body: body as BodyInit,
+        signal: deadline,
+      })
+    } catch (error) {
+      throw withoutAnswer(url, deadline.aborted, error)
+    }
+    if (response.status !== 200) throw await errorOf(response, `${url}/${procedure}`)
+    return response
+  }
+  return {
+    async ask(procedure, request) {
+      const response = await call(procedure, 'application/json', JSON.stringify(request))
+      const text = await response.text()
+      try {
+        return JSON.parse(text)
+      } catch (cause) {
+        throw new CinderError(
+          'unknown',
+          `${url} answered ${procedure} with ${text.length} characters that are no JSON`,
+          {
+            cause,
+          },
+        )
+      }
+    },
+    async send(procedure, message) {
+      await (await call(procedure, 'application/proto', message)).arrayBuffer()
+    },
+  }
+}
+
+function withoutAnswer(url: string, isLate: boolean, cause: unknown): CinderError {
+  if (isLate) {
+    return new CinderError('deadline_exceeded', `${url} gave no answer within ${DEADLINE_MS / MS_PER_SECOND} s`, {
+      outcome: 'unknown',
+      cause,
+    })
+  }
+  const code = (cause as { code?: unknown }).code
+  const isRefused = code === 'ConnectionRefused' || code === 'ECONNREFUSED'
+  const why = isRefused
+    ? 'connection refused; is the server running there?'
+    : cause instanceof Error
+      ? cause.message
+      : String(cause)
+  return new CinderError('unavailable', `cannot reach ${url}: ${why}`, {
+    reason: UNREACHABLE,
+    outcome: isRefused ? 'not-applied' : 'unknown',
+    cause,
+  })
+}
+
+/** Connect's JSON error, or what a proxy between us says. */
+async function errorOf(response: Response, where: string): Promise<CinderError> {
+  const body = await response.text().catch(() => '')
+  let message: unknown
+  try {
+    message = (JSON.parse(body) as { message?: unknown } | null)?.message
+  } catch {
+    message = undefined
+  }
+  const told = typeof message === 'string' && message !== '' ? message : body.trim().slice(0, 200)
+  const text = told === '' ? `${where} answered status ${response.status}` : `${told} (status ${response.status})`
+  return new CinderError('unknown', text, { reason: `status_${response.status}` })
+}
