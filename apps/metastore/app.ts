@@ -181,6 +181,8 @@ function createDuties(deps: DutyDeps): Pick<RunningMetastore, 'start' | 'stop'> 
         // Behind a transaction pooler there is no LISTEN. Polls look at the table every second anyway.
         log.warn('no notifications from the database, jobs are found by polling', { error })
       }
+      // Stopped while starting: the loops below end at once, and only the listener is left to close.
+      if (stopping.signal.aborted) await unlisten?.()
       loops = Promise.all([
         every(settings.planIntervalMs, () => planner.tick()),
         every(settings.cleanIntervalMs, () => cleaner.tick()),

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { CinderError } from '#core/errors.ts'
+import type { CinderError } from '#core/errors.ts'
 import type { CommitCompactionRequest, CompactionJob, Metastore, PollJobsResponse } from '#core/rpc/metastore.ts'
 import { HOUR_MS, makeOutput, makeSegment, type DatasetSpec } from '../support/metastore-requests.ts'
 

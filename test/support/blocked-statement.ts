@@ -25,7 +25,7 @@ export async function raceForLocks<T>(
 }
 
 /** Asks the server until some backend of this database waits for a lock. Each question is a round trip, so no sleep. */
-async function untilBlocked(sql: Sql): Promise<void> {
+export async function untilBlocked(sql: Sql): Promise<void> {
   for (let attempt = 0; attempt < 20_000; attempt++) {
     const [row] = await sql<{ waiting: number }[]>`
       select count(*)::int as waiting from pg_stat_activity
