@@ -1,50 +1,107 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { decodeFooter, decodeDataset, footerRange } from '#core/block/read.ts'
-import { encodeDataset, encodeObject, floorMs, type ObjectDataset } from '#core/block/write.ts'
+import { decodeDataset, decodeFooter, footerRange, verifyObject } from '#core/block/read.ts'
+import { compareObjectDatasets, encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
+import { conservationSums, stackHashes } from '#core/block/conservation.ts'
 import type { Dataset } from '#core/block/dataset.ts'
-import { createCodec } from '#platform/codec.ts'
+import { setBigInt } from '#core/wire/int64.ts'
 import {
   arbitraryDataset,
   CPU_GROUP,
   makeDataset,
-  makeLabels,
   plainDataset,
+  WINDOW_START_MS,
   WINDOW_START_NANOS,
 } from '../../support/datasets.ts'
+import { buildObject, regionOf, TEST_CODEC } from '../../support/block-objects.ts'
 
-const codec = createCodec()
-
-function objectOf(datasets: readonly Dataset[]): ReturnType<typeof encodeObject> {
-  return encodeObject({
-    objectId: '01HZ9V8S00AAAAAAAAAAAAAAAA',
-    level: 0,
-    createdMs: 1_717_236_000_123,
-    sources: [],
-    datasets: datasets.map(
-      (dataset): ObjectDataset => ({
-        tenant: dataset.tenant,
-        service: dataset.service,
-        windowStartMs: dataset.windowStartMs,
-        windowMs: dataset.windowMs,
-        encoded: encodeDataset(dataset, { codec }),
-      }),
-    ),
-  })
+function tiny(overrides: { tenant?: string; service?: string; windowStartMs?: number; count?: number } = {}): Dataset {
+  const { count = 1, ...spec } = overrides
+  const samples = [{ stack: ['main'], values: [1n, 10_000_000n] }]
+  const profiles = Array.from({ length: count }, (_, i) => ({
+    series: 0,
+    group: 0,
+    timeNanos: WINDOW_START_NANOS + BigInt(i) * 1_500_000n,
+    id: i,
+    samples,
+  }))
+  return makeDataset({ ...spec, series: [[]], groups: [CPU_GROUP], profiles })
 }
 
 test('every dataset comes back as it was, through an object and its footer', () => {
   fc.assert(
-    fc.property(arbitraryDataset(), (dataset) => {
-      const { bytes, descriptors } = objectOf([dataset])
+    fc.property(arbitraryDataset(), fc.boolean(), (dataset, withFunctionLevel) => {
+      const object = buildObject([dataset], withFunctionLevel)
+      const { bytes, descriptors } = object
       const range = footerRange(bytes.length, bytes.subarray(-16))
-      const footer = decodeFooter(bytes.subarray(range.offset), bytes.length)
-      assert.deepEqual(footer.datasets, descriptors)
-      const descriptor = descriptors[0]!
-      const region = bytes.subarray(descriptor.offset, descriptor.offset + descriptor.sizeBytes)
-      assert.deepEqual(plainDataset(decodeDataset(region, descriptor, codec)), plainDataset(dataset))
+      assert.deepEqual(decodeFooter(bytes.subarray(range.offset), bytes.length).datasets, descriptors)
+      const back = decodeDataset(regionOf(object), descriptors[0]!, TEST_CODEC)
+      assert.deepEqual(plainDataset(back), plainDataset(dataset))
     }),
     { numRuns: 200 },
   )
+})
+
+test('the descriptor says what the dataset holds', () => {
+  const encoded = encodeDataset(tiny({ count: 3 }), { codec: TEST_CODEC })
+  assert.equal(encoded.minTimeMs, WINDOW_START_MS)
+  assert.equal(encoded.maxTimeMs, WINDOW_START_MS + 3)
+  assert.equal(encoded.profileCount, 3)
+  assert.equal(encoded.sampleCount, 3)
+  assert.ok(encoded.headBytes < encoded.bytes.length)
+})
+
+test('a dataset of one small profile costs under 600 bytes', () => {
+  assert.ok(encodeDataset(tiny(), { codec: TEST_CODEC }).bytes.length < 600)
+})
+
+test('given sums are stored, absent ones computed', () => {
+  const dataset = tiny()
+  const computed = encodeDataset(dataset, { codec: TEST_CODEC }).bytes
+  const sums = conservationSums(dataset, stackHashes(dataset.symbols))
+  assert.deepEqual(encodeDataset(dataset, { codec: TEST_CODEC, sums }).bytes, computed)
+  assert.notDeepEqual(encodeDataset(dataset, { codec: TEST_CODEC, sums: [] }).bytes, computed)
+})
+
+test('a dataset out of order or without profiles is not written', () => {
+  const dataset = tiny({ count: 2 })
+  setBigInt(dataset.headers.timeNanos, 1, 0n)
+  assert.throws(() => encodeDataset(dataset, { codec: TEST_CODEC }), /out of order: header 1 sorts before header 0/)
+  assert.throws(() => encodeDataset(tiny({ count: 0 }), { codec: TEST_CODEC }), /at least one profile/)
+})
+
+test('datasets lie by tenant, service and window, without gaps', () => {
+  const datasets = [
+    tiny({ tenant: 'a', service: 'x' }),
+    tiny({ tenant: 'a', service: 'x', windowStartMs: WINDOW_START_MS + 3_600_000 }),
+    tiny({ tenant: 'a', service: 'y' }),
+    tiny({ tenant: 'b', service: 'a' }),
+  ]
+  const { bytes, descriptors } = buildObject(datasets)
+  let offset = 8
+  for (const descriptor of descriptors) {
+    assert.equal(descriptor.offset, offset)
+    offset += descriptor.sizeBytes
+  }
+  assert.equal(verifyObject(bytes, TEST_CODEC).datasets.length, 4)
+  assert.throws(() => buildObject(datasets.toReversed()), /by tenant, service, window/)
+  assert.deepEqual(datasets.toReversed().sort(compareObjectDatasets), datasets)
+})
+
+test('a region is not placed under another name', () => {
+  const dataset = tiny({ tenant: 'a', service: 'x' })
+  const encoded = encodeDataset(dataset, { codec: TEST_CODEC })
+  const place = (tenant: string, service: string): ObjectDataset => ({
+    tenant,
+    service,
+    windowStartMs: 0,
+    windowMs: 1,
+    encoded,
+  })
+  const object = (only: ObjectDataset) =>
+    encodeObject({ objectId: 'x', level: 0, createdMs: 0, sources: [], datasets: [only] })
+  assert.throws(() => object(place('b', 'x')), /keeps its tenant/)
+  assert.throws(() => object(place('a', 'y')), /keeps its service/)
+  assert.equal(object(place('a', 'x')).descriptors.length, 1)
 })

@@ -19,7 +19,8 @@ import {
 } from '#core/block/read.ts'
 import type { ObjectFooter } from '#core/block/footer.ts'
 import { plainDataset } from '../../support/datasets.ts'
-import { buildGoldenObjects, GOLDEN_CODEC } from './objects.ts'
+import { TEST_CODEC } from '../../support/block-objects.ts'
+import { buildGoldenObjects } from './objects.ts'
 
 const folder = new URL('./v1/', import.meta.url)
 
@@ -35,11 +36,11 @@ function dump(bytes: Uint8Array): unknown {
   const footer = readFooter(bytes)
   const datasets = footer.datasets.map((descriptor) => {
     const region = regionOf(bytes, descriptor)
-    const head = openDataset(region, descriptor, GOLDEN_CODEC)
+    const head = openDataset(region, descriptor, TEST_CODEC)
     const fetched = new FetchedRanges([{ offset: descriptor.offset, bytes: region }])
     const symbols = decodeFunctionSymbols(head, fetched)
     return {
-      ...(plainDataset(decodeDataset(region, descriptor, GOLDEN_CODEC)) as object),
+      ...(plainDataset(decodeDataset(region, descriptor, TEST_CODEC)) as object),
       sums: head.sums.map((sum) => ({ ...sum, total: String(sum.total) })),
       functionLevel:
         symbols.kind === 'line-level'
@@ -70,10 +71,10 @@ for (const { name, datasets, bytes: fresh } of buildGoldenObjects()) {
   test(`golden ${name}: the old bytes decode to what was written`, () => {
     const { bytes, expected } = load(name)
     assert.deepEqual(dump(bytes), expected)
-    const footer = verifyObject(bytes, GOLDEN_CODEC)
+    const footer = verifyObject(bytes, TEST_CODEC)
     assert.deepEqual(
       footer.datasets.map((descriptor) =>
-        plainDataset(decodeDataset(regionOf(bytes, descriptor), descriptor, GOLDEN_CODEC)),
+        plainDataset(decodeDataset(regionOf(bytes, descriptor), descriptor, TEST_CODEC)),
       ),
       datasets.map(plainDataset),
     )
@@ -93,7 +94,7 @@ for (const { name, datasets, bytes: fresh } of buildGoldenObjects()) {
       damaged[at] = damaged[at]! ^ (1 << (at % 8))
       const place = placeOf(bytes, footer, at)
       assert.throws(
-        () => verifyObject(damaged, GOLDEN_CODEC),
+        () => verifyObject(damaged, TEST_CODEC),
         (error) => error instanceof CinderError && error.kind === 'data_loss' && error.message.startsWith(place),
         `byte ${at}: expected data_loss that starts with: ${place}`,
       )
@@ -104,7 +105,7 @@ for (const { name, datasets, bytes: fresh } of buildGoldenObjects()) {
     const { bytes } = load(name)
     for (let length = 0; length < bytes.length; length += 7) {
       assert.throws(
-        () => verifyObject(bytes.slice(0, length), GOLDEN_CODEC),
+        () => verifyObject(bytes.slice(0, length), TEST_CODEC),
         (error) => error instanceof CinderError && error.kind === 'data_loss',
         `${length} bytes`,
       )
@@ -117,7 +118,7 @@ function placeOf(bytes: Uint8Array, footer: ObjectFooter, at: number): string {
   if (at < 8) return 'object header'
   const descriptor = footer.datasets.find(({ offset, sizeBytes }) => at >= offset && at < offset + sizeBytes)
   if (descriptor === undefined) return 'object footer'
-  const { table } = openDataset(regionOf(bytes, descriptor), descriptor, GOLDEN_CODEC)
+  const { table } = openDataset(regionOf(bytes, descriptor), descriptor, TEST_CODEC)
   const inRegion = at - descriptor.offset
   const entry = table.entries.find(({ offset, storedBytes }) => inRegion >= offset && inRegion < offset + storedBytes)
   const section = entry === undefined ? 'section table' : `section ${sectionName(entry.kind)}`

@@ -4,9 +4,8 @@
  */
 import { encodeDataset, encodeObject } from '#core/block/write.ts'
 import type { Dataset } from '#core/block/dataset.ts'
-import { buildFunctionLevel, type FunctionLevel } from '#core/symbols/function-level.ts'
-import { StringTable } from '#core/symbols/string-table.ts'
-import { createCodec } from '#platform/codec.ts'
+import type { FunctionLevel } from '#core/symbols/function-level.ts'
+import { functionLevelOf, TEST_CODEC } from '../../support/block-objects.ts'
 import {
   ARBITRARY_GROUPS,
   makeDataset,
@@ -16,8 +15,6 @@ import {
   WINDOW_START_MS,
   WINDOW_START_NANOS,
 } from '../../support/datasets.ts'
-
-export const GOLDEN_CODEC = createCodec()
 
 const FUNCTIONS = ['main', 'serve', 'decode', 'encode', 'gc.mark', 'net.read', 'net.write', 'sort', 'hash', 'λ']
 
@@ -79,20 +76,12 @@ function tinyDataset(tenant: string, service: string): Dataset {
   return makeDataset({ tenant, service, series: [[]], groups: ARBITRARY_GROUPS.slice(0, 1), profiles: [profile] })
 }
 
-function functionLevelOf(dataset: Dataset): FunctionLevel {
-  const { symbols } = dataset
-  const names = new StringTable()
-  for (let i = 0; i < symbols.stringCount; i++)
-    names.intern(symbols.stringBytes, symbols.stringOffset[i]!, symbols.stringOffset[i + 1]!)
-  return buildFunctionLevel(symbols, names)
-}
-
 function placed(
   dataset: Dataset,
   functionLevel?: FunctionLevel,
 ): Parameters<typeof encodeObject>[0]['datasets'][number] {
   const { tenant, service, windowStartMs, windowMs } = dataset
-  const encoded = encodeDataset(dataset, { codec: GOLDEN_CODEC, functionLevel })
+  const encoded = encodeDataset(dataset, { codec: TEST_CODEC, functionLevel })
   return { tenant, service, windowStartMs, windowMs, encoded }
 }
 
