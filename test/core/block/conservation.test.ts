@@ -12,6 +12,7 @@ import {
   subtractSums,
 } from '#core/block/conservation.ts'
 import type { ConservationSum, Dataset } from '#core/block/dataset.ts'
+import type { Symbols } from '#core/symbols/symbols.ts'
 import { mergeDatasets } from '#core/compaction/merge.ts'
 import { getBigInt, setBigInt } from '#core/wire/int64.ts'
 import { arbitraryDataset, CPU_GROUP, makeDataset, makeLabels, WINDOW_START_NANOS } from '../../support/datasets.ts'
@@ -184,6 +185,83 @@ test('every part of a stack reaches both hashes', () => {
     assert.notEqual(hashes.h1[0], reference.h1[0], `h1: ${name}`)
     assert.notEqual(hashes.h2[0], reference.h2[0], `h2: ${name}`)
   }
+})
+
+type Pair = readonly [bigint, bigint]
+
+/** The text of core/docs/formats/block.md, in bigint and by recursion. */
+class SpecifiedHash {
+  readonly #s: Symbols
+
+  constructor(symbols: Symbols) {
+    this.#s = symbols
+  }
+
+  string(i: number): Pair {
+    const bytes = this.#s.stringBytes.subarray(this.#s.stringOffset[i], this.#s.stringOffset[i + 1])
+    const words: Pair[] = []
+    let at = 0
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    for (; at + 4 <= bytes.length; at += 4) words.push(plain(view.getUint32(at, true)))
+    for (; at < bytes.length; at++) words.push(plain(bytes[at]!))
+    return chain([0x1b873593n, 0x38b34ae5n], [...words, plain(bytes.length)])
+  }
+
+  location(i: number): Pair {
+    const s = this.#s
+    const mapping = s.locationMapping[i]!
+    const parts = [s.locationAddress.lo[i]!, s.locationAddress.hi[i]!, s.locationFolded[i]!, mapping === 0 ? 0 : 1].map(
+      plain,
+    )
+    if (mapping !== 0)
+      parts.push(this.string(s.mappingFilename[mapping - 1]!), this.string(s.mappingBuildId[mapping - 1]!))
+    const [start, end] = [s.locationLineStart[i]!, s.locationLineStart[i + 1]!]
+    parts.push(plain(end - start))
+    for (let l = start; l < end; l++)
+      parts.push(this.#function(s.lineFunction[l]!), plain(s.lineNumber.lo[l]!), plain(s.lineNumber.hi[l]!))
+    return chain([0x2545f491n, 0x7feb352dn], parts)
+  }
+
+  node(i: number): Pair {
+    if (i === 0) return [0x9747b28cn, 0x5bd1e995n]
+    return chain(this.node(this.#s.nodeParent[i]!), [this.location(this.#s.nodeLocation[i]!)])
+  }
+
+  #function(i: number): Pair {
+    const s = this.#s
+    const names = [s.functionName[i]!, s.functionSystemName[i]!, s.functionFilename[i]!].map((n) => this.string(n))
+    const line = [s.functionStartLine.lo[i]!, s.functionStartLine.hi[i]!].map(plain)
+    return chain([0x2545f491n, 0x7feb352dn], [...names, ...line])
+  }
+}
+
+function plain(word: number): Pair {
+  return [BigInt(word), BigInt(word)]
+}
+
+function chain(seed: Pair, parts: readonly Pair[]): Pair {
+  let [a, b] = seed
+  for (const [w1, w2] of parts) {
+    a = BigInt.asUintN(32, (a ^ w1) * 0x85ebca6bn)
+    a ^= a >> 13n
+    b = BigInt.asUintN(32, (b + w2) * 0x9e3779b1n)
+    b ^= b >> 16n
+  }
+  return [a, b]
+}
+
+test('hashes are those of the format document', () => {
+  fc.assert(
+    fc.property(arbitraryDataset(), ({ symbols }) => {
+      const hashes = stackHashes(symbols)
+      const specified = new SpecifiedHash(symbols)
+      for (let stack = 0; stack < symbols.stackCount; stack++) {
+        const [h1, h2] = specified.node(symbols.stackNode[stack]!)
+        assert.deepEqual([BigInt(hashes.h1[stack]!), BigInt(hashes.h2[stack]!)], [h1, h2])
+      }
+    }),
+    { numRuns: 20 },
+  )
 })
 
 test('the hash is part of the format: these values never change', () => {
