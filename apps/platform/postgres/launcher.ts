@@ -5,12 +5,12 @@
  * 2. Stop what an earlier life left running in it.
  * 3. Start under a watchdog (supervised.ts) on 127.0.0.1 and the port of last time, or a free one if that is taken.
  * 4. Ready when `postmaster.pid` says `ready` (as pg_ctl does it; needs no connection).
- * Measured: first start 1.3 to 2.2 s in all, later ones 0.1 s.
+ * Measured: first start 0.5 to 1.2 s in all, later ones 0.05 s, stop 0.02 s.
  *
  * Durable as any Postgres (fsync and synchronous commit on). It must not open a Unix socket, listen on other addresses,
  * or read the user's PG* variables. One process per `dataDir`: the caller holds a lock.
  */
-import { chmod, chown, cp, mkdir, open, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -27,7 +27,7 @@ import {
   SUPERUSER,
 } from './cluster.ts'
 import { sendSignal } from './process-identity.ts'
-import { gatherRunnerFacts, planRunner, type Runner } from './runner.ts'
+import { gatherRunnerFacts, planRunner, type Runner, STAGED_NOTE } from './runner.ts'
 import { type Supervised, spawnSupervised } from './supervised.ts'
 
 export interface PostgresOptions {
@@ -118,20 +118,34 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
   }
 }
 
-/** The base directory, open to the user who will work in it; a cluster that moves to a staged place is copied there. */
+/**
+ * The base directory, open to the user who will work in it; a cluster that moves to a staged place is copied there.
+ * The data directory then says so: without that file a staged cluster belongs to data that was deleted since, and is
+ * put aside.
+ */
 async function openBaseDir(dataDir: string, runner: Runner): Promise<void> {
   const { baseDir, user } = runner
   await mkdir(baseDir, { recursive: true, mode: 0o755 })
   if (user === undefined) return
   await chmod(baseDir, 0o755)
   await chown(baseDir, user.uid, user.gid)
+  const note = join(dataDir, STAGED_NOTE)
+  if (baseDir === dataDir || (await exists(note))) return
   const from = join(dataDir, CLUSTER_NAME)
-  const isMoving = baseDir !== dataDir && (await exists(from)) && !(await exists(join(baseDir, CLUSTER_NAME)))
-  if (!isMoving) return
-  await cp(join(dataDir, 'password'), join(baseDir, 'password'))
-  await cp(from, join(baseDir, `${CLUSTER_NAME}.copy`), { recursive: true, verbatimSymlinks: true })
-  await rename(join(baseDir, `${CLUSTER_NAME}.copy`), join(baseDir, CLUSTER_NAME))
-  await rename(from, join(dataDir, `${CLUSTER_NAME}.moved`))
+  const to = join(baseDir, CLUSTER_NAME)
+  if (await exists(to)) {
+    await rm(`${to}.abandoned`, { recursive: true, force: true })
+    await rename(to, `${to}.abandoned`)
+  }
+  const isMoving = await exists(from)
+  if (isMoving) {
+    await cp(join(dataDir, 'password'), join(baseDir, 'password'))
+    await rm(`${to}.copy`, { recursive: true, force: true })
+    await cp(from, `${to}.copy`, { recursive: true, verbatimSymlinks: true })
+    await rename(`${to}.copy`, to)
+  }
+  await writeFile(note, `${baseDir}\n`)
+  if (isMoving) await rename(from, `${from}.moved`)
 }
 
 class Server {

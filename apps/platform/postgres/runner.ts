@@ -24,6 +24,9 @@ const NAMESPACE_ARGS = ['--user', `--map-user=${NAMESPACE_UID}`, `--map-group=${
 /** Not a temporary place: the database lives there. */
 const STAGING_ROOT = '/var/lib/cinderblock'
 
+/** In the data directory: where its cluster went. */
+export const STAGED_NOTE = 'moved-to'
+
 /** Unprivileged on every Linux; overridden by what the system says. */
 const NOBODY_DEFAULT = { uid: 65534, gid: 65534 }
 
@@ -107,7 +110,9 @@ export async function gatherRunnerFacts(query: RunnerQuery): Promise<RunnerFacts
     ...base,
     nobody: await findNobody(),
     clusterOwner: await ownerOf(join(query.dataDir, query.clusterName)),
-    hasStagedCluster: (await ownerOf(join(stagedDir, query.clusterName))) !== undefined,
+    hasStagedCluster:
+      (await ownerOf(join(query.dataDir, STAGED_NOTE))) !== undefined &&
+      (await ownerOf(join(stagedDir, query.clusterName))) !== undefined,
     canMakeNamespace: query.allowNamespace && (await tryNamespace()),
     isDataDirClosed: await isClosed(query.dataDir),
     areBinariesClosed: await isClosed(query.binariesDir),

@@ -235,6 +235,14 @@ if (isRoot) {
     assert.deepEqual(await words(outside.url), ['moved'])
     assert.match(outside.describe, new RegExp(`in ${base}/staging/[0-9a-f]{12}, because`))
     await stopped(outside)
+    const again = await launch([dataDir, join(base, 'staging')])
+    assert.deepEqual(await words(again.url), ['moved'])
+    await stopped(again)
+    // Who deletes the data directory begins anew.
+    await rm(dataDir, { recursive: true })
+    const fresh = await launch([dataDir, join(base, 'staging')])
+    await assert.rejects(words(fresh.url), /relation "words" does not exist/)
+    await stopped(fresh)
   })
 
   test('a plain user runs it as himself', async () => {
