@@ -11,6 +11,7 @@
  *
  * Steps 3 and 4 use sorts (window functions) and array subscripts and no joins: the generic plan expects ten rows of an
  * unnested parameter, and a sort is n log n whatever the planner believes (5,000 profiles: 60 ms all in).
+ * Cost, client and server, per profile at 250 profiles in 8 datasets: 9 us of CPU, 15 with 50 label sets beside them.
  * Locks are taken in the order: object id, profile ids, label sets. Label sets wait for the count of `won`.
  */
 import type { CommitSegmentRequest, DatasetSkips } from '#core/rpc/metastore.ts'

@@ -15,6 +15,8 @@ import { migrate } from '#db/migrate.ts'
 export interface TestDatabase {
   readonly sql: Sql
   readonly name: string
+  /** What another process needs in its environment to connect. */
+  readonly env: Readonly<Record<'DATABASE_URL' | 'PGHOST' | 'PGUSER', string>>
   /** Another pool on the same database. Closed with it. */
   connect(settings?: { maxConnections?: number }): Sql
   close(): Promise<void>
@@ -44,6 +46,7 @@ export async function withDatabase(options: { empty?: boolean } = {}): Promise<T
   return {
     sql: connect(),
     name,
+    env: { DATABASE_URL: `postgres:///${name}`, PGHOST: host, PGUSER: user },
     connect,
     async close() {
       await Promise.all(pools.map((pool) => pool.end({ timeout: 2 })))

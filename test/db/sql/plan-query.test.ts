@@ -2,40 +2,16 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
-import { datasetPartitions, ensurePartition, segmentPartitions } from '#db/partitions.ts'
 import { selectPlan } from '#db/sql/plan-query.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
+import { SEEDED_DAY_MS, seedMetastore } from '../../support/seeded-metastore.ts'
 
-const DAY_MS = Date.UTC(2026, 2, 3)
-const TENANTS = 50
+const DAY_MS = SEEDED_DAY_MS
 let database: TestDatabase
 
 before(async () => {
   database = await withDatabase()
-  const { sql } = database
-  for (const partition of datasetPartitions(
-    [0, 1, 2].map((d) => DAY_MS - d * MS_PER_DAY),
-    DAY_MS,
-  )) {
-    await ensurePartition(sql, partition)
-  }
-  for (const partition of segmentPartitions(Date.now())) await ensurePartition(sql, partition)
-  // 3 days x 24 hours x 50 tenants x 4 services; every third row is retired.
-  await sql`insert into datasets (object_id, dataset_index, level, object_size_bytes, is_live, tenant, service,
-      window_start_ms, window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
-    select 'o' || n, 0, 1, 1, n % 3 > 0, 't' || n % ${TENANTS}::int, 's' || n % 4, hour, ${MS_PER_HOUR}, hour + 1, hour + 60000, 1, 1, 1, 1, 1
-    from generate_series(0, 14399) as n,
-      lateral (select ${DAY_MS}::bigint + ${MS_PER_DAY} - (1 + n / 200) * ${MS_PER_HOUR}::bigint as hour) as at`
-  // 6,000 segments that are compacted, 30 that wait.
-  await sql`insert into segments
-    select 'l' || n, now(), 1, ${DAY_MS}, ${DAY_MS}, case when n < 30 then B'1' else B'0' end, n < 30, array['t' || n % ${TENANTS}::int],
-      array['s'], array[${DAY_MS}::bigint], array[${MS_PER_HOUR}::bigint], array[${DAY_MS}::bigint], array[${DAY_MS}::bigint],
-      '{1}', '{1}', '{1}', '{1}', '{1}', '{}', '{}'
-    from generate_series(0, 5999) as n`
-  await sql`insert into jobs (state, level, size_bytes, rank, finished_at)
-    select case when n < 20 then 'queued' else 'done' end, 1, 1, n, now() from generate_series(0, 4999) as n`
-  await sql`insert into profile_ids (id) select decode(md5(n::text), 'hex') from generate_series(0, 4999) as n`
-  await sql.unsafe('analyze')
+  await seedMetastore(database.sql)
 })
 after(() => database.close())
 
