@@ -81,7 +81,8 @@ export function planDatasetRead(head: DatasetHead, need: ReadNeed): ByteRange[] 
   return joinSpan(coalesceRanges(ranges))
 }
 
-function joinSpan(ranges: ByteRange[]): ByteRange[] {
+/** One range over all, if that wastes little and stays within a request; else the ranges as they are. */
+export function joinSpan(ranges: ByteRange[]): ByteRange[] {
   if (ranges.length < 2) return ranges
   const offset = ranges[0]!.offset
   const last = ranges.at(-1)!

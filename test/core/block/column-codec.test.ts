@@ -30,7 +30,10 @@ const any = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n })
 const values = fc.oneof(
   fc.array(small, { maxLength: 30 }),
   fc
-    .tuple(fc.integer({ min: 1, max: 1_000_000_007 }), fc.array(small, { maxLength: 30 }))
+    .tuple(
+      fc.oneof(fc.integer({ min: 1, max: 1_000_000_007 }), fc.integer({ min: 2 ** 32, max: 2 ** 40 })),
+      fc.array(small, { maxLength: 30 }),
+    )
     .map(([f, all]) => all.map((v) => v * BigInt(f))),
   fc.array(exact, { maxLength: 30 }),
   fc.array(fc.oneof(small, exact, any), { maxLength: 30 }),
@@ -74,6 +77,17 @@ test('values come back through residuals, exact up to 2^64 - 1', () => {
     }),
     { numRuns: 300 },
   )
+})
+
+test('2^53 is the border of division', () => {
+  const border = 1n << 53n
+  const measure = (...given: bigint[]) => measureColumn(columnOf(given), 0, given.length)
+  assert.deepEqual(measure(border - 2n, 4n), { divisor: 2, narrow: false })
+  assert.deepEqual(measure(border, border), { divisor: 1, narrow: false })
+  // As doubles both are 2^53 or 2^54: a divisor of 2^53 would lose the last bit.
+  assert.deepEqual(measure(border + 1n, 2n * border), { divisor: 1, narrow: false })
+  assert.deepEqual(measure(0n, 0n), { divisor: 0, narrow: false })
+  assert.deepEqual(measure(7n << 32n, 14n << 32n), { divisor: Number(7n << 32n), narrow: true })
 })
 
 test('a product past 2^53 is refused: a writer divides no such column', () => {

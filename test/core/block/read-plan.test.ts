@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FetchedRanges, planDatasetRead, type ReadNeed, selectFrames } from '#core/block/read-plan.ts'
+import { FetchedRanges, joinSpan, planDatasetRead, type ReadNeed, selectFrames } from '#core/block/read-plan.ts'
 import { selectHeaders } from '#core/block/selection.ts'
 import { decodeFrameColumns, decodeFunctionSymbols, decodeProfileIds, decodeSymbols } from '#core/block/read.ts'
 import type { Dataset } from '#core/block/dataset.ts'
@@ -113,4 +113,34 @@ test('bytes that were not fetched, or came short, are data loss', () => {
   assert.deepEqual([...fetched.view(0, 0)], [])
   assert.throws(() => fetched.view(102, 3), /object: bytes 102\.\.105 are missing/)
   assert.throws(() => fetched.view(99, 1), /missing/)
+})
+
+test('ranges that lie apart become one if the waste is at most 1 MiB and the request at most 8 MiB', () => {
+  const mib = 1024 * 1024
+  const range = (offset: number, lengthBytes: number) => ({ offset, lengthBytes })
+  assert.deepEqual(joinSpan([]), [])
+  assert.deepEqual(joinSpan([range(5, 20 * mib)]), [range(5, 20 * mib)])
+  assert.deepEqual(joinSpan([range(5, 10), range(15 + mib, 10)]), [range(5, 20 + mib)])
+  assert.deepEqual(joinSpan([range(5, 10), range(16 + mib, 10)]), [range(5, 10), range(16 + mib, 10)])
+  assert.deepEqual(joinSpan([range(0, 4 * mib), range(5 * mib, 3 * mib)]), [range(0, 8 * mib)])
+  assert.deepEqual(joinSpan([range(0, 4 * mib), range(5 * mib, 3 * mib + 1)]).length, 2)
+})
+
+test('a large dictionary between two needs costs no third read', () => {
+  // 3,000 names of 64 hexadecimal digits that zstd cannot shrink below half: 90 KiB between the ids and the frames.
+  const name = (i: number): string =>
+    Array.from({ length: 8 }, (_, k) =>
+      (Math.imul(i * 8 + k + 1, 0x9e3779b1) >>> 0).toString(16).padStart(8, '0'),
+    ).join('')
+  const samples = Array.from({ length: 3000 }, (_, i): SampleSpec => ({ stack: [name(i)], values: [1n, 10_000_000n] }))
+  const profile: ProfileSpec = { series: 0, group: 0, timeNanos: WINDOW_START_NANOS, id: 1, samples }
+  const large = makeDataset({ series: [[]], groups: ARBITRARY_GROUPS.slice(0, 1), profiles: [profile] })
+  const reader = new CountingReader(buildObject([large]))
+  const head = reader.openHead()
+  const { offset, storedBytes } = head.section('strings')
+  assert.ok(storedBytes > 64 * 1024)
+  const headers = Uint32Array.of(0)
+  const ranges = planDatasetRead(head, { symbols: 'none', headers, columns: [{ group: 0, type: 0 }], profileIds: true })
+  assert.equal(ranges.length, 1)
+  assert.ok(ranges[0]!.offset < head.descriptor.offset + offset)
 })
