@@ -46,7 +46,7 @@ export { checkHeader, decodeFooter, footerRange, type ObjectFooter } from './foo
 export type { Frame } from './frame-index.ts'
 export type { HeadHeaders } from './header-section.ts'
 export { FetchedRanges, planDatasetRead, type ReadNeed, selectFrames } from './read-plan.ts'
-export { type ColumnRef, findColumns, type HeaderQuery, selectHeaders } from './selection.ts'
+export { type ColumnRef, type HeaderQuery, selectHeaders } from './selection.ts'
 
 function openFetched(head: DatasetHead, fetched: FetchedRanges, name: SectionName): ByteReader {
   const entry = head.section(name)

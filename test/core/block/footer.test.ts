@@ -10,6 +10,7 @@ import {
   footerRange,
   type ObjectFooter,
 } from '#core/block/footer.ts'
+import { FOOTER_TAIL_BYTES } from '#core/block/format.ts'
 import { crc32c } from '#core/wire/crc32c.ts'
 import { isDataLoss } from '../../support/block-faults.ts'
 
@@ -138,4 +139,22 @@ test('a header is eight exact bytes', () => {
     assert.throws(() => checkHeader(bytes), /^CinderError: object header: /)
   }
   assert.throws(() => checkHeader(encodeHeader().subarray(0, 7)), isDataLoss)
+})
+
+test('the first read of the tail holds the footer of 250 datasets', () => {
+  const datasets = Array.from({ length: 250 }, (_, index) => ({
+    index,
+    tenant: 'tenant-1',
+    service: `namespace/service-${index}`,
+    windowStartMs: 1_717_236_000_000,
+    windowMs: 3_600_000,
+    minTimeMs: 1_717_236_000_000,
+    maxTimeMs: 1_717_239_599_999,
+    offset: 8 + index * 40_000,
+    sizeBytes: 40_000,
+    headBytes: 900,
+    profileCount: 30,
+    sampleCount: 9000,
+  }))
+  assert.ok(encodeFooter({ ...EMPTY, datasets }).length <= FOOTER_TAIL_BYTES)
 })
