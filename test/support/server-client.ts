@@ -1,0 +1,148 @@
+/**
+ * What a client does, for suites over a whole server: push, ingest, ask. Speaks Connect JSON by fetch to a URL, or to a
+ * Hono app in this process, so that a suite reads alike over both.
+ */
+import assert from 'node:assert/strict'
+
+/** A path with its query, and what `fetch` takes. */
+export type Send = (path: string, init?: RequestInit) => Promise<Response>
+
+export function sendTo(url: string): Send {
+  return (path, init) => fetch(`${url}${path}`, init)
+}
+
+export interface PushedSeries {
+  readonly labels: Readonly<Record<string, string>>
+  /** pprofs, plain or gzip. */
+  readonly profiles: readonly Uint8Array[]
+  /** One per profile, if the client names them. */
+  readonly ids?: readonly string[]
+}
+
+/** A Connect unary call in JSON; the caller judges the status. */
+export function callRpc(send: Send, method: string, request: unknown, tenant?: string): Promise<Response> {
+  const headers: Record<string, string> = { 'Content-Type': 'application/json' }
+  if (tenant !== undefined) headers['X-Scope-OrgID'] = tenant
+  return send(`/${method}`, { method: 'POST', headers, body: JSON.stringify(request) })
+}
+
+export function pushBody(series: readonly PushedSeries[]): unknown {
+  return {
+    series: series.map(({ labels, profiles, ids }) => ({
+      labels: Object.entries(labels).map(([name, value]) => ({ name, value })),
+      samples: profiles.map((bytes, i) => ({
+        rawProfile: Buffer.from(bytes).toString('base64'),
+        ...(ids === undefined ? {} : { ID: ids[i] }),
+      })),
+    })),
+  }
+}
+
+export function push(send: Send, series: readonly PushedSeries[], tenant?: string): Promise<Response> {
+  return callRpc(send, 'push.v1.PusherService/Push', pushBody(series), tenant)
+}
+
+/** One profile of one service; fails unless it is acknowledged. */
+export async function pushOne(send: Send, service: string, profile: Uint8Array): Promise<void> {
+  const labels = { __name__: 'process_cpu', service_name: service }
+  await expectOk(push(send, [{ labels, profiles: [profile] }]))
+}
+
+export function ingest(send: Send, query: Readonly<Record<string, string>>, profile: Uint8Array): Promise<Response> {
+  const form = new FormData()
+  form.append('profile', new Blob([Uint8Array.from(profile)]), 'profile.pprof')
+  return send(`/ingest?${new URLSearchParams(query)}`, { method: 'POST', body: form })
+}
+
+/** The answer as JSON; a refusal fails with its text. */
+export async function expectOk(answer: Promise<Response>): Promise<Record<string, unknown>> {
+  const response = await answer
+  const text = await response.text()
+  assert.equal(response.status, 200, text)
+  return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>)
+}
+
+/** An hour back and half an hour ahead of now: all that default limits let in. */
+export function recentRange(): { start: string; end: string } {
+  const nowMs = Date.now()
+  return { start: String(nowMs - 3_900_000), end: String(nowMs + 1_800_000) }
+}
+
+export interface ProfileQuestion {
+  readonly profileTypeID: string
+  readonly labelSelector: string
+  readonly maxNodes?: number
+}
+
+export interface FlameGraph {
+  readonly total: bigint
+  readonly names: readonly string[]
+  /** `root;…;function total self`, sorted: equal for equal graphs, whatever the order of names and siblings. */
+  readonly nodes: readonly string[]
+}
+
+export async function askFlameGraph(send: Send, question: ProfileQuestion, tenant?: string): Promise<FlameGraph> {
+  const request = { maxNodes: 0, ...recentRange(), ...question }
+  const answer = await expectOk(callRpc(send, 'querier.v1.QuerierService/SelectMergeStacktraces', request, tenant))
+  return readFlameGraph((answer.flamegraph ?? {}) as FlameGraphMessage)
+}
+
+/** Of one service: `process_cpu:samples:count:cpu:nanoseconds` is what `buildPprof` makes by default. */
+export async function askTotal(send: Send, service: string, profileTypeID = SAMPLES): Promise<bigint> {
+  const labelSelector = `{service_name="${service}"}`
+  return (await askFlameGraph(send, { profileTypeID, labelSelector })).total
+}
+
+export const SAMPLES = 'process_cpu:samples:count:cpu:nanoseconds'
+
+export function askMetadata(
+  send: Send,
+  method: 'ProfileTypes' | 'LabelNames' | 'LabelValues' | 'Series',
+  request: object = {},
+): Promise<Record<string, unknown>> {
+  return expectOk(callRpc(send, `querier.v1.QuerierService/${method}`, { ...recentRange(), ...request }))
+}
+
+export interface SeriesAnswer {
+  readonly labels: readonly { readonly name: string; readonly value: string }[]
+  readonly points: readonly { readonly timestamp: string; readonly value: number }[]
+}
+
+export async function askSeries(
+  send: Send,
+  question: ProfileQuestion & { step: number; groupBy?: string[]; start?: string; end?: string },
+): Promise<SeriesAnswer[]> {
+  const request = { ...recentRange(), ...question }
+  const answer = await expectOk(callRpc(send, 'querier.v1.QuerierService/SelectSeries', request))
+  return (answer.series ?? []) as SeriesAnswer[]
+}
+
+export interface FlameGraphMessage {
+  readonly names?: readonly string[]
+  readonly levels?: readonly { readonly values?: readonly (string | number | bigint)[] }[]
+  readonly total?: string | number | bigint
+}
+
+/** A level is quadruples: distance to the end of the one before, total, self, name. A child lies within its parent. */
+export function readFlameGraph(message: FlameGraphMessage): FlameGraph {
+  const { names = [], levels = [] } = message
+  const nodes: string[] = []
+  let above: { start: bigint; end: bigint; path: string }[] = []
+  for (const { values = [] } of levels) {
+    const level: typeof above = []
+    let at = 0n
+    for (let i = 0; i < values.length; i += 4) {
+      const [offset, total, self, name] = values.slice(i, i + 4).map(BigInt) as [bigint, bigint, bigint, bigint]
+      const start = at + offset
+      const end = start + total
+      const parent = above.find((candidate) => candidate.start <= start && end <= candidate.end)
+      assert.ok(above.length === 0 || parent !== undefined, `a node of ${names[Number(name)]} lies in no parent`)
+      const path = parent === undefined ? names[Number(name)]! : `${parent.path};${names[Number(name)]}`
+      level.push({ start, end, path })
+      nodes.push(`${path} ${total} ${self}`)
+      at = end
+    }
+    above = level
+  }
+  return { total: BigInt(message.total ?? 0), names, nodes: nodes.sort() }
+}
