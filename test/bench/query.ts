@@ -1,0 +1,47 @@
+/** A query-backend's work on a merged block that lies in memory: flame graph from samples, time series from headers. */
+import { assert } from '#core/assert.ts'
+import { FetchedRanges, openDataset } from '#core/block/read.ts'
+import { FunctionTree } from '#core/flamegraph/tree.ts'
+import { addStacktraces, addTimeSeries, selectProfiles } from '#core/query/aggregate.ts'
+import { TimeSeriesBuilder } from '#core/query/time-series.ts'
+import { MS_PER_HOUR } from '#core/units.ts'
+import { createCodec } from '#platform/codec.ts'
+import { HOUR_START_MS } from './corpus.ts'
+import type { BenchCase } from './figure.ts'
+import { measure } from './measure.ts'
+import { PROFILE_TYPE, syntheticBlocks } from './segments.ts'
+
+const STEP_MS = 60_000
+
+export const queryCase: BenchCase = {
+  name: 'query',
+  about: 'flame graph over an hour of a merged block; time series of the same hour from headers alone',
+  run() {
+    const codec = createCodec()
+    const { merged, mergedObject, rows } = syntheticBlocks()
+    const { descriptor, region } = mergedObject
+    const range = { startMs: HOUR_START_MS, endMs: HOUR_START_MS + MS_PER_HOUR, stepMs: STEP_MS }
+    const query = { profileType: PROFILE_TYPE, matches: () => true, ...range, skip: [] }
+    const fetched = new FetchedRanges([{ offset: descriptor.offset, bytes: region }])
+    const flameGraph = (): number => {
+      const head = openDataset(region, descriptor, codec)
+      return addStacktraces(head, fetched, selectProfiles(head, query), new FunctionTree())
+    }
+    const series = (): number => {
+      const head = openDataset(region, descriptor, codec)
+      const builder = new TimeSeriesBuilder(['pod'])
+      addTimeSeries(head, selectProfiles(head, query), range, builder)
+      return builder.build().length
+    }
+    assert(flameGraph() === rows, 'the whole hour is read')
+    assert(series() === merged.dataset.series.length, 'one output series a pod')
+    const times = measure({ flameGraph, series })
+    const profiles = merged.dataset.headers.count
+    return [
+      { what: 'flame graph scan', value: rows / 1e3 / times.perCallMs('flameGraph'), unit: 'Msamples/s' },
+      { what: 'flame graph of the block', value: times.perCallMs('flameGraph'), unit: 'ms' },
+      { what: 'series from headers', value: profiles / 1e3 / times.perCallMs('series'), unit: 'Mprofiles/s' },
+      { what: 'series / flame graph', value: times.speedup('series', 'flameGraph'), unit: 'x' },
+    ]
+  },
+}
