@@ -1,0 +1,130 @@
+/**
+ * All services in this process over a real Postgres and real files, put together as all-in-one does, with every joint
+ * open: wrap what a writer or a worker is given, add a second writer, plan by hand, count what a query reads.
+ */
+import { createClock } from '#platform/clock.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createDigest } from '#platform/digest.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
+import { type CountingStore, countingStore } from '#platform/object-store/counting.ts'
+import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
+import { createRandom } from '#platform/random.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
+import type { Metastore } from '#core/rpc/metastore.ts'
+import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
+import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
+import { createEdge } from '../../apps/all-in-one/edge.ts'
+import { type CompactionWorkerService, startCompactionWorker } from '../../apps/compaction-worker/app.ts'
+import { createThreadMerger } from '../../apps/compaction-worker/thread-merger.ts'
+import { createDistributor } from '../../apps/distributor/app.ts'
+import type { MetastoreSettings } from '../../apps/metastore/settings.ts'
+import { createQueryBackend } from '../../apps/query-backend/app.ts'
+import { createQueryFrontend } from '../../apps/query-frontend/app.ts'
+import { createSegmentWriter } from '../../apps/segment-writer/app.ts'
+import { waitUntil } from './process.ts'
+import type { Send } from './server-client.ts'
+import { makeDataDir } from './server-process.ts'
+import { createSilentLog } from './silent-log.ts'
+import { createSqlMetastore, type SqlMetastore } from './sql-metastore.ts'
+
+/** What a writer or a worker is given instead of the real ones. */
+export interface Wrapped {
+  readonly metastore?: Metastore
+  readonly store?: ObjectStore
+}
+
+export interface ServiceStack {
+  /** To the first writer, and to the query side. */
+  readonly send: Send
+  readonly store: ObjectStore
+  /** What the query-backend reads through. */
+  readonly readStore: CountingStore
+  readonly metastore: SqlMetastore
+  /** Another writer with a front door of its own. Both serve the same queries. */
+  addWriter(wrapped?: Wrapped): Send
+  /** The one worker of the stack; started by `compact` if need be. */
+  startWorker(wrapped?: Wrapped): CompactionWorkerService
+  /** Plans everything that waits and resolves when it is committed. Returns the number of jobs. */
+  compact(): Promise<number>
+  close(): Promise<void>
+}
+
+/** Without `settings` nothing is planned but by `compact`. */
+export async function createServiceStack(settings: Partial<MetastoreSettings> = {}): Promise<ServiceStack> {
+  const metastore = await createSqlMetastore(settings)
+  const store = await openFilesystemStore(await makeDataDir())
+  const readStore = countingStore(store)
+  const parts = {
+    clock: createClock(),
+    codec: createCodec(),
+    digest: createDigest(),
+    random: createRandom(),
+    log: createSilentLog(),
+    regex: createRegexCompiler(),
+  }
+  const compression = codecCompression(parts.codec)
+  const limits = { ...DEFAULT_LIMITS, ingestionRateBytes: 0 }
+  const limitsOf = () => limits
+  const shared = { ...parts, compression }
+  const queryFrontend = createQueryFrontend(
+    { ...shared, metastore: metastore.metastore, backend: createQueryBackend({ ...parts, store: readStore }) },
+    { multitenancy: false, limitsOf },
+  )
+  const stops: (() => Promise<void>)[] = []
+  let worker: CompactionWorkerService | undefined
+
+  function addWriter(wrapped: Wrapped = {}): Send {
+    const writer = createSegmentWriter(
+      { ...parts, metastore: metastore.metastore, store, ...wrapped },
+      {
+        limitsOf,
+        flushPolicy: FLUSH_POLICY_DEFAULT,
+        putsPerSecondMax: 0,
+        memoryBytesMax: 64 * 1024 * 1024,
+        writeDeadlineMs: 20_000,
+      },
+    )
+    stops.push(() => writer.stop())
+    const edge = createEdge()
+    const settings = { multitenancy: false, bodyLimitBytes: limits.bodyLimitBytes }
+    edge.open({ distributor: createDistributor({ ...shared, writer }, settings), queryFrontend })
+    return async (path, init) => edge.app.request(`http://stack${path}`, init)
+  }
+
+  function startWorker(wrapped: Wrapped = {}): CompactionWorkerService {
+    const merger = createThreadMerger(1)
+    const started = startCompactionWorker(
+      { ...parts, merger, metastore: metastore.metastore, store, ...wrapped },
+      { workerId: 'stack', capacity: 2, pollWaitMs: 1_000, deleteIntervalMs: 3_600_000 },
+    )
+    stops.push(async () => {
+      await started.stop()
+      await merger.stop()
+    })
+    worker = started
+    return started
+  }
+
+  return {
+    send: addWriter(),
+    store,
+    readStore,
+    metastore,
+    addWriter,
+    startWorker,
+    async compact() {
+      const running = worker ?? startWorker()
+      const before = running.status().committed
+      const jobs = await metastore.metastore.planner.pass()
+      await waitUntil(`${jobs} jobs are committed`, () => running.status().committed >= before + jobs)
+      return jobs
+    },
+    async close() {
+      // Waiting polls are answered first; the database goes last.
+      await metastore.metastore.stop()
+      for (const stop of stops) await stop()
+      await metastore.close()
+    },
+  }
+}
