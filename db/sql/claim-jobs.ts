@@ -41,7 +41,11 @@ export async function claimJobs(sql: SqlSession, request: ClaimRequest): Promise
     }))
 }
 
-/** The datasets that each job was planned with. A second statement: what a job holds does not change while it is open. */
+/**
+ * The datasets that each job was planned with. A second statement: what a job holds does not change while it is open.
+ * `offset 0` keeps the lookup per source: job_sources is small and never has fresh statistics, and Postgres 18 would
+ * rather walk through every partition of datasets to hash them.
+ */
 async function selectSources(sql: SqlSession, jobIds: string[]): Promise<(DatasetRow & { job_id: string })[]> {
   return await sql<(DatasetRow & { job_id: string })[]>`
     select js.job_id::text, ${segmentColumns(sql)}
@@ -52,6 +56,8 @@ async function selectSources(sql: SqlSession, jobIds: string[]): Promise<(Datase
     where js.job_id = any(${jobIds}::bigint[]) and (d.n - 1)::int = any(js.indexes)
     union all
     select js.job_id::text, ${datasetColumns(sql)}
-    from job_sources js join datasets d on d.object_id = js.object_id and d.dataset_index = any(js.indexes)
+    from job_sources js cross join lateral (
+      select * from datasets d where d.object_id = js.object_id and d.dataset_index = any(js.indexes) offset 0
+    ) as d
     where js.job_id = any(${jobIds}::bigint[])`
 }
