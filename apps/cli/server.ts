@@ -15,7 +15,7 @@ export const SERVER_FLAGS = {
   tenant: { value: 'T', about: 'tenant, sent as X-Scope-OrgID' },
 } as const satisfies Record<string, FlagSpec>
 
-/** 120 s: a flame graph over a day of a large fleet takes tens of seconds. */
+/** 120 s: past the 60 s of common load balancers, so that a slow query fails with their reason, not with ours. */
 const DEADLINE_MS = 120 * MS_PER_SECOND
 
 /** Reason of the error for a server that does not answer at all. */

@@ -37,7 +37,8 @@ function readRequest(argv: readonly string[]): Request | string {
     const options = { json: { type: 'boolean' }, gate: { type: 'boolean' } } as const
     parsed = parseArgs({ args: [...argv], options, allowPositionals: true })
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    // Its first sentence: the rest explains how words that begin with a dash are passed.
+    return (error instanceof Error ? error.message : String(error)).split('. ')[0]!
   }
   const { positionals, values } = parsed
   const unknown = positionals.find((name) => CASES.every((each) => each.name !== name))
