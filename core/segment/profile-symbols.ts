@@ -3,15 +3,17 @@
  * what no sample uses is never stored.
  *
  * Normalisation that belongs to locations, as clients of Pyroscope expect it: a location with neither line nor address, or
- * with a dangling function or mapping, does not exist, and a sample that names it is dropped; addresses of mappings
- * that have functions are zeroed, together with the mapping's memory range, so that equal frames of different
- * processes are equal.
+ * with a dangling function, does not exist, and a sample that names it is dropped before any of it is mapped; a dangling
+ * mapping is none; addresses of mappings that have functions are zeroed, together with the mapping's memory range, so
+ * that equal frames of different processes are equal.
  */
 import { NO_ROW, type DecodedProfile } from '../pprof/profile.ts'
 import type { LocationRow, SymbolsBuilder } from '../symbols/builder.ts'
 
 const UNKNOWN = 0xffffffff
 const ABSENT = 0xfffffffe
+/** Looked at and there, but not mapped: no kept sample has named it yet. */
+const PRESENT = 0xfffffffd
 const HAS_FUNCTIONS = 1
 
 export class ProfileSymbols {
@@ -55,18 +57,31 @@ export class ProfileSymbols {
     if (depthMax > 0 && end - start > depthMax) start = end - depthMax
     const stack = this.#stack
     let depth = 0
+    let unmapped = 0
     for (let i = start; i < end; i++) {
       const row = profile.sampleLocation[i]!
       if (row === NO_ROW) return -1
       let id = this.#location[row]!
       if (id === UNKNOWN) {
-        id = this.#mapLocation(row)
+        id = this.#isPresent(row) ? PRESENT : ABSENT
         this.#location[row] = id
       }
       if (id === ABSENT) return -1
+      if (id === PRESENT) unmapped++
       stack[depth++] = id
     }
+    if (unmapped > 0) this.#mapStack(start, depth)
     return this.#builder.stacks.internStack(stack, 0, depth)
+  }
+
+  /** Every location of the stack is there: map those that no stack has named before. */
+  #mapStack(start: number, depth: number): void {
+    const rows = this.#profile!.sampleLocation
+    for (let i = 0; i < depth; i++) {
+      const row = rows[start + i]!
+      if (this.#location[row] === PRESENT) this.#location[row] = this.#mapLocation(row)
+      this.#stack[i] = this.#location[row]!
+    }
   }
 
   #mapString(index: number): number {
@@ -114,27 +129,30 @@ export class ProfileSymbols {
     return id
   }
 
+  #isPresent(row: number): boolean {
+    const { locationLineStart, locationAddress, lineFunction } = this.#profile!
+    const start = locationLineStart[row]!
+    const end = locationLineStart[row + 1]!
+    for (let line = start; line < end; line++) if (lineFunction[line] === NO_ROW) return false
+    return end > start || locationAddress.lo[row] !== 0 || locationAddress.hi[row] !== 0
+  }
+
   #mapLocation(row: number): number {
     const profile = this.#profile!
     const start = profile.locationLineStart[row]!
     const lineCount = profile.locationLineStart[row + 1]! - start
-    const addressLo = profile.locationAddress.lo[row]!
-    const addressHi = profile.locationAddress.hi[row]!
-    if (lineCount === 0 && addressLo === 0 && addressHi === 0) return ABSENT
     const out = this.#row
     if (lineCount > out.lineFunction.length) this.#growLines(lineCount)
     for (let i = 0; i < lineCount; i++) {
-      const fn = profile.lineFunction[start + i]!
-      if (fn === NO_ROW) return ABSENT
-      out.lineFunction[i] = this.#mapFunction(fn)
+      out.lineFunction[i] = this.#mapFunction(profile.lineFunction[start + i]!)
       out.lineLo[i] = profile.lineNumber.lo[start + i]!
       out.lineHi[i] = profile.lineNumber.hi[start + i]!
     }
     const mapping = profile.locationMapping[row]!
     const zero = mapping !== NO_ROW && (profile.mappingFlags[mapping]! & HAS_FUNCTIONS) !== 0
     out.mapping = mapping === NO_ROW ? 0 : this.#mapMapping(mapping) + 1
-    out.addressLo = zero ? 0 : addressLo
-    out.addressHi = zero ? 0 : addressHi
+    out.addressLo = zero ? 0 : profile.locationAddress.lo[row]!
+    out.addressHi = zero ? 0 : profile.locationAddress.hi[row]!
     out.folded = profile.locationFolded[row]!
     out.lineCount = lineCount
     return this.#builder.internLocation(out)
