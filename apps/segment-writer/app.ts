@@ -6,7 +6,8 @@
  *    object and commits it (flusher.ts).
  * 3. `write` resolves with one verdict per profile once all of them are settled, or after `writeDeadlineMs` with a
  *    retryable error, so that a client with a ten-second deadline has time to retry.
- * Memory: decoded bytes of all batches that are not settled. Past the bound, pushes are shed with `Retry-After`.
+ * Memory: what all batches hold that are not settled (batch.ts). Past the bound, and past what one commit takes, pushes
+ * are shed with `Retry-After`.
  * Must not: acknowledge what is not committed, keep a queue that grows with the arrival rate.
  */
 import { CinderError } from '#core/errors.ts'
@@ -45,7 +46,7 @@ export interface SegmentWriterSettings {
   readonly flushPolicy: FlushPolicy
   /** Objects per second; 0 = no limit (local files). */
   readonly putsPerSecondMax: number
-  /** Decoded bytes of unsettled batches. */
+  /** Held by unsettled batches. */
   readonly memoryBytesMax: number
   readonly writeDeadlineMs: number
 }
@@ -54,6 +55,12 @@ export interface SegmentWriterSettings {
 export const MEMORY_BYTES_MAX_DEFAULT = 256 * 1024 * 1024
 /** 8 s: two less than the ten-second deadline of Alloy and of the SDKs. */
 export const WRITE_DEADLINE_MS_DEFAULT = 8_000
+
+/**
+ * Headers in a batch that cannot be flushed yet; past it pushes are shed. With the 65,536 of the largest profile it stays
+ * below the 100,000 ids that one commit may have: a commit past those is refused, and would be for ever.
+ */
+const BATCH_HEADERS_MAX = 32_768
 
 export interface SegmentWriterStatus {
   readonly pendingBytes: number
@@ -105,10 +112,14 @@ class Writer implements SegmentWriterService {
     if (this.#stopped) throw new CinderError('unavailable', 'the writer is stopping', { retryAfterMs: 1000 })
     const ordinals = new RequestOrdinals()
     const answers: (ProfileVerdict | Promise<ProfileVerdict>)[] = []
-    for (const series of request.series)
-      for (const profile of series.profiles)
-        answers.push(this.#takeOne({ tenant: request.tenant, series, profile, ordinals }))
-    this.#pump()
+    try {
+      for (const series of request.series)
+        for (const profile of series.profiles)
+          answers.push(this.#takeOne({ tenant: request.tenant, series, profile, ordinals }))
+    } finally {
+      // Also when a profile met a fault of ours: those before it are in the batch.
+      this.#pump()
+    }
     return { verdicts: await this.#withinDeadline(answers) }
   }
 
@@ -135,16 +146,10 @@ class Writer implements SegmentWriterService {
   #takeOne(
     input: Pick<IntakeInput, 'tenant' | 'series' | 'profile' | 'ordinals'>,
   ): ProfileVerdict | Promise<ProfileVerdict> {
-    if (this.#pendingBytes + input.profile.bytes.length > this.#settings.memoryBytesMax) {
+    const full = this.#whyFull(input.profile.bytes.length)
+    if (full !== undefined) {
       this.#shed++
-      return rejectedVerdict(
-        new CinderError(
-          'unavailable',
-          `the writer holds ${this.#pendingBytes} bytes that are not stored yet, ${this.#settings.memoryBytesMax} are allowed: try again later`,
-          { reason: 'memory_limit', retryAfterMs: 1000 },
-        ),
-        0,
-      )
+      return rejectedVerdict(full, 0)
     }
     const { deps, settings } = { deps: this.#deps, settings: this.#settings }
     const taken = takeProfile(
@@ -152,13 +157,31 @@ class Writer implements SegmentWriterService {
       { ...input, limits: settings.limitsOf(input.tenant), batch: this.#open, nowMs: deps.clock.nowMs() },
     )
     if (taken.kind === 'verdict') return taken.verdict
-    this.#open.account(taken.decompressedBytes, deps.clock.nowMs())
-    this.#pendingBytes += taken.decompressedBytes
+    this.#pendingBytes += this.#open.account(taken.size, deps.clock.nowMs())
     this.#peakPendingBytes = Math.max(this.#peakPendingBytes, this.#pendingBytes)
     this.#profiles++
     // One request may hold more than one batch: close it as soon as it is full.
-    if (this.#open.bytes >= settings.flushPolicy.batchBytesMax) this.#pump()
-    return taken.settled.then((settlement) => settledVerdict(settlement, taken.decompressedBytes))
+    const { batchBytesMax, batchProfilesMax } = settings.flushPolicy
+    if (this.#open.bytes >= batchBytesMax || this.#open.headers >= batchProfilesMax) this.#pump()
+    return taken.settled.then((settlement) => settledVerdict(settlement, taken.size.decompressedBytes))
+  }
+
+  #whyFull(bytes: number): CinderError | undefined {
+    const { memoryBytesMax } = this.#settings
+    const later = { retryAfterMs: 1000 }
+    if (this.#pendingBytes + bytes > memoryBytesMax)
+      return new CinderError(
+        'unavailable',
+        `the writer holds ${this.#pendingBytes} bytes that are not stored yet, ${memoryBytesMax} are allowed: try again later`,
+        { reason: 'memory_limit', ...later },
+      )
+    if (this.#open.headers >= BATCH_HEADERS_MAX)
+      return new CinderError(
+        'unavailable',
+        `${this.#open.headers} series of profiles wait for the store, ${BATCH_HEADERS_MAX} are allowed: try again later`,
+        { reason: 'batch_limit', ...later },
+      )
+    return undefined
   }
 
   async #withinDeadline(answers: readonly (ProfileVerdict | Promise<ProfileVerdict>)[]): Promise<ProfileVerdict[]> {
@@ -181,7 +204,7 @@ class Writer implements SegmentWriterService {
       const decision = decideFlush(
         {
           bytes: this.#open.bytes,
-          profiles: this.#open.profiles,
+          profiles: this.#open.headers,
           oldestArrivalMs: this.#open.oldestArrivalMs,
           lastFlushStartedMs: this.#lastFlushStartedMs,
           lastFlushDurationMs: this.#lastFlushDurationMs,
@@ -222,7 +245,7 @@ class Writer implements SegmentWriterService {
     const flush = flushBatch(this.#flusher, batch).then(() => {
       this.#flushes.delete(flush)
       this.#lastFlushDurationMs = this.#deps.clock.nowMs() - startedMs
-      this.#pendingBytes -= batch.bytes
+      this.#pendingBytes -= batch.memoryBytes
       if (!this.#stopped) this.#pump()
     })
     this.#flushes.add(flush)

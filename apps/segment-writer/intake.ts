@@ -20,11 +20,14 @@ import { profileTimeNanos, validateProfile } from '#core/pprof/validate.ts'
 import type { ProfileVerdict, WriteProfile, WriteSeries } from '#core/rpc/segment-writer.ts'
 import { SPLIT_SERIES_MAX } from '#core/segment/head.ts'
 import { positionalProfileId, profileIdOf } from '#core/segment/profile-id.ts'
-import { hourStartMs, MS_PER_HOUR, NANOS_PER_MS } from '#core/units.ts'
-import type { Batch, Settlement } from './batch.ts'
+import { hourStartMs, MIB, MS_PER_HOUR, NANOS_PER_MS } from '#core/units.ts'
+import type { Batch, ProfileSize, Settlement } from './batch.ts'
 import type { RequestOrdinals } from './request-ordinals.ts'
 import type { TenantRates } from './tenant-rates.ts'
 import { emptyVerdict, rejectedVerdict } from './verdicts.ts'
+
+/** 256 MiB, the default of a whole request: inflating is bounded even where a tenant's limits are off. */
+const INFLATED_BYTES_MAX = 256 * MIB
 
 export interface IntakeDeps {
   readonly codec: Codec
@@ -45,7 +48,7 @@ export interface IntakeInput {
 
 export type Taken =
   | { readonly kind: 'verdict'; readonly verdict: ProfileVerdict }
-  | { readonly kind: 'waiting'; readonly decompressedBytes: number; readonly settled: Promise<Settlement> }
+  | { readonly kind: 'waiting'; readonly size: ProfileSize; readonly settled: Promise<Settlement> }
 
 export function takeProfile(deps: IntakeDeps, input: IntakeInput): Taken {
   let decompressedBytes = 0
@@ -62,7 +65,8 @@ export function takeProfile(deps: IntakeDeps, input: IntakeInput): Taken {
 
 function inflate(codec: Codec, bytes: Uint8Array, limits: TenantLimits): Uint8Array {
   const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b
-  return isGzip ? codec.gunzip(bytes, limits.maxProfileSizeBytes || limits.bodyLimitBytes) : bytes
+  if (!isGzip) return bytes
+  return codec.gunzip(bytes, limits.maxProfileSizeBytes || limits.bodyLimitBytes || INFLATED_BYTES_MAX)
 }
 
 function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Taken {
@@ -87,11 +91,17 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
     windowStartMs: hourStartMs(timeMs),
     windowMs: MS_PER_HOUR,
   })
-  const { ordinal } = head.append({ profile, split, profileId, timeNanos, stackDepthMax: limits.maxStackDepth })
+  const { ordinal, headers } = head.append({
+    profile,
+    split,
+    profileId,
+    timeNanos,
+    stackDepthMax: limits.maxStackDepth,
+  })
   if (ordinal === undefined) return { kind: 'verdict', verdict: emptyVerdict(raw.length) }
   const { promise, resolve } = Promise.withResolvers<Settlement>()
   waiting.push({ deduplicate, settle: resolve })
-  return { kind: 'waiting', decompressedBytes: raw.length, settled: promise }
+  return { kind: 'waiting', size: { decompressedBytes: raw.length, headers }, settled: promise }
 }
 
 function pushedLabels(input: IntakeInput, profile: DecodedProfile): readonly LabelPair[] {

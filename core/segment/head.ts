@@ -45,6 +45,8 @@ export interface AppendInput {
 export interface AppendResult {
   /** Ordinal of the profile in this head; undefined if nothing of it was left to store. */
   readonly ordinal: number | undefined
+  /** Headers that it became: one per series. */
+  readonly headers: number
   /** Samples that named a location that does not exist. */
   readonly droppedSamples: number
 }
@@ -101,8 +103,8 @@ export class Head {
       this.#appendHeader(input, group, s)
       headers++
     }
-    if (headers === 0) return { ordinal: undefined, droppedSamples }
-    return { ordinal: this.#profileCount++, droppedSamples }
+    if (headers === 0) return { ordinal: undefined, headers, droppedSamples }
+    return { ordinal: this.#profileCount++, headers, droppedSamples }
   }
 
   /** Counting sort of the kept samples by series: 16,000 samples in 16,000 series stay linear. */
