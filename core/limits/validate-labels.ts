@@ -70,6 +70,9 @@ function checkEach(labels: readonly LabelPair[], limits: LabelLimits): LabelFaul
     }
     if (name === '' || !name.isWellFormed()) return invalid(labels, `invalid label name '${cut(name)}'`)
     if (!value.isWellFormed()) return invalid(labels, `invalid value of label '${cut(name)}'`)
+    // Postgres has no character 0 in a text: one such label would fail the commit of every profile beside it.
+    if (name.includes('\0') || value.includes('\0'))
+      return invalid(labels, `label '${cut(name)}' holds the character U+0000, which is not allowed`)
     if (name === previous) {
       return {
         reason: 'duplicate_label_names',

@@ -101,3 +101,15 @@ test('a message stays short whatever the labels are', () => {
   const fault = check([['n'.repeat(100_000), 'v'.repeat(100_000)]])
   assert.ok((fault?.message.length ?? 0) < 2_500)
 })
+
+test('the character 0 is refused by name, in names and in values: no text of the metastore can hold it', () => {
+  for (const bad of [
+    { name: 'po\0d', value: 'a' },
+    { name: 'pod', value: 'a\0' },
+  ]) {
+    const labels = [{ name: '__name__', value: 'x' }, bad, { name: 'service_name', value: 's' }]
+    const fault = validateLabels(labels, DEFAULT_LIMITS)
+    assert.equal(fault?.reason, 'invalid_labels')
+    assert.match(fault.message, /U\+0000/)
+  }
+})
