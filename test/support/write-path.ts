@@ -177,11 +177,12 @@ export function simplePprof(value: number | bigint, spec: Partial<ProfileSpec> =
 
 /** Moves the clock, sleep by sleep, until the promise is settled; fails if nobody sleeps and it still is not. */
 export async function settle<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
-  let isSettled = false
-  const mark = (): void => void (isSettled = true)
+  const state = { isSettled: false }
+  const mark = (): void => void (state.isSettled = true)
   promise.then(mark, mark)
-  for (await idle(); !isSettled; ) {
-    if (!(await clock.advanceToNext()) && !isSettled) throw new Error('waits for something that is not the clock')
+  await idle()
+  while (!state.isSettled) {
+    if (!(await clock.advanceToNext()) && !state.isSettled) throw new Error('waits for something that is not the clock')
   }
   return promise
 }
