@@ -6,7 +6,6 @@
  * symbols and frames that the selected profiles need. Ranges are coalesced, reads bounded, bytes counted.
  * A missing or damaged object is an error (`not_found`, `data_loss`), never a partial answer: the frontend replans.
  */
-import { CinderError } from '#core/errors.ts'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { compileMatchers } from '#core/labels/matcher.ts'
 import type { Codec } from '#core/ports/codec.ts'
@@ -15,7 +14,7 @@ import type { RegexCompiler } from '#core/ports/regex.ts'
 import { addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { QueryBackend, ReadStats } from '#core/rpc/query-backend.ts'
-import { type ObjectQuery, readObjects } from './read-objects.ts'
+import { type ObjectQuery, readObjects, throwIfGone } from './read-objects.ts'
 
 export interface QueryBackendDeps {
   readonly store: ObjectStore
@@ -64,8 +63,4 @@ export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
 
 function zeroStats(): ReadStats {
   return { objects: 0, ranges: 0, bytes: 0, datasets: 0, profiles: 0, samples: 0 }
-}
-
-function throwIfGone(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw new CinderError('canceled', 'the client has gone')
 }

@@ -1,14 +1,16 @@
 /**
  * Reads the datasets of a plan object by object, a few objects ahead of the one that is being merged.
  *
- * 1. Round one: the head of each dataset; a dataset below `WHOLE_DATASET_BYTES` is read whole, which saves its second
- *    round. Neighbours are coalesced: a segment is usually one range.
+ * 1. Round one: the head of each dataset; where samples are wanted, a dataset below `WHOLE_DATASET_BYTES` is read whole,
+ *    which saves its second round. Neighbours are coalesced: a segment is usually one range.
  * 2. Select profiles from the heads; datasets without any are done.
  * 3. Round two: symbols and frames of the rest, coalesced over the object.
+ * A client that has gone ends it with `canceled`: nobody may take what was read so far for the answer.
  */
 import { coalesceRanges, type ByteRange } from '#core/block/coalesce.ts'
 import { objectKey } from '#core/block/object-key.ts'
 import { type DatasetHead, FetchedRanges, openDataset } from '#core/block/read.ts'
+import { CinderError } from '#core/errors.ts'
 import type { LabelsPredicate } from '#core/labels/matcher.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
@@ -57,27 +59,32 @@ export async function* readObjects(
   let next = 0
   const fill = (): void => {
     while (next < objects.length && ahead.length < OBJECTS_AHEAD && context.signal?.aborted !== true) {
-      const read = readObject(deps, objects[next++]!, query, context.stats)
+      const read = readObject(deps, objects[next++]!, query, context)
       // Its error is thrown when its turn comes; until then it must not count as unhandled.
       read.catch(() => undefined)
       ahead.push(read)
     }
   }
   for (fill(); ahead.length > 0; fill()) yield* await ahead.shift()!
+  throwIfGone(context.signal)
+}
+
+export function throwIfGone(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new CinderError('canceled', 'the client has gone')
 }
 
 async function readObject(
   deps: ReadDeps,
   object: SourceObject,
   query: ObjectQuery,
-  stats: ReadStats,
+  { stats, signal }: ReadContext,
 ): Promise<ReadDataset[]> {
   const { codec } = deps
   stats.objects++
   const first = await fetchRanges(
     deps,
     object,
-    object.datasets.map(({ descriptor }) => firstRange(descriptor)),
+    object.datasets.map(({ descriptor }) => firstRange(descriptor, query.wants)),
     stats,
   )
   const selected: { head: DatasetHead; profiles: SelectedProfiles[] }[] = []
@@ -90,6 +97,7 @@ async function readObject(
     selected.push({ head, profiles })
   }
   if (query.wants === 'heads') return selected.map((dataset) => ({ ...dataset, fetched: first }))
+  throwIfGone(signal)
   const missing = selected
     .filter(({ head }) => !isReadWhole(head.descriptor))
     .flatMap(({ head, profiles }) => stacktracesRanges(head, profiles))
@@ -101,8 +109,9 @@ function isReadWhole(descriptor: SourceDataset['descriptor']): boolean {
   return descriptor.sizeBytes <= WHOLE_DATASET_BYTES
 }
 
-function firstRange(descriptor: SourceDataset['descriptor']): ByteRange {
-  const lengthBytes = isReadWhole(descriptor) ? descriptor.sizeBytes : descriptor.headBytes
+function firstRange(descriptor: SourceDataset['descriptor'], wants: ObjectQuery['wants']): ByteRange {
+  const isWhole = wants === 'samples' && isReadWhole(descriptor)
+  const lengthBytes = isWhole ? descriptor.sizeBytes : descriptor.headBytes
   return { offset: descriptor.offset, lengthBytes }
 }
 

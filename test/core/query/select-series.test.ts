@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CinderError } from '#core/errors.ts'
+import type { CinderError } from '#core/errors.ts'
 import { getLabel, type Labels } from '#core/labels/labels.ts'
 import { selectSeries } from '#core/query/select-series.ts'
 import { CPU_GROUP, makeLabels } from '../../support/datasets.ts'
