@@ -2,6 +2,7 @@
  * The worker thread behind `createThreadMerger`: takes merge tasks, answers with encoded objects. Bytes come and go by
  * transfer, never by copy. It holds nothing between tasks.
  */
+import { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
 import { runMergeTask } from './merge-task.ts'
 import type { ThreadAnswer, ThreadQuestion } from './thread-merger.ts'
@@ -19,7 +20,9 @@ self.onmessage = (event: MessageEvent<ThreadQuestion>) => {
     for (const output of result.outputs) transfer.push(output.bytes.buffer as ArrayBuffer)
     answer = { id, result }
   } catch (error) {
-    answer = { id, error: error instanceof Error ? error.message : String(error) }
+    const { kind, reason } =
+      error instanceof CinderError ? error : { kind: 'internal' as const, reason: 'merge_failed' }
+    answer = { id, error: { kind, reason, message: error instanceof Error ? error.message : String(error) } }
   }
   self.postMessage(answer, transfer)
 }

@@ -2,7 +2,7 @@
  * Runs merge tasks in worker threads, so that a merge of seconds never holds the thread that answers pushes and
  * queries. Threads start with the first task and stay; a thread that dies fails its task and is replaced.
  */
-import { CinderError } from '#core/errors.ts'
+import { CinderError, type ErrorKind } from '#core/errors.ts'
 import type { MergeTask, MergeTaskResult } from './merge-task.ts'
 import type { Merger } from './run-job.ts'
 
@@ -11,11 +11,17 @@ export interface ThreadQuestion {
   readonly task: MergeTask
 }
 
-export interface ThreadAnswer {
-  readonly id: number
-  readonly result?: MergeTaskResult
-  readonly error?: string
+/** An error's fields, because a clone of an error loses its class and what we added to it. */
+export interface ThreadError {
+  readonly kind: ErrorKind
+  readonly reason: string
+  readonly message: string
 }
+
+export type ThreadAnswer = { readonly id: number } & (
+  | { readonly result: MergeTaskResult }
+  | { readonly error: ThreadError }
+)
 
 interface Slot {
   worker: Worker
@@ -27,44 +33,59 @@ interface Slot {
 export function createThreadMerger(threadsMax: number): Merger {
   const slots: Slot[] = []
   let nextId = 1
+  let isStopped = false
   const start = (): Slot => {
     const worker = new Worker(new URL('./merge-thread.ts', import.meta.url).href)
     const slot: Slot = { worker, settle: undefined }
     worker.onmessage = (event: MessageEvent<ThreadAnswer>) => slot.settle?.(event.data)
     worker.onerror = (event: ErrorEvent) => {
-      slots.splice(slots.indexOf(slot), 1)
+      if (slots.includes(slot)) slots.splice(slots.indexOf(slot), 1)
       worker.terminate()
-      slot.settle?.({ id: 0, error: `merge thread died: ${event.message}` })
+      slot.settle?.(failure(`merge thread died: ${event.message}`))
     }
     slots.push(slot)
     return slot
   }
   return {
     async merge(task) {
+      if (isStopped) throw new CinderError('unavailable', 'the worker is stopping')
       const idle = slots.find((slot) => slot.settle === undefined) ?? (slots.length < threadsMax ? start() : undefined)
       if (idle === undefined)
         throw new CinderError('resource_exhausted', `all ${threadsMax} merge threads are busy`, { retryAfterMs: 1000 })
       const id = nextId++
       const owned = { ...task, sources: task.sources.map(({ source, bytes }) => ({ source, bytes: ownBuffer(bytes) })) }
-      const answer = await new Promise<ThreadAnswer>((resolve) => {
-        idle.settle = resolve
-        const question: ThreadQuestion = { id, task: owned }
-        idle.worker.postMessage(
-          question,
-          owned.sources.map(({ bytes }) => bytes.buffer as ArrayBuffer),
-        )
-      })
-      idle.settle = undefined
-      if (answer.result === undefined) throw new CinderError('internal', answer.error ?? 'merge failed')
-      return answer.result
+      const answer = await ask(idle, { id, task: owned })
+      if ('result' in answer) return answer.result
+      const { kind, reason, message } = answer.error
+      throw new CinderError(kind, message, { reason })
     },
     async stop() {
+      isStopped = true
       for (const slot of slots.splice(0)) {
         slot.worker.terminate()
-        slot.settle?.({ id: 0, error: 'the worker is stopping' })
+        slot.settle?.(failure('the worker is stopping'))
       }
     },
   }
+}
+
+async function ask(slot: Slot, question: ThreadQuestion): Promise<ThreadAnswer> {
+  const { promise, resolve } = Promise.withResolvers<ThreadAnswer>()
+  slot.settle = resolve
+  const buffers = question.task.sources.map(({ bytes }) => bytes.buffer as ArrayBuffer)
+  try {
+    slot.worker.postMessage(question, buffers)
+    return await promise
+  } catch (error) {
+    // The runtime refused the message: the thread has not seen it and is free.
+    return failure(`merge task not sent: ${String(error)}`)
+  } finally {
+    slot.settle = undefined
+  }
+}
+
+function failure(message: string): ThreadAnswer {
+  return { id: 0, error: { kind: 'internal', reason: 'merge_thread', message } }
 }
 
 /** Bytes alone in their buffer, as a transfer needs them: small reads come as views of a shared pool. */

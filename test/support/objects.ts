@@ -1,5 +1,5 @@
 /** Encoded objects in a store, with the plan that names them: what readers and merges of tests start from. */
-import type { Dataset } from '#core/block/dataset.ts'
+import type { ConservationSum, Dataset } from '#core/block/dataset.ts'
 import { objectKey } from '#core/block/object-key.ts'
 import { compareObjectDatasets, encodeDataset, encodeObject } from '#core/block/write.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
@@ -12,6 +12,8 @@ export interface ObjectInput {
   readonly dataset: Dataset
   readonly functionLevel?: FunctionLevel
   readonly skip?: readonly number[]
+  /** Stored sums, if not the true ones. */
+  readonly sums?: readonly ConservationSum[]
 }
 
 const codec = createCodec()
@@ -27,9 +29,9 @@ export function encodeSource(
   level = 0,
 ): { bytes: Uint8Array; source: SourceObject } {
   const objectId = objectIdOf(number)
-  const datasets = inputs.map(({ dataset, functionLevel, skip = [] }) => {
+  const datasets = inputs.map(({ dataset, functionLevel, sums, skip = [] }) => {
     const { tenant, service, windowStartMs, windowMs } = dataset
-    const encoded = encodeDataset(dataset, { codec, functionLevel })
+    const encoded = encodeDataset(dataset, { codec, functionLevel, sums })
     return { tenant, service, windowStartMs, windowMs, encoded, skip: [...skip] }
   })
   datasets.sort(compareObjectDatasets)

@@ -13,17 +13,10 @@ import { createCodec } from '#platform/codec.ts'
 import { countingStore } from '#platform/object-store/counting.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
-import {
-  arbitraryDataset,
-  CPU_GROUP,
-  makeDataset,
-  makeLabels,
-  WINDOW_START_MS,
-  WINDOW_START_NANOS,
-} from '../../support/datasets.ts'
+import { arbitraryDataset, WINDOW_START_MS } from '../../support/datasets.ts'
 import { faultyStore } from '../../support/faulty-store.ts'
+import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { putObject } from '../../support/objects.ts'
-import { seededRandom } from '../../support/profiles.ts'
 import { stacksOf } from '../../support/write-path.ts'
 
 const CPU = ':cpu:nanoseconds:cpu:nanoseconds'
@@ -42,25 +35,8 @@ const points = (objects: SourceObject[], more: Partial<StacktracesRequest> = {})
   groupBy: [] as string[],
 })
 
-/** A dataset with many distinct stacks: `profiles` times `samples` rows whose values do not compress to nothing. */
-function bigDataset(service: string, profiles: number, samples: number): Dataset {
-  const random = seededRandom(profiles + samples)
-  return makeDataset({
-    service,
-    series: [makeLabels({ service_name: service })],
-    groups: [CPU_GROUP],
-    profiles: Array.from({ length: profiles }, (_, p) => ({
-      series: 0,
-      group: 0,
-      id: p,
-      timeNanos: WINDOW_START_NANOS + BigInt(p) * 1_000_000_000n,
-      samples: Array.from({ length: samples }, () => ({
-        stack: Array.from({ length: 6 }, (_level, depth) => `f${random(4 + depth * 40)}`),
-        values: [1n, BigInt(random(2 ** 31))],
-      })),
-    })),
-  })
-}
+const bigDataset = (service: string, profiles: number, samples: number): Dataset =>
+  noisyDataset({ service, profiles, samples })
 
 test('a small segment is one range, read once', async () => {
   const store = countingStore(createMemoryStore())
