@@ -4,12 +4,19 @@
  * 1. A poll renews the leases of running jobs, reports failures and asks for as many jobs as there is capacity.
  * 2. A job runs to its end in `runJob` (run-job.ts); its lease is renewed by the polls meanwhile. A lost lease cancels
  *    the job: nothing it wrote is referenced, and the metastore tombstones outputs it hears of.
- * 3. Due tombstones are claimed, their objects deleted, then confirmed: delete, confirm, forget.
+ * 3. A commit whose outcome is unknown is repeated, because the metastore answers a repeat as it did the first time.
+ * 4. Due tombstones are claimed, their objects deleted, then confirmed: delete, confirm, forget.
  * Must not: choose what to compact, or publish without the metastore's verdict.
  */
+import { CinderError, isRetryable } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
-import type { CompactionJob, Metastore } from '#core/rpc/metastore.ts'
+import type {
+  CommitCompactionRequest,
+  CommitCompactionResponse,
+  CompactionJob,
+  Metastore,
+} from '#core/rpc/metastore.ts'
 import { deleteDueObjects } from './delete-objects.ts'
 import { type JobDeps, runJob } from './run-job.ts'
 
@@ -30,6 +37,10 @@ export const DELETE_INTERVAL_MS_DEFAULT = 30_000
 const RENEW_INTERVAL_MS = 4_000
 /** After a failed poll: the metastore is away, do not spin. */
 const POLL_BACKOFF_MS = 1_000
+/** Between polls that bring nothing: a metastore that is stopping answers at once instead of after the long poll. */
+const POLL_GAP_MIN_MS = 100
+/** A commit is repeated 50, 200 and 800 ms later: less than a renewal, so the lease holds meanwhile. */
+const COMMIT_ATTEMPTS_MAX = 4
 
 export interface CompactionWorkerService {
   /** Resolves when running jobs have ended; unfinished ones are left to their lease. */
@@ -83,16 +94,21 @@ class Worker implements CompactionWorkerService {
     const { clock, log } = this.#deps
     while (!this.#stopping.signal.aborted) {
       const endedBefore = this.#ended
+      const startedMs = clock.nowMs()
       try {
         await this.#poll()
       } catch (error) {
         log.warn('poll failed', { message: error instanceof Error ? error.message : String(error) })
         await clock.sleep(POLL_BACKOFF_MS, this.#stopping.signal)
       }
-      // With jobs running the next poll waits for one to end, or for the next renewal.
-      if (this.#running.size > 0 && this.#ended === endedBefore) {
+      if (this.#ended !== endedBefore) continue
+      if (this.#running.size > 0) {
+        // The next poll waits for a job to end, or for the next renewal.
         this.#jobEnded = new AbortController()
         await clock.sleep(RENEW_INTERVAL_MS, this.#jobEnded.signal)
+      } else {
+        const gapMs = startedMs + POLL_GAP_MIN_MS - clock.nowMs()
+        if (gapMs > 0) await clock.sleep(gapMs, this.#stopping.signal)
       }
     }
   }
@@ -135,16 +151,13 @@ class Worker implements CompactionWorkerService {
   }
 
   async #run(job: CompactionJob, signal: AbortSignal): Promise<void> {
-    const { metastore, log } = this.#deps
+    const { log } = this.#deps
     try {
       const outputs = await runJob(this.#deps, job, signal)
       if (signal.aborted) return
-      const { verdict, staleObjectIds } = await metastore.commitCompaction({
-        workerId: this.#settings.workerId,
-        jobId: job.jobId,
-        epoch: job.epoch,
-        outputs,
-      })
+      const { jobId, epoch } = job
+      const { workerId } = this.#settings
+      const { verdict, staleObjectIds } = await this.#commit({ workerId, jobId, epoch, outputs }, signal)
       if (verdict === 'committed') this.#counts.committed++
       else {
         this.#counts.stale++
@@ -156,6 +169,19 @@ class Worker implements CompactionWorkerService {
       this.#counts.failed++
       this.#failures.push({ jobId: job.jobId, epoch: job.epoch, reason: reason.slice(0, 1000) })
       log.error('compaction failed', { jobId: job.jobId, reason })
+    }
+  }
+
+  async #commit(request: CommitCompactionRequest, signal: AbortSignal): Promise<CommitCompactionResponse> {
+    const { metastore, clock } = this.#deps
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await metastore.commitCompaction(request)
+      } catch (error) {
+        const mayRepeat = error instanceof CinderError && isRetryable(error.kind)
+        if (!mayRepeat || attempt === COMMIT_ATTEMPTS_MAX || signal.aborted) throw error
+        await clock.sleep(50 * 4 ** (attempt - 1), signal)
+      }
     }
   }
 

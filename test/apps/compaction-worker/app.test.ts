@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startCompactionWorker } from '../../../apps/compaction-worker/app.ts'
+import { OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
+import { CinderError } from '#core/errors.ts'
+import type { Metastore } from '#core/rpc/metastore.ts'
+import { createRandom } from '#platform/random.ts'
+import { STORE_DOWN } from '../../support/faulty-store.ts'
+import { idle } from '../../support/manual-clock.ts'
+import { createInlineMerger } from '../../support/merge-jobs.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
+import { createWritePath, NOW_NANOS, push, settle, simplePprof } from '../../support/write-path.ts'
+
+const SETTINGS = { workerId: 'w1', capacity: 2, pollWaitMs: 1_000, deleteIntervalMs: 30_000 }
+
+/** Segments in a store, written by a real writer, and a way to start workers over them. */
+async function scene({ segments = 3 } = {}) {
+  const path = createWritePath()
+  const { clock, metastore, store } = path
+  for (let i = 0; i < segments; i++)
+    await settle(clock, push(path.writer, [simplePprof(10 ** i, { timeNanos: NOW_NANOS + BigInt(i) })]))
+  const log = createSilentLog()
+  const start = (overrides: { workerId?: string; metastore?: Metastore } = {}) => {
+    const { metastore: other = metastore, ...settings } = overrides
+    const deps = { store, clock, log, metastore: other, random: createRandom(), merger: createInlineMerger() }
+    return startCompactionWorker(deps, { ...SETTINGS, ...settings })
+  }
+  const pollCount = () => metastore.calls.filter((call) => call === 'pollJobs').length
+  const objectCount = async () => (await store.list(OBJECT_KEY_PREFIX)).length
+  /** Stops a worker that may be waiting for the clock. */
+  const stop = (worker: ReturnType<typeof start>) => settle(clock, worker.stop())
+  return { ...path, log, start, stop, pollCount, objectCount }
+}
+
+test('a job that appears during a long poll is merged and committed; answers stay the same', async () => {
+  const { clock, twin, read, start, stop, objectCount } = await scene()
+  const before = await read()
+  const worker = start()
+  await clock.advance(500)
+  twin.plan()
+  await idle()
+  assert.deepEqual(worker.status(), { running: 0, committed: 1, failed: 0, stale: 0, deleted: 0 })
+  assert.equal(twin.liveObjectIds().length, 1)
+  assert.deepEqual(await read(), before)
+  assert.equal(before.total, 111n)
+  assert.equal(await objectCount(), 4)
+  twin.endGrace()
+  await clock.advance(30_000)
+  assert.equal(worker.status().deleted, 3)
+  assert.equal(await objectCount(), 1)
+  assert.deepEqual(await read(), before)
+  await stop(worker)
+  assert.equal(clock.sleeperCount(), 0)
+})
+
+test('an idle worker polls once a second, also if the metastore answers at once', async () => {
+  const { clock, metastore, start, stop, pollCount } = await scene({ segments: 0 })
+  const worker = start()
+  await clock.advance(10_000)
+  assert.ok(pollCount() <= 11, `${pollCount()} polls in 10 s`)
+  await stop(worker)
+
+  let polls = 0
+  const hasty: Metastore = {
+    ...metastore,
+    async pollJobs() {
+      // Past the bound it fails, because a loop without a pause would never let the test end.
+      if (++polls > 200) throw new CinderError('internal', 'asked in a loop')
+      return { jobs: [], lost: [] }
+    },
+  }
+  const eager = start({ metastore: hasty })
+  await clock.advance(10_000)
+  assert.ok(polls <= 110, `${polls} polls in 10 s`)
+  await stop(eager)
+})
+
+test('a failure is reported with the next poll, again if that is lost, and the job is tried again', async () => {
+  const { clock, twin, store, metastore, read, start, stop, log } = await scene()
+  twin.plan()
+  store.failNext('get', STORE_DOWN)
+  metastore.failNext('claimTombstones', STORE_DOWN)
+  const worker = start()
+  await idle()
+  assert.equal(worker.status().failed, 1)
+  metastore.failNext('pollJobs', STORE_DOWN)
+  await clock.advance(5_000)
+  assert.deepEqual(
+    log.events.filter(({ level }) => level !== 'info').map(({ event }) => event),
+    ['deletion failed', 'compaction failed', 'poll failed'],
+  )
+  assert.equal(worker.status().committed, 0, 'backing off')
+  twin.endBackoff()
+  await clock.advance(2_000)
+  assert.equal(worker.status().committed, 1)
+  assert.equal((await read()).total, 111n)
+  await stop(worker)
+})
+
+test('a job that always fails is parked after three tries, and its sources stay live', async () => {
+  const { clock, twin, store, read, start, stop } = await scene()
+  twin.plan()
+  store.failNext('put', { ...STORE_DOWN, count: 3 })
+  const worker = start()
+  for (let i = 0; i < 6; i++) {
+    await clock.advance(2_000)
+    twin.endBackoff()
+  }
+  assert.equal(worker.status().failed, 3)
+  assert.equal(twin.parkedJobIds().length, 1)
+  assert.equal((await read()).total, 111n)
+  await stop(worker)
+})
+
+test('leases are renewed while a job runs', async () => {
+  const { clock, twin, store, start, stop, pollCount, read } = await scene()
+  twin.plan()
+  const stall = store.stallNext('get')
+  const worker = start()
+  await stall.reached
+  const before = pollCount()
+  await clock.advance(15_000)
+  assert.ok(pollCount() - before >= 3, 'three times within a lease of 15 s')
+  assert.ok(pollCount() - before <= 5, `${pollCount() - before} renewals`)
+  stall.release()
+  await idle()
+  assert.equal(worker.status().committed, 1)
+  assert.equal((await read()).total, 111n)
+  await stop(worker)
+})
+
+test('a lost lease cancels the job: it publishes nothing, another worker does it once', async () => {
+  const { clock, twin, store, metastore, read, start, stop } = await scene()
+  twin.plan()
+  const stall = store.stallNext('get')
+  const first = start()
+  await stall.reached
+  twin.expireJobLeases()
+  twin.endBackoff()
+  const second = start({ workerId: 'w2' })
+  await clock.advance(5_000)
+  assert.equal(second.status().committed, 1)
+  stall.release()
+  await clock.advance(5_000)
+  assert.deepEqual(first.status(), { running: 0, committed: 0, failed: 0, stale: 0, deleted: 0 })
+  assert.equal(metastore.calls.filter((call) => call === 'commitCompaction').length, 1)
+  assert.equal((await read()).total, 111n)
+  await Promise.all([stop(first), stop(second)])
+})
+
+test('a commit that comes too late is judged by the metastore: counted as stale, outputs deleted', async () => {
+  const { clock, twin, metastore, read, start, stop, objectCount } = await scene()
+  twin.plan()
+  const stall = metastore.stallNext('commitCompaction')
+  const first = start()
+  await stall.reached
+  twin.expireJobLeases()
+  twin.endBackoff()
+  const second = start({ workerId: 'w2' })
+  await idle()
+  assert.equal(second.status().committed, 1)
+  stall.release()
+  await idle()
+  assert.deepEqual([first.status().committed, first.status().stale], [0, 1])
+  assert.equal((await read()).total, 111n)
+  assert.equal(await objectCount(), 5)
+  twin.endGrace()
+  await clock.advance(30_000)
+  assert.equal(await objectCount(), 1)
+  assert.equal((await read()).total, 111n)
+  await Promise.all([stop(first), stop(second)])
+})
+
+test('a source that is retired meanwhile makes the job stale: nothing is published', async () => {
+  const { clock, twin, metastore, read, start, stop } = await scene()
+  twin.plan()
+  const stall = metastore.stallNext('commitCompaction')
+  const worker = start()
+  await stall.reached
+  const [gone] = twin.liveObjectIds()
+  twin.retireDataset(gone!, 0)
+  stall.release()
+  await idle()
+  assert.deepEqual([worker.status().committed, worker.status().stale], [0, 1])
+  assert.equal((await read()).total, 110n)
+  twin.plan()
+  await clock.advance(5_000)
+  assert.equal(worker.status().committed, 1)
+  assert.equal((await read()).total, 110n)
+  await stop(worker)
+})
+
+test('a commit whose answer is lost is repeated: done once, not merged again', async () => {
+  const { clock, twin, metastore, read, start, stop, objectCount } = await scene()
+  twin.plan()
+  metastore.failNext('commitCompaction', { ...STORE_DOWN, when: 'after' })
+  metastore.failNext('commitCompaction', STORE_DOWN)
+  const worker = start()
+  await clock.advance(5_000)
+  assert.deepEqual(worker.status(), { running: 0, committed: 1, failed: 0, stale: 0, deleted: 0 })
+  assert.equal(await objectCount(), 4, 'one output')
+  assert.equal((await read()).total, 111n)
+  await stop(worker)
+})
+
+test('stop while a job runs: it is left to its lease, nothing is published, and stop ends', async () => {
+  const { twin, store, clock, read, start, stop, metastore } = await scene()
+  twin.plan()
+  const stall = store.stallNext('get')
+  const worker = start()
+  await stall.reached
+  const stopped = stop(worker)
+  stall.release()
+  await stopped
+  assert.ok(!metastore.calls.includes('commitCompaction'))
+  assert.equal((await read()).total, 111n)
+  assert.equal(clock.sleeperCount(), 0)
+  twin.expireJobLeases()
+  twin.endBackoff()
+  const heir = start({ workerId: 'w2' })
+  await idle()
+  assert.equal(heir.status().committed, 1)
+  assert.equal((await read()).total, 111n)
+  await stop(heir)
+})

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runJob } from '../../../apps/compaction-worker/run-job.ts'
+import { objectKey, OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
+import { verifyObject } from '#core/block/read.ts'
+import type { CinderError } from '#core/errors.ts'
+import type { CompactionJob, SourceObject } from '#core/rpc/metastore.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { createRandom } from '#platform/random.ts'
+import { faultyStore, STORE_DOWN } from '../../support/faulty-store.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
+import { createInlineMerger } from '../../support/merge-jobs.ts'
+import { noisyDataset } from '../../support/noisy-dataset.ts'
+import { objectIdOf, putObject } from '../../support/objects.ts'
+
+const NEVER = new AbortController().signal
+const jobOf = (sources: SourceObject[]): CompactionJob => ({ jobId: '1', epoch: 1, leaseMs: 15_000, level: 1, sources })
+
+async function scene() {
+  const store = faultyStore(createMemoryStore())
+  const sources: SourceObject[] = []
+  for (let i = 0; i < 3; i++)
+    sources.push(await putObject(store, i, [{ dataset: noisyDataset({ service: 'a', profiles: 2 + i, samples: 10 }) }]))
+  const deps = {
+    store,
+    clock: createManualClock(1_760_000_000_000),
+    random: createRandom(),
+    merger: createInlineMerger(),
+  }
+  return { store, deps, sources, keys: () => store.list(OBJECT_KEY_PREFIX) }
+}
+
+test('outputs are in the store as the answer describes them, under new ids; sources stay', async () => {
+  const { store, deps, sources, keys } = await scene()
+  const [output] = await runJob(deps, jobOf(sources), NEVER)
+  const bytes = await store.get(objectKey(output!.objectId))
+  assert.deepEqual([output!.level, output!.sizeBytes], [1, bytes.length])
+  assert.deepEqual(verifyObject(bytes, createCodec()).datasets, output!.datasets)
+  assert.equal((await keys()).length, 4)
+  const [again] = await runJob(deps, jobOf(sources), NEVER)
+  assert.notEqual(again!.objectId, output!.objectId, 'no attempt overwrites another')
+})
+
+test('a cancelled job reads and writes no more, and has no outputs', async () => {
+  const { store, deps, sources, keys } = await scene()
+  assert.deepEqual(await runJob(deps, jobOf(sources), AbortSignal.abort()), [])
+  for (const call of ['get', 'put'] as const) {
+    const cancel = new AbortController()
+    const merger = {
+      ...deps.merger,
+      merge: async (task: Parameters<typeof deps.merger.merge>[0]) => {
+        if (call === 'put') cancel.abort()
+        return deps.merger.merge(task)
+      },
+    }
+    const stall = store.stallNext('get')
+    const running = runJob({ ...deps, merger }, jobOf(sources), cancel.signal)
+    await stall.reached
+    if (call === 'get') cancel.abort()
+    stall.release()
+    assert.deepEqual(await running, [])
+  }
+  assert.equal((await keys()).length, 3)
+})
+
+test('a store that fails, and a source that is gone, fail the job', async () => {
+  const { store, deps, sources, keys } = await scene()
+  const fails = (kind: string) => (error: CinderError) => error.kind === kind
+  store.failNext('get', STORE_DOWN)
+  await assert.rejects(runJob(deps, jobOf(sources), NEVER), fails('unavailable'))
+  store.failNext('put', STORE_DOWN)
+  await assert.rejects(runJob(deps, jobOf(sources), NEVER), fails('unavailable'))
+  await assert.rejects(
+    runJob(deps, jobOf([...sources, { ...sources[0]!, objectId: objectIdOf(77) }]), NEVER),
+    fails('not_found'),
+  )
+  assert.equal((await keys()).length, 3)
+})
