@@ -74,11 +74,18 @@ export interface ProfileQuestion {
   readonly maxNodes?: number
 }
 
+export interface FlameNode {
+  /** From the root, which is named `total`, to the node itself. */
+  readonly path: readonly string[]
+  readonly total: bigint
+  readonly self: bigint
+}
+
 export interface FlameGraph {
   readonly total: bigint
   readonly names: readonly string[]
-  /** `root;…;function total self`, sorted: equal for equal graphs, whatever the order of names and siblings. */
-  readonly nodes: readonly string[]
+  /** Sorted by path: equal for equal graphs, whatever the order of names and siblings. */
+  readonly nodes: readonly FlameNode[]
 }
 
 export async function askFlameGraph(send: Send, question: ProfileQuestion, tenant?: string): Promise<FlameGraph> {
@@ -126,23 +133,28 @@ export interface FlameGraphMessage {
 /** A level is quadruples: distance to the end of the one before, total, self, name. A child lies within its parent. */
 export function readFlameGraph(message: FlameGraphMessage): FlameGraph {
   const { names = [], levels = [] } = message
-  const nodes: string[] = []
-  let above: { start: bigint; end: bigint; path: string }[] = []
+  const nodes: FlameNode[] = []
+  let above: { start: bigint; end: bigint; path: readonly string[] }[] = []
   for (const { values = [] } of levels) {
     const level: typeof above = []
     let at = 0n
+    let parent = 0
     for (let i = 0; i < values.length; i += 4) {
       const [offset, total, self, name] = values.slice(i, i + 4).map(BigInt) as [bigint, bigint, bigint, bigint]
       const start = at + offset
       const end = start + total
-      const parent = above.find((candidate) => candidate.start <= start && end <= candidate.end)
-      assert.ok(above.length === 0 || parent !== undefined, `a node of ${names[Number(name)]} lies in no parent`)
-      const path = parent === undefined ? names[Number(name)]! : `${parent.path};${names[Number(name)]}`
+      while (above.length > parent && above[parent]!.end < end) parent++
+      const inside = above.length === 0 ? undefined : above[parent]
+      const isRoot = level.length === 0 && above.length === 0
+      assert.ok(isRoot || (inside !== undefined && inside.start <= start), `${names[Number(name)]} lies in no parent`)
+      const path = [...(inside?.path ?? []), names[Number(name)]!]
       level.push({ start, end, path })
-      nodes.push(`${path} ${total} ${self}`)
+      nodes.push({ path, total, self })
       at = end
     }
     above = level
   }
-  return { total: BigInt(message.total ?? 0), names, nodes: nodes.sort() }
+  const keyed = nodes.map((node) => ({ key: node.path.join('\n'), node }))
+  keyed.sort((a, b) => (a.key < b.key ? -1 : 1))
+  return { total: BigInt(message.total ?? 0), names, nodes: keyed.map(({ node }) => node) }
 }
