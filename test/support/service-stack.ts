@@ -53,6 +53,8 @@ export interface ServiceStack {
 /** Without `settings` nothing is planned but by `compact`. */
 export async function createServiceStack(settings: Partial<MetastoreSettings> = {}): Promise<ServiceStack> {
   const metastore = await createSqlMetastore(settings)
+  // The first poll of a worker would plan what waits by then; from here on a poll finds that planning is not due.
+  await metastore.metastore.planner.pass()
   const store = await openFilesystemStore(await makeDataDir())
   const readStore = countingStore(store)
   const parts = {
