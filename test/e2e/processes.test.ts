@@ -1,0 +1,158 @@
+/**
+ * Every service in a process of its own, by its own main.ts, on loopback over one Postgres and one directory: push,
+ * query and compaction work, and a service that is killed and started again costs retries, not data.
+ */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { before, test } from 'node:test'
+import { withDatabase, type TestDatabase } from '../support/postgres.ts'
+import { type Program, startProgram, waitUntil } from '../support/process.ts'
+import { buildPprof } from '../support/profiles.ts'
+import {
+  askFlameGraph,
+  askMetadata,
+  askSeries,
+  askTotal,
+  expectOk,
+  ingest,
+  push,
+  pushOne,
+  SAMPLES,
+  type Send,
+  sendTo,
+} from '../support/server-client.ts'
+import { cleanEnv, makeDataDir, ROOT } from '../support/server-process.ts'
+
+interface Service {
+  readonly name: string
+  readonly url: string
+  readonly program: Program
+  readonly settings: Readonly<Record<string, string>>
+}
+
+const dataDir = await makeDataDir()
+const running = new Map<string, Service>()
+let database: TestDatabase
+
+async function start(name: string, settings: Readonly<Record<string, string>>): Promise<Service> {
+  const command = [process.execPath, join(ROOT, 'apps', name, 'main.ts')] as const
+  const program = startProgram({ command: [...command], cwd: dataDir, env: cleanEnv(settings) })
+  const url = (await program.waitFor(new RegExp(`"event":"${name} ready","url":"([^"]+)"`)))[1]!
+  const service = { name, url, program, settings }
+  running.set(name, service)
+  return service
+}
+
+function serviceOf(name: string): Service {
+  return running.get(name)!
+}
+
+/** kill -9, then the same service at the same address. */
+async function killService(name: string): Promise<() => Promise<Service>> {
+  const { program, settings, url } = serviceOf(name)
+  program.kill('SIGKILL')
+  await program.exited
+  return () => start(name, { ...settings, PORT: new URL(url).port })
+}
+
+before(async () => {
+  database = await withDatabase()
+  const storage = { STORAGE_URL: join(dataDir, 'objects') }
+  const metastore = { METASTORE_URL: (await start('metastore', database.env)).url }
+  const [writer, backend] = await Promise.all([
+    start('segment-writer', { ...metastore, ...storage }),
+    start('query-backend', storage),
+    start('compaction-worker', { ...metastore, ...storage }),
+  ])
+  await Promise.all([
+    start('distributor', { WRITER_URL: writer.url }),
+    start('query-frontend', { ...metastore, QUERY_BACKEND_URL: backend.url }),
+  ])
+})
+
+const toDistributor: Send = (path, init) => sendTo(serviceOf('distributor').url)(path, init)
+const toFrontend: Send = (path, init) => sendTo(serviceOf('query-frontend').url)(path, init)
+
+let made = 0
+
+function makeProfile(value: number): Uint8Array {
+  made++
+  const timeNanos = BigInt(Date.now() - 1_000 * made) * 1_000_000n
+  return buildPprof({ timeNanos, samples: [{ stack: [`leaf${made}`, 'main'], values: [value] }] })
+}
+
+async function committedJobs(): Promise<number> {
+  const response = await fetch(`${serviceOf('compaction-worker').url}/status`)
+  return ((await response.json()) as { committed: number }).committed
+}
+
+test('push, query and compaction over six processes on loopback', async () => {
+  const profile = readFileSync(join(ROOT, 'test/fixtures/profiles/go-agent/cpu.pprof.gz'))
+  const seconds = Math.floor(Date.now() / 1000)
+  const query = { name: 'shop{region=north}', from: String(seconds - 10), until: String(seconds), spyName: 'gospy' }
+  for (let attempt = 0; attempt < 2; attempt++) await expectOk(ingest(toDistributor, query, profile))
+  for (const value of [1, 2, 4]) await pushOne(toDistributor, 'small', makeProfile(value))
+
+  const ask = async () => ({
+    graph: await askFlameGraph(toFrontend, {
+      profileTypeID: 'process_cpu:cpu:nanoseconds:cpu:nanoseconds',
+      labelSelector: '{service_name="shop"}',
+    }),
+    small: await askTotal(toFrontend, 'small'),
+    services: await askMetadata(toFrontend, 'LabelValues', { name: 'service_name' }),
+    types: await askMetadata(toFrontend, 'ProfileTypes'),
+    labels: await askMetadata(toFrontend, 'Series', { labelNames: ['service_name', 'region'] }),
+  })
+  const answers = await ask()
+  assert.ok(answers.graph.total > 0n)
+  assert.equal(answers.small, 7n)
+  assert.deepEqual(answers.services, { names: ['shop', 'small'] })
+  const question = { profileTypeID: SAMPLES, labelSelector: '{service_name="small"}', step: 15 }
+  const points = (await askSeries(toFrontend, question)).flatMap((series) => series.points)
+  assert.equal(
+    points.reduce((sum, { value }) => sum + value, 0),
+    7,
+  )
+
+  await waitUntil('what was pushed is compacted', async () => (await committedJobs()) > 0)
+  assert.deepEqual(await ask(), answers)
+})
+
+test('a bad profile is the fault of the client through all processes', async () => {
+  const labels = { __name__: 'process_cpu', service_name: 'bad' }
+  const response = await push(toDistributor, [{ labels, profiles: [new TextEncoder().encode('no pprof')] }])
+  assert.equal(response.status, 400)
+  assert.equal(((await response.json()) as { code: string }).code, 'invalid_argument')
+})
+
+for (const name of ['segment-writer', 'metastore']) {
+  test(`${name} killed: a push may be sent again, and counts once when it is back`, async () => {
+    const service = `after-${name}`
+    const profile = makeProfile(3)
+    await pushOne(toDistributor, service, makeProfile(5))
+    const restart = await killService(name)
+    const labels = { __name__: 'process_cpu', service_name: service }
+    const refused = await push(toDistributor, [{ labels, profiles: [profile] }])
+    assert.equal(refused.status, 503, await refused.text())
+    await restart()
+    for (let attempt = 0; attempt < 2; attempt++) await pushOne(toDistributor, service, profile)
+    assert.equal(await askTotal(toFrontend, service), 8n)
+  })
+}
+
+test('a query-backend that is gone is an error that may be retried, never a part of the data', async () => {
+  const restart = await killService('query-backend')
+  await assert.rejects(askTotal(toFrontend, 'small'), /unavailable/)
+  await restart()
+  assert.equal(await askTotal(toFrontend, 'small'), 7n)
+})
+
+test('all of them end cleanly on SIGTERM', async () => {
+  for (const { program } of running.values()) program.kill('SIGTERM')
+  for (const { name, program } of running.values()) {
+    const { code } = await program.exited
+    assert.equal(code, 0, `${name}: ${program.output()}`)
+  }
+  await database.close()
+})
