@@ -3,41 +3,19 @@
  * because a worker parses its whole program at a cold start.
  */
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { bundleEdge, type EdgeBundle } from './bundle.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 /** Connect and protobuf are 38 kB of it, the RE2 port 50 kB; 300 kB start in about 10 ms. */
 const GZIP_BYTES_MAX = 300_000
-
-async function bundle(entry: string) {
-  const result = await build({
-    entryPoints: [join(ROOT, entry)],
-    absWorkingDir: ROOT,
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'browser',
-    conditions: ['workerd', 'worker', 'browser'],
-    minify: true,
-    metafile: true,
-    logLevel: 'silent',
-    external: ['node:*', 'bun', 'bun:*'],
-  })
-  const imports = Object.entries(result.metafile.inputs).flatMap(([file, input]) =>
-    input.imports.filter((each) => each.external === true).map((each) => `${file} imports ${each.path}`),
-  )
-  return { code: result.outputFiles[0]!.text, imports }
-}
 
 /** Names that only one runtime has. `process` is there for a log that a worker never makes. */
 const RUNTIME_GLOBALS = /\bBun\.|\bDeno\.|\bBuffer\.|\brequire\(/
 
 for (const app of ['distributor', 'query-frontend']) {
   test(`${app} runs on fetch and web streams alone`, async () => {
-    const { code, imports } = await bundle(`apps/${app}/main.edge.ts`)
+    const { code, imports } = await bundleEdge(`apps/${app}/main.edge.ts`)
     assert.deepEqual(imports, [])
     assert.equal(RUNTIME_GLOBALS.exec(code)?.[0], undefined)
     const gzipBytes = gzipSync(code).length
@@ -46,7 +24,7 @@ for (const app of ['distributor', 'query-frontend']) {
 }
 
 test('the bundle answers requests by itself', async () => {
-  const { code } = await bundle('apps/distributor/main.edge.ts')
+  const { code } = await bundleEdge('apps/distributor/main.edge.ts')
   const url = URL.createObjectURL(new Blob([code], { type: 'text/javascript' }))
   const worker = (await import(url)) as {
     default: { fetch(request: Request, env: Record<string, string>): Promise<Response> }
@@ -68,6 +46,36 @@ test('the bundle answers requests by itself', async () => {
 })
 
 test('an app of the fleet would be found out', async () => {
-  const { imports } = await bundle('apps/platform/codec.ts')
+  const { imports } = await bundleEdge('apps/platform/codec.ts')
   assert.deepEqual(imports, ['apps/platform/codec.ts imports node:zlib'])
 })
+
+test('what a worker runs is what npm start runs', async () => {
+  const { inputs } = await bundleEdge('apps/all-in-one/app.ts')
+  const imported = new Set(inputs['apps/all-in-one/app.ts']!.imports.map(({ path }) => path))
+  for (const app of ['distributor', 'query-frontend']) {
+    const factory = `apps/${app}/app.ts`
+    assert.ok(imported.has(factory), `all-in-one does not import ${factory}`)
+    const edge = await bundleEdge(`apps/${app}/main.edge.ts`)
+    const main = edge.inputs[`apps/${app}/main.edge.ts`]!
+    assert.ok(
+      main.imports.some(({ path }) => path === factory),
+      `main.edge.ts does not import ${factory}`,
+    )
+    // Everything below the factory, file by file: a worker has no twin of its own of any of them.
+    const below = filesBelow(inputs, factory)
+    assert.ok(below.size > 20, `${factory} imports ${below.size} files`)
+    assert.deepEqual(
+      [...below].filter((file) => edge.inputs[file] === undefined),
+      [],
+    )
+  }
+})
+
+/** Our own files that a file imports, whatever the distance. */
+function filesBelow(inputs: EdgeBundle['inputs'], from: string, found = new Set<string>()): Set<string> {
+  if (found.has(from) || from.includes('node_modules') || inputs[from] === undefined) return found
+  found.add(from)
+  for (const { path } of inputs[from].imports) filesBelow(inputs, path, found)
+  return found
+}

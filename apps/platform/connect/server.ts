@@ -134,7 +134,9 @@ async function handleConnect(
 }
 
 function toResponse(bytes: Uint8Array, status: number, headers: Headers): Response {
-  return new Response(bytes as Uint8Array<ArrayBuffer>, { status, headers })
+  // A worker compresses a body whose headers say gzip, unless it is told that this was done; others do not know the word.
+  const init: ResponseInit & { readonly encodeBody: 'manual' } = { status, headers, encodeBody: 'manual' }
+  return new Response(bytes as Uint8Array<ArrayBuffer>, init)
 }
 
 function checkProtocolVersion(headers: Headers): void {

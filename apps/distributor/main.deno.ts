@@ -1,0 +1,6 @@
+/** The distributor on Deno: the app of the workers, with settings from the environment and one listener. */
+import { serveDeno } from '#platform/http/serve-deno.ts'
+import { readEdgeConfig } from './config.ts'
+import edge from './main.edge.ts'
+
+serveDeno({ name: 'distributor', edge, readConfig: readEdgeConfig })
