@@ -87,7 +87,7 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       assert.deepEqual(await planned(tenant), [`out${n}/0/`])
     })
 
-    test('a source retired meanwhile makes the verdict stale: nothing is published, the rest is planned anew', async () => {
+    test('a source retired meanwhile makes the verdict stale: nothing is published, the rest is planned anew (H37, H38)', async () => {
       const { n, tenant, base } = fresh()
       await commit(`a${n}`, [{ tenant, profiles: [base] }])
       await commit(`b${n}`, [
@@ -153,7 +153,7 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       assert.deepEqual(await planned(tenant), [`out${n}/0/`])
     })
 
-    test('a failing job is retried, then parked with its sources still live; expiry counts as a failure', async () => {
+    test('a failing job is retried, then parked with its sources still live; expiry counts as a failure (H39, H44)', async () => {
       const { n, tenant, base } = fresh()
       await commit(`a${n}`, [{ tenant, profiles: [base] }])
       await harness.plan()

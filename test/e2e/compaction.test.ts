@@ -112,7 +112,7 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex')
 }
 
-test('answers are equal before, during and after compaction; sources wait for the tombstone queue', async () => {
+test('answers are equal before, during and after compaction; sources wait for the tombstone queue (H46)', async () => {
   const stack = await createServiceStack()
   after(() => stack.close())
   const inner = stack.metastore.metastore
@@ -228,7 +228,7 @@ test('a query reads what its plan names and no more: objects, ranges and bytes',
   assert.equal(readStore.takeCounts().ranges, 0, 'metadata and a service without data read no object')
 })
 
-test('the last segment is compacted although nothing more arrives', async () => {
+test('the last segment is compacted although nothing more arrives (H45)', async () => {
   // The settings of the product: its own timers plan, nothing here does.
   const stack = await createServiceStack({ ...defaultSettings('tail'), segmentPolicy: SEGMENT_COMPACTION_POLICY })
   after(() => stack.close())

@@ -41,7 +41,7 @@ async function assertTotal(service: string, total: number): Promise<void> {
   assert.equal(sum, total, `series of ${service}`)
 }
 
-test('a retried push counts once: at once, gzipped anew, after compaction', async () => {
+test('a retried push counts once: at once, gzipped anew, after compaction (H15)', async () => {
   const profile = makeProfile(7)
   const series = [{ labels: labelsOf('retried'), profiles: [profile] }]
   for (let i = 0; i < 3; i++) await expectOk(push(send, series))

@@ -42,7 +42,7 @@ async function assertTotals(send: Send, pushes: readonly Pushed[], when: string)
   for (const { service, total } of pushes) assert.equal(await askTotal(send, service), total, `${service} ${when}`)
 }
 
-test('killed at six points in turn: what was acknowledged is there once, what was not counts once when retried', async () => {
+test('killed at six points in turn: what was acknowledged is there once, what was not counts once when retried (H20)', async () => {
   const dataDir = await makeDataDir()
   const acknowledged: Pushed[] = []
   const unanswered: { push: Pushed; isStored: boolean }[] = []

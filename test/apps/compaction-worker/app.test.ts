@@ -97,7 +97,7 @@ test('a failure is reported with the next poll, again if that is lost, and the j
   await stop(worker)
 })
 
-test('a job that always fails is parked after three tries, and its sources stay live', async () => {
+test('a job that always fails is parked after three tries, and its sources stay live (H39)', async () => {
   const { clock, twin, store, read, start, stop } = await scene()
   twin.plan()
   store.failNext('put', { ...STORE_DOWN, count: 3 })
@@ -129,7 +129,7 @@ test('leases are renewed while a job runs', async () => {
   await stop(worker)
 })
 
-test('a lost lease cancels the job: it publishes nothing, another worker does it once', async () => {
+test('a lost lease cancels the job: it publishes nothing, another worker does it once (H41)', async () => {
   const { clock, twin, store, metastore, read, start, stop } = await scene()
   twin.plan()
   const stall = store.stallNext('get')
@@ -203,7 +203,7 @@ test('a commit whose answer is lost is repeated: done once, not merged again', a
   await stop(worker)
 })
 
-test('stop while a job runs: it is left to its lease, nothing is published, and stop ends', async () => {
+test('stop while a job runs: it is left to its lease, nothing is published, and stop ends (H40)', async () => {
   const { twin, store, clock, read, start, stop, metastore } = await scene()
   twin.plan()
   const stall = store.stallNext('get')

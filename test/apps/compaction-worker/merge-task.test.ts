@@ -65,7 +65,7 @@ test('datasets of one tenant, service and window become one; the footer names jo
   )
 })
 
-test('what a task makes holds what its sources held, less what they skip', () => {
+test('what a task makes holds what its sources held, less what they skip (H42)', () => {
   const withSkip = arbitraryDataset().chain((dataset) =>
     fc.record({
       dataset: fc.constant(dataset),

@@ -166,7 +166,7 @@ test('Push: many different faults are counted past sixteen', async () => {
   assert.match(message, /and 4 more$/)
 })
 
-test('a tenant over its rate is refused at the edge until it may retry', async () => {
+test('a tenant over its rate is refused at the edge until it may retry (H1)', async () => {
   const { push, ingest, scene } = setUp({ multitenancy: true })
   const tenant = { 'X-Scope-OrgID': 'a' }
   scene.answer = () => [rejection('resource_exhausted', 'rate limit', 3_000)]
@@ -185,7 +185,7 @@ test('a tenant over its rate is refused at the edge until it may retry', async (
   assert.equal((await push(ONE, tenant)).status, 200)
 })
 
-test('tenancy: 401 on every write route', async () => {
+test('tenancy: 401 on every write route (H77)', async () => {
   const { push, ingest, scene } = setUp({ multitenancy: true })
   for (const id of [undefined, 'a/b', 'a|b', '..']) {
     const headers = id === undefined ? {} : { 'X-Scope-OrgID': id }
@@ -300,7 +300,7 @@ test('ingest: names are 400, forms and formats are permanent errors', async () =
   assert.equal(scene.received.length, 0)
 })
 
-test('ingest: verdicts to answers', async () => {
+test('ingest: verdicts to answers (H2)', async () => {
   const cases: [ProfileVerdict[] | CinderError, number, string, string | null][] = [
     [[rejection('invalid_argument', 'too old')], 422, 'unknown', null],
     [[rejection('resource_exhausted', 'rate', 400)], 429, 'resource_exhausted', '1'],

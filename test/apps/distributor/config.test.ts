@@ -24,7 +24,7 @@ test('defaults and overrides', () => {
   assert.equal(set.bodyLimitAdvice, 'send larger bodies to https://eu.example')
 })
 
-test('a worker never takes more than it can hold, and says where to go', () => {
+test('a worker never takes more than it can hold, and says where to go (H82)', () => {
   assert.equal(readEdgeConfig(WRITER).bodyLimitBytes, EDGE_BODY_LIMIT_BYTES)
   assert.equal(
     readEdgeConfig({ ...WRITER, CINDER_LIMITS: '{"bodyLimitBytes":0}' }).bodyLimitBytes,

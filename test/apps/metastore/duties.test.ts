@@ -30,7 +30,7 @@ const replica = (instanceId: string, overrides = {}) => {
 }
 const freeLease = () => harness.database.sql`update leases set expires_at = now() where name = 'planning'`
 
-test('the last segment becomes a job by the timer, although nothing more arrives and nobody polls', async () => {
+test('the last segment becomes a job by the timer, although nothing more arrives and nobody polls (H45)', async () => {
   await commit()
   await freeLease()
   const timed = replica('timed', { planIntervalMs: 5, planIdleIntervalMs: 5 })
@@ -86,7 +86,7 @@ test('two planners at once: segments are in one job each', async () => {
   }
 })
 
-test('a planner that was frozen past its lease writes nothing', async () => {
+test('a planner that was frozen past its lease writes nothing (H29)', async () => {
   const { sql } = harness.database
   await commit()
   await sql`delete from leases`

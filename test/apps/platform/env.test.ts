@@ -9,7 +9,7 @@ test('only named settings with a value are picked', () => {
   assert.deepEqual(pickSettings(env, NAMES), { PORT: '1' })
 })
 
-test('an unknown CINDER_ setting is an error with its name', () => {
+test('an unknown CINDER_ setting is an error with its name (H63)', () => {
   assert.throws(
     () => pickSettings({ CINDER_DATADIR: 'x' }, NAMES),
     /unknown setting CINDER_DATADIR; known are CINDER_DATA_DIR/,

@@ -102,7 +102,7 @@ test('time series read heads alone, of small datasets too', async () => {
   assert.ok(headBytes * 4 < sizeBytes, `${headBytes} of ${sizeBytes} bytes`)
 })
 
-test('a missing object is not_found, a short or flipped one data_loss: never a partial answer', async () => {
+test('a missing object is not_found, a short or flipped one data_loss: never a partial answer (H26)', async () => {
   const store = createMemoryStore()
   const good = await putObject(store, 1, [{ dataset: bigDataset('shop', 3, 30) }])
   const bad = await putObject(store, 2, [{ dataset: bigDataset('shop', 3, 30) }])
@@ -130,7 +130,7 @@ test('a missing object is not_found, a short or flipped one data_loss: never a p
   await assert.rejects(backendOf(store).timeSeries(points([good, bad])), fails('not_found'))
 })
 
-test('a client that leaves stops the reads, and gets no partial answer', async () => {
+test('a client that leaves stops the reads, and gets no partial answer (H75)', async () => {
   const inner = countingStore(createMemoryStore())
   const store = faultyStore(inner)
   const objects: SourceObject[] = []

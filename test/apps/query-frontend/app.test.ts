@@ -254,7 +254,7 @@ test('SelectMergeStacktraces: snake case, TREE, one cut, unknown formats', async
   assert.deepEqual(scene.planned.at(-1)!.services, [])
 })
 
-test('empty answers have the shapes that clients draw', async () => {
+test('empty answers have the shapes that clients draw (H70)', async () => {
   const { ask, scene } = setUp()
   scene.plans = [[]]
   const empty = { flamegraph: { names: ['total'], levels: [{ values: ['0', '0', '0', '0'] }] } }
@@ -385,7 +385,7 @@ test('what cannot be answered is 501 by name, never left out', async () => {
   assert.equal(synchronous.status, 200)
 })
 
-test('tenancy: 401 on every method, reads take several tenants', async () => {
+test('tenancy: 401 on every method, reads take several tenants (H77)', async () => {
   const { ask, scene } = setUp({ multitenancy: true })
   for (const method of ['ProfileTypes', 'LabelNames', 'SelectSeries', 'SelectHeatmap', 'Diff', 'GetProfileStats']) {
     const answer = await ask(method, {})

@@ -25,7 +25,7 @@ test('two equal profiles of one request both count, and the retry of the request
   assert.equal((await read()).total, 15n)
 })
 
-test('two real profiles with equal times both count', async () => {
+test('two real profiles with equal times both count (H13)', async () => {
   const { writer, clock, read } = createWritePath()
   assert.deepEqual(statusesOf(await settle(clock, push(writer, [simplePprof(5)]))), ['stored'])
   assert.deepEqual(statusesOf(await settle(clock, push(writer, [simplePprof(6)]))), ['stored'])

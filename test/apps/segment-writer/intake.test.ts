@@ -235,7 +235,7 @@ test('a profile without a time gets the time of its arrival; one of another hour
   )
 })
 
-test('over its rate a tenant gets 429 with the time to wait; other tenants do not', async () => {
+test('over its rate a tenant gets 429 with the time to wait; other tenants do not (H1)', async () => {
   const limits = limited({ ingestionRateBytes: 1_000, ingestionBurstBytes: 2 * whole.length })
   const { writer, clock } = createWritePath({ settings: limits })
   const send = async (tenant: string): Promise<ProfileVerdict> =>

@@ -92,7 +92,7 @@ test('parts add up to the whole, and a part subtracted leaves the rest', () => {
   )
 })
 
-test('a merge conserves whatever numbers it gives to strings, stacks, series and groups', () => {
+test('a merge conserves whatever numbers it gives to strings, stacks, series and groups (H42)', () => {
   fc.assert(
     fc.property(arbitraryDataset(), arbitraryDataset(), (a, b) => {
       const { dataset } = mergeDatasets([

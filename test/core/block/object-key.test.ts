@@ -30,7 +30,7 @@ test('other keys are not ours', () => {
   assert.throws(() => objectKey('../../etc/passwd'), /not a ULID/)
 })
 
-test('ids of one millisecond spread over prefixes', () => {
+test('ids of one millisecond spread over prefixes (H23)', () => {
   // 4,096 keys of one writer's busy quarter of an hour fall into 1,024 prefixes: at most a few share one.
   const perPrefix = new Map<string, number>()
   for (let i = 0; i < 4096; i++) {

@@ -45,7 +45,7 @@ test('the table of fourteen sections costs at most ten bytes a section', () => {
   assert.ok(encodeTable(sections, 5, of).length <= 140)
 })
 
-test('a region read under another name is refused', () => {
+test('a region read under another name is refused (H78)', () => {
   const bytes = encodeTable([section(1, new Uint8Array(5))], 1, of)
   for (const other of [
     { tenant: 'u', service: 's' },

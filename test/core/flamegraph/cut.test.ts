@@ -177,7 +177,7 @@ describe('cutTree', () => {
   })
 })
 
-describe('resolveMaxNodes', () => {
+describe('resolveMaxNodes (H69)', () => {
   const limits = { defaultNodes: 8192, maxNodes: 1_048_576 }
 
   it('takes the default for 0 and absent, else what is asked', () => {

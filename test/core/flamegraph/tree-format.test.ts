@@ -74,7 +74,7 @@ describe('decodeTreeFormat', () => {
     assert.throws(() => decodeTreeFormat(new Uint8Array([0, 0, 255, 255, 255, 255, 15])), /children in 0 bytes/)
   })
 
-  it('reads any bytes or names the fault', () => {
+  it('reads any bytes or names the fault (H72)', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 2, maxLength: 40 }), (bytes) => {
         try {

@@ -185,7 +185,7 @@ describe('decodeTree refuses', () => {
     }
   })
 
-  it('or reads any bytes, never crashes, and leaves the tree as it was', () => {
+  it('or reads any bytes, never crashes, and leaves the tree as it was (H72)', () => {
     const flip = fc.tuple(fc.nat(good.length - 1), fc.nat(255))
     fc.assert(
       fc.property(fc.array(flip, { minLength: 1, maxLength: 3 }), (flips) => {

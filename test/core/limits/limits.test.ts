@@ -63,7 +63,7 @@ test('overrides go on top of a base', () => {
   assert.deepEqual(parseLimits({ maxLabelNames: 9 }, base), { ...DEFAULT_LIMITS, maxSamples: 5, maxLabelNames: 9 })
 })
 
-test('an unknown key or a bad value is an error that names it', () => {
+test('an unknown key or a bad value is an error that names it (H63)', () => {
   const cases: [unknown, RegExp][] = [
     [{ maxSample: 1 }, /unknown limit "maxSample"; known limits: bodyLimitBytes, .*maxQueryLength/],
     [{ rejectOlderThanMs: 1 }, /unknown limit "rejectOlderThanMs"/],

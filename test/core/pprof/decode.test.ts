@@ -160,7 +160,7 @@ test('value counts that differ from the sample types are counted, wherever the t
   assert.equal(decoded(rewritePprof(raw, 7)).valueCountMismatches, 2)
 })
 
-test('ids may be sparse, wide, duplicate, dangling or zero', () => {
+test('ids may be sparse, wide, duplicate, dangling or zero (H12)', () => {
   const big = 2n ** 64n - 1n
   const raw = byHand((w) => {
     for (const ids of [[big], [5n, 3_000_000n], [0n], [77n], [5n]]) {

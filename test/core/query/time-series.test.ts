@@ -172,7 +172,7 @@ describe('stepIndexOf', () => {
   })
 })
 
-describe('stepMsOf', () => {
+describe('stepMsOf (H71)', () => {
   for (const [stepS, stepMs] of [
     [15, 15_000],
     [0.001, 1],

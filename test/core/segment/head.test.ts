@@ -102,7 +102,7 @@ test('the empty stack counts in the total and is a row', () => {
   assert.equal(contentsOf(dataset)[0]!.samples.length, 2)
 })
 
-test('headers are ordered by series, time and id whatever the order of arrival, and ordinals follow', () => {
+test('headers are ordered by series, time and id whatever the order of arrival, and ordinals follow (H13)', () => {
   const at = (timeNanos: bigint): ProfileSpec => ({
     timeNanos,
     samples: [{ stack: ['a'], values: [Number(timeNanos)] }],

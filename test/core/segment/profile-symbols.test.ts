@@ -241,7 +241,7 @@ test('tables that shrink and grow from profile to profile do not leak rows', () 
   )
 })
 
-test('any profile: a kept stack says what the profile says', () => {
+test('any profile: a kept stack says what the profile says (H12)', () => {
   fc.assert(
     fc.property(arbitraryProfileSpec(), (model) => {
       const { symbols, stackIds } = map([encodePprof(model)])

@@ -44,7 +44,7 @@ async function planned(tenant: string): Promise<string[]> {
   return objects.flatMap((object) => object.datasets.map((d) => `${object.objectId}/${d.descriptor.index}`))
 }
 
-test('the locked row is judged, not the snapshot: a source retired while the commit waits makes it stale', async () => {
+test('the locked row is judged, not the snapshot: a source retired while the commit waits makes it stale (H37)', async () => {
   const { n, tenant, job } = await prepare()
   const retire = async (tx: SqlSession) => {
     await tx`update objects set live_datasets = 0 where id = ${`b${n}`}`
@@ -57,7 +57,7 @@ test('the locked row is judged, not the snapshot: a source retired while the com
   assert.deepEqual(await planned(tenant), [`a${n}/0`])
 })
 
-test('a source row that is gone altogether is stale too', async () => {
+test('a source row that is gone altogether is stale too (H38)', async () => {
   const { n, tenant, job } = await prepare()
   await harness.database.sql`delete from segments where object_id = ${`a${n}`}`
   const answer = await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])
@@ -72,7 +72,7 @@ test('a source whose skip list changed is stale', async () => {
   assert.deepEqual(answer, { verdict: 'stale', staleObjectIds: [`a${n}`] })
 })
 
-test('of two commits of one assignment at once exactly one is published', async () => {
+test('of two commits of one assignment at once exactly one is published (H41)', async () => {
   for (let round = 0; round < 20; round++) {
     const { n, tenant, job } = await prepare()
     const answers = await Promise.all([

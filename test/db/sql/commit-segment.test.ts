@@ -64,7 +64,7 @@ test('a commit that waits for another loses the ids if that one commits, and win
   assert.equal(skippedCount(won), 0)
 })
 
-test('an id that was retired before any commit has no verdict, and nothing of the commit is left', async () => {
+test('an id that was retired before any commit has no verdict, and nothing of the commit is left (H20)', async () => {
   await database.sql`insert into object_ids (id, retired_at) values ('orphan', now())`
   const outcome = await commitSegment(one, makeSegment('orphan', [{ profiles: [5_001] }]), options)
   assert.equal(outcome.kind, 'registered')

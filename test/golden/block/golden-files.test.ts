@@ -86,7 +86,7 @@ for (const { name, datasets, bytes: fresh } of buildGoldenObjects()) {
     assert.deepEqual((dump(fresh) as { datasets: unknown[] }).datasets, wanted)
   })
 
-  test(`golden ${name}: a flipped bit in any byte is found and named`, () => {
+  test(`golden ${name}: a flipped bit in any byte is found and named (H26)`, () => {
     const { bytes } = load(name)
     const footer = readFooter(bytes)
     for (let at = 0; at < bytes.length; at++) {

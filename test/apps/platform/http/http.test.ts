@@ -30,7 +30,7 @@ test('tenants: reads take several, sorted and unique', () => {
   assert.equal(resolveTenant(scope('a|a'), ON), 'a')
 })
 
-test('tenants: what is refused, and how it is said', () => {
+test('tenants: what is refused, and how it is said (H76)', () => {
   const cases: [string | undefined, RegExp][] = [
     [undefined, /^no org id$/],
     ['', /^no org id$/],
