@@ -78,12 +78,16 @@ test('an idle worker polls once a second, also if the metastore answers at once'
 test('a failure is reported with the next poll, again if that is lost, and the job is tried again', async () => {
   const { clock, twin, store, metastore, read, start, stop, log } = await scene()
   twin.plan()
+  const stall = store.stallNext('get')
   store.failNext('get', STORE_DOWN)
   metastore.failNext('claimTombstones', STORE_DOWN)
   const worker = start()
+  await stall.reached
+  // The poll that would report the failure is lost.
+  metastore.failNext('pollJobs', STORE_DOWN)
+  stall.release()
   await idle()
   assert.equal(worker.status().failed, 1)
-  metastore.failNext('pollJobs', STORE_DOWN)
   await clock.advance(5_000)
   assert.deepEqual(
     log.events.filter(({ level }) => level !== 'info').map(({ event }) => event),

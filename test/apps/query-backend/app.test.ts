@@ -76,7 +76,8 @@ test('a large object is read in at most two rounds, and not whole', async () => 
   const { stats } = await backendOf(store).stacktraces(request([object]))
   const whole = store.takeCounts()
   assert.ok(whole.ranges <= 3, `${whole.ranges} ranges`)
-  assert.ok(whole.rangeBytes < sizeBytes, `${whole.rangeBytes} of ${sizeBytes} bytes`)
+  // The line-level tree and the other type's values are left out.
+  assert.ok(whole.rangeBytes < 0.66 * sizeBytes, `${whole.rangeBytes} of ${sizeBytes} bytes`)
   assert.equal(stats.profiles, 120)
 
   const { stats: heads } = await backendOf(store).timeSeries(points([object]))
