@@ -31,19 +31,19 @@ before(async () => {
 })
 
 /** Why the Go agent cannot be built here; undefined if it was built. */
-function buildGoAgent(output: string): string | undefined {
+function buildGoAgent(compiler: string, output: string): string | undefined {
   const env = { ...process.env, CGO_ENABLED: '0', GOPROXY: 'off', GOFLAGS: '-mod=readonly' }
-  const build = spawnSync('go', ['build', '-trimpath', '-o', output, '.'], {
+  const build = spawnSync(compiler, ['build', '-trimpath', '-o', output, '.'], {
     cwd: join(PROGRAMS, 'go-agent'),
     encoding: 'utf8',
     env,
   })
-  if (build.error !== undefined) return `go is not installed (${build.error.message})`
+  if (build.error !== undefined) return `${compiler} is not installed (${build.error.message})`
   return build.status === 0 ? undefined : `the Go agent does not build offline: ${build.stderr.slice(0, 300)}`
 }
 
 const goAgent = join(dataDir, 'go-agent')
-const goReason = buildGoAgent(goAgent)
+const goReason = buildGoAgent('go', goAgent)
 if (goReason !== undefined) console.log(`skipped: the Go agent: ${goReason}`)
 
 async function runAgent(command: [string, ...string[]], service: string): Promise<void> {

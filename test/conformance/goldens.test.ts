@@ -1,0 +1,169 @@
+/**
+ * Recorded requests and answers of a real Pyroscope server, sent to ours: where GOLDENS_DIR names them, with the program
+ * that replays them beside it (`goldens-replay`, Python 3). Without them this suite does not apply.
+ *
+ * Every difference must have a reason of the list below, by rule and not by count: whatever this version serves and
+ * answers in another way fails, and so does a reason that no difference needs any more.
+ */
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { startProgram } from '../support/process.ts'
+import { makeDataDir, startServer, stopServer } from '../support/server-process.ts'
+
+const goldensDir = process.env.GOLDENS_DIR ?? ''
+const fixturesDir = process.env.FIXTURES_DIR ?? join(goldensDir, '..', 'fixtures')
+const AREAS = ['pprof-push', 'pprof-ingest', 'query', 'errors-write', 'errors-read', 'tenancy']
+
+const SERVED_RPCS = [
+  'push.v1.PusherService/Push',
+  ...['ProfileTypes', 'LabelNames', 'LabelValues', 'Series', 'GetProfileStats'].map(
+    (name) => `querier.v1.QuerierService/${name}`,
+  ),
+  ...['SelectMergeStacktraces', 'SelectSeries'].map((name) => `querier.v1.QuerierService/${name}`),
+]
+const SERVED_PATHS = ['/ingest', '/pyroscope/ingest', ...SERVED_RPCS.map((rpc) => `/${rpc}`)]
+
+interface GoldenRequest {
+  readonly id?: string
+  readonly rpc?: string
+  readonly path?: string
+  readonly body?: unknown
+  readonly grpc?: boolean
+}
+
+interface GoldenCase {
+  readonly case: string
+  readonly writes: readonly GoldenRequest[]
+  readonly queries: readonly GoldenRequest[]
+}
+
+interface Difference {
+  readonly golden: GoldenCase
+  readonly request: GoldenRequest
+  readonly text: string
+}
+
+/** Cases whose profiles are Go's with stacks cut at 64 frames, or with type parameters in names. */
+const GO_CASES = new RegExp(
+  '^pprof-(?:push|ingest)/(?:heap|heap-gz|heap-pb-raw|heap-delta|delta-absent|godeltaprof-memory|spy-absent|' +
+    'cpu-go-truncated-1|generic-go-types)$',
+)
+/** Mending changes paths, never the sum of all. */
+const ROOT_DIFFERS = "(('total',)"
+
+const REASONS: { readonly why: string; readonly holds: (difference: Difference) => boolean }[] = [
+  {
+    why: 'a path or an RPC that is not served',
+    holds: ({ request, text }) => isNotServed(text) && !SERVED_PATHS.includes(pathOf(request)),
+  },
+  {
+    why: 'a part of a query that is refused by name',
+    holds: ({ text }) =>
+      / got 501 .*"(?:[a-z_]+_selector|exemplars|span exemplars|formats DOT and PPROF) cannot be answered/.test(text),
+  },
+  { why: 'gRPC, which is not spoken', holds: ({ golden }) => golden.writes.some(({ grpc }) => grpc === true) },
+  {
+    why: 'JFR, which is not read',
+    holds: ({ golden }) => golden.writes.every(({ body }) => JSON.stringify(body).includes('jfr')),
+  },
+  {
+    why: 'stacks and names that Go cut or widened are not mended',
+    holds: ({ golden, text }) =>
+      text.startsWith('nodes (path, total, self)') && GO_CASES.test(golden.case) && !text.includes(ROOT_DIFFERS),
+  },
+]
+
+function isNotServed(text: string): boolean {
+  return (
+    /^status: want \d+, got (?:404 .*page not found|501 .*"unimplemented")/s.test(text) ||
+    text.startsWith('content type: ')
+  )
+}
+
+function pathOf({ rpc, path }: GoldenRequest): string {
+  return rpc === undefined ? (path ?? '') : `/${rpc}`
+}
+
+interface ReplayedCase {
+  readonly case: string
+  readonly requests: number
+  readonly different: readonly (readonly [id: string, text: string])[]
+  readonly allowed: readonly unknown[]
+}
+
+/** A difference names its request by `write <number>`, by its id, or by its number among the queries. */
+function describeDifferences(replayed: ReplayedCase): Difference[] {
+  const golden = JSON.parse(readFileSync(join(goldensDir, `${replayed.case}.json`), 'utf8')) as GoldenCase
+  return replayed.different.map(([id, text]) => {
+    const write = /^write (\d+)$/.exec(id)?.[1]
+    const request =
+      write === undefined
+        ? (golden.queries.find((query) => query.id === id) ?? golden.queries[Number(id)])
+        : golden.writes[Number(write)]
+    assert.ok(request, `${replayed.case} has no request ${id}`)
+    return { golden, request, text }
+  })
+}
+
+async function replay(): Promise<ReplayedCase[]> {
+  const dataDir = await makeDataDir()
+  const settings = { CINDER_MULTITENANCY: 'true', CINDER_LIMITS: '{"ingestionRateBytes":0}' }
+  const server = await startServer(dataDir, { settings })
+  const report = join(dataDir, 'replay.json')
+  const program = startProgram({
+    command: [
+      'python3',
+      replayer,
+      server.url,
+      goldensDir,
+      `--inputs=${fixturesDir}`,
+      `--only=${AREAS}`,
+      `--json=${report}`,
+    ],
+  })
+  await program.exited
+  assert.ok(existsSync(report), program.output())
+  const cases = JSON.parse(readFileSync(report, 'utf8')) as ReplayedCase[]
+  await stopServer(server, dataDir)
+  return cases
+}
+
+const replayer = join(goldensDir, '..', 'goldens-replay', 'replay.py')
+const missing = goldensDir !== '' && !existsSync(replayer) ? `${replayer} is not there` : undefined
+
+if (goldensDir === '') {
+  test('recorded answers were not asked for: GOLDENS_DIR is not set', () => {
+    assert.equal(process.env.GOLDENS_DIR ?? '', '')
+  })
+} else {
+  test('every difference to the recorded answers has a known reason (needs the replayer)', {
+    skip: missing,
+  }, async () => {
+    const cases = await replay()
+    const counts = new Map(REASONS.map(({ why }) => [why, 0]))
+    const unexplained: string[] = []
+    for (const replayed of cases) {
+      for (const difference of describeDifferences(replayed)) {
+        const reason = REASONS.find(({ holds }) => holds(difference))
+        if (reason === undefined)
+          unexplained.push(
+            `${replayed.case} ${difference.request.id ?? pathOf(difference.request)}: ${difference.text}`,
+          )
+        else counts.set(reason.why, counts.get(reason.why)! + 1)
+      }
+    }
+    const requests = cases.reduce((sum, each) => sum + each.requests, 0)
+    const equal = cases.filter(({ different }) => different.length === 0).length
+    console.log(`${cases.length} recorded cases, ${requests} requests: ${equal} cases equal`)
+    for (const [why, count] of counts) console.log(`${String(count).padStart(5)} differ: ${why}`)
+    assert.deepEqual(unexplained, [])
+    assert.ok(cases.length >= 180, `only ${cases.length} cases were replayed`)
+    assert.deepEqual(
+      [...counts].filter(([, count]) => count === 0),
+      [],
+      'reasons that nothing needs',
+    )
+  })
+}
