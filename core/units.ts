@@ -17,3 +17,16 @@ export function floorTo(value: number, step: number): number {
 export function hourStartMs(timeMs: number): number {
   return floorTo(timeMs, MS_PER_HOUR)
 }
+
+/** floor(nanos / 3.6e12) of an int64 in two lanes, exact: hours since 1970. */
+export function hourOfNanos(hi: number, lo: number): number {
+  const guess = Math.floor((hi * 4294967296 + lo) / 3.6e12)
+  // The double is off by at most 1,024 ns: only an instant that close to a full hour can be in the wrong one.
+  const rest = hi * 4294967296 + lo - guess * 3.6e12
+  if (rest > 4096 && rest < 3.6e12 - 4096) return guess
+  return (
+    Number((((BigInt(hi) << 32n) | BigInt(lo)) - BigInt(guess - 1) * 3_600_000_000_000n) / 3_600_000_000_000n) +
+    guess -
+    1
+  )
+}

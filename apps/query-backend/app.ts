@@ -34,8 +34,8 @@ export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
         endMs: request.endMs,
         wants: 'samples',
       }
-      for await (const { head, fetched, profiles } of readObjects(deps, request.objects, query, { stats, signal })) {
-        stats.samples += addStacktraces(head, fetched, profiles, tree)
+      for await (const { plan, fetched } of readObjects(deps, request.objects, query, { stats, signal })) {
+        stats.samples += addStacktraces(plan, fetched, tree)
         throwIfGone(signal)
       }
       return { tree: encodeTree(tree), stats }

@@ -4,7 +4,7 @@
  * 1. Round one: the head of each dataset; where samples are wanted, a dataset below `WHOLE_DATASET_BYTES` is read whole,
  *    which saves its second round. Neighbours are coalesced: a segment is usually one range.
  * 2. Select profiles from the heads; datasets without any are done.
- * 3. Round two: symbols and frames of the rest, coalesced over the object.
+ * 3. Round two: symbols, rollups and frames of the rest, coalesced over the object.
  * A client that has gone ends it with `canceled`: nobody may take what was read so far for the answer.
  */
 import { coalesceRanges, type ByteRange } from '#core/block/coalesce.ts'
@@ -15,6 +15,7 @@ import type { LabelsPredicate } from '#core/labels/matcher.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { selectProfiles, type SelectedProfiles, stacktracesRanges } from '#core/query/aggregate.ts'
+import { planStacktraces, type StacktracePlan } from '#core/query/stacktrace-plan.ts'
 import type { SourceDataset, SourceObject } from '#core/rpc/metastore.ts'
 import type { ReadStats } from '#core/rpc/query-backend.ts'
 
@@ -31,6 +32,8 @@ export interface ReadDataset {
   readonly head: DatasetHead
   readonly fetched: FetchedRanges
   readonly profiles: readonly SelectedProfiles[]
+  /** Which samples and rollups the fetched ranges hold; empty if heads were wanted. */
+  readonly plan: StacktracePlan
 }
 
 /** 128 KiB: less than what a store sends in the time of one request. */
@@ -87,20 +90,20 @@ async function readObject(
     object.datasets.map(({ descriptor }) => firstRange(descriptor, query.wants)),
     stats,
   )
-  const selected: { head: DatasetHead; profiles: SelectedProfiles[] }[] = []
+  const selected: Omit<ReadDataset, 'fetched'>[] = []
   for (const { descriptor, skip } of object.datasets) {
     stats.datasets++
     const head = openDataset(first.view(descriptor.offset, descriptor.headBytes), descriptor, codec)
     const profiles = selectProfiles(head, { ...query, skip })
     if (profiles.length === 0) continue
     stats.profiles += profiles.reduce((sum, { positions }) => sum + positions.length, 0)
-    selected.push({ head, profiles })
+    selected.push({ head, profiles, plan: planStacktraces(head, query.wants === 'samples' ? profiles : []) })
   }
   if (query.wants === 'heads') return selected.map((dataset) => ({ ...dataset, fetched: first }))
   throwIfGone(signal)
   const missing = selected
     .filter(({ head }) => !isReadWhole(head.descriptor))
-    .flatMap(({ head, profiles }) => stacktracesRanges(head, profiles))
+    .flatMap(({ plan }) => stacktracesRanges(plan))
   const second = await fetchRanges(deps, object, missing, stats)
   return selected.map((dataset) => ({ ...dataset, fetched: isReadWhole(dataset.head.descriptor) ? first : second }))
 }

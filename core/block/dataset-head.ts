@@ -13,6 +13,7 @@ import { corrupt, datasetSubject, type SectionName, sectionSubject } from './for
 import { decodeFrameIndex, type Frame } from './frame-index.ts'
 import { decodeHeaders, type HeadHeaders, timeBounds } from './header-section.ts'
 import { decodeGroups, decodeSeries } from './label-sections.ts'
+import { decodeRollupIndex, type StoredRollups } from './rollup-section.ts'
 import { decodeTable, findSection, openSection, type SectionEntry, type SectionTable } from './section-table.ts'
 import { decodeSums } from './sum-section.ts'
 
@@ -28,6 +29,7 @@ export class DatasetHead {
   #headers: HeadHeaders | undefined
   #frames: Frame[] | undefined
   #sums: ConservationSum[] | undefined
+  #rollups: StoredRollups | undefined
 
   constructor(bytes: Uint8Array, descriptor: DatasetDescriptor, codec: Codec) {
     this.subject = datasetSubject(descriptor)
@@ -73,6 +75,15 @@ export class DatasetHead {
     const context = { groups: this.groups, headers: this.headers, framesBytes }
     this.#frames ??= decodeFrameIndex(this.#reader('frameIndex'), context)
     return this.#frames
+  }
+
+  /** Undefined if the dataset has none. */
+  get rollups(): StoredRollups | undefined {
+    if (findSection(this.table, 'rollupIndex') === undefined) return undefined
+    const rollupsBytes = this.section('rollups').storedBytes
+    const context = { groups: this.groups, seriesCount: this.series.length, rollupsBytes }
+    this.#rollups ??= decodeRollupIndex(this.#reader('rollupIndex'), context)
+    return this.#rollups
   }
 
   section(name: SectionName): SectionEntry {

@@ -18,7 +18,7 @@ export const FOOTER_TAIL_BYTES = 16 * 1024
 export const FOOTER_BYTES_MAX = 64 * 1024 * 1024
 /** 1 GiB: inflated size of one section or column chunk; above it a runtime may not allocate the array. */
 export const SECTION_RAW_BYTES_MAX = 1024 * 1024 * 1024
-/** 256: version 1 knows 14 kinds; bounds the table of a crafted file. */
+/** 256: version 1 knows 17 kinds; bounds the table of a crafted file. */
 export const SECTIONS_MAX = 256
 /** 16 Mi rows of one profile in one dataset: 1,000 times the default limit of samples. Bounds one frame. */
 export const HEADER_ROWS_MAX = 1 << 24
@@ -45,7 +45,7 @@ export const SECTION_KIND = {
   strings: 13,
   frames: 14,
   functionLevel: 32,
-  /** Reserved: per-hour totals of every stack and their index. Written by later minor versions as optional sections. */
+  /** Per-hour totals of every stack and their index: rollup-section.ts. */
   rollupIndex: 33,
   rollups: 34,
 } as const

@@ -41,6 +41,9 @@ export interface Frame {
   readonly columns: ColumnChunk[]
 }
 
+/** What frames are made of: headers, or rollups. */
+export type FramedHeaders = Pick<HeadHeaders, 'count' | 'group' | 'rowStart' | 'rowLength'>
+
 export const CONTEXT_COLUMNS = 3
 
 export function columnCount(group: SampleGroup): number {
@@ -89,7 +92,7 @@ export function encodeFrameIndex(frames: readonly Frame[], groups: readonly Samp
 /** Frames with their offsets; checks that they cover every header and `framesBytes` exactly. */
 export function decodeFrameIndex(
   input: ByteReader,
-  dataset: { groups: readonly SampleGroup[]; headers: HeadHeaders; framesBytes: number },
+  dataset: { groups: readonly SampleGroup[]; headers: FramedHeaders; framesBytes: number },
 ): Frame[] {
   const { groups, headers } = dataset
   const frameCount = input.count(2)

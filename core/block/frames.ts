@@ -11,7 +11,7 @@ import type { CinderError } from '../errors.ts'
 import type { Codec } from '../ports/codec.ts'
 import { crc32c } from '../wire/crc32c.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
-import type { Dataset, GroupRows, ProfileHeaders, SampleGroup } from './dataset.ts'
+import type { GroupRows, ProfileHeaders, SampleGroup } from './dataset.ts'
 import type { EncodedColumn } from './column-codec.ts'
 import {
   decodeNarrow,
@@ -28,10 +28,9 @@ import {
   stackDeltas,
   undoStackDeltas,
 } from './column-codec.ts'
-import type { ColumnChunk, Frame } from './frame-index.ts'
+import type { ColumnChunk, Frame, FramedHeaders } from './frame-index.ts'
 import { assignOffsets, chunksInOrder } from './frame-index.ts'
-import type { HeadHeaders } from './header-section.ts'
-import { CHUNK_ENCODING, FRAME_ROWS_HOUR_CUT, FRAME_ROWS_TARGET, corrupt } from './format.ts'
+import { CHUNK_ENCODING, FRAME_ROWS_HOUR_CUT, FRAME_ROWS_TARGET, corrupt, type SectionName } from './format.ts'
 import { compress, inflate } from './section-table.ts'
 
 export type FramePlan = Omit<Frame, 'columns'>
@@ -89,16 +88,22 @@ export interface EncodedFrames {
   readonly bytes: Uint8Array
 }
 
-export function encodeFrames(dataset: Dataset, codec: Codec): EncodedFrames {
-  const plans = planFrames(dataset.headers)
+/** A dataset, or its rollups with an entry for each header. */
+export interface FrameContent {
+  readonly groups: readonly SampleGroup[]
+  readonly rows: readonly GroupRows[]
+  readonly headers: Pick<ProfileHeaders, 'rowLength'>
+}
+
+export function encodeFrames(content: FrameContent, codec: Codec, plans: readonly FramePlan[]): EncodedFrames {
   const rowsMax = plans.reduce((max, plan) => Math.max(max, plan.rowCount), 0)
-  const typesMax = dataset.groups.reduce((max, group) => Math.max(max, group.types.length), 0)
+  const typesMax = content.groups.reduce((max, group) => Math.max(max, group.types.length), 0)
   const scratch: FrameScratch = {
     bytes: new Uint8Array(scratchBytes(rowsMax)),
     residuals: Array.from({ length: typesMax }, () => allocateInt64Column(rowsMax)),
     deltas: new Uint32Array(rowsMax),
   }
-  const built = plans.map((plan) => encodeFrame(plan, dataset, { codec, scratch }))
+  const built = plans.map((plan) => encodeFrame(plan, content, { codec, scratch }))
   const frames = plans.map((plan, f): Frame => ({ ...plan, columns: built[f]!.map(({ chunk }) => chunk) }))
   const bytes = new Uint8Array(assignOffsets(frames))
   for (const { frame, column } of chunksInOrder(frames))
@@ -106,10 +111,14 @@ export function encodeFrames(dataset: Dataset, codec: Codec): EncodedFrames {
   return { frames, bytes }
 }
 
-function encodeFrame(plan: FramePlan, dataset: Dataset, tools: { codec: Codec; scratch: FrameScratch }): BuiltChunk[] {
+function encodeFrame(
+  plan: FramePlan,
+  content: FrameContent,
+  tools: { codec: Codec; scratch: FrameScratch },
+): BuiltChunk[] {
   const { codec, scratch } = tools
-  const rows = dataset.rows[plan.group]!
-  const lengths = dataset.headers.rowLength.subarray(plan.firstHeader, plan.firstHeader + plan.headerCount)
+  const rows = content.rows[plan.group]!
+  const lengths = content.headers.rowLength.subarray(plan.firstHeader, plan.firstHeader + plan.headerCount)
   stackDeltas(rows.stackId, plan.rowStart, lengths, scratch.deltas)
   const stack = encodeNarrow(scratch.deltas, plan.rowCount, scratch.bytes)
   const chunks = [plan.rowCount === 0 ? zeroChunk() : packChunk(codec, stack, 0)]
@@ -192,8 +201,9 @@ function packChunk(codec: Codec, encoded: EncodedColumn, divisor: number): Built
 export interface FrameSource {
   readonly codec: Codec
   readonly dataset: string
+  readonly section: SectionName & ('frames' | 'rollups')
   readonly groups: readonly SampleGroup[]
-  readonly headers: HeadHeaders
+  readonly headers: Pick<FramedHeaders, 'rowLength'>
   readonly stackCount: number
   viewChunk(chunk: ColumnChunk): Uint8Array
 }
@@ -202,7 +212,8 @@ function chunkSubject(source: FrameSource, frame: Frame, column: number): string
   const types = source.groups[frame.group]!.types
   const context = ['span ids', 'trace ids high', 'trace ids low'][column - 1 - types.length]
   const name = column === 0 ? 'stack ids' : (context ?? `values of ${types[column - 1]?.type}`)
-  return `${source.dataset}: section frames: ${name} of headers ${frame.firstHeader}..${frame.firstHeader + frame.headerCount - 1}`
+  const entries = source.section === 'frames' ? 'headers' : 'rollups'
+  return `${source.dataset}: section ${source.section}: ${name} of ${entries} ${frame.firstHeader}..${frame.firstHeader + frame.headerCount - 1}`
 }
 
 function openChunk(source: FrameSource, frame: Frame, column: number): Uint8Array {

@@ -22,6 +22,8 @@ export interface ReadNeed {
   readonly columns: readonly ColumnRef[]
   readonly spans?: boolean
   readonly profileIds?: boolean
+  /** Rollups to read instead of samples, ascending. */
+  readonly rollups?: readonly number[]
 }
 
 const FUNCTION_LEVEL: readonly SectionName[] = ['stacks', 'functionLevel', 'strings']
@@ -44,9 +46,18 @@ function symbolSections(head: DatasetHead, need: ReadNeed['symbols']): readonly 
 
 /** Frames that hold any of the positions, ascending. */
 export function selectFrames(head: DatasetHead, positions: Uint32Array): Frame[] {
+  return framesWith(head.frames, positions)
+}
+
+/** Frames that hold any of the rollups, ascending. */
+export function selectRollupFrames(head: DatasetHead, rollups: ArrayLike<number>): Frame[] {
+  return head.rollups === undefined ? [] : framesWith(head.rollups.frames, rollups)
+}
+
+function framesWith(frames: readonly Frame[], positions: ArrayLike<number>): Frame[] {
   const selected: Frame[] = []
   let at = 0
-  for (const frame of head.frames) {
+  for (const frame of frames) {
     const end = frame.firstHeader + frame.headerCount
     while (at < positions.length && positions[at]! < frame.firstHeader) at++
     if (at < positions.length && positions[at]! < end) selected.push(frame)
@@ -67,17 +78,20 @@ export function planDatasetRead(head: DatasetHead, need: ReadNeed): ByteRange[] 
   }
   for (const name of symbolSections(head, need.symbols)) addSection(name)
   if (need.profileIds === true) addSection('profileIds')
-  if (need.headers.length > 0) {
-    if (need.symbols === 'none') addSection('stacks')
-    const framesOffset = base + head.section('frames').offset
-    for (const frame of selectFrames(head, need.headers)) {
+  const addFrames = (section: SectionName, frames: readonly Frame[], spans: boolean): void => {
+    if (frames.length === 0) return
+    const framesOffset = base + head.section(section).offset
+    for (const frame of frames) {
       const types = need.columns.filter(({ group }) => group === frame.group).map(({ type }) => type)
-      for (const column of neededColumns(frame, head.groups[frame.group]!, { types, spans: need.spans === true })) {
+      for (const column of neededColumns(frame, head.groups[frame.group]!, { types, spans })) {
         const chunk = frame.columns[column]!
         ranges.push({ offset: framesOffset + chunk.offset, lengthBytes: chunk.storedBytes })
       }
     }
   }
+  if (need.headers.length > 0 && need.symbols === 'none') addSection('stacks')
+  addFrames('rollups', selectRollupFrames(head, need.rollups ?? []), false)
+  addFrames('frames', selectFrames(head, need.headers), need.spans === true)
   return joinSpan(coalesceRanges(ranges))
 }
 

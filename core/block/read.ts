@@ -11,6 +11,7 @@
  *
  * All faults are `data_loss` errors that name dataset and section.
  */
+import { assert } from '../assert.ts'
 import type { Codec } from '../ports/codec.ts'
 import type { DatasetDescriptor } from '../rpc/metastore.ts'
 import type { FunctionLevel } from '../symbols/function-level.ts'
@@ -26,6 +27,7 @@ import { decodeContext, decodeStackIds, decodeValues, emptyRows, frameHasContext
 import { PROFILE_ID_BYTES } from './header-section.ts'
 import { findOrderFault } from './order.ts'
 import { FetchedRanges } from './read-plan.ts'
+import { findRollupFault } from './rollup.ts'
 import { checkSection, findSection, openSection } from './section-table.ts'
 import {
   decodeFunctionLevel,
@@ -45,7 +47,7 @@ export { type DatasetHead, openDataset } from './dataset-head.ts'
 export { checkHeader, decodeFooter, footerRange, type ObjectFooter } from './footer.ts'
 export type { Frame } from './frame-index.ts'
 export type { HeadHeaders } from './header-section.ts'
-export { FetchedRanges, planDatasetRead, type ReadNeed, selectFrames } from './read-plan.ts'
+export { FetchedRanges, planDatasetRead, type ReadNeed, selectFrames, selectRollupFrames } from './read-plan.ts'
 export { type ColumnRef, type HeaderQuery, selectHeaders } from './selection.ts'
 
 function openFetched(head: DatasetHead, fetched: FetchedRanges, name: SectionName): ByteReader {
@@ -106,13 +108,20 @@ export interface FrameColumns {
 }
 
 function frameSource(head: DatasetHead, fetched: FetchedRanges, stackCount: number): FrameSource {
-  const framesOffset = head.descriptor.offset + head.section('frames').offset
+  return chunkSource(head, fetched, { section: 'frames', headers: head.headers, stackCount })
+}
+
+function chunkSource(
+  head: DatasetHead,
+  fetched: FetchedRanges,
+  of: Pick<FrameSource, 'section' | 'headers' | 'stackCount'>,
+): FrameSource {
+  const framesOffset = head.descriptor.offset + head.section(of.section).offset
   return {
     codec: head.codec,
     dataset: head.subject,
     groups: head.groups,
-    headers: head.headers,
-    stackCount,
+    ...of,
     viewChunk: (chunk: ColumnChunk) => fetched.view(framesOffset + chunk.offset, chunk.storedBytes),
   }
 }
@@ -145,6 +154,26 @@ export function decodeFrameColumns(head: DatasetHead, fetched: FetchedRanges, re
     return column
   })
   return { frame, stackId, values, spanId, traceIdHigh, traceIdLow }
+}
+
+/** As `decodeFrameColumns`, of a frame of rollups: rows of rollup r start at rollups.rowStart[r] - frame.rowStart. */
+export function decodeRollupColumns(
+  head: DatasetHead,
+  fetched: FetchedRanges,
+  request: Omit<FrameRequest, 'spans'>,
+): Pick<FrameColumns, 'stackId' | 'values'> {
+  const { frame, types, stackCount } = request
+  const headers = head.rollups
+  assert(headers !== undefined, 'the dataset has rollups')
+  const source = chunkSource(head, fetched, { section: 'rollups', headers, stackCount })
+  const stackId = new Uint32Array(frame.rowCount)
+  decodeStackIds(source, frame, stackId, 0)
+  const values = types.map((type) => {
+    const column = allocateInt64Column(frame.rowCount)
+    decodeValues(source, { frame, type }, column, 0)
+    return column
+  })
+  return { stackId, values }
 }
 
 /** `region`: the whole dataset, `sizeBytes` from `offset`. */
@@ -206,6 +235,7 @@ function verifyRegion(region: Uint8Array, descriptor: DatasetDescriptor, codec: 
   }
   const fetched = new FetchedRanges([{ offset: descriptor.offset, bytes: region }])
   if (findSection(head.table, 'functionLevel') !== undefined) decodeFunctionSymbols(head, fetched)
+  verifyRollups(head, fetched, dataset.symbols.stackCount)
   for (const { group, series, type } of head.sums) {
     if (
       group >= dataset.groups.length ||
@@ -214,4 +244,23 @@ function verifyRegion(region: Uint8Array, descriptor: DatasetDescriptor, codec: 
     )
       throw corrupt(sectionSubject(head.subject, 'sums'), `sum of group ${group}, series ${series}, type ${type}`)
   }
+}
+
+/** Decodes all rollups and compares their sums with the headers; the content of their stacks is checked by the writer. */
+function verifyRollups(head: DatasetHead, fetched: FetchedRanges, stackCount: number): void {
+  const { rollups } = head
+  if (rollups === undefined) return
+  const rowsOf = head.groups.map(() => 0)
+  for (const frame of rollups.frames) rowsOf[frame.group]! += frame.rowCount
+  const columns = head.groups.map(({ types }, g) => types.map(() => allocateInt64Column(rowsOf[g]!)))
+  for (const frame of rollups.frames) {
+    const types = head.groups[frame.group]!.types.map((_, type) => type)
+    const { values } = decodeRollupColumns(head, fetched, { frame, types, stackCount })
+    values.forEach(({ lo, hi }, type) => {
+      columns[frame.group]![type]!.lo.set(lo, frame.rowStart)
+      columns[frame.group]![type]!.hi.set(hi, frame.rowStart)
+    })
+  }
+  const fault = findRollupFault(head, { index: rollups, valuesOf: (group, type) => columns[group]![type]! })
+  if (fault !== undefined) throw corrupt(sectionSubject(head.subject, 'rollups'), fault)
 }

@@ -1,8 +1,8 @@
 /**
  * Writes datasets and objects of block format version 1 (`core/docs/formats/block.md`).
  *
- * 1. `encodeDataset`: order asserted, frames encoded, sections packed, table in front. Symbols last but frames, so that
- *    what a flame graph needs is one run of bytes after the head.
+ * 1. `encodeDataset`: order asserted, frames encoded, sections packed, table in front. Symbols, rollups and frames last,
+ *    so that what a flame graph needs is one run of bytes after the head. With a function level come rollups, if they pay.
  * 2. `encodeObject`: header, regions without gaps, footer, trailer.
  */
 import { assert } from '../assert.ts'
@@ -15,10 +15,11 @@ import type { ConservationSum, Dataset } from './dataset.ts'
 import { encodeFooter, encodeHeader, type ObjectSource } from './footer.ts'
 import { HEADER_BYTES, SECTION_CODEC, SECTION_KIND, type SectionName } from './format.ts'
 import { encodeFrameIndex } from './frame-index.ts'
-import { encodeFrames } from './frames.ts'
+import { encodeFrames, planFrames } from './frames.ts'
 import { encodeHeaders, PROFILE_ID_BYTES, timeBounds } from './header-section.ts'
 import { encodeGroups, encodeSeries } from './label-sections.ts'
 import { findOrderFault } from './order.ts'
+import { encodeRollups, ROLLUP_BYTES_FRACTION } from './rollup-section.ts'
 import { encodeTable, packSection, type EncodedSection } from './section-table.ts'
 import { encodeSums } from './sum-section.ts'
 import {
@@ -52,6 +53,8 @@ export interface EncodedDataset {
 export interface EncodeDatasetOptions {
   readonly codec: Codec
   readonly functionLevel?: FunctionLevel | undefined
+  /** Bytes of rollups per byte of frames, at most; 0: none are written. Absent: `ROLLUP_BYTES_FRACTION`. */
+  readonly rollupBytesFraction?: number
   /** Computed if absent. */
   readonly sums?: readonly ConservationSum[] | undefined
 }
@@ -64,7 +67,9 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
   assert(fault === undefined, `dataset out of order: ${fault}`)
   const sums = options.sums ?? conservationSums(dataset, stackHashes(dataset.symbols))
   const { codec } = options
-  const frames = encodeFrames(dataset, codec)
+  const frames = encodeFrames(dataset, codec, planFrames(headers))
+  const allowedBytes = frames.bytes.length * (options.rollupBytesFraction ?? ROLLUP_BYTES_FRACTION)
+  const rollups = options.functionLevel === undefined ? undefined : encodeRollups(dataset, codec, allowedBytes)
   const pack = (name: SectionName, write: (out: ByteWriter) => void): EncodedSection => {
     const out = new ByteWriter(1024)
     write(out)
@@ -77,14 +82,10 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
     pack('sums', (out) => encodeSums(sums, out)),
     pack('frameIndex', (out) => encodeFrameIndex(frames.frames, dataset.groups, out)),
   ]
+  if (rollups !== undefined) head.push(packSection('rollupIndex', rollups.index, codec))
   const body = packSymbols(dataset, options.functionLevel, pack)
-  body.push({
-    kind: SECTION_KIND.frames,
-    required: true,
-    codec: SECTION_CODEC.chunked,
-    rawBytes: frames.bytes.length,
-    stored: frames.bytes,
-  })
+  if (rollups !== undefined) body.push(chunkedSection('rollups', rollups.frames))
+  body.push(chunkedSection('frames', frames.bytes))
   const table = encodeTable([...head, ...body], head.length, dataset)
   const bytes = concat([table, ...head.map(({ stored }) => stored), ...body.map(({ stored }) => stored)])
   return {
@@ -96,6 +97,11 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
     profileCount: headers.count,
     sampleCount: dataset.rows.reduce((sum, rows) => sum + rows.rowCount, 0),
   }
+}
+
+function chunkedSection(name: 'frames' | 'rollups', stored: Uint8Array): EncodedSection {
+  const required = name === 'frames'
+  return { kind: SECTION_KIND[name], required, codec: SECTION_CODEC.chunked, rawBytes: stored.length, stored }
 }
 
 /** Ids and what only a pprof needs first; then what flame graphs need, next to the frames. */

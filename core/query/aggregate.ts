@@ -2,8 +2,9 @@
  * From one dataset to partial answers, without I/O: which headers a query selects, which bytes that needs, and what
  * they add to a tree or to time series.
  *
- *   selectProfiles(head, query)        headers by type: what `planDatasetRead` and the adders below work on
- *   stacktracesNeed(head, selection)   what to read for a flame graph (time series need the head alone)
+ *   selectProfiles(head, query)        headers by type
+ *   planStacktraces(head, profiles)    rollups and samples that answer a flame graph (stacktrace-plan.ts)
+ *   stacktracesRanges(plan)            what to read for it (time series need the head alone)
  *   addStacktraces / addTimeSeries     the partial answer
  */
 import { assert } from '../assert.ts'
@@ -12,12 +13,14 @@ import {
   type DatasetHead,
   decodeFrameColumns,
   decodeFunctionSymbols,
+  decodeRollupColumns,
   decodeSymbols,
   type FetchedRanges,
   planDatasetRead,
   type ReadNeed,
   selectFrames,
   selectHeaders,
+  selectRollupFrames,
 } from '../block/read.ts'
 import { findSection } from '../block/section-table.ts'
 import { floorMs } from '../block/write.ts'
@@ -26,6 +29,7 @@ import { buildFunctionLevel, type FunctionLevel } from '../symbols/function-leve
 import { StringTable } from '../symbols/string-table.ts'
 import { selectSeries, type SelectedType, type SeriesQuery } from './select-series.ts'
 import { StackSums } from './stack-sums.ts'
+import type { StacktracePlan, StacktraceSource } from './stacktrace-plan.ts'
 import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
 
 export interface ProfileQuery extends SeriesQuery {
@@ -58,45 +62,44 @@ export function selectProfiles(head: DatasetHead, query: ProfileQuery): Selected
   return profiles
 }
 
-export function stacktracesRanges(head: DatasetHead, profiles: readonly SelectedProfiles[]): ByteRange[] {
-  return planDatasetRead(head, stacktracesNeed(head, profiles))
+export function stacktracesRanges(plan: StacktracePlan): ByteRange[] {
+  return planDatasetRead(plan.head, stacktracesNeed(plan))
 }
 
-function stacktracesNeed(head: DatasetHead, profiles: readonly SelectedProfiles[]): ReadNeed {
-  const headers = Uint32Array.from(profiles.flatMap(({ positions }) => [...positions])).sort()
-  const columns = profiles.map(({ selected }) => ({ group: selected.group, type: selected.type }))
+function stacktracesNeed({ head, sources }: StacktracePlan): ReadNeed {
+  const headers = Uint32Array.from(sources.flatMap(({ positions }) => [...positions])).sort()
+  const rollups = sources.flatMap((source) => source.rollups).sort((a, b) => a - b)
+  const columns = sources.map(({ selected }) => ({ group: selected.group, type: selected.type }))
   // Segments have no function level: frames without lines are named by mapping and address, so everything is read.
-  return { symbols: hasFunctionLevel(head) ? 'functions' : 'all', headers, columns }
+  return { symbols: hasFunctionLevel(head) ? 'functions' : 'all', headers, rollups, columns }
 }
 
 function hasFunctionLevel(head: DatasetHead): boolean {
   return findSection(head.table, 'functionLevel') !== undefined
 }
 
-/** Adds the selected profiles to the tree; returns how many sample rows were read. */
-export function addStacktraces(
-  head: DatasetHead,
-  fetched: FetchedRanges,
-  profiles: readonly SelectedProfiles[],
-  tree: FunctionTree,
-): number {
+/** Adds what the plan names to the tree; returns how many rows of samples and rollups were added. */
+export function addStacktraces(plan: StacktracePlan, fetched: FetchedRanges, tree: FunctionTree): number {
+  const { head, sources } = plan
   const { level, stackNode, viewName } = functionSymbols(head, fetched)
   const sums = new StackSums(stackNode.length)
-  let samples = 0
-  for (const { selected, positions } of profiles) samples += addRows({ head, fetched, sums, selected, positions })
+  let rows = 0
+  for (const source of sources) {
+    rows += addSamples({ head, fetched, sums, source })
+    rows += addRollups({ head, fetched, sums, source })
+  }
   sums.addToTree(tree, stackNode, level, viewName)
-  return samples
+  return rows
 }
 
 interface RowSource {
   readonly head: DatasetHead
   readonly fetched: FetchedRanges
   readonly sums: StackSums
-  readonly selected: SelectedType
-  readonly positions: Uint32Array
+  readonly source: StacktraceSource
 }
 
-function addRows({ head, fetched, sums, selected, positions }: RowSource): number {
+function addSamples({ head, fetched, sums, source: { selected, positions } }: RowSource): number {
   const { rowStart, rowLength } = head.headers
   let at = 0
   let samples = 0
@@ -117,6 +120,21 @@ function addRows({ head, fetched, sums, selected, positions }: RowSource): numbe
     }
   }
   return samples
+}
+
+function addRollups({ head, fetched, sums, source: { selected, rollups } }: RowSource): number {
+  let at = 0
+  let rows = 0
+  for (const frame of selectRollupFrames(head, rollups)) {
+    const columns = decodeRollupColumns(head, fetched, { frame, types: [selected.type], stackCount: sums.stackCount })
+    for (; at < rollups.length && rollups[at]! < frame.firstHeader + frame.headerCount; at++) {
+      const start = head.rollups!.rowStart[rollups[at]!]! - frame.rowStart
+      const end = start + head.rollups!.rowLength[rollups[at]!]!
+      sums.add(columns.stackId, columns.values[0]!, start, end)
+      rows += end - start
+    }
+  }
+  return rows
 }
 
 interface NamedLevel {

@@ -1,8 +1,9 @@
 /** A query-backend's work on a merged block that lies in memory: flame graph from samples, time series from headers. */
 import { assert } from '#core/assert.ts'
-import { FetchedRanges, openDataset } from '#core/block/read.ts'
+import { type DatasetHead, FetchedRanges, openDataset } from '#core/block/read.ts'
 import { FunctionTree } from '#core/flamegraph/tree.ts'
 import { addStacktraces, addTimeSeries, selectProfiles } from '#core/query/aggregate.ts'
+import { planStacktraces, type StacktracePlan } from '#core/query/stacktrace-plan.ts'
 import { TimeSeriesBuilder } from '#core/query/time-series.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -22,10 +23,11 @@ export const queryCase: BenchCase = {
     const { descriptor, region } = mergedObject
     const range = { startMs: HOUR_START_MS, endMs: HOUR_START_MS + MS_PER_HOUR, stepMs: STEP_MS }
     const query = { profileType: PROFILE_TYPE, matches: () => true, ...range, skip: [] }
+    const planOf = (head: DatasetHead): StacktracePlan => planStacktraces(head, selectProfiles(head, query))
     const fetched = new FetchedRanges([{ offset: descriptor.offset, bytes: region }])
     const flameGraph = (): number => {
       const head = openDataset(region, descriptor, codec)
-      return addStacktraces(head, fetched, selectProfiles(head, query), new FunctionTree())
+      return addStacktraces(planOf(head), fetched, new FunctionTree())
     }
     const series = (): number => {
       const head = openDataset(region, descriptor, codec)

@@ -68,8 +68,12 @@ function datasetOf(values: readonly (readonly bigint[])[]): Dataset {
   return makeDataset({ series: [[]], groups: [CPU_GROUP], profiles: [profile] })
 }
 
+function framesOf(dataset: Dataset): ReturnType<typeof encodeFrames> {
+  return encodeFrames(dataset, TEST_CODEC, planFrames(dataset.headers))
+}
+
 function encodingsOf(values: readonly (readonly bigint[])[]): number[] {
-  return encodeFrames(datasetOf(values), TEST_CODEC).frames[0]!.columns.map(({ encoding }) => encoding)
+  return framesOf(datasetOf(values)).frames[0]!.columns.map(({ encoding }) => encoding)
 }
 
 test('columns take the encoding that fits', () => {
@@ -124,6 +128,7 @@ function sourceOf(dataset: Dataset, bytes: Uint8Array): FrameSource {
   return {
     codec: TEST_CODEC,
     dataset: 'dataset 0',
+    section: 'frames',
     groups: dataset.groups,
     headers: dataset.headers,
     stackCount: dataset.symbols.stackCount,
@@ -137,7 +142,7 @@ test('a column and its multiple decode to their values', () => {
     [3n, 30_000_000n],
     [0n, 0n],
   ])
-  const { frames, bytes } = encodeFrames(dataset, TEST_CODEC)
+  const { frames, bytes } = framesOf(dataset)
   const source = sourceOf(dataset, bytes)
   const ids = new Uint32Array(3)
   decodeStackIds(source, frames[0]!, ids, 0)
@@ -157,7 +162,7 @@ test('damage and short chunks are named by column and headers', () => {
     [1n, 10n],
     [3n, 31n],
   ])
-  const { frames, bytes } = encodeFrames(dataset, TEST_CODEC)
+  const { frames, bytes } = framesOf(dataset)
   const frame = frames[0]!
   const damaged = bytes.slice()
   damaged[frame.columns[2]!.offset] = damaged[frame.columns[2]!.offset]! ^ 1
@@ -182,7 +187,7 @@ test('only frames with a span or trace have context', () => {
   const groups = ARBITRARY_GROUPS.slice(1, 2)
   const has = (more: Partial<SampleSpec>): boolean => {
     const dataset = makeDataset({ series: [[]], groups, profiles: [profile(1, more)] })
-    return frameHasContext(encodeFrames(dataset, TEST_CODEC).frames[0]!, groups[0]!)
+    return frameHasContext(framesOf(dataset).frames[0]!, groups[0]!)
   }
   assert.equal(has({}), false)
   assert.equal(has({ span: 1n }), true)

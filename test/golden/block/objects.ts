@@ -24,13 +24,13 @@ function stackOf(i: number): string[] {
 }
 
 /** Counts, and the same in nanoseconds: the second column is a reference. */
-function cpuProfile(ordinal: number, series: number): ProfileSpec {
+function cpuProfile(ordinal: number, series: number, id = ordinal): ProfileSpec {
   const samples = Array.from({ length: 60 }, (_, i): SampleSpec => {
     const count = BigInt(1 + ((i * 7 + ordinal) % 9))
     return { stack: stackOf(i * 3 + ordinal), values: [count, count * 10_000_000n] }
   })
-  const timeNanos = WINDOW_START_NANOS + BigInt(ordinal) * 15_000_123_456n
-  return { series, group: 0, timeNanos, durationNanos: 15_000_000_000n, id: 1000 + ordinal, samples }
+  const timeNanos = WINDOW_START_NANOS + BigInt(id) * 15_000_123_456n
+  return { series, group: 0, timeNanos, durationNanos: 15_000_000_000n, id: 1000 + id, samples }
 }
 
 /** Spans, traces, the empty stack, and values up to 2^63 - 1. */
@@ -76,12 +76,26 @@ function tinyDataset(tenant: string, service: string): Dataset {
   return makeDataset({ tenant, service, series: [[]], groups: ARBITRARY_GROUPS.slice(0, 1), profiles: [profile] })
 }
 
+/** Two data hours: rollups over all series and of one, a series that has too few profiles, and a group with one series. */
+function rollupDataset(tenant: string, service: string): Dataset {
+  const cpu = [0, 1, 2, 3, 4].map((i) => cpuProfile(i % 2, 0, i)).concat([5, 6, 7, 8].map((i) => cpuProfile(0, 1, i)))
+  const nextHour = [9, 10, 11, 12].map((i) => later(cpuProfile(i % 2, 0, i))).concat(later(cpuProfile(0, 1, 13)))
+  const profiles = [...cpu, ...nextHour, ...[1, 2, 3, 4].map(wallProfile), heapProfile(1)]
+  const window = { windowStartMs: WINDOW_START_MS, windowMs: 6 * 3_600_000 }
+  return makeDataset({ tenant, service, ...window, series: SERIES, groups: ARBITRARY_GROUPS, profiles })
+}
+
+function later(profile: ProfileSpec): ProfileSpec {
+  return { ...profile, timeNanos: profile.timeNanos + 3_600_000_000_000n }
+}
+
 function placed(
   dataset: Dataset,
   functionLevel?: FunctionLevel,
 ): Parameters<typeof encodeObject>[0]['datasets'][number] {
   const { tenant, service, windowStartMs, windowMs } = dataset
-  const encoded = encodeDataset(dataset, { codec: TEST_CODEC, functionLevel })
+  // Twice the frames: these hours are too small for rollups to pay.
+  const encoded = encodeDataset(dataset, { codec: TEST_CODEC, functionLevel, rollupBytesFraction: 2 })
   return { tenant, service, windowStartMs, windowMs, encoded }
 }
 
@@ -94,6 +108,7 @@ export interface GoldenObject {
 export function buildGoldenObjects(): GoldenObject[] {
   const segment = [tinyDataset('acme', 'checkout'), mixedDataset('acme', 'zürich'), tinyDataset('umbrella', 'a')]
   const compacted = [mixedDataset('acme', 'checkout')]
+  const rolledUp = [rollupDataset('acme', 'checkout')]
   return [
     {
       name: 'segment',
@@ -119,6 +134,18 @@ export function buildGoldenObjects(): GoldenObject[] {
           { objectId: '01HZ9V8S00SEGMENT000000001', datasets: [4] },
         ],
         datasets: compacted.map((dataset) => placed(dataset, functionLevelOf(dataset))),
+      }).bytes,
+    },
+    {
+      name: 'rollups',
+      datasets: rolledUp,
+      bytes: encodeObject({
+        objectId: '01HZ9V8S00R0LLVPS000000000',
+        level: 3,
+        createdMs: WINDOW_START_MS + 9000,
+        job: { jobId: 'job-18', epoch: 1 },
+        sources: [{ objectId: '01HZ9V8S00C0MPACTED0000000', datasets: [0] }],
+        datasets: rolledUp.map((dataset) => placed(dataset, functionLevelOf(dataset))),
       }).bytes,
     },
   ]
