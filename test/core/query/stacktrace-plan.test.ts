@@ -94,7 +94,6 @@ test('answers from rollups and from samples are equal, for any range, selector a
       const rollups = ask(dataset, query, 1000)
       fromRollups += rollups.rollups.length
       assert.deepEqual(rollups.stacks, samples.stacks)
-      assert.ok(rollups.rows <= samples.rows)
       assert.deepEqual(samples.rollups, [])
     }),
     { numRuns: 300 },
