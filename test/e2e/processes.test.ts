@@ -60,11 +60,10 @@ before(async () => {
   database = await withDatabase()
   const storage = { STORAGE_URL: join(dataDir, 'objects') }
   const metastore = { METASTORE_URL: (await start('metastore', database.env)).url }
-  const [writer, backend] = await Promise.all([
-    start('segment-writer', { ...metastore, ...storage }),
-    start('query-backend', storage),
-    start('compaction-worker', { ...metastore, ...storage }),
-  ])
+  // One after another: each clears what an earlier process left half written in the directory.
+  const writer = await start('segment-writer', { ...metastore, ...storage })
+  const backend = await start('query-backend', storage)
+  await start('compaction-worker', { ...metastore, ...storage })
   await Promise.all([
     start('distributor', { WRITER_URL: writer.url }),
     start('query-frontend', { ...metastore, QUERY_BACKEND_URL: backend.url }),
