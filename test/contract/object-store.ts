@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { CinderError, type ErrorKind } from '#core/errors.ts'
-import type { ObjectStore } from '#core/ports/object-store.ts'
+import { type ObjectStore, PART_BYTES_MIN } from '#core/ports/object-store.ts'
 
 const text = (value: string) => new TextEncoder().encode(value)
 
@@ -13,6 +13,7 @@ export function runObjectStoreContract(name: string, open: () => Promise<ObjectS
     testListing(open)
     testKeys(open)
     testConcurrency(open)
+    testUploads(open)
   })
 }
 
@@ -216,5 +217,86 @@ function testConcurrency(open: () => Promise<ObjectStore>): void {
     }
     for (let round = 0; round < 6; round++) await Promise.all([0, 1, 2, 3].map((i) => one(round * 4 + i)))
     assert.deepEqual((await store.list('shared/')).length, 6)
+  })
+}
+
+function testUploads(open: () => Promise<ObjectStore>): void {
+  const partBytes = PART_BYTES_MIN
+  const part = (seed: number, sizeBytes = partBytes) => new Uint8Array(sizeBytes).fill(seed)
+  test('parts in any order make one object, visible only when it is complete', async () => {
+    const store = await open()
+    const upload = await store.createUpload('up/whole', { partBytes })
+    await Promise.all([upload.putPart(3, part(3, 17)), upload.putPart(1, part(1)), upload.putPart(2, part(2))])
+    assert.equal(await store.head('up/whole'), undefined)
+    assert.deepEqual(await store.list(''), [])
+    await upload.complete()
+    assert.deepEqual(await store.head('up/whole'), { sizeBytes: 2 * partBytes + 17 })
+    assert.deepEqual(await store.list(''), ['up/whole'])
+    for (const [offset, length, seeds] of [
+      [0, 3, [1, 1, 1]],
+      [partBytes - 1, 2, [1, 2]],
+      [2 * partBytes - 1, 3, [2, 3, 3]],
+      [2 * partBytes + 16, 1, [3]],
+    ] as const) {
+      assert.deepEqual(await store.getRange('up/whole', offset, length), Uint8Array.from(seeds))
+    }
+    await assertFails(() => store.getRange('up/whole', 2 * partBytes + 16, 2), 'data_loss')
+  })
+  test('one part may be the whole object; a part sent again replaces it, shorter or not', async () => {
+    const store = await open()
+    const upload = await store.createUpload('one', { partBytes })
+    await upload.putPart(1, part(9, 100))
+    await upload.putPart(1, part(4, 3))
+    await upload.complete()
+    assert.deepEqual(await store.get('one'), part(4, 3))
+  })
+  test('an upload replaces what was there, and another may be begun on the same key', async () => {
+    const store = await open()
+    await store.put('k', text('before'))
+    const [first, second] = [await store.createUpload('k', { partBytes }), await store.createUpload('k', { partBytes })]
+    await Promise.all([first.putPart(1, text('first')), second.putPart(1, text('second'))])
+    assert.deepEqual(await store.get('k'), text('before'))
+    await first.complete()
+    assert.deepEqual(await store.get('k'), text('first'))
+    await second.complete()
+    assert.deepEqual(await store.get('k'), text('second'))
+  })
+  test('completing again is no error; other calls after the end are', async () => {
+    const store = await open()
+    const upload = await store.createUpload('k', { partBytes })
+    await upload.putPart(1, text('x'))
+    await upload.complete()
+    await upload.complete()
+    await assertFails(() => upload.putPart(2, text('y')), 'failed_precondition')
+    await upload.abort()
+    assert.deepEqual(await store.get('k'), text('x'))
+  })
+  test('an aborted upload leaves nothing, and what was there stays', async () => {
+    const store = await open()
+    await store.put('k', text('before'))
+    const upload = await store.createUpload('k', { partBytes })
+    await upload.putPart(1, text('x'))
+    await upload.abort()
+    await upload.abort()
+    await assertFails(() => upload.putPart(1, text('y')), 'failed_precondition')
+    await assertFails(() => upload.complete(), 'failed_precondition')
+    assert.deepEqual(await store.get('k'), text('before'))
+    assert.deepEqual(await store.list(''), ['k'])
+  })
+  test('an upload that cannot be an object is refused: sizes, numbers, gaps, keys', async () => {
+    const store = await open()
+    await assertFails(() => store.createUpload('../x', { partBytes }), 'invalid_argument')
+    await assertFails(() => store.createUpload('k', { partBytes: partBytes - 1 }), 'invalid_argument')
+    const upload = await store.createUpload('k', { partBytes })
+    await assertFails(() => upload.complete(), 'invalid_argument')
+    await assertFails(() => upload.putPart(0, text('x')), 'invalid_argument')
+    await assertFails(() => upload.putPart(1, new Uint8Array(0)), 'invalid_argument')
+    await assertFails(() => upload.putPart(1, part(1, partBytes + 1)), 'invalid_argument')
+    await upload.putPart(2, text('x'))
+    await assertFails(() => upload.complete(), 'invalid_argument')
+    await upload.putPart(1, text('too short'))
+    await assertFails(() => upload.complete(), 'invalid_argument')
+    await upload.abort()
+    assert.deepEqual(await store.list(''), [])
   })
 }

@@ -1,8 +1,8 @@
 /** A store that fails or stalls on command: `failNext` refuses calls, `stallNext` holds one until it is released. */
 import { CinderError } from '#core/errors.ts'
-import type { ObjectStore } from '#core/ports/object-store.ts'
+import type { ObjectStore, ObjectUpload } from '#core/ports/object-store.ts'
 
-export type StoreCall = keyof ObjectStore
+export type StoreCall = keyof ObjectStore | keyof ObjectUpload
 
 export interface Fault {
   readonly error: CinderError
@@ -64,12 +64,21 @@ export function faultyStore(inner: ObjectStore): FaultyStore {
       return { reached: reached.promise, release: released.resolve }
     },
     pendingCount: () => faults.length + gates.length,
-    put: (key, body) => through('put', () => inner.put(key, body)),
-    putIfAbsent: (key, body) => through('putIfAbsent', () => inner.putIfAbsent(key, body)),
-    get: (key) => through('get', () => inner.get(key)),
-    getRange: (key, offset, lengthBytes) => through('getRange', () => inner.getRange(key, offset, lengthBytes)),
-    head: (key) => through('head', () => inner.head(key)),
+    put: (key, body, options) => through('put', () => inner.put(key, body, options)),
+    putIfAbsent: (key, body, options) => through('putIfAbsent', () => inner.putIfAbsent(key, body, options)),
+    get: (key, options) => through('get', () => inner.get(key, options)),
+    getRange: (key, offset, lengthBytes, options) =>
+      through('getRange', () => inner.getRange(key, offset, lengthBytes, options)),
+    head: (key, options) => through('head', () => inner.head(key, options)),
     list: (prefix, options) => through('list', () => inner.list(prefix, options)),
-    delete: (key) => through('delete', () => inner.delete(key)),
+    delete: (key, options) => through('delete', () => inner.delete(key, options)),
+    async createUpload(key, options) {
+      const upload = await through('createUpload', () => inner.createUpload(key, options))
+      return {
+        putPart: (part, body, options) => through('putPart', () => upload.putPart(part, body, options)),
+        complete: (options) => through('complete', () => upload.complete(options)),
+        abort: (options) => through('abort', () => upload.abort(options)),
+      }
+    },
   }
 }

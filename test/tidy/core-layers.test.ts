@@ -10,7 +10,7 @@ import { blank, readTree, type SourceFile } from './source-tree.ts'
 const RANKS: string[][] = [
   ['.'],
   ['wire', 'ports'],
-  ['labels'],
+  ['labels', 'store'],
   ['rpc'],
   ['limits', 'pprof', 'symbols'],
   ['flamegraph', 'ingest', 'tsdb', 'parquet', 'foreign'],

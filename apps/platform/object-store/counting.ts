@@ -1,5 +1,5 @@
 /** Counts what passes through a store: calls, ranges and bytes. Tests assert the cost of a query by it. */
-import type { ObjectStore } from '#core/ports/object-store.ts'
+import type { ObjectStore, ObjectUpload } from '#core/ports/object-store.ts'
 
 export interface StoreCounts {
   /** put and putIfAbsent. */
@@ -14,6 +14,10 @@ export interface StoreCounts {
   heads: number
   lists: number
   deletes: number
+  /** Uploads in parts that were begun, their parts and the bytes of those. */
+  uploads: number
+  parts: number
+  partBytes: number
 }
 
 export interface CountingStore extends ObjectStore {
@@ -33,43 +37,58 @@ export function countingStore(inner: ObjectStore): CountingStore {
       counts = zeroCounts()
       return taken
     },
-    put(key, body) {
+    put(key, body, options) {
       counts.puts++
       counts.putBytes += body.length
-      return inner.put(key, body)
+      return inner.put(key, body, options)
     },
-    putIfAbsent(key, body) {
+    putIfAbsent(key, body, options) {
       counts.puts++
       counts.putBytes += body.length
-      return inner.putIfAbsent(key, body)
+      return inner.putIfAbsent(key, body, options)
     },
-    async get(key) {
+    async get(key, options) {
       counts.gets++
-      const body = await inner.get(key)
+      const body = await inner.get(key, options)
       counts.getBytes += body.length
       return body
     },
-    async getRange(key, offset, lengthBytes) {
+    async getRange(key, offset, lengthBytes, options) {
       counts.ranges++
-      const body = await inner.getRange(key, offset, lengthBytes)
+      const body = await inner.getRange(key, offset, lengthBytes, options)
       counts.rangeBytes += body.length
       return body
     },
-    head(key) {
+    head(key, options) {
       counts.heads++
-      return inner.head(key)
+      return inner.head(key, options)
     },
     list(prefix, options) {
       counts.lists++
       return inner.list(prefix, options)
     },
-    delete(key) {
+    delete(key, options) {
       counts.deletes++
-      return inner.delete(key)
+      return inner.delete(key, options)
+    },
+    async createUpload(key, options) {
+      counts.uploads++
+      const upload = await inner.createUpload(key, options)
+      const putPart: ObjectUpload['putPart'] = (part, body, options) => {
+        counts.parts++
+        counts.partBytes += body.length
+        return upload.putPart(part, body, options)
+      }
+      return {
+        putPart,
+        complete: (options) => upload.complete(options),
+        abort: (options) => upload.abort(options),
+      }
     },
   }
 }
 
 function zeroCounts(): StoreCounts {
-  return { puts: 0, putBytes: 0, gets: 0, getBytes: 0, ranges: 0, rangeBytes: 0, heads: 0, lists: 0, deletes: 0 }
+  const whole = { puts: 0, putBytes: 0, gets: 0, getBytes: 0, ranges: 0, rangeBytes: 0 }
+  return { ...whole, heads: 0, lists: 0, deletes: 0, uploads: 0, parts: 0, partBytes: 0 }
 }

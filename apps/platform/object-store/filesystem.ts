@@ -15,7 +15,14 @@
 import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { CinderError, invalidArgument, type WriteOutcome } from '#core/errors.ts'
-import type { ObjectStore } from '#core/ports/object-store.ts'
+import {
+  isValidObjectKey,
+  type ListOptions,
+  type ObjectStore,
+  type ObjectUpload,
+  type UploadOptions,
+} from '#core/ports/object-store.ts'
+import { PartList } from '#core/store/part-list.ts'
 import { DirectorySync } from './directory-sync.ts'
 import { checkKey, checkPrefix, checkRange, compareKeys, notFound } from './object-key.ts'
 
@@ -82,7 +89,7 @@ class FilesystemStore implements ObjectStore {
     }
   }
 
-  async list(prefix: string, options: { startAfter?: string; limit?: number } = {}): Promise<string[]> {
+  async list(prefix: string, options: ListOptions = {}): Promise<string[]> {
     checkPrefix(prefix)
     const found: string[] = []
     const startAfter = options.startAfter ?? ''
@@ -102,6 +109,46 @@ class FilesystemStore implements ObjectStore {
       throw storeError(error, `cannot delete ${key}`, 'unknown')
     }
     await this.#removeEmpty(dirname(path))
+  }
+
+  /** Parts are written to their places in one temporary file; `complete` makes it durable and moves it in place. */
+  async createUpload(key: string, { partBytes }: UploadOptions): Promise<ObjectUpload> {
+    const path = this.#path(key)
+    const list = new PartList(key, partBytes)
+    const tmpPath = join(this.#tmpDir, String(this.#tmpCount++))
+    const handle = await open(tmpPath, 'wx').catch((error: unknown) => {
+      throw storeError(error, `cannot store ${key}`)
+    })
+    const finish = async () => {
+      const { sizeBytes } = list.checkComplete()
+      if (list.ended !== undefined) return
+      // A part that was replaced by a shorter one leaves its tail.
+      await handle.truncate(sizeBytes)
+      await handle.datasync()
+      await this.#place({ tmpPath, path, publish: rename })
+      await this.#directories.sync(dirname(path))
+      list.end('completed')
+      await handle.close()
+    }
+    return {
+      async putPart(part, body) {
+        const offset = list.check(part, body.length)
+        await writeAt(handle, body, offset).catch((error: unknown) => {
+          throw storeError(error, `cannot store part ${part} of ${key}`)
+        })
+        list.add(part, body.length)
+      },
+      complete: () =>
+        finish().catch((error: unknown) => {
+          throw storeError(error, `cannot store ${key}`, 'unknown')
+        }),
+      async abort() {
+        if (list.ended !== undefined) return
+        list.end('aborted')
+        await handle.close()
+        await rm(tmpPath, { force: true })
+      },
+    }
   }
 
   async #write(key: string, body: Uint8Array, publish: Publish): Promise<void> {
@@ -185,7 +232,7 @@ class FilesystemStore implements ObjectStore {
   async #namesIn(dirKey: string): Promise<string[]> {
     try {
       const entries = await readdir(join(this.#root, dirKey), { withFileTypes: true })
-      const objects = entries.filter((entry) => (entry.isDirectory() || entry.isFile()) && !entry.name.includes('~'))
+      const objects = entries.filter((entry) => (entry.isDirectory() || entry.isFile()) && isValidObjectKey(entry.name))
       return objects.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort(compareKeys)
     } catch (error) {
       if (isAbsent(error)) return []
@@ -214,6 +261,14 @@ async function writeDurably(path: string, body: Uint8Array): Promise<void> {
     await handle.datasync()
   } finally {
     await handle.close()
+  }
+}
+
+async function writeAt(handle: ReadHandle, body: Uint8Array, offset: number): Promise<void> {
+  let written = 0
+  while (written < body.length) {
+    const { bytesWritten } = await handle.write(body, written, body.length - written, offset + written)
+    written += bytesWritten
   }
 }
 

@@ -1,6 +1,7 @@
 /** The object store in memory, for tests and for trying things out: bodies are copied in and out, nothing is durable. */
 import { CinderError } from '#core/errors.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
+import { PartList } from '#core/store/part-list.ts'
 import { checkKey, checkPrefix, checkRange, compareKeys, notFound } from './object-key.ts'
 
 export function createMemoryStore(): ObjectStore {
@@ -46,6 +47,29 @@ export function createMemoryStore(): ObjectStore {
     },
     async delete(key) {
       objects.delete(checkKey(key))
+    },
+    async createUpload(key, { partBytes }) {
+      const list = new PartList(checkKey(key), partBytes)
+      const parts = new Map<number, { offset: number; body: Uint8Array }>()
+      return {
+        async putPart(part, body) {
+          const offset = list.check(part, body.length)
+          parts.set(part, { offset, body: body.slice() })
+          list.add(part, body.length)
+        },
+        async complete() {
+          const whole = new Uint8Array(list.checkComplete().sizeBytes)
+          if (list.ended !== undefined) return
+          for (const { offset, body } of parts.values()) whole.set(body, offset)
+          objects.set(key, whole)
+          list.end('completed')
+          parts.clear()
+        },
+        async abort() {
+          list.end('aborted')
+          parts.clear()
+        },
+      }
     },
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { PART_BYTES_MIN } from '#core/ports/object-store.ts'
 import { countingStore } from '#platform/object-store/counting.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { assertFails, runObjectStoreContract } from '../../../contract/object-store.ts'
@@ -17,7 +18,10 @@ test('counts calls and the bytes that passed; a failed read moves no bytes', asy
   await store.head('a')
   await store.list('')
   await store.delete('a')
+  const upload = await store.createUpload('c', { partBytes: PART_BYTES_MIN })
+  await upload.putPart(1, new Uint8Array(7))
+  await upload.complete()
   const expected = { puts: 2, putBytes: 150, gets: 1, getBytes: 100, ranges: 3, rangeBytes: 30, heads: 1, lists: 1 }
-  assert.deepEqual(store.takeCounts(), { ...expected, deletes: 1 })
+  assert.deepEqual(store.takeCounts(), { ...expected, deletes: 1, uploads: 1, parts: 1, partBytes: 7 })
   assert.equal(store.counts.puts, 0)
 })
