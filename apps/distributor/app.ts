@@ -12,7 +12,7 @@ import type { Log } from '#core/ports/log.ts'
 import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import { mountService, tenantsOf } from '#platform/connect/server.ts'
 import { PusherService } from '#platform/gen/push/v1/push_pb.ts'
-import { bodyLimitOf } from '#platform/http/body.ts'
+import { bodyLimitOf, type ReadBody, readBody } from '#platform/http/body.ts'
 import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenant } from '#platform/http/tenant.ts'
@@ -26,6 +26,8 @@ export interface DistributorDeps {
   readonly clock: Pick<Clock, 'nowMs'>
   readonly log: Log
   readonly compression: BodyCompression
+  /** Default: that of workers and Bun. */
+  readonly readBody?: ReadBody | undefined
 }
 
 export interface DistributorSettings {
@@ -34,6 +36,8 @@ export interface DistributorSettings {
   readonly bodyLimitBytes: number
   /** Where a larger body may go, for a runtime with a bound of its own. */
   readonly bodyLimitAdvice?: string | undefined
+  /** True where the writer is behind a network, so that nothing of a body is used once it has answered. */
+  readonly freesBodies?: boolean
 }
 
 export function createDistributor(deps: DistributorDeps, settings: DistributorSettings): Hono {
@@ -49,6 +53,8 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
   }
   const bounds = {
     bodyLimitBytes: bodyLimitOf(settings.bodyLimitBytes),
+    readBody: deps.readBody ?? readBody,
+    freesBodies: settings.freesBodies ?? false,
     ...(settings.bodyLimitAdvice === undefined ? {} : { bodyLimitAdvice: settings.bodyLimitAdvice }),
   }
 

@@ -9,7 +9,7 @@
 import { CinderError, type ErrorKind } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
-import { readBody } from '#platform/http/body.ts'
+import { freeBytes, type ReadBody } from '#platform/http/body.ts'
 import { BODY_SIZE_LIMIT, type BodyCompression, bodyTooLarge } from '#platform/http/body-compression.ts'
 import { errorResponse, statusResponse, toCinderError } from '#platform/http/errors.ts'
 import { ingestFormat, ingestLabels, type IngestParameters, seriesOfForm, seriesOfRaw } from './ingest-request.ts'
@@ -21,6 +21,8 @@ export interface IngestDeps {
   readonly compression: BodyCompression
   readonly bodyLimitBytes: number
   readonly bodyLimitAdvice?: string
+  readonly readBody: ReadBody
+  readonly freesBodies: boolean
   readonly resolveTenant: (headers: Headers) => string
   /** The refusal that still holds for a tenant. */
   readonly refusal: (tenant: string) => CinderError | undefined
@@ -58,7 +60,11 @@ async function ingest(request: Request, tenant: string, deps: IngestDeps): Promi
   if (body instanceof Response) return body
   const input = { labels, parameters, nowMs: deps.clock.nowMs() }
   const series = format.body === 'form' ? seriesOfForm(contentType, body, input) : seriesOfRaw(body, input)
-  if (series !== undefined) await deps.write(tenant, [series])
+  try {
+    if (series !== undefined) await deps.write(tenant, [series])
+  } finally {
+    if (deps.freesBodies) freeBytes(body)
+  }
   return new Response(null, { status: 200 })
 }
 
@@ -80,7 +86,7 @@ async function readIngestBody(request: Request, deps: IngestDeps): Promise<Uint8
       `content encoding ${JSON.stringify(encoding)} is not accepted: accepted are gzip, identity`,
     )
   }
-  const read = await readBody(request, deps.bodyLimitBytes)
+  const read = await deps.readBody(request, deps.bodyLimitBytes)
   if (read.kind === 'too-large') return tooLarge(deps, read.sizeBytes)
   if (read.kind === 'broken') return statusResponse(408, 'the request body ended early')
   // The peers ignore the header, so a body that claims gzip and is not is taken as it is.
@@ -91,6 +97,8 @@ async function readIngestBody(request: Request, deps: IngestDeps): Promise<Uint8
   } catch (error) {
     if (error instanceof CinderError && error.reason === BODY_SIZE_LIMIT) return tooLarge(deps)
     throw error
+  } finally {
+    freeBytes(read.bytes)
   }
 }
 

@@ -1,6 +1,7 @@
 /** The distributor on Deno: the app of the workers, with settings from the environment and one listener. */
+import { readBodyInPlace } from '#platform/http/body.ts'
 import { serveDeno } from '#platform/http/serve-deno.ts'
 import { readEdgeConfig } from './config.ts'
-import edge from './main.edge.ts'
+import { composeEdge } from './edge.ts'
 
-serveDeno({ name: 'distributor', edge, readConfig: readEdgeConfig })
+serveDeno({ name: 'distributor', readConfig: readEdgeConfig, compose: (env) => composeEdge(env, readBodyInPlace) })

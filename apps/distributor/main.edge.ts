@@ -1,30 +1,13 @@
 /** The distributor on workers: settings come as bindings with each request and do not change while a worker lives. */
 import type { Hono } from 'hono'
-import { createClock } from '#platform/clock.ts'
-import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import type { Env } from '#platform/env.ts'
-import { webCompression } from '#platform/http/body-compression.ts'
-import { mountReady } from '#platform/http/ready.ts'
-import { createLog } from '#platform/log.ts'
-import { createDistributor } from './app.ts'
-import { readEdgeConfig } from './config.ts'
+import { composeEdge } from './edge.ts'
 
 let app: Hono | undefined
 
 export default {
   fetch(request: Request, env: Env): Response | Promise<Response> {
-    app ??= compose(env)
+    app ??= composeEdge(env)
     return app.fetch(request)
   },
-}
-
-function compose(env: Env): Hono {
-  const { writerUrl, ...settings } = readEdgeConfig(env)
-  const clock = createClock()
-  // oxlint-disable-next-line no-console -- a worker has no other output
-  const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
-  const writer = createSegmentWriterClient(writerUrl)
-  const composed = createDistributor({ writer, clock, log, compression: webCompression }, settings)
-  mountReady(composed)
-  return composed
 }

@@ -16,7 +16,8 @@ await runProcess(log, async (lifecycle) => {
   const { writerUrl, host, port, ...settings } = readConfig(process.env)
   const writer = createSegmentWriterClient(writerUrl)
   const compression = codecCompression(createCodec())
-  const app = createDistributor({ writer, clock: createClock(), log, compression }, settings)
+  const deps = { writer, clock: createClock(), log, compression }
+  const app = createDistributor(deps, { ...settings, freesBodies: true })
   mountReady(app)
   const { bodyLimitBytes } = settings
   const listener = await lifecycle.add(serveHttp({ name: 'distributor', app, host, port, bodyLimitBytes }))

@@ -1,6 +1,6 @@
 /** The query-frontend on Deno: the app of the workers, with settings from the environment and one listener. */
 import { serveDeno } from '#platform/http/serve-deno.ts'
 import { readConfig } from './config.ts'
-import edge from './main.edge.ts'
+import { composeEdge } from './edge.ts'
 
-serveDeno({ name: 'query-frontend', edge, readConfig })
+serveDeno({ name: 'query-frontend', readConfig, compose: composeEdge })

@@ -1,7 +1,8 @@
 /** The program of a worker: an edge app and all it imports in one module, as a deployment has it. */
 import { join } from 'node:path'
 import { build, type Metafile } from 'esbuild'
-import { ROOT } from '../support/server-process.ts'
+
+export const ROOT = join(import.meta.dirname, '..', '..')
 
 export interface EdgeBundle {
   readonly code: string

@@ -29,7 +29,8 @@ import {
   SAMPLES,
   type Send,
 } from '../support/server-client.ts'
-import { type EdgeProcess, prepareRuntimes, RUNTIMES, type Runtime, startEdge } from './edge-process.ts'
+import { prepareRuntimes, RUNTIMES, type Runtime } from './edge-command.ts'
+import { type EdgeProcess, startEdge } from './edge-process.ts'
 import { type Fleet, startFleet, TENANT_DOWN, TENANT_HANGS, TENANT_SLOW } from './fleet.ts'
 
 const REGIONAL_URL = 'https://eu.profiles.example'

@@ -27,7 +27,7 @@ import {
 import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
-import { readBody } from '../http/body.ts'
+import { freeBytes, type ReadBody, readBody } from '../http/body.ts'
 import {
   acceptsGzip,
   BODY_SIZE_LIMIT,
@@ -43,6 +43,10 @@ export interface ConnectServerOptions {
   /** Added to the refusal of a body over the limit: where it may go instead. */
   readonly bodyLimitAdvice?: string
   readonly compression: BodyCompression
+  /** Default: that of workers and Bun. */
+  readonly readBody?: ReadBody | undefined
+  /** Gives the memory of a body back with its answer. Only where the implementation keeps nothing of a request. */
+  readonly freesBodies?: boolean
   readonly log: Log
   /** Runs before the body is read; its result is what `tenantsOf` gives the implementation. */
   readonly authenticate?: (headers: Headers) => readonly string[]
@@ -124,6 +128,7 @@ async function handleConnect(
     contextValues,
   })
   const bytes = await firstChunk(answer.body)
+  if (options.freesBodies === true) freeBytes(body)
   if (answer.status !== 200 && !invocation.started) return errorResponse(unreadable(bytes))
   const headers = new Headers(answer.header)
   if (!acceptsGzip(request.headers, bytes.length)) return toResponse(bytes, answer.status, headers)
@@ -155,7 +160,7 @@ async function readMessage(request: Request, options: ConnectServerOptions): Pro
     )
   }
   const limitBytes = options.bodyLimitBytes
-  const read = await readBody(request, limitBytes)
+  const read = await (options.readBody ?? readBody)(request, limitBytes)
   if (read.kind === 'too-large') throw tooLarge(options, read.sizeBytes)
   if (read.kind === 'broken') throw new CinderError('canceled', 'the request body ended early', { cause: read.cause })
   if (encoding === 'identity') return read.bytes
@@ -163,6 +168,8 @@ async function readMessage(request: Request, options: ConnectServerOptions): Pro
     return await options.compression.gunzip(read.bytes, limitBytes)
   } catch (error) {
     throw error instanceof CinderError && error.reason === BODY_SIZE_LIMIT ? tooLarge(options) : error
+  } finally {
+    freeBytes(read.bytes)
   }
 }
 

@@ -16,14 +16,15 @@ import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import { MetastoreService, type SourceObject as SourceObjectMessage } from '../gen/cinder/v1/metastore_pb.ts'
 import { QueryBackendService } from '../gen/cinder/v1/query_backend_pb.ts'
 import { SegmentWriterService } from '../gen/cinder/v1/segment_writer_pb.ts'
-import { CALL_DEADLINE_DEFAULT_MS, type ConnectClientOptions, createUnaryCall } from './client.ts'
+import { CALL_DEADLINE_DEFAULT_MS, type ConnectClientOptions, createEncodedCall, createUnaryCall } from './client.ts'
 import { type ConnectServerOptions, mountService } from './server.ts'
+import { encodeWriteRequest } from './write-message.ts'
 
 export type InternalServerOptions = Omit<ConnectServerOptions, 'authenticate' | 'errorDetails'>
 
 export function createSegmentWriterClient(url: string, options?: ConnectClientOptions): SegmentWriter {
-  const call = createUnaryCall(url, options)
-  return { write: (request) => call(SegmentWriterService.method.write, request) }
+  const call = createEncodedCall(url, options)
+  return { write: (request) => call(SegmentWriterService.method.write, encodeWriteRequest(request)) }
 }
 
 export function mountSegmentWriter(app: Hono, writer: SegmentWriter, options: InternalServerOptions): void {

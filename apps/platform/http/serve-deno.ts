@@ -1,10 +1,11 @@
 /**
- * A listener of Deno for an app of the edge (`main.edge.ts`): settings from the environment, one event when it is ready.
+ * A listener of Deno for an app of the edge: settings from the environment, one event when it is ready.
  * A signal ends the process as `Lifecycle` does on Bun: what is in flight is answered, within the same bound; a second
  * signal, or the end of the bound, ends it at once.
  *
  * Deno has no bound of its own for bodies; the app's bound counts.
  */
+import type { Hono } from 'hono'
 import type { Log } from '#core/ports/log.ts'
 import { createClock } from '../clock.ts'
 import type { Env } from '../env.ts'
@@ -33,15 +34,14 @@ interface DenoServer {
 
 export interface DenoService {
   readonly name: string
-  /** `main.edge.ts`. */
-  readonly edge: { fetch(request: Request, env: Env): Response | Promise<Response> }
-  /** Reads all settings, so that a bad one is a sentence at start and not the answer of each request. */
+  readonly compose: (env: Env) => Hono
+  /** Fails, as `compose` does, with one sentence that names the setting. */
   readonly readConfig: (env: Env) => { readonly host: string; readonly port: number }
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
-export function serveDeno({ name, edge, readConfig }: DenoService): void {
+export function serveDeno({ name, compose, readConfig }: DenoService): void {
   const deno: DenoRuntime = (globalThis as unknown as { Deno: DenoRuntime }).Deno
   const clock = createClock()
   // oxlint-disable-next-line no-console -- standard output without an import that only one runtime has
@@ -50,13 +50,14 @@ export function serveDeno({ name, edge, readConfig }: DenoService): void {
   let server: DenoServer
   try {
     const { host, port } = readConfig(env)
+    const app = compose(env)
     server = deno.serve(
       {
         hostname: host,
         port,
         onListen: (address) => log.info(`${name} ready`, { url: `http://${address.hostname}:${address.port}` }),
       },
-      (request) => edge.fetch(request, env),
+      (request) => app.fetch(request),
     )
   } catch (error) {
     // oxlint-disable-next-line no-console -- one sentence, as `runProcess` says it

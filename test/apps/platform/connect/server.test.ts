@@ -23,14 +23,16 @@ interface Seen {
   pushed: number
   tenants: readonly string[]
   events: string[]
+  profile?: Uint8Array | undefined
 }
 
-function setUp(compression = codecCompression(createCodec())) {
+function setUp(compression = codecCompression(createCodec()), freesBodies = false) {
   const app = new Hono()
   const seen: Seen = { pushed: 0, tenants: [], events: [] }
   const options = {
     bodyLimitBytes: BODY_LIMIT_BYTES,
     compression,
+    freesBodies,
     log: { info() {}, warn() {}, error: (event: string) => void seen.events.push(event) },
     authenticate: (headers: Headers) => resolveTenants(headers, { multitenancy: true }),
   }
@@ -42,6 +44,7 @@ function setUp(compression = codecCompression(createCodec())) {
         seen.tenants = tenantsOf(context)
         seen.pushed += request.series.length
         const name = request.series[0]?.labels[0]?.name
+        seen.profile = request.series[0]?.samples[0]?.rawProfile
         if (name === 'crash') throw new Error('secret of the database')
         if (name === 'busy') throw new CinderError('resource_exhausted', 'limit 1, got 2', { retryAfterMs: 1_500 })
         if (name === 'hang') return new Promise<never>(() => {})
@@ -206,6 +209,22 @@ test('answers are gzip where the client takes it', async () => {
       body: new Uint8Array(gzipSync('{}')),
     })
     assert.equal(answered.headers.get('content-encoding'), 'gzip')
+  }
+})
+
+test('the memory of a body is given back with its answer, where that is asked for', async () => {
+  const message = create(PushRequestSchema, { series: [{ samples: [{ rawProfile: new Uint8Array(100) }] }] })
+  for (const [freesBodies, kept] of [
+    [false, 100],
+    [true, 0],
+  ] as const) {
+    const { send, seen } = setUp(webCompression, freesBodies)
+    const body = toBinary(PushRequestSchema, message) as Uint8Array<ArrayBuffer>
+    assert.equal((await send(PUSH, { headers: PROTO_TYPE, body })).status, 200)
+    assert.equal(seen.profile?.length, kept)
+    const headers = { ...PROTO_TYPE, 'Content-Encoding': 'gzip' }
+    assert.equal((await send(PUSH, { headers, body: gzipSync(body) })).status, 200)
+    assert.equal(seen.profile?.length, kept)
   }
 })
 

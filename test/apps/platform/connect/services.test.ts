@@ -15,6 +15,7 @@ import {
   mountQueryBackend,
   mountSegmentWriter,
 } from '#platform/connect/services.ts'
+import { freeBytes } from '#platform/http/body.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 
 const options = {
@@ -212,4 +213,46 @@ test('a caller that leaves cancels the call and the work behind it', async () =>
   leaving.abort()
   await assert.rejects(call, (error: unknown) => error instanceof CinderError && error.kind === 'canceled')
   assert.equal(workSignal?.aborted, true)
+})
+
+test('a large push is sent in chunks, and breaks off if its bytes are freed meanwhile', async () => {
+  const received: WriteRequest[] = []
+  const writer: SegmentWriter = {
+    async write(request) {
+      received.push(request)
+      return { verdicts: [] }
+    },
+  }
+  const app = new Hono()
+  mountSegmentWriter(app, writer, options)
+  const bytes = Uint8Array.from({ length: 700_000 }, (_, i) => i * 7)
+  const request = { tenant: 'a', series: [{ labels: [], profiles: [{ bytes, clientId: 'c' }] }] }
+  let chunks = 0
+  const spread = (init: RequestInit, freesAfter: number): RequestInit => {
+    const reader = (init.body as ReadableStream<Uint8Array>).getReader()
+    const body = new ReadableStream({
+      async pull(controller) {
+        const { done, value } = await reader.read()
+        if (done) {
+          controller.close()
+          return
+        }
+        controller.enqueue(value.slice())
+        if (++chunks === freesAfter) freeBytes(bytes)
+      },
+    })
+    return { ...init, body }
+  }
+  const clientOf = (freesAfter: number) =>
+    createSegmentWriterClient('http://writer', {
+      fetch: async (url, init) => app.fetch(new Request(url, spread(init, freesAfter))),
+    })
+  await clientOf(-1).write(request)
+  assert.ok(chunks > 10)
+  const profile = received[0]!.series[0]!.profiles[0]!
+  assert.equal(profile.clientId, 'c')
+  assert.ok(Buffer.from(profile.bytes).equals(bytes))
+  chunks = 0
+  await assert.rejects(clientOf(3).write(request), CinderError)
+  assert.equal(received.length, 1)
 })

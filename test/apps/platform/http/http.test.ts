@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
-import { readBody } from '#platform/http/body.ts'
+import { freeBytes, readBody, readBodyInPlace } from '#platform/http/body.ts'
 import { codecCompression, webCompression } from '#platform/http/body-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
 import { errorResponse, retryAfterSeconds, statusResponse, toCinderError } from '#platform/http/errors.ts'
@@ -97,6 +97,55 @@ test('bodies: none, stated too large, broken', async () => {
   })
   const broken = await readBody(new Request('http://x/', { method: 'POST', body: failing }), 10)
   assert.equal(broken.kind, 'broken')
+})
+
+/** A body whose length is stated and whose chunks are as given. */
+function statedBody(sizeBytes: number, chunks: readonly Uint8Array[]): Request {
+  const body = new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(chunk)
+      controller.close()
+    },
+  })
+  return new Request('http://x/', { method: 'POST', body, headers: { 'Content-Length': String(sizeBytes) } })
+}
+
+test('bodies in place: any chunks, exactly what is stated', async () => {
+  for (const [sizeBytes, chunkBytes] of [
+    [0, 1],
+    [1, 1],
+    [1_000, 7],
+    [300_000, 65_536],
+    [700_000, 700_000],
+  ] as const) {
+    const bytes = Uint8Array.from({ length: sizeBytes }, (_, i) => i * 31)
+    const chunks = Array.from({ length: Math.ceil(sizeBytes / chunkBytes) }, (_, i) =>
+      bytes.slice(i * chunkBytes, (i + 1) * chunkBytes),
+    )
+    const read = await readBodyInPlace(statedBody(sizeBytes, chunks), sizeBytes)
+    assert.equal(read.kind, 'bytes')
+    assert.ok(read.kind === 'bytes' && Buffer.from(read.bytes).equals(bytes), `${sizeBytes} by ${chunkBytes}`)
+    assert.ok(
+      chunks.every((chunk) => chunk.length === 0),
+      'chunks are freed',
+    )
+  }
+  const short = await readBodyInPlace(statedBody(10, [new Uint8Array(9)]), 10)
+  assert.equal(short.kind, 'broken')
+  const long = await readBodyInPlace(statedBody(10, [new Uint8Array(9), new Uint8Array(2)]), 10)
+  assert.equal(long.kind, 'broken')
+  assert.deepEqual(await readBodyInPlace(statedBody(11, []), 10), { kind: 'too-large', sizeBytes: 11 })
+})
+
+test('only bytes that are the whole of their buffer are freed', () => {
+  const shared = new Uint8Array(10)
+  freeBytes(shared.subarray(0, 9))
+  assert.equal(shared.length, 10)
+  const view = shared.subarray(2)
+  freeBytes(shared)
+  assert.equal(shared.length, 0)
+  assert.equal(view.length, 0)
+  freeBytes(shared)
 })
 
 test('compression: both ways are bounded and give the same bytes', async () => {

@@ -8,7 +8,8 @@ import { createCodec } from '#platform/codec.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { Hono } from 'hono'
 import { push } from '../../../support/server-client.ts'
-import { prepareRuntimes, startEdge } from '../../../runtime/edge-process.ts'
+import { prepareRuntimes } from '../../../runtime/edge-command.ts'
+import { startEdge } from '../../../runtime/edge-process.ts'
 
 before(prepareRuntimes)
 

@@ -1,0 +1,25 @@
+/**
+ * The distributor as the edge runs it: fetch and web streams alone, settings from bindings or an environment, a
+ * segment-writer by URL. `main.edge.ts` serves it on workers, `main.deno.ts` on Deno.
+ */
+import type { Hono } from 'hono'
+import { createClock } from '#platform/clock.ts'
+import { createSegmentWriterClient } from '#platform/connect/services.ts'
+import type { Env } from '#platform/env.ts'
+import type { ReadBody } from '#platform/http/body.ts'
+import { webCompression } from '#platform/http/body-compression.ts'
+import { mountReady } from '#platform/http/ready.ts'
+import { createLog } from '#platform/log.ts'
+import { createDistributor } from './app.ts'
+import { readEdgeConfig } from './config.ts'
+
+export function composeEdge(env: Env, readBody?: ReadBody): Hono {
+  const { writerUrl, ...settings } = readEdgeConfig(env)
+  const clock = createClock()
+  // oxlint-disable-next-line no-console -- a worker has no other output
+  const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
+  const deps = { writer: createSegmentWriterClient(writerUrl), clock, log, compression: webCompression, readBody }
+  const composed = createDistributor(deps, { ...settings, freesBodies: true })
+  mountReady(composed)
+  return composed
+}
