@@ -61,6 +61,8 @@ export const WRITE_DEADLINE_MS_DEFAULT = 8_000
  * below the 100,000 ids that one commit may have: a commit past those is refused, and would be for ever.
  */
 const BATCH_HEADERS_MAX = 32_768
+/** Likewise for its datasets: a profile adds one, and a commit takes 20,000. */
+const BATCH_HEADS_MAX = 16_384
 
 export interface SegmentWriterStatus {
   readonly pendingBytes: number
@@ -179,6 +181,12 @@ class Writer implements SegmentWriterService {
       return new CinderError(
         'unavailable',
         `${this.#open.headers} series of profiles wait for the store, ${BATCH_HEADERS_MAX} are allowed: try again later`,
+        { reason: 'batch_limit', ...later },
+      )
+    if (this.#open.heads.size >= BATCH_HEADS_MAX)
+      return new CinderError(
+        'unavailable',
+        `profiles of ${this.#open.heads.size} services and hours wait for the store, ${BATCH_HEADS_MAX} are allowed: try again later`,
         { reason: 'batch_limit', ...later },
       )
     return undefined

@@ -85,22 +85,25 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
   const timeNanos = profileTimeNanos(profile, nowMs)
   const timeMs = Number(timeNanos / NANOS_PER_MS)
   const { profileId, deduplicate } = identify(deps, input, { raw, timeNanos: timeAsSentNanos })
-  const { head, waiting } = input.batch.headOf({
+  const entry = input.batch.headOf({
     tenant: input.tenant,
     service: getLabel(split.series[0]!, LABEL_SERVICE_NAME),
     windowStartMs: hourStartMs(timeMs),
     windowMs: MS_PER_HOUR,
   })
-  const { ordinal, headers } = head.append({
+  const { ordinal, headers } = entry.head.append({
     profile,
     split,
     profileId,
     timeNanos,
     stackDepthMax: limits.maxStackDepth,
   })
-  if (ordinal === undefined) return { kind: 'verdict', verdict: emptyVerdict(raw.length) }
+  if (ordinal === undefined) {
+    input.batch.dropEmpty(entry)
+    return { kind: 'verdict', verdict: emptyVerdict(raw.length) }
+  }
   const { promise, resolve } = Promise.withResolvers<Settlement>()
-  waiting.push({ deduplicate, settle: resolve })
+  entry.waiting.push({ deduplicate, settle: resolve })
   return { kind: 'waiting', size: { decompressedBytes: raw.length, headers }, settled: promise }
 }
 

@@ -79,7 +79,7 @@ export class Head {
   #headerId = new GrowingUint8(256)
   #totals: GrowingInt64[] = []
   #bucketStart = new Uint32Array(16)
-  #bucket = new Uint32Array(1024)
+  #bucket = new Uint32Array(32)
   #profileCount = 0
 
   constructor(key: HeadKey) {

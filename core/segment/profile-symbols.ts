@@ -19,11 +19,11 @@ const HAS_FUNCTIONS = 1
 export class ProfileSymbols {
   readonly #builder: SymbolsBuilder
   #profile: DecodedProfile | undefined
-  #string = new Uint32Array(1024)
-  #function = new Uint32Array(256)
+  #string = new Uint32Array(32)
+  #function = new Uint32Array(16)
   #mapping = new Uint32Array(16)
-  #location = new Uint32Array(1024)
-  #stack = new Uint32Array(256)
+  #location = new Uint32Array(16)
+  #stack = new Uint32Array(32)
   readonly #row: LocationRow = {
     mapping: 0,
     addressLo: 0,

@@ -8,15 +8,18 @@ import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
 import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 import type { GroupRows } from '../block/dataset.ts'
 
+/** A writer may hold thousands of heads with a handful of rows each: a new one is small. */
+const ROWS_FIRST = 32
+
 export class GrowingRows {
-  readonly stackId = new GrowingUint32(1024)
+  readonly stackId = new GrowingUint32(ROWS_FIRST)
   readonly values: GrowingInt64[]
   spanId: GrowingInt64 | undefined
   traceIdHigh: GrowingInt64 | undefined
   traceIdLow: GrowingInt64 | undefined
 
   constructor(typeCount: number) {
-    this.values = Array.from({ length: typeCount }, () => new GrowingInt64(1024))
+    this.values = Array.from({ length: typeCount }, () => new GrowingInt64(ROWS_FIRST))
   }
 
   get count(): number {
@@ -80,17 +83,17 @@ export interface SampleContext {
 
 export class RowScratch {
   count = 0
-  stackId = new Uint32Array(1024)
+  stackId = new Uint32Array(ROWS_FIRST)
   values: Int64Column[] = []
   /** Absent while no row of the profile has a span or trace. */
   context: { span: Int64Column; traceHigh: Int64Column; traceLow: Int64Column } | undefined
   #typeCount = 0
-  #stamp = new Uint32Array(1024)
-  #slot = new Uint32Array(1024)
+  #stamp = new Uint32Array(ROWS_FIRST)
+  #slot = new Uint32Array(ROWS_FIRST)
   #epoch = 0
   /** Rows with a span or trace are few per profile; keyed by text only then. */
   #contextSlots = new Map<string, number>()
-  #order = new Uint32Array(1024)
+  #order = new Uint32Array(ROWS_FIRST)
   readonly #zeroContext: SampleContext = {
     spanLo: 0,
     spanHi: 0,

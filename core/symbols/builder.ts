@@ -12,8 +12,8 @@ import type { Symbols } from './symbols.ts'
 
 /** A row's key as 32-bit words; scratch, reused. */
 class WordTable {
-  slots = new Uint32Array(256)
-  readonly hash = new GrowingUint32(128)
+  slots = new Uint32Array(32)
+  readonly hash = new GrowingUint32(16)
 
   find(hash: number, equals: (row: number) => boolean): number {
     const mask = this.slots.length - 1

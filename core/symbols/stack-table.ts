@@ -10,16 +10,20 @@
 import { GrowingUint32 } from '../wire/growing.ts'
 import { hashStep, mix32 } from '../wire/hash.ts'
 
+/** Powers of two. A writer may hold thousands of tables with a handful of stacks each, so a new one is small. */
+const NODES_FIRST = 64
+const STACKS_FIRST = 32
+
 export class StackTable {
-  readonly nodeParent = new GrowingUint32(1024)
-  readonly nodeLocation = new GrowingUint32(1024)
-  readonly stackNode = new GrowingUint32(256)
-  readonly #stackHash = new GrowingUint32(256)
-  #nodeSlots = new Uint32Array(2048)
-  #stackSlots = new Uint32Array(512)
+  readonly nodeParent = new GrowingUint32(NODES_FIRST)
+  readonly nodeLocation = new GrowingUint32(NODES_FIRST)
+  readonly stackNode = new GrowingUint32(STACKS_FIRST)
+  readonly #stackHash = new GrowingUint32(STACKS_FIRST)
+  #nodeSlots = new Uint32Array(2 * NODES_FIRST)
+  #stackSlots = new Uint32Array(2 * STACKS_FIRST)
   /** Locations and nodes of the last inserted stack, root first. */
-  #pathLocation = new Uint32Array(256)
-  #pathNode = new Uint32Array(256)
+  #pathLocation = new Uint32Array(32)
+  #pathNode = new Uint32Array(32)
   #pathLength = 0
 
   constructor() {

@@ -6,11 +6,11 @@ import { GrowingUint32, GrowingUint8 } from '../wire/growing.ts'
 import { hashBytes } from '../wire/hash.ts'
 
 export class StringTable {
-  readonly #bytes = new GrowingUint8(4096)
-  readonly #offset = new GrowingUint32(256)
-  readonly #hash = new GrowingUint32(256)
+  readonly #bytes = new GrowingUint8(512)
+  readonly #offset = new GrowingUint32(32)
+  readonly #hash = new GrowingUint32(32)
   /** Open addressing, id + 1, 0 = free; rebuilt at half load. */
-  #slots = new Uint32Array(512)
+  #slots = new Uint32Array(64)
 
   constructor() {
     this.#offset.push(0)

@@ -4,9 +4,12 @@ import { isRetryable } from '#core/errors.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { ProfileVerdict } from '#core/rpc/segment-writer.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
+import { MIB } from '#core/units.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { Batch } from '../../../apps/segment-writer/batch.ts'
+import type { SegmentWriterService } from '../../../apps/segment-writer/app.ts'
 import { buildPprof, realShapedSpec } from '../../support/profiles.ts'
-import { createWritePath, NOW_NANOS, push, settle, simplePprof } from '../../support/write-path.ts'
+import { createWritePath, NOW_NANOS, push, seriesOf, settle, simplePprof } from '../../support/write-path.ts'
 
 /** A store whose PUTs wait as long as `stall` says. */
 function stallingStore(): { store: ObjectStore; stall(): void; resume(): void } {
@@ -22,6 +25,14 @@ function stallingStore(): { store: ObjectStore; stall(): void; resume(): void } 
 
 const profileBytes = (seed: number): Uint8Array =>
   buildPprof({ ...realShapedSpec({ seed, samples: 60 }), timeNanos: NOW_NANOS + BigInt(seed) })
+
+const pushServices = (writer: SegmentWriterService, count: number) => {
+  const profile = simplePprof(1)
+  return writer.write({
+    tenant: 'acme',
+    series: Array.from({ length: count }, (_, i) => seriesOf([profile], { service: `s${i}` })),
+  })
+}
 
 test('a stalled store: pushes are shed at the bound, fast, and the writer recovers without a restart (H16)', async () => {
   const memoryBytesMax = 200_000
@@ -96,4 +107,35 @@ test('a batch never holds more series than a commit takes, however long the stor
   const verdicts = (await settle(clock, Promise.all(answers))).flat()
   assert.equal(verdicts.filter(({ status }) => status === 'stored').length, 40 - shed)
   assert.equal((await read()).total, BigInt(4_000 * (40 - shed)))
+})
+
+test('services fill the bound: each holds a head, however small its profiles', async () => {
+  const { store, stall, resume } = stallingStore()
+  const memoryBytesMax = 4 * 1024 * 1024
+  const { writer, clock } = createWritePath({ store, settings: { memoryBytesMax } })
+  stall()
+  const answer = pushServices(writer, 1_000)
+  const { shed, profiles } = writer.status()
+  assert.ok(shed > 0, 'a bound in bytes of profiles alone would let a gigabyte of heads in')
+  assert.ok(profiles < 200, `${profiles} services pending in 4 MiB`)
+  resume()
+  await settle(clock, answer)
+  assert.equal(writer.status().pendingBytes, 0)
+})
+
+test('a batch never holds more services than a commit takes, however long no flush can start', async () => {
+  // At 20,000 datasets in one object the metastore refuses the commit for good.
+  const flushPolicy = { ...FLUSH_POLICY_DEFAULT, flushesInFlightMax: 0 }
+  const { writer, clock } = createWritePath({ settings: { flushPolicy, memoryBytesMax: 1024 * MIB } })
+  const answer = assert.rejects(pushServices(writer, 17_000), /not stored within/)
+  assert.deepEqual([writer.status().profiles, writer.status().shed], [16_384, 17_000 - 16_384])
+  await clock.advance(8_000)
+  await answer
+})
+
+test('a profile of which nothing is left leaves no head behind', () => {
+  const batch = new Batch('object')
+  const key = { tenant: 't', service: 's', windowStartMs: 0, windowMs: 3_600_000 }
+  batch.dropEmpty(batch.headOf(key))
+  assert.equal(batch.heads.size, 0)
 })
