@@ -8,7 +8,7 @@ import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
 const NAMES = ['PORT', 'HOST', 'METASTORE_URL', 'QUERY_BACKEND_URL', 'CINDER_MULTITENANCY', 'CINDER_LIMITS'] as const
 
 const schema = v.object({
-  PORT: v.optional(portSchema, '4042'),
+  PORT: v.optional(portSchema, '4045'),
   HOST: v.optional(v.string(), '127.0.0.1'),
   METASTORE_URL: urlSchema,
   QUERY_BACKEND_URL: urlSchema,
