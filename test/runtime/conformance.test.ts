@@ -3,7 +3,6 @@
  * metastore and query-backend. Every expectation is exact and written once, so that no runtime can differ from another.
  */
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
@@ -31,12 +30,12 @@ import {
 } from '../support/server-client.ts'
 import { prepareRuntimes, RUNTIMES, type Runtime } from './edge-command.ts'
 import { type EdgeProcess, startEdge } from './edge-process.ts'
+import { answerToHead, rawAnswer } from './raw-http.ts'
+import { expectRefusal, LABELS, PUSH, REFUSALS, STACKTRACES } from './refusals.ts'
 import { type Fleet, startFleet, TENANT_DOWN, TENANT_HANGS, TENANT_SLOW } from './fleet.ts'
 
 const REGIONAL_URL = 'https://eu.profiles.example'
 const BODY_LIMIT_BYTES = 24 * MIB
-const PUSH = '/push.v1.PusherService/Push'
-const STACKTRACES = '/querier.v1.QuerierService/SelectMergeStacktraces'
 
 interface Edge {
   readonly distributor: EdgeProcess
@@ -73,232 +72,10 @@ function profile(value: number, stack = ['work', 'main']): Uint8Array {
   return buildPprof({ timeNanos: BigInt(Date.now()) * 1_000_000n, samples: [{ stack, values: [value] }] })
 }
 
-const LABELS = { __name__: 'process_cpu', service_name: 'shop', pod: 'a' }
-
 async function total(frontend: EdgeProcess, tenant: string, service: string): Promise<bigint> {
   const question = { profileTypeID: SAMPLES, labelSelector: `{service_name="${service}"}`, ...recentRange() }
   const answer = await expectOk(callRpc(frontend.send, STACKTRACES.slice(1), question, tenant))
   return readFlameGraph(answer.flamegraph ?? {}).total
-}
-
-interface Refusal {
-  readonly what: string
-  readonly app: keyof Edge
-  readonly path: string
-  readonly init?: RequestInit
-  readonly status: number
-  /** Of the JSON body; neither this nor `text` = an empty body. */
-  readonly says?: { readonly code: string; readonly message: RegExp }
-  readonly text?: RegExp
-  readonly headers?: Readonly<Record<string, RegExp>>
-}
-
-const JSON_CALL = { 'Content-Type': 'application/json', 'X-Scope-OrgID': 'errors' }
-const FORM = { 'Content-Type': 'multipart/form-data; boundary=x', 'X-Scope-OrgID': 'errors' }
-
-function post(body: BodyInit, headers: Record<string, string> = JSON_CALL): RequestInit {
-  return { method: 'POST', body, headers }
-}
-
-const REFUSALS: readonly Refusal[] = [
-  { what: 'GET of a call', app: 'distributor', path: PUSH, status: 405, headers: { allow: /^POST$/ } },
-  { what: 'GET of a query', app: 'frontend', path: STACKTRACES, status: 405, headers: { allow: /^POST$/ } },
-  { what: 'GET /ingest', app: 'distributor', path: '/ingest?name=a', status: 405, headers: { allow: /^POST$/ } },
-  {
-    what: 'a content type that is none of ours',
-    app: 'distributor',
-    path: PUSH,
-    init: post('{}', { ...JSON_CALL, 'Content-Type': 'text/plain' }),
-    status: 415,
-    headers: { 'accept-post': /application\/json/ },
-  },
-  {
-    what: 'an unknown path',
-    app: 'frontend',
-    path: '/nothing',
-    status: 404,
-    text: /^404 page not found\n$/,
-  },
-  {
-    what: 'an empty push',
-    app: 'distributor',
-    path: PUSH,
-    init: post('{}'),
-    status: 400,
-    says: { code: 'invalid_argument', message: /no profiles/ },
-  },
-  {
-    what: 'half a JSON text',
-    app: 'distributor',
-    path: PUSH,
-    init: post('{"series":['),
-    status: 400,
-    says: { code: 'invalid_argument', message: /unmarshal message/ },
-  },
-  {
-    what: 'bytes that are no message',
-    app: 'distributor',
-    path: PUSH,
-    init: post(new Uint8Array([0x0a, 0xff]), { ...JSON_CALL, 'Content-Type': 'application/proto' }),
-    status: 400,
-    says: { code: 'invalid_argument', message: /unmarshal message/ },
-  },
-  {
-    what: 'a body that says gzip and is not',
-    app: 'distributor',
-    path: PUSH,
-    init: post('{}', { ...JSON_CALL, 'Content-Encoding': 'gzip' }),
-    status: 400,
-    says: { code: 'invalid_argument', message: /not valid gzip/ },
-  },
-  {
-    what: 'a body that is half a gzip',
-    app: 'distributor',
-    path: PUSH,
-    init: post(gzipSync('{"series":[]}').subarray(0, 20), { ...JSON_CALL, 'Content-Encoding': 'gzip' }),
-    status: 400,
-    says: { code: 'invalid_argument', message: /not valid gzip/ },
-  },
-  {
-    what: 'an unknown compression',
-    app: 'distributor',
-    path: PUSH,
-    init: post('{}', { ...JSON_CALL, 'Content-Encoding': 'br' }),
-    status: 501,
-    says: { code: 'unimplemented', message: /gzip, identity/ },
-  },
-  {
-    what: 'a profile that is none',
-    app: 'distributor',
-    path: PUSH,
-    init: post(JSON.stringify(pushBody([{ labels: LABELS, profiles: [new Uint8Array([0xff, 0xff])] }]))),
-    status: 400,
-    says: { code: 'invalid_argument', message: /./ },
-  },
-  {
-    what: 'a push without a tenant',
-    app: 'distributor',
-    path: PUSH,
-    init: post('{}', { 'Content-Type': 'application/json' }),
-    status: 401,
-    says: { code: 'unauthenticated', message: /no org id/ },
-  },
-  {
-    what: 'a push of two tenants',
-    app: 'distributor',
-    path: PUSH,
-    init: post('{}', { ...JSON_CALL, 'X-Scope-OrgID': 'a|b' }),
-    status: 401,
-    says: { code: 'unauthenticated', message: /multiple org IDs/ },
-  },
-  {
-    what: 'a query without a tenant',
-    app: 'frontend',
-    path: STACKTRACES,
-    init: post('{}', { 'Content-Type': 'application/json' }),
-    status: 401,
-    says: { code: 'unauthenticated', message: /no org id/ },
-  },
-  {
-    what: 'a tenant with a slash',
-    app: 'distributor',
-    path: '/ingest?name=a&format=pprof',
-    init: post('x', { 'X-Scope-OrgID': 'a/b' }),
-    status: 401,
-    says: { code: 'unauthenticated', message: /unsupported character '\/'/ },
-  },
-  {
-    what: '/ingest without a name',
-    app: 'distributor',
-    path: '/ingest?format=pprof',
-    init: post('x'),
-    status: 400,
-    says: { code: 'invalid_argument', message: /name/ },
-  },
-  {
-    what: '/ingest of JSON',
-    app: 'distributor',
-    path: '/ingest?name=app',
-    init: post('{}'),
-    status: 415,
-    says: { code: 'unknown', message: /multipart\/form-data/ },
-  },
-  {
-    what: '/ingest of a format that is not accepted',
-    app: 'distributor',
-    path: '/ingest?name=app&format=trie',
-    init: post('x'),
-    status: 422,
-    says: { code: 'unknown', message: /"trie"/ },
-  },
-  {
-    what: '/ingest of a form without its delimiter',
-    app: 'distributor',
-    path: '/ingest?name=app',
-    init: post('y', FORM),
-    status: 422,
-    says: { code: 'unknown', message: /form cannot be read/ },
-  },
-  {
-    what: 'a query of a profile type that is none',
-    app: 'frontend',
-    path: STACKTRACES,
-    init: post(JSON.stringify({ ...recentRange(), profileTypeID: 'cpu', labelSelector: '{}' })),
-    status: 400,
-    says: { code: 'invalid_argument', message: /profile/ },
-  },
-  {
-    what: 'a selector that does not parse',
-    app: 'frontend',
-    path: STACKTRACES,
-    init: post(JSON.stringify({ ...recentRange(), profileTypeID: SAMPLES, labelSelector: '{a=' })),
-    status: 400,
-    says: { code: 'invalid_argument', message: /./ },
-  },
-  {
-    what: 'a query of a format that is not answered',
-    app: 'frontend',
-    path: STACKTRACES,
-    init: post(
-      JSON.stringify({ ...recentRange(), profileTypeID: SAMPLES, labelSelector: '{}', format: 'PROFILE_FORMAT_DOT' }),
-    ),
-    status: 501,
-    says: { code: 'unimplemented', message: /DOT/ },
-  },
-]
-
-async function expectRefusal(send: Send, refusal: Refusal): Promise<void> {
-  const response = await send(refusal.path, refusal.init)
-  const text = await response.text()
-  assert.equal(response.status, refusal.status, `${refusal.what}: ${text}`)
-  for (const [name, value] of Object.entries(refusal.headers ?? {})) {
-    assert.match(response.headers.get(name) ?? '', value, refusal.what)
-  }
-  if (refusal.says === undefined) {
-    assert.match(text, refusal.text ?? /^$/, refusal.what)
-    return
-  }
-  const error = JSON.parse(text) as { code: string; message: string }
-  assert.equal(error.code, refusal.says.code, refusal.what)
-  assert.match(error.message, refusal.says.message, refusal.what)
-}
-
-/** Sends a head that states a length and no body, as a client does that waits; resolves to the answer's text. */
-function answerToHead(url: string, path: string, contentLength: number): Promise<string> {
-  const { hostname, port, host } = new URL(url)
-  return new Promise((resolve, reject) => {
-    let text = ''
-    const socket = connect({ host: hostname, port: Number(port) }, () => {
-      const head = [`POST ${path} HTTP/1.1`, `Host: ${host}`, 'X-Scope-OrgID: large', 'Content-Type: application/proto']
-      socket.write(`${[...head, `Content-Length: ${contentLength}`].join('\r\n')}\r\n\r\n`)
-    })
-    socket.setEncoding('utf8').on('error', reject)
-    socket.on('data', (chunk: string) => {
-      text += chunk
-      if (text.includes(REGIONAL_URL)) socket.destroy()
-    })
-    socket.on('close', () => resolve(text))
-  })
 }
 
 for (const runtime of RUNTIMES) {
@@ -400,6 +177,8 @@ for (const runtime of RUNTIMES) {
         new RegExp(`${BODY_LIMIT_BYTES + 1} bytes is larger than the allowed ${BODY_LIMIT_BYTES} bytes`),
       )
       const ingested = await answerToHead(distributor.url, '/ingest?name=a&format=pprof', BODY_LIMIT_BYTES + 1)
+      for (const answer of [stated, ingested])
+        assert.ok(answer.includes(`; send larger bodies to ${REGIONAL_URL}`), answer)
       assert.match(ingested, /^HTTP\/1\.1 413 /)
 
       const bomb = gzipSync(new Uint8Array(BODY_LIMIT_BYTES + 1))
@@ -552,40 +331,4 @@ async function checkMetadata(frontend: EdgeProcess, tenant: string): Promise<voi
       ],
     },
   ])
-}
-
-/** `fetch` inflates an answer and hides that it was compressed; this does not. */
-async function rawAnswer(
-  url: string,
-  path: string,
-  { tenant, body }: { tenant: string; body: string },
-): Promise<{ head: string; body: Uint8Array }> {
-  const { hostname, port, host } = new URL(url)
-  const bytes = await new Promise<Buffer>((resolve, reject) => {
-    const chunks: Buffer[] = []
-    const socket = connect({ host: hostname, port: Number(port) }, () => {
-      const head = [`POST ${path} HTTP/1.1`, `Host: ${host}`, `X-Scope-OrgID: ${tenant}`, 'Connection: close']
-      head.push('Content-Type: application/json', 'Accept-Encoding: gzip', `Content-Length: ${body.length}`)
-      socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
-    })
-    socket.on('error', reject)
-    socket.on('data', (chunk: Buffer) => void chunks.push(chunk))
-    socket.on('close', () => resolve(Buffer.concat(chunks)))
-  })
-  const end = bytes.indexOf('\r\n\r\n')
-  const head = bytes.subarray(0, end).toString('latin1')
-  const rest = bytes.subarray(end + 4)
-  return { head, body: /\r\ntransfer-encoding: chunked/i.test(head) ? joinChunks(rest) : rest }
-}
-
-function joinChunks(bytes: Buffer): Buffer {
-  const chunks: Buffer[] = []
-  for (let at = 0; at < bytes.length; ) {
-    const lineEnd = bytes.indexOf('\r\n', at)
-    const length = Number.parseInt(bytes.toString('latin1', at, lineEnd), 16)
-    if (length === 0) break
-    chunks.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + length))
-    at = lineEnd + 2 + length + 2
-  }
-  return Buffer.concat(chunks)
 }
