@@ -41,7 +41,8 @@ export class TenantBackoff {
   refusal(tenant: string, nowMs: number): CinderError | undefined {
     const entry = this.#entries.get(tenant)
     if (entry === undefined) return undefined
-    if (nowMs >= entry.untilMs) {
+    // Further ahead than any refusal reaches: the clock was set back since.
+    if (nowMs >= entry.untilMs || entry.untilMs - nowMs > BACKOFF_MAX_MS) {
       this.#entries.delete(tenant)
       return undefined
     }

@@ -217,7 +217,7 @@ class Writer implements SegmentWriterService {
           lastFlushStartedMs: this.#lastFlushStartedMs,
           lastFlushDurationMs: this.#lastFlushDurationMs,
           flushesInFlight: this.#flushes.size,
-          putAllowedAtMs: putAllowedAtMs(this.#lastFlushStartedMs, this.#settings.putsPerSecondMax),
+          putAllowedAtMs: putAllowedAtMs(this.#lastFlushStartedMs, this.#settings.putsPerSecondMax, nowMs),
         },
         this.#settings.flushPolicy,
         nowMs,

@@ -40,11 +40,11 @@ export function takeTokens(bucket: Bucket, limits: BucketLimits, count: number, 
   return { allowed: false, bucket: refilled, retryAfterMs }
 }
 
-/** A clock that steps back adds nothing and takes nothing; limits may change between calls. */
+/** A clock that was set back adds nothing, and earning goes on from where it stands; limits may change between calls. */
 function refill(bucket: Bucket, limits: BucketLimits, nowMs: number): Bucket {
   const elapsedMs = Math.max(0, nowMs - bucket.updatedMs)
   const earned = (elapsedMs * limits.ratePerSecond) / MS_PER_SECOND
-  return { tokens: Math.min(burstOf(limits), bucket.tokens + earned), updatedMs: Math.max(nowMs, bucket.updatedMs) }
+  return { tokens: Math.min(burstOf(limits), bucket.tokens + earned), updatedMs: nowMs }
 }
 
 function burstOf(limits: BucketLimits): number {

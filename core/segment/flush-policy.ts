@@ -5,6 +5,7 @@
  * - Busy: the time between starts of flushes grows with what a flush costs (`dutyFactor` times its duration), up to
  *   `intervalMaxMs`; so a slow store or a full CPU gets larger segments, not more of them.
  * - Full: bytes or profiles past their maximum go out at once, if a flush slot and the PUT budget allow.
+ * The time is a wall clock: after it was set back, times from before lie ahead and decide nothing, so nobody waits an hour.
  * Segments in flight are bounded: a stalled store fills the memory bound, and then the writer sheds.
  */
 export interface FlushPolicy {
@@ -56,7 +57,8 @@ export function decideFlush(state: FlushState, policy: FlushPolicy, nowMs: numbe
   if (state.profiles === 0) return { kind: 'idle' }
   if (state.flushesInFlight >= policy.flushesInFlightMax) return { kind: 'idle' }
   const full = state.bytes >= policy.batchBytesMax || state.profiles >= policy.batchProfilesMax
-  const dueMs = full ? nowMs : ageDueMs(state, policy)
+  const wasSetBack = state.oldestArrivalMs > nowMs
+  const dueMs = full || wasSetBack ? nowMs : ageDueMs(state, policy)
   const atMs = Math.max(dueMs, state.putAllowedAtMs)
   return atMs <= nowMs ? { kind: 'flush' } : { kind: 'wait', untilMs: atMs }
 }
@@ -70,7 +72,7 @@ function ageDueMs(state: FlushState, policy: FlushPolicy): number {
 }
 
 /** PUT budget: when the next object may be written, at `putsPerSecondMax` (0 = no limit) since the last one. */
-export function putAllowedAtMs(lastPutMs: number | undefined, putsPerSecondMax: number): number {
-  if (putsPerSecondMax === 0 || lastPutMs === undefined) return 0
+export function putAllowedAtMs(lastPutMs: number | undefined, putsPerSecondMax: number, nowMs: number): number {
+  if (putsPerSecondMax === 0 || lastPutMs === undefined || lastPutMs > nowMs) return 0
   return lastPutMs + 1000 / putsPerSecondMax
 }

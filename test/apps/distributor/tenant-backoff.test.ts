@@ -15,6 +15,8 @@ test('a refusal holds exactly as long as the writer said, a minute at most', () 
   backoff.note('a', limited(10 * 60_000), 0)
   assert.equal(backoff.refusal('a', 59_999)?.retryAfterMs, 1)
   assert.equal(backoff.refusal('a', 60_000), undefined)
+  backoff.note('a', limited(500), 3_600_000)
+  assert.equal(backoff.refusal('a', 0), undefined, 'the clock was set back an hour')
 })
 
 test('only refusals of the tenant that say when to retry are noted', () => {

@@ -42,6 +42,18 @@ const cases: { name: string; state: Partial<FlushState>; nowMs: number; expected
     expected: { kind: 'wait', untilMs: 10_490 },
   },
   {
+    name: 'the clock was set back an hour: what waits goes at once',
+    state: { lastFlushStartedMs: 3_609_000, lastFlushDurationMs: 40, oldestArrivalMs: 3_610_000 },
+    nowMs: 10_000,
+    expected: { kind: 'flush' },
+  },
+  {
+    name: 'the clock was set back an hour: what comes then waits for the largest interval at most',
+    state: { lastFlushStartedMs: 3_609_000, lastFlushDurationMs: 40 },
+    nowMs: 10_000,
+    expected: { kind: 'wait', untilMs: 10_500 },
+  },
+  {
     name: 'full by bytes goes at once',
     state: { bytes: policy.batchBytesMax, lastFlushStartedMs: 9_999, lastFlushDurationMs: 400 },
     nowMs: 10_000,
@@ -91,7 +103,8 @@ test('no profile waits longer than the largest interval while budget and slots a
 })
 
 test('the PUT budget spaces objects evenly; 0 is no budget', () => {
-  assert.equal(putAllowedAtMs(1_000, 4), 1_250)
-  assert.equal(putAllowedAtMs(undefined, 4), 0)
-  assert.equal(putAllowedAtMs(1_000, 0), 0)
+  assert.equal(putAllowedAtMs(1_000, 4, 1_000), 1_250)
+  assert.equal(putAllowedAtMs(undefined, 4, 1_000), 0)
+  assert.equal(putAllowedAtMs(1_000, 0, 1_000), 0)
+  assert.equal(putAllowedAtMs(3_601_000, 4, 1_000), 0, 'the clock was set back an hour since')
 })
