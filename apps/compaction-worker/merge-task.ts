@@ -1,12 +1,12 @@
 /**
  * A merge as a pure function: bytes of source objects in, encoded objects out. Runs in this thread or in another.
  *
- * 1. Datasets of the sources are grouped by tenant, service and window; each group is decoded, merged and encoded
- *    before the next, so that one group's columns are in memory at a time.
+ * 1. Datasets of the sources are grouped by tenant, service and the window of the output's level; each group is decoded,
+ *    merged and encoded before the next, so that one group's columns are in memory at a time.
  * 2. Conservation: the sums of the output, computed anew from its rows, must equal the sums of the inputs less their
  *    skipped profiles. A difference names series and type and fails the task: the sources stay.
  * 3. Tenants below `PACKED_TENANT_BYTES` share one object; a larger one has an object of its own. So 300 small tenants
- *    do not cost 300 PUTs.
+ *    do not cost 300 PUTs. From the hour level on an object has one tenant.
  */
 import {
   addSums,
@@ -20,10 +20,12 @@ import {
 import type { ConservationSum, Dataset } from '#core/block/dataset.ts'
 import { decodeDataset, openDataset } from '#core/block/read.ts'
 import { encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
-import { type MergeInput, mergeDatasets, mergeNumbering } from '#core/compaction/merge.ts'
+import { type MergeInput, mergeDatasets, mergeNumbering, type MergeWindow } from '#core/compaction/merge.ts'
+import { CLOSED_LEVEL, windowMsOfLevel } from '#core/compaction/policy.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { DatasetDescriptor, SourceDataset, SourceObject } from '#core/rpc/metastore.ts'
+import { floorTo } from '#core/units.ts'
 
 export interface MergeTask {
   readonly jobId: string
@@ -58,11 +60,11 @@ export function runMergeTask(task: MergeTask, codec: Codec): MergeTaskResult {
   const merged: ObjectDataset[] = []
   let samples = 0
   for (const group of groupSources(task)) {
-    const dataset = mergeGroup(group, codec)
+    const dataset = mergeGroup(group, task.level, codec)
     merged.push(dataset)
     samples += dataset.encoded.sampleCount
   }
-  const outputs = packObjects(merged).map((datasets, i) => {
+  const outputs = packObjects(merged, task.level).map((datasets, i) => {
     const objectId = task.objectIds[i]
     if (objectId === undefined)
       throw new CinderError('internal', `a job makes more than ${task.objectIds.length} objects`, {
@@ -92,8 +94,8 @@ function groupSources(task: MergeTask): SourceRegion[][] {
   const groups = new Map<string, SourceRegion[]>()
   for (const { source, bytes } of task.sources) {
     for (const dataset of source.datasets) {
-      const { tenant, service, windowStartMs, offset, sizeBytes } = dataset.descriptor
-      const key = JSON.stringify([tenant, service, windowStartMs])
+      const { tenant, service, offset, sizeBytes } = dataset.descriptor
+      const key = JSON.stringify([tenant, service, outputWindow(dataset.descriptor, task.level).windowStartMs])
       const region = bytes.subarray(offset, offset + sizeBytes)
       const group = groups.get(key)
       if (group === undefined) groups.set(key, [{ dataset, region }])
@@ -109,12 +111,17 @@ function compareDescriptors(a: DatasetDescriptor, b: DatasetDescriptor): number 
   return a.windowStartMs - b.windowStartMs
 }
 
-function mergeGroup(group: readonly SourceRegion[], codec: Codec): ObjectDataset {
+function outputWindow({ windowStartMs }: DatasetDescriptor, level: number): MergeWindow {
+  const windowMs = windowMsOfLevel(level)
+  return { windowStartMs: floorTo(windowStartMs, windowMs), windowMs }
+}
+
+function mergeGroup(group: readonly SourceRegion[], level: number, codec: Codec): ObjectDataset {
   const inputs: MergeInput[] = group.map(({ dataset, region }) => ({
     dataset: decodeDataset(region, dataset.descriptor, codec),
     skip: dataset.skip,
   }))
-  const { dataset, functionLevel } = mergeDatasets(inputs)
+  const { dataset, functionLevel } = mergeDatasets(inputs, outputWindow(group[0]!.dataset.descriptor, level))
   const sums = conservationSums(dataset, stackHashes(dataset.symbols))
   const stored = group.map(({ dataset: { descriptor }, region }) => openDataset(region, descriptor, codec).sums)
   checkConservation({ inputs, stored, dataset, sums })
@@ -146,15 +153,15 @@ function checkConservation({ inputs, stored, dataset, sums }: ConservationCheck)
   })
 }
 
-/** Tenants with little share the first object; the others follow, one each. */
-function packObjects(datasets: readonly ObjectDataset[]): ObjectDataset[][] {
+/** Below the hour level tenants with little share the first object; the others follow, one each. */
+function packObjects(datasets: readonly ObjectDataset[], level: number): ObjectDataset[][] {
   const bytesByTenant = new Map<string, number>()
   for (const { tenant, encoded } of datasets)
     bytesByTenant.set(tenant, (bytesByTenant.get(tenant) ?? 0) + encoded.bytes.length)
   const packed: ObjectDataset[] = []
   const own = new Map<string, ObjectDataset[]>()
   for (const dataset of datasets) {
-    if (bytesByTenant.get(dataset.tenant)! < PACKED_TENANT_BYTES) packed.push(dataset)
+    if (level < CLOSED_LEVEL && bytesByTenant.get(dataset.tenant)! < PACKED_TENANT_BYTES) packed.push(dataset)
     else own.set(dataset.tenant, [...(own.get(dataset.tenant) ?? []), dataset])
   }
   return packed.length === 0 ? [...own.values()] : [packed, ...own.values()]

@@ -1,23 +1,30 @@
 /**
- * The planning duty: takes away expired job leases and turns waiting segments into jobs.
+ * The planning duty: takes away expired job leases and turns waiting segments into jobs; less often, also the datasets
+ * that are to be merged upwards.
  *
  * It runs on a timer and on every worker's poll, so that a metastore that was scaled to zero leaves no tail behind.
  * Both ways go through one lease; a replica that does not hold it does nothing, because the holder's timer will.
  * A pass asks the database; between passes `tick` skips the work while nothing was committed here and nothing waited.
  */
 import { planSegmentJobs } from '#core/compaction/plan.ts'
+import { planWindowJobs } from '#core/compaction/plan-windows.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Sql } from '#db/client.ts'
 import { isUniqueViolation } from '#db/errors.ts'
 import { failExpiredJobs } from '#db/sql/fail-jobs.ts'
 import { insertJobs } from '#db/sql/insert-jobs.ts'
+import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
+import type { LeaseTerm } from '#db/sql/leases.ts'
+import { selectWaitingDatasets } from '#db/sql/waiting-datasets.ts'
 import { selectWaitingSegments } from '#db/sql/waiting-segments.ts'
 import { HeldLease } from './held-lease.ts'
 import type { MetastoreSettings } from './settings.ts'
 
 /** One pass: 63 full jobs. The next pass, half a second later, takes the rest. */
 const WAITING_MAX = 2_000
+/** About 20 MB of rows, once in ten seconds: 1,000 services with 29 objects an hour and a day of closed hours. */
+const WAITING_DATASETS_MAX = 50_000
 
 export interface PlannerDeps {
   readonly sql: Sql
@@ -34,10 +41,12 @@ export class Planner {
   #running: Promise<number> | undefined
   #lastPassMs = Number.NEGATIVE_INFINITY
   #isActive = true
+  #lastWindowPassMs: number
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps
     const { sql, clock, settings } = deps
+    this.#lastWindowPassMs = clock.nowMs()
     this.#lease = new HeldLease({
       sql,
       clock,
@@ -89,13 +98,29 @@ export class Planner {
     const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX)
     if (waiting.length > 0) this.#isActive = true
     const jobs = planSegmentJobs(waiting, settings.segmentPolicy, nowMs)
+    const options = { term, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond }
+    const made = jobs.length === 0 ? 0 : await this.#insert(() => insertJobs(sql, jobs, options))
+    if (clock.nowMs() - this.#lastWindowPassMs < settings.planWindowsIntervalMs) return made
+    return made + (await this.#passWindows(term))
+  }
+
+  async #passWindows(term: LeaseTerm): Promise<number> {
+    const { sql, clock, settings } = this.#deps
+    this.#lastWindowPassMs = clock.nowMs()
+    const { waiting, nowMs } = await selectWaitingDatasets(sql, WAITING_DATASETS_MAX)
+    const jobs = planWindowJobs(waiting, settings.windowPolicy, nowMs)
     if (jobs.length === 0) return 0
+    const options = { term, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond }
+    return await this.#insert(() => insertWindowJobs(sql, jobs, options))
+  }
+
+  async #insert(insert: () => Promise<number>): Promise<number> {
     try {
-      const made = await insertJobs(sql, jobs, { term, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond })
-      if (made > 0) onJobs()
+      const made = await insert()
+      if (made > 0) this.#deps.onJobs()
       return made
     } catch (error) {
-      // Another planner had one of these segments in a job first: the next pass sees its jobs.
+      // Another planner had one of these sources in a job first: the next pass sees its jobs.
       if (isUniqueViolation(error)) return 0
       throw error
     }

@@ -4,6 +4,8 @@ import {
   SEGMENT_COMPACTION_POLICY,
   type JobQueuePolicy,
   type SegmentCompactionPolicy,
+  WINDOW_COMPACTION_POLICY,
+  type WindowCompactionPolicy,
 } from '#core/compaction/policy.ts'
 import { MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 
@@ -11,11 +13,14 @@ export interface MetastoreSettings {
   /** Unique per process start: the holder in lease rows. */
   readonly instanceId: string
   readonly segmentPolicy: SegmentCompactionPolicy
+  readonly windowPolicy: WindowCompactionPolicy
   readonly jobPolicy: JobQueuePolicy
   /** While segments wait: a quarter of the 2 s age trigger. */
   readonly planIntervalMs: number
   /** While nothing waits: how soon a segment committed through another replica is noticed. */
   readonly planIdleIntervalMs: number
+  /** Tiers, closed hours and above: a tenth of the two minutes that a closing hour must rest. */
+  readonly planWindowsIntervalMs: number
   readonly leaseTtlMs: number
   readonly cleanIntervalMs: number
   readonly profileIdAgeMs: number
@@ -29,9 +34,11 @@ export function defaultSettings(instanceId: string): MetastoreSettings {
   return {
     instanceId,
     segmentPolicy: SEGMENT_COMPACTION_POLICY,
+    windowPolicy: WINDOW_COMPACTION_POLICY,
     jobPolicy: JOB_QUEUE_POLICY,
     planIntervalMs: 500,
     planIdleIntervalMs: 2 * MS_PER_SECOND,
+    planWindowsIntervalMs: 10 * MS_PER_SECOND,
     // A dead planner is replaced within this; it is renewed at half of it.
     leaseTtlMs: 5 * MS_PER_SECOND,
     cleanIntervalMs: 30 * MS_PER_SECOND,

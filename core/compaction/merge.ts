@@ -1,5 +1,5 @@
 /**
- * Merges datasets of one tenant, service and window into one.
+ * Merges datasets of one tenant and service into one, whose window holds theirs.
  *
  * 1. Headers of all inputs but those on skip lists (they lost against an earlier profile with the same id), with their
  *    series and groups mapped by content, sorted by (group, series, time, id).
@@ -40,12 +40,23 @@ export interface MergedDataset {
   readonly functionLevel: FunctionLevel
 }
 
-export function mergeDatasets(inputs: readonly MergeInput[]): MergedDataset {
+export interface MergeWindow {
+  readonly windowStartMs: number
+  readonly windowMs: number
+}
+
+/** Without a window the output has that of the inputs, which are equal then. */
+export function mergeDatasets(inputs: readonly MergeInput[], output?: MergeWindow): MergedDataset {
   const first = inputs[0]!.dataset
+  const { windowStartMs, windowMs } = output ?? first
   for (const { dataset } of inputs) {
     assert(dataset.tenant === first.tenant, 'a merge has one tenant')
     assert(dataset.service === first.service, 'a merge has one service')
-    assert(dataset.windowStartMs === first.windowStartMs, 'a merge has one window')
+    assert(dataset.windowStartMs >= windowStartMs, 'the output window starts no later than its inputs')
+    assert(
+      dataset.windowStartMs + dataset.windowMs <= windowStartMs + windowMs,
+      'the output window ends no earlier than its inputs',
+    )
   }
   const series = unionSeries(inputs)
   const groups = unionGroups(inputs)
@@ -61,8 +72,8 @@ export function mergeDatasets(inputs: readonly MergeInput[]): MergedDataset {
     dataset: {
       tenant: first.tenant,
       service: first.service,
-      windowStartMs: first.windowStartMs,
-      windowMs: first.windowMs,
+      windowStartMs,
+      windowMs,
       // The function level may have named locations without lines: take the strings once more.
       symbols: { ...symbols, ...builder.strings.copyColumns() },
       series: series.series,

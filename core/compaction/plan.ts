@@ -7,7 +7,7 @@
  * The result does not depend on the order of the input; every segment is in exactly one job, or no job is made.
  */
 import { assert } from '../assert.ts'
-import type { SegmentCompactionPolicy } from './policy.ts'
+import { FIRST_LEVEL, type SegmentCompactionPolicy } from './policy.ts'
 
 export interface WaitingSegment {
   readonly objectId: string
@@ -21,9 +21,6 @@ export interface SegmentJob {
   readonly objectIds: readonly string[]
   readonly sizeBytes: number
 }
-
-/** Level of what is made of segments. */
-const FIRST_LEVEL = 1
 
 /** Why segments are compacted now; undefined while they wait. */
 export function triggerOf(

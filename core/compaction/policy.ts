@@ -1,5 +1,5 @@
 /** Compaction policies: data that planning and the job queue read. Every figure carries its reason. */
-import { MIB, MS_PER_MINUTE, MS_PER_SECOND } from '../units.ts'
+import { MIB, MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '../units.ts'
 
 export interface SegmentCompactionPolicy {
   /** Waiting segments are compacted once there are this many … */
@@ -45,4 +45,67 @@ export const JOB_QUEUE_POLICY: JobQueuePolicy = {
   // The largest L0 job, 32 MiB, yields to smaller ones for at most 32 s.
   ageingBytesPerSecond: MIB,
   deletionGraceMs: 15 * MS_PER_MINUTE,
+}
+
+/** Level of what is made of segments. */
+export const FIRST_LEVEL = 1
+/** Ten to one three times: 9 + 9 + 9 objects of the lower tiers, and of the upper one 2 after an hour of 1,800 jobs. */
+export const TIER_LEVEL_MAX = 4
+
+/** A closed window of data is written as one block a service, at this level. */
+export interface WindowStage {
+  readonly level: number
+  readonly windowMs: number
+}
+
+/** Ascending; each window holds whole windows of the stage before. Part of the format of plans: never renumbered. */
+export const WINDOW_STAGES: readonly WindowStage[] = [
+  { level: 5, windowMs: MS_PER_HOUR },
+  { level: 6, windowMs: 6 * MS_PER_HOUR },
+  { level: 7, windowMs: MS_PER_DAY },
+]
+
+/** From here on an object has one tenant. */
+export const CLOSED_LEVEL = WINDOW_STAGES[0]!.level
+/** Never merged again but for late data. */
+export const LAST_LEVEL = WINDOW_STAGES.at(-1)!.level
+
+/** Window of the datasets of a level. */
+export function windowMsOfLevel(level: number): number {
+  return WINDOW_STAGES.find((stage) => stage.level === level)?.windowMs ?? MS_PER_HOUR
+}
+
+export interface WindowCompactionPolicy {
+  /** So many objects of a tier that hold a tenant's hour become one of the next. */
+  readonly tierFanIn: number
+  /** A window is closed this long after its end at the earliest … */
+  readonly graceMs: number
+  /** … once nothing arrived for it in this time … */
+  readonly quietMs: number
+  /** … or this long after its end, whatever arrives. */
+  readonly forceMs: number
+  /** Late bytes over the bytes of the closed block: above it the block is written anew. */
+  readonly lateBytesFraction: number
+  /** Late blocks of a service and window: from this many on the block is written anew, once arrivals rest. */
+  readonly lateBlocksMax: number
+  /** Inputs of one job; more is cut at services, a larger service at its blocks. */
+  readonly jobBytesMax: number
+  readonly jobsPerPassMax: number
+}
+
+export const WINDOW_COMPACTION_POLICY: WindowCompactionPolicy = {
+  tierFanIn: 10,
+  // Agents push every 10 to 60 s and retry for a few minutes: what comes after 5 minutes is late.
+  graceMs: 5 * MS_PER_MINUTE,
+  // Two of the longest usual push intervals.
+  quietMs: 2 * MS_PER_MINUTE,
+  // A backfill that never rests delays its window by an hour; what still comes is late data.
+  forceMs: MS_PER_HOUR,
+  // Each late byte is then rewritten with at most four others: amortised cost 5.
+  lateBytesFraction: 0.25,
+  lateBlocksMax: 10,
+  // 64 MiB of inputs decode to about 500 MiB if they are one service, the most that a thread may hold.
+  jobBytesMax: 64 * MIB,
+  // One statement's worth; the next pass plans the rest.
+  jobsPerPassMax: 64,
 }

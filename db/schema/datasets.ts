@@ -1,6 +1,7 @@
 /** Where data lies: packed rows of segments (level 0), a row per dataset above, and the label sets of data hours. */
-import { eq } from 'drizzle-orm'
+import { and, eq, lt } from 'drizzle-orm'
 import { bigint, boolean, index, integer, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import { LAST_LEVEL } from '#core/compaction/policy.ts'
 import { bigints, bitmap, integers, texts } from './columns.ts'
 
 const milliseconds = (name: string) => bigint(name, { mode: 'number' }).notNull()
@@ -62,6 +63,9 @@ export const datasets = pgTable(
     primaryKey({ columns: [table.windowStartMs, table.objectId, table.datasetIndex] }),
     index('datasets_live').on(table.tenant, table.maxTimeMs, table.minTimeMs).where(eq(table.isLive, true)),
     index('datasets_by_object').on(table.objectId, table.datasetIndex),
+    index('datasets_waiting')
+      .on(table.windowStartMs)
+      .where(and(eq(table.isLive, true), lt(table.level, LAST_LEVEL))!),
   ],
 )
 

@@ -1,6 +1,16 @@
 /** Compaction jobs, the sources of open ones, and the leases of duties and writers. */
 import { eq, inArray } from 'drizzle-orm'
-import { bigint, bigserial, doublePrecision, index, integer, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  bigserial,
+  doublePrecision,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core'
 import { integers, texts } from './columns.ts'
 
 export const jobs = pgTable(
@@ -31,19 +41,20 @@ export const jobs = pgTable(
   ],
 )
 
-/** The key is the object alone: an object is in at most one open job. */
+/** A segment is in at most one open job; an object above level 0 may be in several, each with datasets of its own. */
 export const jobSources = pgTable(
   'job_sources',
   {
-    objectId: text('object_id').primaryKey(),
+    objectId: text('object_id').notNull(),
     jobId: bigint('job_id', { mode: 'number' })
       .notNull()
       .references(() => jobs.id, { onDelete: 'cascade' }),
     indexes: integers('indexes').notNull(),
     skipDataset: integers('skip_dataset').notNull(),
     skipPosition: integers('skip_position').notNull(),
+    scope: text('scope').notNull().default(''),
   },
-  (table) => [index('job_sources_by_job').on(table.jobId)],
+  (table) => [primaryKey({ columns: [table.objectId, table.scope] }), index('job_sources_by_job').on(table.jobId)],
 )
 
 export const leases = pgTable('leases', {

@@ -23,6 +23,7 @@ export async function createSqlMetastore(overrides: Partial<MetastoreSettings> =
     segmentPolicy: { ...defaults.segmentPolicy, triggerAgeMs: 0 },
     planIntervalMs: 3_600_000,
     planIdleIntervalMs: 3_600_000,
+    planWindowsIntervalMs: 3_600_000,
     ...overrides,
   }
   const log = createSilentLog()

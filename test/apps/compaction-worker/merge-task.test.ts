@@ -9,7 +9,14 @@ import { mergeDatasets } from '#core/compaction/merge.ts'
 import type { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
 import { contentsOf } from '../../support/contents.ts'
-import { arbitraryDataset, CPU_GROUP, makeDataset, makeLabels, WINDOW_START_NANOS } from '../../support/datasets.ts'
+import {
+  arbitraryDataset,
+  CPU_GROUP,
+  makeDataset,
+  makeLabels,
+  WINDOW_START_MS,
+  WINDOW_START_NANOS,
+} from '../../support/datasets.ts'
 import { mergeTaskOf } from '../../support/merge-jobs.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import type { ObjectInput } from '../../support/objects.ts'
@@ -173,4 +180,50 @@ test('any flipped bit of a source is data_loss that names dataset and section, o
     }
   }
   assert.ok(caught * 3 > sizeBytes * 0.9, `${caught * 3} of ${sizeBytes} bytes are covered`)
+})
+
+test('from the hour level on an object has one tenant, and a dataset the window of its level', () => {
+  const hourMs = 3_600_000
+  const at = (tenant: string, hour: number, windowMs = hourMs) =>
+    makeDataset({
+      tenant,
+      service: 'shop',
+      series: [makeLabels({ pod: 'p' })],
+      groups: [CPU_GROUP],
+      windowStartMs: WINDOW_START_MS + hour * hourMs,
+      windowMs,
+      profiles: Array.from({ length: 5 }, (_, i) => ({
+        series: 0,
+        group: 0,
+        id: hour * 10 + i,
+        timeNanos: WINDOW_START_NANOS + BigInt(hour * hourMs + i) * 1_000_000n,
+        samples: [{ stack: ['f', 'main'], values: [1n, 10n] }],
+      })),
+    })
+  // The first window starts at 10:00: hours 0 and 1 lie in 6..12, 2 and 3 in 12..18.
+  const objects = [
+    [0, 1, 2].map((hour) => ({ dataset: at('a', hour) })),
+    [{ dataset: at('a', 3) }, { dataset: at('b', 0) }],
+  ]
+  const { outputs } = runMergeTask({ ...mergeTaskOf(objects), level: 6 }, codec)
+  assert.deepEqual(
+    outputs.map(({ descriptors }) =>
+      descriptors.map(({ tenant, windowStartMs, windowMs, profileCount }) => [
+        tenant,
+        (windowStartMs - WINDOW_START_MS) / hourMs,
+        windowMs / hourMs,
+        profileCount,
+      ]),
+    ),
+    [
+      [
+        ['a', -4, 6, 10],
+        ['a', 2, 6, 10],
+      ],
+      [['b', -4, 6, 5]],
+    ],
+  )
+  for (const { bytes } of outputs) verifyObject(bytes, codec)
+  const wide = [[{ dataset: at('a', -4, 6 * hourMs) }]]
+  assert.throws(() => run(wide), /output window/, 'a level below the one of its inputs is a fault of planning')
 })

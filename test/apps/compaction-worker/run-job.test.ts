@@ -77,3 +77,50 @@ test('a store that fails, and a source that is gone, fail the job', async () => 
   )
   assert.equal((await keys()).length, 3)
 })
+
+test('of an object that holds much else only the named datasets are read', async () => {
+  const { store, deps } = await scene()
+  const inputs = ['a', 'b', 'c', 'd', 'e', 'f'].map((service) => ({
+    dataset: noisyDataset({ service, profiles: 40, samples: 120 }),
+  }))
+  const whole = await putObject(store, 50, inputs)
+  const pick = (...indexes: number[]): SourceObject => ({
+    ...whole,
+    datasets: whole.datasets.filter(({ descriptor }) => indexes.includes(descriptor.index)),
+  })
+  const reads: { key: string; lengthBytes: number }[] = []
+  const counted = {
+    ...deps.store,
+    get: async (key: string) => {
+      const bytes = await store.get(key)
+      reads.push({ key, lengthBytes: bytes.length })
+      return bytes
+    },
+    getRange: async (key: string, offset: number, lengthBytes: number) => {
+      reads.push({ key, lengthBytes })
+      return await store.getRange(key, offset, lengthBytes)
+    },
+    put: (key: string, body: Uint8Array) => store.put(key, body),
+  }
+  const [output] = await runJob({ ...deps, store: counted }, jobOf([pick(1, 4)]), NEVER)
+  assert.deepEqual(
+    output!.datasets.map(({ service, profileCount }) => [service, profileCount]),
+    [
+      ['b', 40],
+      ['e', 40],
+    ],
+  )
+  const named = pick(1, 4).datasets.map(({ descriptor }) => descriptor.sizeBytes)
+  assert.deepEqual(
+    reads.map(({ lengthBytes }) => lengthBytes),
+    named,
+  )
+  verifyObject(await store.get(objectKey(output!.objectId)), createCodec())
+  reads.length = 0
+  await runJob({ ...deps, store: counted }, jobOf([pick(0, 1, 2, 3)]), NEVER)
+  assert.deepEqual(
+    reads.map(({ lengthBytes }) => lengthBytes),
+    [whole.sizeBytes],
+    'most of it is read at once',
+  )
+})

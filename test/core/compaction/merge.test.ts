@@ -92,3 +92,20 @@ test('datasets of two tenants are never merged', () => {
   const [a, b] = fc.sample(arbitraryDataset(), 2)
   assert.throws(() => merge(a!, { ...b!, tenant: 'other' }), /one tenant/)
 })
+
+test('a wider window takes hours; inputs that it does not hold are a fault of planning', () => {
+  const hourMs = 3_600_000
+  const shifted = (dataset: Dataset, hours: number): Dataset => ({
+    ...dataset,
+    windowStartMs: dataset.windowStartMs + hours * hourMs,
+  })
+  const [a, b] = fc.sample(arbitraryDataset(), { numRuns: 2, seed: 3 }) as [Dataset, Dataset]
+  const inputs = [whole(a), whole(shifted(b, 5))]
+  const window = { windowStartMs: a.windowStartMs, windowMs: 6 * hourMs }
+  const { dataset } = mergeDatasets(inputs, window)
+  assert.deepEqual([dataset.windowStartMs, dataset.windowMs], [a.windowStartMs, 6 * hourMs])
+  assert.deepEqual(contentsOf(dataset), contentsOf(merge(a, b)))
+  assert.throws(() => mergeDatasets(inputs), /the output window ends no earlier/)
+  assert.throws(() => mergeDatasets(inputs, { ...window, windowMs: 5 * hourMs }), /ends no earlier/)
+  assert.throws(() => mergeDatasets([whole(shifted(a, -1))], window), /starts no later/)
+})

@@ -1,0 +1,69 @@
+/**
+ * Live datasets that may still be merged, with the finished blocks they may belong to: the input of window planning.
+ *
+ * 1. waiting: below the last level, oldest window first, through its partial index. A dataset of a parked job is left
+ *    out, as if it were not there; one of another open job is marked as held.
+ * 2. Blocks of the last level, of the services and days that have something waiting.
+ */
+import type { WaitingDataset } from '#core/compaction/plan-windows.ts'
+import { LAST_LEVEL } from '#core/compaction/policy.ts'
+import { MS_PER_DAY } from '#core/units.ts'
+import type { SqlSession } from '../client.ts'
+
+interface Row {
+  object_id: string
+  dataset_index: number
+  level: number
+  tenant: string
+  service: string
+  window_start_ms: number
+  size_bytes: number
+  created_at_ms: number
+  is_held: boolean
+  now_ms: number
+}
+
+export async function selectWaitingDatasets(
+  sql: SqlSession,
+  limit: number,
+): Promise<{ waiting: WaitingDataset[]; nowMs: number }> {
+  // A literal: a generic plan would not see that the partial index holds these rows.
+  const last = sql.unsafe(String(LAST_LEVEL))
+  const columns = sql`d.object_id, d.dataset_index, d.level, d.tenant, d.service, d.window_start_ms, d.size_bytes,
+    (extract(epoch from o.created_at) * 1000)::float8 as created_at_ms, h.state is not null as is_held,
+    (extract(epoch from now()) * 1000)::float8 as now_ms`
+  const holder = sql`left join lateral (
+      select j.state from job_sources js join jobs j on j.id = js.job_id
+      where js.object_id = d.object_id and d.dataset_index = any(js.indexes) limit 1
+    ) as h on true`
+  const rows = await sql<Row[]>`
+    with waiting as materialized (
+      select ${columns}
+      from datasets d join objects o on o.id = d.object_id ${holder}
+      where d.is_live and d.level < ${last} and h.state is distinct from 'parked'
+      order by d.window_start_ms, d.object_id, d.dataset_index limit ${limit}
+    ), day as materialized (
+      select distinct tenant, service, window_start_ms - mod(window_start_ms, ${MS_PER_DAY}::bigint) as start_ms from waiting
+    )
+    select * from waiting
+    union all
+    select ${columns}
+    from day
+    join datasets d on d.window_start_ms = day.start_ms and d.tenant = day.tenant and d.service = day.service
+    join objects o on o.id = d.object_id ${holder}
+    where d.is_live and d.level = ${last} and h.state is distinct from 'parked'`
+  return {
+    waiting: rows.map((row) => ({
+      objectId: row.object_id,
+      index: row.dataset_index,
+      level: row.level,
+      tenant: row.tenant,
+      service: row.service,
+      windowStartMs: row.window_start_ms,
+      sizeBytes: row.size_bytes,
+      createdAtMs: row.created_at_ms,
+      isHeld: row.is_held,
+    })),
+    nowMs: rows[0]?.now_ms ?? 0,
+  }
+}
