@@ -30,6 +30,7 @@ import {
   recentRange,
   SAMPLES,
 } from '../support/server-client.ts'
+import { restampPprof } from '../support/restamp.ts'
 import { ROOT } from '../support/server-process.ts'
 import { createServiceStack, type ServiceStack } from '../support/service-stack.ts'
 import { createSilentLog } from '../support/silent-log.ts'
@@ -43,8 +44,9 @@ const codec = createCodec()
 async function pushAll(stack: ServiceStack): Promise<void> {
   const { send } = stack
   for (const [i, fixture] of [...FIXTURES, ...FIXTURES].entries()) {
-    const profile = await readFile(join(ROOT, 'test/fixtures/profiles', `${fixture}.pprof.gz`))
+    const recorded = await readFile(join(ROOT, 'test/fixtures/profiles', `${fixture}.pprof.gz`))
     const seconds = Math.floor(NOW_MS / 1000) - 60 - 15 * i
+    const profile = restampPprof(recorded, (seconds - 15) * 1000)
     const name = `${fixture.split('/')[0]}{region=${i < FIXTURES.length ? 'north' : 'south'}}`
     const query = { name, from: String(seconds - 15), until: String(seconds), spyName: 'gospy' }
     await expectOk(ingest(send, query, profile))
