@@ -59,7 +59,7 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   const edge = createEdge()
   const listener = listen(config, edge.app)
   try {
-    const opened = await openStore(config.storageUrl)
+    const opened = await openStore(config.storageUrl, { log: deps.log })
     const database = await openDatabase(shared)
     const metastore = await startMetastore(shared, database.url, opened)
     edge.open(await startServices(shared, metastore, opened))
@@ -110,7 +110,7 @@ async function startMetastore(shared: Shared, databaseUrl: string, opened: Opene
   const merger = createThreadMerger(capacity)
   await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })
   const worker = startCompactionWorker(
-    { store: opened.store, merger, clock, random, log, metastore },
+    { store: opened.patientStore, merger, clock, random, log, metastore },
     {
       workerId: `all-in-one-${instanceId}`,
       capacity,

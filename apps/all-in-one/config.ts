@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
 import { readLimits } from '#platform/limits-setting.ts'
-import { localPath } from '#platform/object-store/open-store.ts'
+import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
 import { parseSettings, portSchema } from '#platform/settings.ts'
 
 const NAMES = [
@@ -36,7 +36,7 @@ export interface AllInOneConfig {
   readonly dataDir: string
   /** Undefined = the embedded Postgres. */
   readonly databaseUrl: string | undefined
-  /** A directory, absolute. */
+  /** A directory, absolute, or s3://. */
   readonly storageUrl: string
   readonly isMultitenant: boolean
   readonly limits: TenantLimits
@@ -50,7 +50,7 @@ export function readConfig(env: Env): AllInOneConfig {
     host: settings.HOST,
     dataDir,
     databaseUrl: settings.DATABASE_URL,
-    storageUrl: settings.STORAGE_URL === undefined ? join(dataDir, 'objects') : localPath(settings.STORAGE_URL),
+    storageUrl: settings.STORAGE_URL === undefined ? join(dataDir, 'objects') : resolveStorageUrl(settings.STORAGE_URL),
     isMultitenant: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
   }

@@ -1,103 +1,33 @@
-/**
- * The lock of a data directory: one process at a time, recovered after kill -9.
- *
- * 1. `cinder.lock` holds process id and start of its owner; it appears whole, by link(2), which fails if it is there.
- * 2. Taken: if the owner lives (same id and same start: ids come back after a crash), say so and give up.
- * 3. A dead owner's lock is moved aside and read again, so that of two that recover it only one deletes it; whoever
- *    moved a living lock in that race puts it back.
- */
-import { link, mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
+/** The lock of a data directory, `cinder.lock` in it: one process at a time (apps/platform/process-lock.ts). */
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CinderError } from '#core/errors.ts'
-import { identifyProcess } from '#platform/postgres/process-identity.ts'
+import { type LockOutcome, lockFile } from '#platform/process-lock.ts'
 
 export interface DataLock {
   release(): Promise<void>
 }
 
-/** Each attempt but the last removed a dead owner's lock; more than a few mean that something else is wrong. */
-const ATTEMPTS_MAX = 5
-
-interface Owner {
-  readonly pid: number
-  readonly startedAt: string
-}
-
 export async function lockDataDir(dataDir: string): Promise<DataLock> {
-  const path = join(dataDir, 'cinder.lock')
-  const own = `${path}.${process.pid}`
-  const self = await identifyProcess(process.pid)
-  const content = `${JSON.stringify({ pid: process.pid, startedAt: self?.startedAt ?? '' } satisfies Owner)}\n`
-  await prepareDir(dataDir, own, content)
-  try {
-    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      if (await linkOnce(own, path)) return { release: () => release(path, content) }
-      const seen = await readFile(path, 'utf8').catch(() => undefined)
-      if (seen === undefined) continue
-      const owner = await livingOwner(seen)
-      if (owner !== undefined) throw heldBy(dataDir, owner)
-      await removeDead(path, seen)
-    }
-    throw new CinderError('unavailable', `the lock ${path} changes hands too often; try again`)
-  } finally {
-    await rm(own, { force: true })
-  }
+  const outcome = await lock(dataDir)
+  if (outcome.kind === 'locked') return { release: outcome.release }
+  throw new CinderError(
+    'failed_precondition',
+    `data directory ${dataDir} is in use by process ${outcome.pid}; stop it, or set CINDER_DATA_DIR and PORT for a second instance`,
+    { reason: 'data_dir_in_use' },
+  )
 }
 
-async function prepareDir(dataDir: string, own: string, content: string): Promise<void> {
+async function lock(dataDir: string): Promise<LockOutcome> {
   try {
     await mkdir(dataDir, { recursive: true })
-    await writeFile(own, content)
+    return await lockFile(join(dataDir, 'cinder.lock'))
   } catch (error) {
+    if (error instanceof CinderError) throw error
     const { code } = error as NodeJS.ErrnoException
     const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'it is not a directory' : `it cannot be written to (${code})`
     throw new CinderError('failed_precondition', `data directory ${dataDir}: ${why}; set CINDER_DATA_DIR to another`, {
       cause: error,
     })
   }
-}
-
-async function linkOnce(own: string, path: string): Promise<boolean> {
-  try {
-    await link(own, path)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
-  }
-}
-
-/** An unreadable lock was cut off by a crash: it names nobody. */
-async function livingOwner(content: string): Promise<Owner | undefined> {
-  try {
-    const owner = JSON.parse(content) as Owner
-    const found = await identifyProcess(owner.pid)
-    return found !== undefined && found.startedAt === owner.startedAt ? owner : undefined
-  } catch {
-    return undefined
-  }
-}
-
-async function removeDead(path: string, seen: string): Promise<void> {
-  const aside = `${path}.dead-${process.pid}`
-  try {
-    await rename(path, aside)
-  } catch {
-    // Another one was quicker.
-    return
-  }
-  if ((await readFile(aside, 'utf8')) !== seen) await linkOnce(aside, path)
-  await unlink(aside)
-}
-
-async function release(path: string, content: string): Promise<void> {
-  if ((await readFile(path, 'utf8').catch(() => '')) === content) await rm(path, { force: true })
-}
-
-function heldBy(dataDir: string, owner: Owner): CinderError {
-  return new CinderError(
-    'failed_precondition',
-    `data directory ${dataDir} is in use by process ${owner.pid}; stop it, or set CINDER_DATA_DIR and PORT for a second instance`,
-    { reason: 'data_dir_in_use' },
-  )
 }

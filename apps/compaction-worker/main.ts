@@ -17,7 +17,7 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { host, port, metastoreUrl, storageUrl } = readConfig(process.env)
-  const { store } = await openStore(storageUrl)
+  const { patientStore: store } = await openStore(storageUrl, { log })
   const capacity = availableParallelism()
   const merger = createThreadMerger(capacity)
   await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })

@@ -20,7 +20,7 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { host, port, storageUrl } = readConfig(process.env)
-  const { store } = await openStore(storageUrl)
+  const { store } = await openStore(storageUrl, { log })
   const codec = createCodec()
   const app = new Hono()
   const backend = createQueryBackend({ store, codec, regex: createRegexCompiler() })

@@ -19,7 +19,7 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { limits, host, port, metastoreUrl, storageUrl } = readConfig(process.env)
-  const { store, putsPerSecondMax } = await openStore(storageUrl)
+  const { store, putsPerSecondMax } = await openStore(storageUrl, { log })
   const codec = createCodec()
   const metastore = createMetastoreClient(metastoreUrl)
   const writer = createSegmentWriter(

@@ -30,10 +30,14 @@ export interface TimedCall {
 
 export function totalMs({ isWrite, sizeBytes }: TimedCall, patience: Patience): number {
   const { readMs, writeMs } = BASE[patience]
-  return (isWrite ? writeMs : readMs) + sizeBytes / BYTES_PER_MS
+  return (isWrite ? writeMs : readMs) + transferMs(sizeBytes)
 }
 
 export function attemptMs({ isWrite, sizeBytes }: TimedCall, patience: Patience): number {
   const { readMs, writeMs } = BASE[patience]
-  return Math.min(ATTEMPT_BASE_MAX_MS, (isWrite ? writeMs : readMs) * ATTEMPT_SHARE) + sizeBytes / BYTES_PER_MS
+  return Math.min(ATTEMPT_BASE_MAX_MS, (isWrite ? writeMs : readMs) * ATTEMPT_SHARE) + transferMs(sizeBytes)
+}
+
+function transferMs(sizeBytes: number): number {
+  return Math.floor(sizeBytes / BYTES_PER_MS)
 }

@@ -1,6 +1,6 @@
 /**
- * Every service in a process of its own, by its own main.ts, on loopback over one Postgres and one directory: push,
- * query and compaction work, and a service that is killed and started again costs retries, not data.
+ * Every service in a process of its own, by its own main.ts, on loopback over one Postgres and one S3 bucket (local files
+ * serve one process): push, query and compaction work, and a service that is killed and started again costs retries, not data.
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -23,6 +23,8 @@ import {
   sendTo,
 } from '../support/server-client.ts'
 import { cleanEnv, makeDataDir, ROOT } from '../support/server-process.ts'
+import { startFakeS3 } from '../support/servers/fake-s3.ts'
+import { restampPprof } from '../support/restamp.ts'
 
 interface Service {
   readonly name: string
@@ -32,6 +34,7 @@ interface Service {
 }
 
 const dataDir = await makeDataDir()
+const s3 = await startFakeS3()
 const running = new Map<string, Service>()
 let database: TestDatabase
 
@@ -58,9 +61,9 @@ async function killService(name: string): Promise<() => Promise<Service>> {
 
 before(async () => {
   database = await withDatabase()
-  const storage = { STORAGE_URL: join(dataDir, 'objects') }
+  const keys = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'secret' }
+  const storage = { ...keys, STORAGE_URL: `s3://bucket/e2e?endpoint=${s3.url}` }
   const metastore = { METASTORE_URL: (await start('metastore', database.env)).url }
-  // One after another: each clears what an earlier process left half written in the directory.
   const writer = await start('segment-writer', { ...metastore, ...storage })
   const backend = await start('query-backend', storage)
   await start('compaction-worker', { ...metastore, ...storage })
@@ -87,8 +90,9 @@ async function committedJobs(): Promise<number> {
 }
 
 test('push, query and compaction over six processes on loopback', async () => {
-  const profile = readFileSync(join(ROOT, 'test/fixtures/profiles/go-agent/cpu.pprof.gz'))
+  const recorded = readFileSync(join(ROOT, 'test/fixtures/profiles/go-agent/cpu.pprof.gz'))
   const seconds = Math.floor(Date.now() / 1000)
+  const profile = restampPprof(recorded, (seconds - 10) * 1000)
   const query = { name: 'shop{region=north}', from: String(seconds - 10), until: String(seconds), spyName: 'gospy' }
   for (let attempt = 0; attempt < 2; attempt++) await expectOk(ingest(toDistributor, query, profile))
   for (const value of [1, 2, 4]) await pushOne(toDistributor, 'small', makeProfile(value))

@@ -49,16 +49,8 @@ interface ListPage {
 
 export async function createS3Sdk(location: S3Location, handler: FetchHttpHandler): Promise<S3Sdk> {
   const { bucket: Bucket } = location
-  const region = location.region ?? (location.endpoint === undefined ? undefined : 'us-east-1')
-  const client = new S3Client({
-    requestHandler: handler,
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    maxAttempts: 1,
-    forcePathStyle: location.isPathStyle,
-    ...(region === undefined ? {} : { region }),
-    ...(location.endpoint === undefined ? {} : { endpoint: location.endpoint.origin }),
-  })
+  const region = location.region ?? (await regionOf(location))
+  const client = new S3Client({ ...clientSettings(location), region, requestHandler: handler })
   // `run` keeps the names of the SDK's fields in one place, and its errors in ours.
   const run = async <T>(call: SdkCall, action: (options: { abortSignal?: AbortSignal }) => Promise<T>): Promise<T> => {
     try {
@@ -68,7 +60,7 @@ export async function createS3Sdk(location: S3Location, handler: FetchHttpHandle
     }
   }
   return {
-    region: await regionOf(client),
+    region,
     credentials: (isForced) => client.config.credentials({ forceRefresh: isForced }),
     listPage: ({ prefix, startAfter, token, limit }, signal) =>
       run({ action: `list ${prefix}`, isWrite: false, signal }, async (options) => {
@@ -112,10 +104,22 @@ function encryptionOf({ encryption }: S3Location) {
   }
 }
 
-async function regionOf(client: S3Client): Promise<string> {
+function clientSettings({ endpoint, isPathStyle }: S3Location) {
+  return {
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    maxAttempts: 1,
+    forcePathStyle: isPathStyle,
+    ...(endpoint === undefined ? {} : { endpoint: endpoint.origin }),
+  } as const
+}
+
+/** From the environment or the profile. Stores with an endpoint of their own mostly do not look at it. */
+async function regionOf(location: S3Location): Promise<string> {
   try {
-    return await client.config.region()
+    return await new S3Client(clientSettings(location)).config.region()
   } catch (cause) {
+    if (location.endpoint !== undefined) return 'us-east-1'
     throw invalidArgument(
       `STORAGE_URL names no region, nor do AWS_REGION and the profile (${messageOf(cause)}); add ?region=`,
       'storage_url',

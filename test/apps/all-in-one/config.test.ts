@@ -39,7 +39,7 @@ for (const [env, sentence] of [
   [{ PORT: '70000' }, /setting PORT is .*70000.*: a port is a number/],
   [{ CINDER_MULTITENANCY: 'yes' }, /setting CINDER_MULTITENANCY is "yes": true or false/],
   [{ DATABASE_URL: 'mysql://x' }, /setting DATABASE_URL is "mysql:\/\/x": a URL such as postgres:/],
-  [{ STORAGE_URL: 's3://bucket' }, /STORAGE_URL has the scheme s3:\/\/, .* allowed: a path or file:/],
+  [{ STORAGE_URL: 'gs://bucket' }, /STORAGE_URL has the scheme gs:\/\/, .* allowed: a path, file:.* or s3:/],
   [{ CINDER_LIMITS: '{oops' }, /CINDER_LIMITS is not JSON/],
   [{ CINDER_LIMITS: '{"maxSample":1}' }, /unknown limit "maxSample"/],
   [{ CINDER_DATADIR: 'x' }, /unknown setting CINDER_DATADIR/],

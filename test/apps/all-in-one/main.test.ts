@@ -168,7 +168,7 @@ test('what cannot start says why in one sentence', async () => {
   await writeFile(file, '')
   await assertRefused({ PORT: 'http' }, /^cinder: setting PORT is "http": a port is a number/)
   await assertRefused({ CINDER_DATADIR: 'x' }, /^cinder: unknown setting CINDER_DATADIR; known are CINDER_DATA_DIR/)
-  await assertRefused({ STORAGE_URL: 's3://bucket' }, /^cinder: STORAGE_URL has the scheme s3/)
+  await assertRefused({ STORAGE_URL: 'gs://bucket' }, /^cinder: STORAGE_URL has the scheme gs/)
   await assertRefused({ CINDER_LIMITS: '{"maxSample":1}' }, /^cinder: unknown limit "maxSample"/)
   await assertRefused({ CINDER_DATA_DIR: file }, /^cinder: data directory .* is not a directory; set CINDER_DATA_DIR/)
   await assertRefused(
