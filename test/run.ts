@@ -16,8 +16,10 @@ import { planBatches, type Batch } from './runner/plan.ts'
 import { judge, type Report } from './runner/report.ts'
 import { listPaths, ROOT } from './tidy/source-tree.ts'
 
+/** Decoders of one fuzz suite, at most; each takes `FUZZ_SECONDS` if that is set by hand. */
+const FUZZ_DECODERS_MAX = 8
 /** A whole run is allowed three minutes; a batch that takes two hangs. */
-const BATCH_TIMEOUT_MS = 120_000
+const BATCH_TIMEOUT_MS = 120_000 + FUZZ_DECODERS_MAX * Number(process.env.FUZZ_SECONDS ?? 0) * 1_000
 /** Of one test. Suites that start Postgres need 3 s alone and several times that on a loaded machine. */
 const TEST_TIMEOUT_MS = 60_000
 /** More processes than this fight for memory rather than cores. */

@@ -109,6 +109,9 @@ export function decodeFrameIndex(
     const columns: ColumnChunk[] = []
     const types = groups[group]!.types.length
     for (let column = 0; column < columnCount(groups[group]!); column++) columns.push(decodeChunk(input, column, types))
+    // A stack id takes a byte at least: what a crafted header claims beyond that is refused before it is allocated.
+    const idBytes = columns[0]!.rawBytes
+    if (rowCount > idBytes) input.fail(`frame ${f} has ${rowCount} rows, but ${idBytes} bytes of stack ids`)
     frames.push({ group, firstHeader: header, headerCount, rowStart: headers.rowStart[header]!, rowCount, columns })
     header += headerCount
   }

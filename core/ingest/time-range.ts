@@ -18,12 +18,16 @@ const TEXT_MAX = 64
 export function parseIngestTime(text: string | undefined, nowMs: number): bigint {
   const nowNanos = BigInt(Math.floor(nowMs)) * NANOS_PER_MS
   if (text === undefined || text.length > TEXT_MAX) return nowNanos
-  const trimmed = text.trim()
-  const instant = rfc3339Nanos(trimmed) ?? decimalNanos(trimmed)
+  const nanos = readNanos(text.trim(), nowNanos)
+  // A date of the year 1000 or 3000 is a time that int64 does not hold.
+  return nanos === undefined || nanos > INT64_MAX || nanos < -INT64_MAX ? nowNanos : nanos
+}
+
+function readNanos(text: string, nowNanos: bigint): bigint | undefined {
+  const instant = rfc3339Nanos(text) ?? decimalNanos(text)
   if (instant !== undefined) return instant
-  const compact = trimmed.replace(/[ _,]/g, '')
-  if (/^\d+$/.test(compact)) return digitsNanos(compact) ?? nowNanos
-  return nowNanos + offsetNanos(compact)
+  const compact = text.replace(/[ _,]/g, '')
+  return /^\d+$/.test(compact) ? digitsNanos(compact) : nowNanos + offsetNanos(compact)
 }
 
 /**
@@ -48,7 +52,7 @@ function decimalNanos(text: string): bigint | undefined {
   return match === null ? undefined : BigInt(match[1]!) * NANOS_PER_SECOND + BigInt(match[2]!.padEnd(9, '0'))
 }
 
-function digitsNanos(digits: string): bigint | undefined {
+function digitsNanos(digits: string): bigint {
   if (digits.length === 8) {
     const ms = Date.parse(`${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}T00:00:00Z`)
     // Some engines take the 31st of any month; such a date does not come back as it was written.
@@ -56,8 +60,7 @@ function digitsNanos(digits: string): bigint | undefined {
       return BigInt(ms) * NANOS_PER_MS
     }
   }
-  const nanos = BigInt(digits) * nanosPerUnit(digits.length)
-  return nanos > INT64_MAX ? undefined : nanos
+  return BigInt(digits) * nanosPerUnit(digits.length)
 }
 
 /** 13 digits are milliseconds, 16 microseconds, 19 nanoseconds, anything else seconds. */

@@ -133,3 +133,18 @@ test('any bytes are an index or data loss', () => {
     (input) => decodeFrameIndex(input, { groups, headers, framesBytes: 91 }),
   )
 })
+
+test('rows that no bytes of stack ids hold are refused before they are allocated', () => {
+  const frames = makeFrames()
+  const bytes = written((out) => encodeFrameIndex(frames, groups, out))
+  const framesBytes = assignOffsets(frames)
+  const decode = (rows: number) => {
+    const rowLength = headers.rowLength.slice()
+    rowLength[0] = rows
+    return decodeFrameIndex(new ByteReader(bytes, 'x'), { groups, headers: { ...headers, rowLength }, framesBytes })
+  }
+  // Frame 0 has two headers, the second of one row, and 3 bytes of stack ids.
+  assert.equal(decode(2)[0]!.rowCount, 3)
+  assert.throws(() => decode(3), /frame 0 has 4 rows, but 3 bytes of stack ids/)
+  assert.throws(() => decode(1 << 24), /frame 0 has 16777217 rows, but 3 bytes of stack ids/)
+})

@@ -28,6 +28,12 @@ test('instants by their number of digits', () => {
   for (const [text, expected] of cases) assert.equal(parseIngestTime(text, NOW_MS), expected, text)
 })
 
+test('a time that int64 does not hold is no time', () => {
+  for (const text of ['11111111', '30000101', '0001-01-01T00:00:00Z', '9999-12-31T23:59:59Z', '99999999999999999'])
+    assert.equal(parseIngestTime(text, NOW_MS), NOW, text)
+  assert.equal(parseIngestTime('16780101', NOW_MS), BigInt(Date.UTC(1678, 0, 1)) * 1_000_000n)
+})
+
 test('offsets from now are chains of numbers and units', () => {
   const cases: [string, bigint][] = [
     ['now', 0n],

@@ -1,0 +1,174 @@
+/**
+ * Decoders of blocks, by whole objects. A blind change must be found by a checksum, wherever it is. Behind the checksums
+ * objects are changed as a writer with a fault would: the footer, or the content of one section, and every checksum above
+ * it written anew. Columns are fuzzed by themselves.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import * as fc from 'fast-check'
+import { decodeNarrow, decodeResiduals, decodeSparse } from '#core/block/column-codec.ts'
+import { encodeFooter, encodeHeader } from '#core/block/footer.ts'
+import { CHUNK_ENCODING, SECTION_CODEC, TRAILER_BYTES } from '#core/block/format.ts'
+import { decodeFooter, footerRange, verifyObject } from '#core/block/read.ts'
+import { compress, decodeTable, type EncodedSection, encodeTable, inflate } from '#core/block/section-table.ts'
+import { CinderError } from '#core/errors.ts'
+import { crc32c } from '#core/wire/crc32c.ts'
+import { allocateInt64Column, type Int64Column } from '#core/wire/int64.ts'
+import { isDataLoss } from '../support/block-faults.ts'
+import { buildObject, TEST_CODEC } from '../support/block-objects.ts'
+import { arbitraryDataset } from '../support/datasets.ts'
+import { type FuzzTarget, fuzz } from './fuzz.ts'
+import { INPUT_BYTES_MAX, mutate, type Random } from './mutate.ts'
+
+const GOLDEN = join(import.meta.dirname, '..', 'golden', 'block', 'v1')
+
+/** Every golden file, and datasets of all shapes. */
+const OBJECTS = [
+  ...readdirSync(GOLDEN)
+    .filter((name) => name.endsWith('.cb'))
+    .map((name) => new Uint8Array(readFileSync(join(GOLDEN, name)))),
+  ...fc
+    .sample(arbitraryDataset(), { seed: 1, numRuns: 6 })
+    .map((dataset, i) => buildObject([dataset], i % 2 === 0).bytes),
+]
+
+function isRefusal(error: unknown): boolean {
+  return isDataLoss(error) || (error instanceof CinderError && error.reason === 'block_version')
+}
+
+/**
+ * Columns of a repeated value take no bytes a row, so rows are bounded by `HEADER_ROWS_MAX` and not by the input. These
+ * inputs stay below it: their counts were checked against other sections before anything is made.
+ */
+const OBJECT_MEMORY = { baseBytes: 64 * 1024, multiple: 64 }
+
+const blind: FuzzTarget = {
+  name: 'block-bytes',
+  seeds: OBJECTS,
+  read(input) {
+    verifyObject(input, TEST_CODEC)
+    const isSeed = OBJECTS.some((object) => Buffer.from(object).equals(input))
+    if (!isSeed) throw new Error('a changed block is read as if it were whole')
+  },
+  isRefusal,
+  memory: OBJECT_MEMORY,
+}
+
+/** A footer with its length and checksum written anew. */
+function changeFooter(object: Uint8Array, random: Random): Uint8Array {
+  let at: number
+  try {
+    at = footerRange(object.length, object).offset
+  } catch {
+    return mutate(object, OBJECTS, [], random)
+  }
+  const footer = mutate(object.subarray(at, object.length - TRAILER_BYTES), OBJECTS, [], random)
+  const out = new Uint8Array(at + footer.length + TRAILER_BYTES)
+  out.set(object.subarray(0, at))
+  out.set(footer, at)
+  out.set(object.subarray(object.length - TRAILER_BYTES), at + footer.length)
+  const view = new DataView(out.buffer)
+  const trailerAt = at + footer.length
+  view.setUint32(trailerAt, footer.length, true)
+  view.setUint32(trailerAt + 8, crc32c(out.subarray(at, trailerAt + 8)), true)
+  return out.subarray(0, INPUT_BYTES_MAX)
+}
+
+const footer: FuzzTarget = {
+  name: 'block-footer',
+  seeds: OBJECTS,
+  mutate: changeFooter,
+  read: (input) => void verifyObject(input, TEST_CODEC),
+  isRefusal,
+  memory: OBJECT_MEMORY,
+}
+
+/** One section of one dataset with other content: table, lengths and footer follow. */
+function changeSection(object: Uint8Array, random: Random): Uint8Array {
+  try {
+    const footer = decodeFooter(object.subarray(footerRange(object.length, object).offset), object.length)
+    const chosen = random(footer.datasets.length)
+    const regions = footer.datasets.map((dataset, i) => {
+      const region = object.subarray(dataset.offset, dataset.offset + dataset.sizeBytes)
+      return i === chosen ? changeRegion(region, dataset, random) : { bytes: region, headBytes: dataset.headBytes }
+    })
+    const datasets = footer.datasets.map((dataset, i) => {
+      const { bytes, headBytes } = regions[i]!
+      return { ...dataset, sizeBytes: bytes.length, headBytes }
+    })
+    const parts = [encodeHeader(), ...regions.map(({ bytes }) => bytes), encodeFooter({ ...footer, datasets })]
+    return new Uint8Array(Buffer.concat(parts)).subarray(0, INPUT_BYTES_MAX)
+  } catch {
+    // An object of the corpus whose footer or table is no longer read.
+    return mutate(object, OBJECTS, [], random)
+  }
+}
+
+function changeRegion(
+  region: Uint8Array,
+  of: { readonly tenant: string; readonly service: string },
+  random: Random,
+): { bytes: Uint8Array; headBytes: number } {
+  const { entries, headBytes } = decodeTable(region, of, 'seed')
+  const headCount = entries.filter(({ offset }) => offset < headBytes).length
+  const chosen = random(entries.length)
+  const sections = entries.map((entry, i): EncodedSection => {
+    const stored = region.subarray(entry.offset, entry.offset + entry.storedBytes)
+    if (i !== chosen) return { ...entry, stored }
+    const isZstd = entry.codec === SECTION_CODEC.zstd
+    const raw = mutate(isZstd ? inflate(TEST_CODEC, stored, entry.rawBytes, 'seed') : stored, [stored], [], random)
+    if (entry.codec === SECTION_CODEC.chunked) return { ...entry, rawBytes: raw.length, stored: raw }
+    const packed = compress(TEST_CODEC, raw)
+    return {
+      ...entry,
+      codec: packed.zstd ? SECTION_CODEC.zstd : SECTION_CODEC.raw,
+      rawBytes: raw.length,
+      stored: packed.stored,
+    }
+  })
+  const table = encodeTable(sections, headCount, of)
+  const head = sections.slice(0, headCount).reduce((sum, { stored }) => sum + stored.length, table.length)
+  return { bytes: new Uint8Array(Buffer.concat([table, ...sections.map(({ stored }) => stored)])), headBytes: head }
+}
+
+const section: FuzzTarget = {
+  name: 'block-section',
+  seeds: OBJECTS,
+  mutate: changeSection,
+  read: (input) => void verifyObject(input, TEST_CODEC),
+  isRefusal,
+  memory: OBJECT_MEMORY,
+}
+
+const ROWS = 64
+
+function decodeColumn(
+  kind: number,
+  raw: Uint8Array,
+  { narrow, wide, count }: { narrow: Uint32Array; wide: Int64Column; count: number },
+): boolean {
+  if (kind % 4 === 0) return decodeNarrow(raw, narrow, 0, count)
+  if (kind % 4 === 1) return decodeSparse(raw, wide, 0, count)
+  const encoding = kind % 4 === 2 ? CHUNK_ENCODING.varint32 : CHUNK_ENCODING.varint64
+  return decodeResiduals({ raw, encoding }, wide, 0, count)
+}
+
+/** The first byte chooses the decoder, the second the number of rows. */
+const columns: FuzzTarget = {
+  name: 'column',
+  seeds: [0, 1, 2, 3, 4].map((kind) => Uint8Array.from([kind, 3, 1, 2, 3, 0x80, 1])),
+  read([kind = 0, rows = 0, ...bytes]) {
+    const raw = Uint8Array.from(bytes)
+    const count = rows % ROWS
+    const wide = allocateInt64Column(ROWS)
+    const narrow = new Uint32Array(ROWS)
+    const isRead = decodeColumn(kind, raw, { narrow, wide, count })
+    if (narrow.subarray(count).some(Boolean) || wide.lo.subarray(count).some(Boolean))
+      throw new Error('wrote past its rows')
+    return isRead ? 'read' : 'refused'
+  },
+  isRefusal: () => false,
+  memory: { baseBytes: 2_048, multiple: 4 },
+}
+
+fuzz([blind, footer, section, columns])
