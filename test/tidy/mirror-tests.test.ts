@@ -20,10 +20,10 @@ function findUntested(files: SourceFile[]): string[] {
     .map((mirror) => `${mirror} is missing`)
 }
 
-/** A mirror that asserts nothing is no test; running a contract suite is asserting. */
+/** A mirror that asserts nothing is no test; running a contract suite or a fuzzer is asserting. */
 function findEmptyMirrors(files: SourceFile[]): string[] {
   return files
-    .filter((file) => file.path.endsWith('.test.ts') && !/\bassert\b|\/contract\//.test(file.text))
+    .filter((file) => file.path.endsWith('.test.ts') && !/\bassert\b|\/contract\/|\/fuzz\.ts/.test(file.text))
     .map((file) => `${file.path} asserts nothing`)
 }
 
