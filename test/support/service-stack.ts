@@ -34,6 +34,12 @@ export interface Wrapped {
   readonly store?: ObjectStore
 }
 
+/** As `openStore` gives them. */
+export interface StackStores {
+  readonly store: ObjectStore
+  readonly patientStore: ObjectStore
+}
+
 export interface ServiceStack {
   /** To the first writer, and to the query side. */
   readonly send: Send
@@ -50,12 +56,16 @@ export interface ServiceStack {
   close(): Promise<void>
 }
 
-/** Without `settings` nothing is planned but by `compact`. */
-export async function createServiceStack(settings: Partial<MetastoreSettings> = {}): Promise<ServiceStack> {
+/** Without `settings` nothing is planned but by `compact`; without `opened` objects are local files. */
+export async function createServiceStack(
+  settings: Partial<MetastoreSettings> = {},
+  opened?: StackStores,
+): Promise<ServiceStack> {
   const metastore = await createSqlMetastore(settings)
   // The first poll of a worker would plan what waits by then; from here on a poll finds that planning is not due.
   await metastore.metastore.planner.pass()
-  const store = await openFilesystemStore(await makeDataDir())
+  const store = opened?.store ?? (await openFilesystemStore(await makeDataDir()))
+  const patientStore = opened?.patientStore ?? store
   const readStore = countingStore(store)
   const parts = {
     clock: createClock(),
@@ -97,7 +107,7 @@ export async function createServiceStack(settings: Partial<MetastoreSettings> = 
   function startWorker(wrapped: Wrapped = {}): CompactionWorkerService {
     const merger = createThreadMerger(1)
     const started = startCompactionWorker(
-      { ...parts, merger, metastore: metastore.metastore, store, ...wrapped },
+      { ...parts, merger, metastore: metastore.metastore, store: patientStore, ...wrapped },
       { workerId: 'stack', capacity: 2, pollWaitMs: 1_000, deleteIntervalMs: 3_600_000 },
     )
     stops.push(async () => {

@@ -38,7 +38,7 @@ function createStack() {
   return { clock, ...held, hedged: hedgingStore(held.store, { clock }) }
 }
 
-test('H17: a put that stalls gets a second copy, which answers; the first is canceled', async () => {
+test('a put that stalls gets a second copy, which answers; the first is canceled (H17)', async () => {
   const { clock, calls, hedged, memory } = createStack()
   const put = hedged.put('k', body)
   await clock.advance(WRITE_HEDGE.initialMs - 1)

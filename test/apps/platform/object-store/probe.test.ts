@@ -43,7 +43,7 @@ test('without put, get, range or list the start is refused with what failed', as
   }
 })
 
-test('H24: without the permission to delete all works, and the line says what follows', async () => {
+test('without the permission to delete all works, and the line says what follows (H24)', async () => {
   const { report } = await probe({ delete: denied })
   assert.equal(refuseProbe('here', report), undefined)
   assert.equal(worksDelete(report), false)

@@ -73,7 +73,7 @@ test('a refusal is an answer: no second attempt', async () => {
   assert.equal(stack.faulty.pendingCount(), 1)
 })
 
-test('H16: with the store down calls soon fail after their first attempt, and the first success is enough to go on', async () => {
+test('with the store down calls soon fail after their first attempt, and the first success is enough to go on (H16)', async () => {
   const stack = createStack()
   stack.faulty.failNext('put', { ...STORE_DOWN, count: 200 })
   let calls = 0
@@ -86,7 +86,7 @@ test('H16: with the store down calls soon fail after their first attempt, and th
   assert.equal((await settle(stack, stack.store.put('k', body))).error, undefined)
 })
 
-test('H17: attempts that stall are given up one by one, and the whole ends at its one deadline', async () => {
+test('attempts that stall are given up one by one, and the whole ends at its one deadline (H17)', async () => {
   const stack = createStack()
   for (let i = 0; i < 5; i++) stack.faulty.stallNext('put')
   const { error, ms } = await settle(stack, stack.store.put('k', body))
@@ -101,7 +101,7 @@ test('H17: attempts that stall are given up one by one, and the whole ends at it
   assert.ok(second.ms >= 2_400 && second.ms <= 2_450, `${second.ms} ms`)
 })
 
-test('H22: a minute of slow-downs lowers the rate, fails no patient call, and is no tight loop', async () => {
+test('a minute of slow-downs lowers the rate, fails no patient call, and is no tight loop (H22)', async () => {
   const stack = createStack('background')
   // One a second before: what is halved.
   for (let i = 0; i < 8; i++) await settle(stack, stack.store.put(`before/${i}`, body))

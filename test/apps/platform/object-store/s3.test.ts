@@ -42,7 +42,7 @@ test('a put is signed, carries the hash of its body twice, and asks for encrypti
   assert.equal(fake.requests.at(-1)!.headers['x-amz-server-side-encryption'], undefined)
 })
 
-test('H21: no request carries a checksum that stores without the newest API refuse', async () => {
+test('no request carries a checksum that stores without the newest API refuse (H21)', async () => {
   const { store } = await open('&sse=AES256')
   const from = fake.requests.length
   await store.put('a', bytes(10))
