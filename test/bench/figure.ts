@@ -12,7 +12,7 @@ export interface Figure {
 export interface BenchCase {
   readonly name: string
   readonly about: string
-  run(): Figure[]
+  run(): Figure[] | Promise<Figure[]>
 }
 
 export interface CaseResult {

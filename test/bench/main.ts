@@ -12,6 +12,7 @@ import { type BenchCase, type CaseResult, meetsGoal, renderResults } from './fig
 import { gunzipCase } from './gunzip.ts'
 import { headCase } from './head.ts'
 import { queryCase } from './query.ts'
+import { runtimesCase } from './runtimes.ts'
 import { treeMergeCase } from './tree-merge.ts'
 
 /** Calibration first: it is read before anything else. */
@@ -23,6 +24,7 @@ const CASES: readonly BenchCase[] = [
   compactionCase,
   queryCase,
   treeMergeCase,
+  runtimesCase,
 ]
 
 interface Request {
@@ -50,12 +52,12 @@ function readRequest(argv: readonly string[]): Request | string {
   return { cases, json: values.json === true, gate: values.gate === true }
 }
 
-function run({ cases, json, gate }: Request): number {
+async function run({ cases, json, gate }: Request): Promise<number> {
   const results: CaseResult[] = []
   for (const each of cases) {
     if (!json && process.stderr.isTTY) process.stderr.write(`\r\u{1b}[K${each.name}: ${each.about}`)
     const startMs = performance.now()
-    const figures = each.run()
+    const figures = await each.run()
     results.push({ name: each.name, elapsedMs: Math.round(performance.now() - startMs), figures })
   }
   if (!json && process.stderr.isTTY) process.stderr.write('\r\u{1b}[K')
@@ -82,4 +84,4 @@ const request = readRequest(process.argv.slice(2))
 if (typeof request === 'string') {
   console.error(`bench: ${request}`)
   process.exitCode = 2
-} else process.exitCode = run(request)
+} else process.exitCode = await run(request)
