@@ -4,10 +4,12 @@ import { CinderError, type ErrorKind, HTTP_STATUS_BY_KIND, invalidArgument, isRe
 
 test('only errors that may pass are retryable, and none of them is the client’s fault', () => {
   const kinds = Object.keys(HTTP_STATUS_BY_KIND) as ErrorKind[]
-  assert.deepEqual(
-    kinds.filter(isRetryable).sort(),
-    ['aborted', 'deadline_exceeded', 'resource_exhausted', 'unavailable'],
-  )
+  assert.deepEqual(kinds.filter(isRetryable).sort(), [
+    'aborted',
+    'deadline_exceeded',
+    'resource_exhausted',
+    'unavailable',
+  ])
   for (const kind of kinds.filter(isRetryable)) assert.ok([409, 429, 503, 504].includes(HTTP_STATUS_BY_KIND[kind]))
 })
 
