@@ -12,6 +12,7 @@ import type { Log } from '#core/ports/log.ts'
 import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import { mountService, tenantsOf } from '#platform/connect/server.ts'
 import { PusherService } from '#platform/gen/push/v1/push_pb.ts'
+import { BODY_BUDGET_BYTES_DEFAULT, BodyBudget } from '#platform/http/body-budget.ts'
 import { bodyLimitOf, type ReadBody, readBody } from '#platform/http/body.ts'
 import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
@@ -38,10 +39,21 @@ export interface DistributorSettings {
   readonly bodyLimitAdvice?: string | undefined
   /** True where the writer is behind a network, so that nothing of a body is used once it has answered. */
   readonly freesBodies?: boolean
+  /** All bodies in flight together. */
+  readonly bodyBudgetBytes?: number | undefined
 }
 
 export function createDistributor(deps: DistributorDeps, settings: DistributorSettings): Hono {
   const app = new Hono()
+  const budget = new BodyBudget(settings.bodyBudgetBytes ?? BODY_BUDGET_BYTES_DEFAULT)
+  app.use(async (context, next) => {
+    const lease = budget.open(context.req.raw)
+    try {
+      await next()
+    } finally {
+      lease.close()
+    }
+  })
   const backoff = new TenantBackoff()
   const refusal = (tenant: string) => backoff.refusal(tenant, deps.clock.nowMs())
   const write: WriteSeriesOf = async (tenant, series) => {

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { MIB } from '#core/units.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
+import { BODY_BUDGET_BYTES_DEFAULT } from '#platform/http/body-budget.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
 
@@ -22,12 +23,17 @@ export interface DistributorConfig {
   readonly writerUrl: string
   readonly multitenancy: boolean
   readonly bodyLimitBytes: number
+  /** All bodies in flight together. */
+  readonly bodyBudgetBytes: number
   /** Where clients with larger bodies should go; undefined if nowhere. */
   readonly bodyLimitAdvice: string | undefined
 }
 
 /** A worker has 128 MB in all: the body, its inflated form and the copy that is sent must fit beside the program. */
 export const EDGE_BODY_LIMIT_BYTES = 24 * MIB
+
+/** Three bodies at the limit of a worker, or fifty of a megabyte: the rest of its 128 MB is program and copies. */
+const EDGE_BODY_BUDGET_BYTES = 72 * MIB
 
 /** Fails with one sentence that names the setting. */
 export function readConfig(env: Env): DistributorConfig {
@@ -39,6 +45,7 @@ export function readConfig(env: Env): DistributorConfig {
     writerUrl: settings.WRITER_URL,
     multitenancy: settings.CINDER_MULTITENANCY === 'true',
     bodyLimitBytes: readLimits(settings.CINDER_LIMITS).bodyLimitBytes,
+    bodyBudgetBytes: BODY_BUDGET_BYTES_DEFAULT,
     bodyLimitAdvice: regional === undefined ? undefined : `send larger bodies to ${regional}`,
   }
 }
@@ -49,6 +56,7 @@ export function readEdgeConfig(env: Env): DistributorConfig {
   const limitBytes = config.bodyLimitBytes
   return {
     ...config,
+    bodyBudgetBytes: EDGE_BODY_BUDGET_BYTES,
     bodyLimitBytes: limitBytes > 0 ? Math.min(limitBytes, EDGE_BODY_LIMIT_BYTES) : EDGE_BODY_LIMIT_BYTES,
     bodyLimitAdvice: config.bodyLimitAdvice ?? 'send larger bodies to a regional endpoint',
   }

@@ -88,6 +88,7 @@ async function readIngestBody(request: Request, deps: IngestDeps): Promise<Uint8
   }
   const read = await deps.readBody(request, deps.bodyLimitBytes)
   if (read.kind === 'too-large') return tooLarge(deps, read.sizeBytes)
+  if (read.kind === 'busy') return errorResponse(read.error)
   if (read.kind === 'broken') return statusResponse(408, 'the request body ended early')
   // The peers ignore the header, so a body that claims gzip and is not is taken as it is.
   const isGzip = encoding === 'gzip' && read.bytes[0] === 0x1f && read.bytes[1] === 0x8b

@@ -82,6 +82,13 @@ function checkStructure(profile: DecodedProfile): ProfileFault | undefined {
       `sample value length mismatch (${profile.valueCountMismatches} samples, expected ${expected} values)`,
     )
   }
+  // Postgres has no character 0 in a text, and a type that is listed must be one that can be asked for.
+  const named = profile.periodType === undefined ? profile.sampleTypes : [...profile.sampleTypes, profile.periodType]
+  for (const { type, unit } of named) {
+    const text = `${stringAt(profile, type)}:${stringAt(profile, unit)}`
+    if (text.includes('\0'))
+      return malformed(`sample type holds the character U+0000: ${JSON.stringify(text.slice(0, 64))}`)
+  }
   // The profile type id has the form name:type:unit:…, and dashed types were once a client's bug (`inuse-space`).
   for (const { type } of profile.sampleTypes) {
     const name = stringAt(profile, type)

@@ -162,6 +162,7 @@ async function readMessage(request: Request, options: ConnectServerOptions): Pro
   const limitBytes = options.bodyLimitBytes
   const read = await (options.readBody ?? readBody)(request, limitBytes)
   if (read.kind === 'too-large') throw tooLarge(options, read.sizeBytes)
+  if (read.kind === 'busy') throw read.error
   if (read.kind === 'broken') throw new CinderError('canceled', 'the request body ended early', { cause: read.cause })
   if (encoding === 'identity') return read.bytes
   try {

@@ -46,7 +46,7 @@ export const webCompression: BodyCompression = {
     }
     if (read.kind === 'bytes') return read.bytes
     if (read.kind === 'too-large') throw bodyTooLarge(maxOutputBytes)
-    throw malformedGzip(bytes, read.cause)
+    throw malformedGzip(bytes, read.kind === 'broken' ? read.cause : read.error)
   },
   async gzip(bytes) {
     return new Uint8Array(await new Response(pipeBytes(bytes, new CompressionStream('gzip'))).arrayBuffer())

@@ -10,6 +10,7 @@
  */
 import { CinderError } from '#core/errors.ts'
 import { MIB } from '#core/units.ts'
+import { type BodyLease, leaseOf } from './body-budget.ts'
 
 export type BodyRead =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
@@ -17,6 +18,8 @@ export type BodyRead =
   | { readonly kind: 'too-large'; readonly sizeBytes: number }
   /** The client left, or the connection broke. */
   | { readonly kind: 'broken'; readonly cause: unknown }
+  /** The budget of all bodies together is spent (body-budget.ts). */
+  | { readonly kind: 'busy'; readonly error: CinderError }
 
 /** 1 GiB, where the limit is switched off: what one buffer holds on every runtime. */
 const BODY_MAX_BYTES = 1024 * MIB
@@ -49,12 +52,14 @@ async function readBounded(request: Request, limitBytes: number, readStated: Rea
     return { kind: 'too-large', sizeBytes: statedBytes }
   }
   if (request.body === null) return { kind: 'bytes', bytes: EMPTY }
+  const lease = leaseOf(request)
   try {
     if (statedBytes !== undefined) {
+      if (lease?.take(statedBytes) === false) return { kind: 'busy', error: lease.budget.busy() }
       const bytes = await readStated(request, statedBytes)
       return bytes.length > limitBytes ? { kind: 'too-large', sizeBytes: bytes.length } : { kind: 'bytes', bytes }
     }
-    return await readStream(request.body, limitBytes)
+    return await readStream(request.body, limitBytes, lease)
   } catch (cause) {
     return { kind: 'broken', cause }
   }
@@ -99,8 +104,12 @@ export function freeBytes(bytes: Uint8Array): void {
   }
 }
 
-/** Reads a stream to its end, or cancels it once it has given more than `limitBytes`. */
-export async function readStream(stream: ReadableStream<Uint8Array>, limitBytes: number): Promise<BodyRead> {
+/** Reads a stream to its end, or cancels it once it has given more than `limitBytes`, or than the budget has left. */
+export async function readStream(
+  stream: ReadableStream<Uint8Array>,
+  limitBytes: number,
+  lease?: BodyLease,
+): Promise<BodyRead> {
   const reader = stream.getReader()
   const chunks: Uint8Array[] = []
   let sizeBytes = 0
@@ -111,6 +120,10 @@ export async function readStream(stream: ReadableStream<Uint8Array>, limitBytes:
     if (sizeBytes > limitBytes) {
       await reader.cancel()
       return { kind: 'too-large', sizeBytes }
+    }
+    if (lease?.take(value.length) === false) {
+      await reader.cancel()
+      return { kind: 'busy', error: lease.budget.busy() }
     }
     chunks.push(value)
   }

@@ -11,6 +11,7 @@ test('defaults and overrides', () => {
     writerUrl: 'http://127.0.0.1:4043',
     multitenancy: false,
     bodyLimitBytes: 256 * 1024 * 1024,
+    bodyBudgetBytes: 512 * 1024 * 1024,
     bodyLimitAdvice: undefined,
   })
   const set = readConfig({
@@ -26,6 +27,7 @@ test('defaults and overrides', () => {
 
 test('a worker never takes more than it can hold, and says where to go (H82)', () => {
   assert.equal(readEdgeConfig(WRITER).bodyLimitBytes, EDGE_BODY_LIMIT_BYTES)
+  assert.equal(readEdgeConfig(WRITER).bodyBudgetBytes, 72 * 1024 * 1024)
   assert.equal(
     readEdgeConfig({ ...WRITER, CINDER_LIMITS: '{"bodyLimitBytes":0}' }).bodyLimitBytes,
     EDGE_BODY_LIMIT_BYTES,

@@ -100,3 +100,15 @@ test('a profile without a time was taken now', () => {
   assert.equal(profileTimeNanos({ timeNanos: -1n }, NOW_MS), 1_800_000_000_000_000_000n)
   assert.equal(profileTimeNanos({ timeNanos: 7n }, NOW_MS), 7n)
 })
+
+test('a type or unit with the character 0 is refused: it could be listed, never asked for', () => {
+  for (const spec of [
+    { types: [['cp\0u', 'count']] as const },
+    { types: [['cpu', 'co\0unt']] as const },
+    { periodType: ['c\0', 'n'] as const },
+  ]) {
+    const fault = validateProfile(decoded(spec), UNLIMITED, NOW_MS)
+    assert.equal(fault?.reason, 'malformed_profile')
+    assert.match(fault.message, /U\+0000/)
+  }
+})
