@@ -7,7 +7,7 @@
  *    file can mend: credentials that expired are asked for anew, and a clock that is off is corrected by the server's
  *    `Date`; each then repeats the request once.
  * 3. The body is collected and must have the promised length: a runtime may hand out a cut one without an error.
- * Measured against the SDK (4 kB range, 10 kB put): a quarter of its CPU (test/bench/README.md has figures of today).
+ * Measured on radosgw over loopback, CPU a call: a range of 4 kB 0.34 ms, a put of 10 kB 0.43; the SDK takes 1.19 and 1.40.
  */
 import type { FetchHttpHandler } from '@smithy/fetch-http-handler'
 import { SignatureV4 } from '@smithy/signature-v4'
