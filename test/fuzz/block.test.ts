@@ -8,13 +8,15 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { decodeNarrow, decodeResiduals, decodeSparse } from '#core/block/column-codec.ts'
 import { encodeFooter, encodeHeader } from '#core/block/footer.ts'
-import { CHUNK_ENCODING, SECTION_CODEC, TRAILER_BYTES } from '#core/block/format.ts'
-import { decodeFooter, footerRange, verifyObject } from '#core/block/read.ts'
+import { CHUNK_ENCODING, SECTION_CODEC, SECTION_KIND, TRAILER_BYTES } from '#core/block/format.ts'
+import { chunksInOrder, encodeFrameIndex } from '#core/block/frame-index.ts'
+import { decodeFooter, footerRange, openDataset, verifyObject } from '#core/block/read.ts'
+import type { DatasetDescriptor } from '#core/rpc/metastore.ts'
 import { compress, decodeTable, type EncodedSection, encodeTable, inflate } from '#core/block/section-table.ts'
 import { CinderError } from '#core/errors.ts'
 import { crc32c } from '#core/wire/crc32c.ts'
 import { allocateInt64Column, type Int64Column } from '#core/wire/int64.ts'
-import { isDataLoss } from '../support/block-faults.ts'
+import { isDataLoss, written } from '../support/block-faults.ts'
 import { buildObject, TEST_CODEC } from '../support/block-objects.ts'
 import { arbitraryDataset } from '../support/datasets.ts'
 import { type FuzzTarget, fuzz } from './fuzz.ts'
@@ -83,14 +85,21 @@ const footer: FuzzTarget = {
   memory: OBJECT_MEMORY,
 }
 
-/** One section of one dataset with other content: table, lengths and footer follow. */
-function changeSection(object: Uint8Array, random: Random): Uint8Array {
+type Change = (region: Uint8Array, of: DatasetDescriptor, random: Random) => Region
+
+interface Region {
+  readonly bytes: Uint8Array
+  readonly headBytes: number
+}
+
+/** One dataset with other content: table, lengths and footer follow. */
+function changeDataset(object: Uint8Array, random: Random, change: Change): Uint8Array {
   try {
     const footer = decodeFooter(object.subarray(footerRange(object.length, object).offset), object.length)
     const chosen = random(footer.datasets.length)
-    const regions = footer.datasets.map((dataset, i) => {
+    const regions = footer.datasets.map((dataset, i): Region => {
       const region = object.subarray(dataset.offset, dataset.offset + dataset.sizeBytes)
-      return i === chosen ? changeRegion(region, dataset, random) : { bytes: region, headBytes: dataset.headBytes }
+      return i === chosen ? change(region, dataset, random) : { bytes: region, headBytes: dataset.headBytes }
     })
     const datasets = footer.datasets.map((dataset, i) => {
       const { bytes, headBytes } = regions[i]!
@@ -99,42 +108,89 @@ function changeSection(object: Uint8Array, random: Random): Uint8Array {
     const parts = [encodeHeader(), ...regions.map(({ bytes }) => bytes), encodeFooter({ ...footer, datasets })]
     return new Uint8Array(Buffer.concat(parts)).subarray(0, INPUT_BYTES_MAX)
   } catch {
-    // An object of the corpus whose footer or table is no longer read.
+    // An object of the corpus whose footer, table or head is no longer read.
     return mutate(object, OBJECTS, [], random)
   }
 }
 
-function changeRegion(
-  region: Uint8Array,
-  of: { readonly tenant: string; readonly service: string },
-  random: Random,
-): { bytes: Uint8Array; headBytes: number } {
-  const { entries, headBytes } = decodeTable(region, of, 'seed')
-  const headCount = entries.filter(({ offset }) => offset < headBytes).length
-  const chosen = random(entries.length)
-  const sections = entries.map((entry, i): EncodedSection => {
-    const stored = region.subarray(entry.offset, entry.offset + entry.storedBytes)
-    if (i !== chosen) return { ...entry, stored }
-    const isZstd = entry.codec === SECTION_CODEC.zstd
-    const raw = mutate(isZstd ? inflate(TEST_CODEC, stored, entry.rawBytes, 'seed') : stored, [stored], [], random)
-    if (entry.codec === SECTION_CODEC.chunked) return { ...entry, rawBytes: raw.length, stored: raw }
-    const packed = compress(TEST_CODEC, raw)
-    return {
-      ...entry,
-      codec: packed.zstd ? SECTION_CODEC.zstd : SECTION_CODEC.raw,
-      rawBytes: raw.length,
-      stored: packed.stored,
-    }
+/** Blind bytes in one section, under a checksum that holds. */
+function changeSection(region: Uint8Array, of: DatasetDescriptor, random: Random): Region {
+  const { sections, headCount } = sectionsOf(region, of)
+  const chosen = random(sections.length)
+  const changed = sections.map((section, i): EncodedSection => {
+    if (i !== chosen) return section
+    const raw = mutate(rawOf(section), [section.stored], [], random)
+    return section.codec === SECTION_CODEC.chunked ? { ...section, stored: raw } : withContent(section, raw)
   })
+  return assemble(changed, headCount, of)
+}
+
+/** Blind bytes in one column of one frame, under checksums that hold: frames are covered by their index. */
+function changeColumn(region: Uint8Array, of: DatasetDescriptor, random: Random): Region {
+  const { sections, headCount } = sectionsOf(region, of)
+  const { frames, groups } = openDataset(region, of, TEST_CODEC)
+  const stored = sections.find(({ kind }) => kind === SECTION_KIND.frames)!.stored
+  const places = [...chunksInOrder(frames)]
+  const chosen = random(places.length)
+  const contents = places.map(({ frame, column }, i) => {
+    const columns = frames[frame]!.columns
+    const chunk = columns[column]!
+    const bytes = stored.subarray(chunk.offset, chunk.offset + chunk.storedBytes)
+    if (i !== chosen || bytes.length === 0) return bytes
+    const raw = mutate(chunk.zstd ? inflate(TEST_CODEC, bytes, chunk.rawBytes, 'seed') : bytes, [stored], [], random)
+    const packed = compress(TEST_CODEC, raw)
+    const facts = { zstd: packed.zstd, storedBytes: packed.stored.length, rawBytes: raw.length }
+    columns[column] = { ...chunk, ...facts, crc: crc32c(packed.stored) }
+    return packed.stored
+  })
+  const content = {
+    [SECTION_KIND.frames]: new Uint8Array(Buffer.concat(contents)),
+    [SECTION_KIND.frameIndex]: written((out) => encodeFrameIndex(frames, groups, out)),
+  }
+  const changed = sections.map((section): EncodedSection => {
+    if (section.kind === SECTION_KIND.frames) return { ...section, stored: content[SECTION_KIND.frames]! }
+    return section.kind === SECTION_KIND.frameIndex ? withContent(section, content[section.kind]!) : section
+  })
+  return assemble(changed, headCount, of)
+}
+
+function sectionsOf(region: Uint8Array, of: DatasetDescriptor): { sections: EncodedSection[]; headCount: number } {
+  const { entries, headBytes } = decodeTable(region, of, 'seed')
+  const sections = entries.map((entry) => ({
+    ...entry,
+    stored: region.subarray(entry.offset, entry.offset + entry.storedBytes),
+  }))
+  return { sections, headCount: entries.filter(({ offset }) => offset < headBytes).length }
+}
+
+function rawOf({ codec, stored, rawBytes }: EncodedSection): Uint8Array {
+  return codec === SECTION_CODEC.zstd ? inflate(TEST_CODEC, stored, rawBytes, 'seed') : stored
+}
+
+function withContent(section: EncodedSection, raw: Uint8Array): EncodedSection {
+  const { stored, zstd } = compress(TEST_CODEC, raw)
+  return { ...section, codec: zstd ? SECTION_CODEC.zstd : SECTION_CODEC.raw, rawBytes: raw.length, stored }
+}
+
+function assemble(sections: readonly EncodedSection[], headCount: number, of: DatasetDescriptor): Region {
   const table = encodeTable(sections, headCount, of)
-  const head = sections.slice(0, headCount).reduce((sum, { stored }) => sum + stored.length, table.length)
-  return { bytes: new Uint8Array(Buffer.concat([table, ...sections.map(({ stored }) => stored)])), headBytes: head }
+  const headBytes = sections.slice(0, headCount).reduce((sum, { stored }) => sum + stored.length, table.length)
+  return { bytes: new Uint8Array(Buffer.concat([table, ...sections.map(({ stored }) => stored)])), headBytes }
 }
 
 const section: FuzzTarget = {
   name: 'block-section',
   seeds: OBJECTS,
-  mutate: changeSection,
+  mutate: (object, random) => changeDataset(object, random, changeSection),
+  read: (input) => void verifyObject(input, TEST_CODEC),
+  isRefusal,
+  memory: OBJECT_MEMORY,
+}
+
+const frames: FuzzTarget = {
+  name: 'block-frames',
+  seeds: OBJECTS,
+  mutate: (object, random) => changeDataset(object, random, changeColumn),
   read: (input) => void verifyObject(input, TEST_CODEC),
   isRefusal,
   memory: OBJECT_MEMORY,
@@ -171,4 +227,4 @@ const columns: FuzzTarget = {
   memory: { baseBytes: 2_048, multiple: 4 },
 }
 
-fuzz([blind, footer, section, columns])
+fuzz([blind, footer, section, frames, columns])

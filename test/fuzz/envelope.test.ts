@@ -112,7 +112,7 @@ async function outcomeOf(path: string, contentType: string, input: Uint8Array): 
 }
 
 /** A body, its copy on the way through the standard's Request, and what the writer is sent. */
-const REQUEST_MEMORY = { baseBytes: 64 * 1024, multiple: 16 }
+const REQUEST_MEMORY = { baseBytes: 16 * 1024, multiple: 4 }
 
 const push: FuzzTarget = {
   name: 'push',

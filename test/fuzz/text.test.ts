@@ -22,7 +22,7 @@ function seeds(...texts: string[]): Uint8Array[] {
 }
 
 /** Text needs no typed arrays but those of its encoder. */
-const TEXT_MEMORY = { baseBytes: 1024, multiple: 8 }
+const TEXT_MEMORY = { baseBytes: 1024, multiple: 4 }
 
 function isInvalidArgument(error: unknown): boolean {
   return error instanceof CinderError && error.kind === 'invalid_argument'
@@ -65,7 +65,7 @@ const selector: FuzzTarget = {
   },
   isRefusal: isInvalidArgument,
   // The regular expressions' programs hold their states in arrays.
-  memory: { baseBytes: 64 * 1024, multiple: 4_096 },
+  memory: { baseBytes: 64 * 1024, multiple: 256 },
 }
 
 const ogName: FuzzTarget = {
