@@ -64,6 +64,9 @@ const BATCH_HEADERS_MAX = 32_768
 /** Likewise for its datasets: a profile adds one, and a commit takes 20,000. */
 const BATCH_HEADS_MAX = 16_384
 
+/** A request of thousands of profiles takes seconds of CPU: every 20 ms others get their turn. */
+const TAKE_SLICE_MS = 20
+
 export interface SegmentWriterStatus {
   readonly pendingBytes: number
   readonly peakPendingBytes: number
@@ -111,13 +114,20 @@ class Writer implements SegmentWriterService {
   }
 
   async write(request: WriteRequest): Promise<WriteResponse> {
-    if (this.#stopped) throw new CinderError('unavailable', 'the writer is stopping', { retryAfterMs: 1000 })
+    if (this.#stopped) throw stopping()
     const ordinals = new RequestOrdinals()
     const answers: (ProfileVerdict | Promise<ProfileVerdict>)[] = []
+    const { clock } = this.#deps
+    let sliceStartMs = clock.nowMs()
     try {
       for (const series of request.series)
-        for (const profile of series.profiles)
+        for (const profile of series.profiles) {
           answers.push(this.#takeOne({ tenant: request.tenant, series, profile, ordinals }))
+          if (Math.abs(clock.nowMs() - sliceStartMs) < TAKE_SLICE_MS) continue
+          this.#pump()
+          await clock.sleep(0)
+          sliceStartMs = clock.nowMs()
+        }
     } finally {
       // Also when a profile met a fault of ours: those before it are in the batch.
       this.#pump()
@@ -148,7 +158,7 @@ class Writer implements SegmentWriterService {
   #takeOne(
     input: Pick<IntakeInput, 'tenant' | 'series' | 'profile' | 'ordinals'>,
   ): ProfileVerdict | Promise<ProfileVerdict> {
-    const full = this.#whyFull(input.profile.bytes.length)
+    const full = this.#stopped ? stopping() : this.#whyFull(input.profile.bytes.length)
     if (full !== undefined) {
       this.#shed++
       return rejectedVerdict(full, 0)
@@ -262,4 +272,8 @@ class Writer implements SegmentWriterService {
   #newBatch(): Batch {
     return new Batch(makeUlid(this.#deps.clock.nowMs(), this.#deps.random.bytes(ULID_RANDOM_BYTES)))
   }
+}
+
+function stopping(): CinderError {
+  return new CinderError('unavailable', 'the writer is stopping', { reason: 'stopping', retryAfterMs: 1000 })
 }
