@@ -8,7 +8,7 @@
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
-import type { Metastore } from '#core/rpc/metastore.ts'
+import type { LabelSetsRequest, Metastore } from '#core/rpc/metastore.ts'
 import type { Sql } from '#db/client.ts'
 import { toCinderError, withSqlErrors } from '#db/errors.ts'
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
@@ -42,8 +42,8 @@ export interface RunningMetastore extends Metastore {
   readonly cleaner: Cleaner
 }
 
-/** 100,000 label sets are about 30 MiB of answer; beyond it label queries must be narrowed. */
-const LABEL_SETS_MAX = 100_000
+/** A sentence for people: more names than a set of typical labels has tell nothing. */
+const NAMES_SHOWN_MAX = 10
 /** Deleting one object takes about 50 ms on a remote store: 100 take a third of the lease. */
 const TOMBSTONES_PER_CLAIM_MAX = 100
 /** Names of day partitions known to exist: two years of days. */
@@ -87,14 +87,9 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       return { objects: await withSqlErrors('plan query', () => planQuery(sql, request)) }
     },
     async labelSets(request) {
-      const sets = await withSqlErrors('label sets', () => selectLabelSets(sql, request, LABEL_SETS_MAX))
-      if (sets.length > LABEL_SETS_MAX) {
-        throw new CinderError(
-          'resource_exhausted',
-          `the range has more than ${LABEL_SETS_MAX} label sets, the most that one query may list: narrow the range`,
-          { reason: 'label_sets_limit' },
-        )
-      }
+      const { labelSetsMax } = settings
+      const sets = await withSqlErrors('label sets', () => selectLabelSets(sql, request, labelSetsMax))
+      if (sets.length > labelSetsMax) throw tooManyLabelSets(request, labelSetsMax)
       return { sets }
     },
     async tenantStats(request) {
@@ -111,6 +106,19 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       return { epoch: await asWrite(deps, 'register writer', () => registerWriter(sql, request)) }
     },
   }
+}
+
+/** The way out is in the sentence: it is read by someone whose label has a value per request, mostly. */
+function tooManyLabelSets({ names, namesOnly }: LabelSetsRequest, labelSetsMax: number): CinderError {
+  let what = 'label sets'
+  if (namesOnly) what = 'label names'
+  else if (names.length > 0) what = `combinations of values of ${names.slice(0, NAMES_SHOWN_MAX).join(', ')}`
+  return new CinderError(
+    'resource_exhausted',
+    `the range has more than ${labelSetsMax} different ${what}, the most that one query may list: ` +
+      `narrow the range, or ask about labels with fewer values`,
+    { reason: 'label_sets_limit' },
+  )
 }
 
 /** A write that is answered in time: past the deadline its outcome is unknown, and it may still land. */

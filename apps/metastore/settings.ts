@@ -26,6 +26,8 @@ export interface MetastoreSettings {
   readonly profileIdAgeMs: number
   readonly closedJobAgeMs: number
   readonly deletedObjectAgeMs: number
+  /** Label sets of one answer, as they are asked for: 100,000 whole ones are about 30 MiB. */
+  readonly labelSetsMax: number
   /** The caller gives up on a commit after this: below the 8 s by which a push must be answered. */
   readonly commitDeadlineMs: number
 }
@@ -48,6 +50,7 @@ export function defaultSettings(instanceId: string): MetastoreSettings {
     closedJobAgeMs: MS_PER_HOUR,
     // The age of the retired list.
     deletedObjectAgeMs: 7 * MS_PER_DAY,
+    labelSetsMax: 100_000,
     commitDeadlineMs: 6 * MS_PER_SECOND,
   }
 }

@@ -6,6 +6,11 @@ import {
   listLabelValues,
   listProfileTypes,
   listSeries,
+  type LabelSetsPart,
+  partForLabelNames,
+  partForLabelValues,
+  partForProfileTypes,
+  partForSeries,
 } from '#core/query/label-query.ts'
 import { invalidArgument } from '#core/errors.ts'
 import type { TimeRange } from '#core/query/time-range.ts'
@@ -21,7 +26,8 @@ export async function answerProfileTypes(
   request: ProfileTypesRequest,
   context: RequestContext,
 ) {
-  const sets = await readSets(metastore, profileTypesRangeOf(request, context), context)
+  const query = { range: profileTypesRangeOf(request, context), part: partForProfileTypes([]) }
+  const sets = await readSets(metastore, query, context)
   const types = listProfileTypes(sets, { matchers: [], regex: context.regex })
   return { profileTypes: types.map(({ id, ...parts }) => ({ ID: id, ...parts })) }
 }
@@ -34,7 +40,8 @@ export async function answerLabelNames(
 ) {
   const range = rangeOf(request, context)
   const filter = filterOf(request.matchers, context)
-  return { names: listLabelNames(await readSets(metastore, range, context), { ...filter, allowUtf8Names }) }
+  const sets = await readSets(metastore, { range, part: partForLabelNames(filter.matchers) }, context)
+  return { names: listLabelNames(sets, { ...filter, allowUtf8Names }) }
 }
 
 export async function answerLabelValues(metastore: LabelSource, request: LabelValuesRequest, context: RequestContext) {
@@ -42,7 +49,8 @@ export async function answerLabelValues(metastore: LabelSource, request: LabelVa
   if (name === '') throw invalidArgument('name is required', 'missing_label_name')
   const range = rangeOf(request, context)
   const filter = filterOf(request.matchers, context)
-  return { names: listLabelValues(await readSets(metastore, range, context), { ...filter, name }) }
+  const sets = await readSets(metastore, { range, part: partForLabelValues(filter.matchers, name) }, context)
+  return { names: listLabelValues(sets, { ...filter, name }) }
 }
 
 export async function answerSeries(
@@ -53,7 +61,8 @@ export async function answerSeries(
 ) {
   const range = rangeOf(request, context)
   const filter = filterOf(request.matchers, context)
-  const sets = await readSets(metastore, range, context)
+  const part = partForSeries(filter.matchers, request.labelNames)
+  const sets = await readSets(metastore, { range, part }, context)
   const series = listSeries(sets, { ...filter, labelNames: request.labelNames, allowUtf8Names })
   return { labelsSet: series.map((labels) => ({ labels: [...labels] })) }
 }
@@ -74,8 +83,12 @@ function filterOf(matchers: readonly string[], context: RequestContext): LabelFi
   return { matchers: metadataMatchersOf(matchers), regex: context.regex }
 }
 
-async function readSets(metastore: LabelSource, range: TimeRange, context: RequestContext): Promise<LabelSets> {
+async function readSets(
+  metastore: LabelSource,
+  { range, part }: { readonly range: TimeRange; readonly part: LabelSetsPart },
+  context: RequestContext,
+): Promise<LabelSets> {
   if (range.kind === 'empty') return []
   const { startMs, endMs } = range
-  return (await metastore.labelSets({ tenants: [...context.tenants], startMs, endMs })).sets
+  return (await metastore.labelSets({ tenants: [...context.tenants], startMs, endMs, ...part })).sets
 }

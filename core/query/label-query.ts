@@ -4,6 +4,9 @@
  * Input are the distinct typed label sets of the range (private labels included), flat and sorted by name as the
  * metastore keeps them. Matchers of several selectors are one ANDed list. Answers are sorted by bytes and unique.
  * Clients that do not declare UTF-8 label names are not shown names outside [a-zA-Z_][a-zA-Z0-9_]*; values are shown.
+ *
+ * For each question there is the part of the label sets that it needs: the labels that it shows and those that its
+ * matchers look at. Asked for that part alone, a label with a value per request disturbs only questions about itself.
  */
 import { invalidArgument } from '../errors.ts'
 import {
@@ -14,14 +17,22 @@ import {
   type Labels,
   labelsFromPairs,
   labelsKey,
+  LABEL_NAME,
+  LABEL_PERIOD_TYPE,
+  LABEL_PERIOD_UNIT,
   LABEL_PROFILE_TYPE,
+  LABEL_TYPE,
+  LABEL_UNIT,
 } from '../labels/labels.ts'
 import { compileMatchers, type UncheckedMatcher } from '../labels/matcher.ts'
 import { type ProfileType, profileTypeOfLabels } from '../labels/profile-type.ts'
 import type { RegexCompiler } from '../ports/regex.ts'
-import type { LabelSetsResponse } from '../rpc/metastore.ts'
+import type { LabelSetsRequest, LabelSetsResponse } from '../rpc/metastore.ts'
 
 export type LabelSets = LabelSetsResponse['sets']
+
+/** What of the label sets a question needs. */
+export type LabelSetsPart = Pick<LabelSetsRequest, 'names' | 'namesOnly'>
 
 /** Shared by all questions. */
 export interface LabelFilter {
@@ -31,6 +42,38 @@ export interface LabelFilter {
 
 export interface ListedProfileType extends ProfileType {
   readonly id: string
+}
+
+/** The id, and the labels of its parts. */
+const PROFILE_TYPE_NAMES = [
+  LABEL_PROFILE_TYPE,
+  LABEL_NAME,
+  LABEL_TYPE,
+  LABEL_UNIT,
+  LABEL_PERIOD_TYPE,
+  LABEL_PERIOD_UNIT,
+]
+
+/** With matchers, which names there are depends on whole sets. */
+export function partForLabelNames(matchers: readonly UncheckedMatcher[]): LabelSetsPart {
+  return { names: [], namesOnly: matchers.length === 0 }
+}
+
+export function partForLabelValues(matchers: readonly UncheckedMatcher[], name: string): LabelSetsPart {
+  return partOf([name], matchers)
+}
+
+/** No names: all labels are shown. */
+export function partForSeries(matchers: readonly UncheckedMatcher[], labelNames: readonly string[]): LabelSetsPart {
+  return labelNames.length === 0 ? { names: [], namesOnly: false } : partOf(labelNames, matchers)
+}
+
+export function partForProfileTypes(matchers: readonly UncheckedMatcher[]): LabelSetsPart {
+  return partOf(PROFILE_TYPE_NAMES, matchers)
+}
+
+function partOf(shown: readonly string[], matchers: readonly UncheckedMatcher[]): LabelSetsPart {
+  return { names: [...new Set([...shown, ...matchers.map(({ name }) => name)])], namesOnly: false }
 }
 
 export function listLabelNames(sets: LabelSets, filter: LabelFilter & { readonly allowUtf8Names: boolean }): string[] {

@@ -132,10 +132,14 @@ export interface LabelSetsRequest {
   tenants: string[]
   startMs: number
   endMs: number
+  /** Every set is reduced to these labels before equal ones become one; empty = whole sets. */
+  names: string[]
+  /** Instead of sets each label name once, as a set `[name, '']` of its own; `names` says nothing then. */
+  namesOnly: boolean
 }
 
 export interface LabelSetsResponse {
-  /** Distinct sets over tenants and hours: name, value, … */
+  /** Distinct sets over tenants and hours: name, value, …; one without pairs stands for sets without the named labels. */
   sets: { pairs: string[] }[]
 }
 

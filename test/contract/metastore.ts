@@ -319,10 +319,39 @@ function segmentContract({ fresh, commit, planned, metastore }: SegmentTools): v
     ]
     await metastore().commitSegment({ ...request, labelSets: [...sets, ...sets] })
     const listed = async (startMs: number, endMs: number) =>
-      (await metastore().labelSets({ tenants: [tenant], startMs, endMs })).sets.map((set) => set.pairs)
+      (await metastore().labelSets({ tenants: [tenant], startMs, endMs, names: [], namesOnly: false })).sets.map(
+        (set) => set.pairs,
+      )
     assert.deepEqual((await listed(HOUR_MS, HOUR_MS + 9_000_000)).sort(), [pairs, ['k', 'nul\uFFFDnul']].sort())
     assert.deepEqual(await listed(HOUR_MS + 3_600_000, HOUR_MS + 9_000_000), [pairs])
     assert.deepEqual(await listed(HOUR_MS - 9_000_000, HOUR_MS - 1), [])
+  })
+
+  test('label sets reduced to names: each result once, in the order of the set, values that look like names', async () => {
+    const { n, tenant, base } = fresh()
+    const request = makeSegment(`a${n}`, [{ tenant, profiles: [base] }])
+    const kept = ['a', 'b', 'b', 'a', 'c', '1']
+    const all = [kept, ['a', 'b', 'b', 'a', 'c', '2'], ['b', ''], ['c', 'b', 'd', 'a'], ['x"y\\', '{,}']]
+    const sets = all.flatMap((pairs, i) =>
+      [0, i % 2].map((h) => ({ tenant, windowStartMs: HOUR_MS + h * 3_600_000, pairs })),
+    )
+    await metastore().commitSegment({ ...request, labelSets: sets })
+    const whole = { tenants: [tenant], startMs: HOUR_MS, endMs: HOUR_MS + 9_000_000 }
+    const reduced = async (names: string[], namesOnly = false) =>
+      (await metastore().labelSets({ ...whole, names, namesOnly })).sets
+        .map(({ pairs }) => JSON.stringify(pairs))
+        .sort()
+    assert.deepEqual(await reduced(['a']), ['["a","b"]', '[]'])
+    assert.deepEqual(await reduced(['b', 'a', 'a', 'nope']), ['["a","b","b","a"]', '["b",""]', '[]'])
+    assert.deepEqual(await reduced(['x"y\\', 'd']), ['["d","a"]', '["x\\"y\\\\","{,}"]', '[]'])
+    assert.deepEqual(await reduced(['nope']), ['[]'])
+    const names = ['["a",""]', '["b",""]', '["c",""]', '["d",""]', '["x\\"y\\\\",""]']
+    assert.deepEqual(await reduced([], true), names)
+    assert.deepEqual(await reduced(['a'], true), names)
+    assert.deepEqual(
+      (await metastore().labelSets({ ...whole, tenants: ['nobody'], names: [], namesOnly: true })).sets,
+      [],
+    )
   })
 
   test('stats say whether a tenant has data, and its span', async () => {

@@ -5,6 +5,7 @@
 import { checkCompaction, checkJobTerms, checkSegment } from '../../apps/metastore/validate.ts'
 import { planSegmentJobs } from '#core/compaction/plan.ts'
 import { JOB_QUEUE_POLICY, SEGMENT_COMPACTION_POLICY } from '#core/compaction/policy.ts'
+import { labelsFromPairs, labelsToPairs } from '#core/labels/labels.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type {
   CommitSegmentRequest,
@@ -245,11 +246,18 @@ class MemoryMetastoreTwin implements MemoryMetastore {
     tenants,
     startMs,
     endMs,
+    names,
+    namesOnly,
   }: Parameters<Metastore['labelSets']>[0]): ReturnType<Metastore['labelSets']> {
     const sets = new Map<string, { pairs: string[] }>()
     for (const { tenant, windowStartMs, pairs } of this.#labelSets.values()) {
       const overlaps = windowStartMs <= endMs && windowStartMs + MS_PER_HOUR > startMs
-      if (tenants.includes(tenant) && overlaps) sets.set(JSON.stringify(pairs), { pairs })
+      if (!tenants.includes(tenant) || !overlaps) continue
+      const labels = labelsFromPairs(pairs)
+      const parts = namesOnly
+        ? labels.map(({ name }) => [name, ''])
+        : [labelsToPairs(names.length === 0 ? labels : labels.filter(({ name }) => names.includes(name)))]
+      for (const part of parts) sets.set(JSON.stringify(part), { pairs: part })
     }
     return { sets: [...sets.values()] }
   }

@@ -177,13 +177,25 @@ test('metadata comes from label sets: names, values, series, types', async () =>
     periodType: 'cpu',
     periodUnit: 'nanoseconds',
   })
-  assert.deepEqual(scene.labelRequests[0], { tenants: ['anonymous'], startMs: RANGE.start, endMs: RANGE.end })
+  assert.deepEqual(
+    scene.labelRequests.map(({ names: asked, namesOnly }) => (namesOnly ? 'names' : asked.join())),
+    [
+      'names',
+      'names',
+      'service_name,region',
+      'service_name,__type__',
+      '__profile_type__,__name__,__type__,__unit__,__period_type__,__period_unit__',
+    ],
+  )
+  const [{ tenants, startMs, endMs }] = scene.labelRequests as [LabelSetsRequest]
+  assert.deepEqual({ tenants, startMs, endMs }, { tenants: ['anonymous'], startMs: RANGE.start, endMs: RANGE.end })
 })
 
 test('ProfileTypes without a range asks for the last hour', async () => {
   const { ask, scene } = setUp()
   assert.deepEqual((await ask('ProfileTypes', {})).body, {})
-  assert.deepEqual(scene.labelRequests, [{ tenants: ['anonymous'], startMs: NOW_MS - 3_600_000, endMs: NOW_MS }])
+  const [{ tenants, startMs, endMs }] = scene.labelRequests as [LabelSetsRequest]
+  assert.deepEqual([tenants, startMs, endMs], [['anonymous'], NOW_MS - 3_600_000, NOW_MS])
 })
 
 test('GetProfileStats: one tenant, nothing ingested is {}', async () => {

@@ -138,6 +138,12 @@ test('label sets of a commit that failed are sent again', async () => {
   metastore.failNext('commitSegment', { error: new CinderError('internal', 'a bug'), when: 'before' })
   await settle(clock, push(writer, [simplePprof(1)]))
   await settle(clock, push(writer, [simplePprof(1)]))
-  const { sets } = await twin.labelSets({ tenants: ['acme'], startMs: 0, endMs: Number.MAX_SAFE_INTEGER })
+  const { sets } = await twin.labelSets({
+    tenants: ['acme'],
+    startMs: 0,
+    endMs: Number.MAX_SAFE_INTEGER,
+    names: [],
+    namesOnly: false,
+  })
   assert.equal(sets.length, 1)
 })

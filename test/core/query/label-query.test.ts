@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { buildLabels, labelsToPairs } from '#core/labels/labels.ts'
+import { buildLabels, labelsFromPairs, labelsToPairs } from '#core/labels/labels.ts'
 import { typedLabels } from '#core/labels/profile-type.ts'
 import { parseSelectors } from '#core/labels/selector.ts'
 import {
   type LabelSets,
+  type LabelSetsPart,
   listLabelNames,
   listLabelValues,
   listProfileTypes,
   listSeries,
+  partForLabelNames,
+  partForLabelValues,
+  partForProfileTypes,
+  partForSeries,
 } from '#core/query/label-query.ts'
 import { jsRegex } from '../labels/js-regex.ts'
 
@@ -169,5 +174,63 @@ describe('listProfileTypes', () => {
       types.map(({ id, name }) => [id, name]),
       [['a:b:cpu:nanoseconds:cpu:nanoseconds', 'a:b']],
     )
+  })
+})
+
+describe('the part of the sets that a question needs', () => {
+  /** As the metastore reduces them. */
+  function reduce(sets: LabelSets, { names, namesOnly }: LabelSetsPart): LabelSets {
+    const flat = sets.map(({ pairs }) => labelsFromPairs(pairs))
+    if (namesOnly) return [...new Set(flat.flat().map(({ name }) => name))].map((name) => ({ pairs: [name, ''] }))
+    const shown = flat.map((labels) =>
+      names.length === 0 ? labels : labels.filter(({ name }) => names.includes(name)),
+    )
+    return [...new Set(shown.map((labels) => JSON.stringify(labelsToPairs(labels))))].map((text) => ({
+      pairs: JSON.parse(text) as string[],
+    }))
+  }
+  const selectors = [
+    [],
+    [''],
+    ['{}'],
+    ['{service_name="api"}'],
+    ['{region!="eu",instance=~"api.*|"}', '{__type__="cpu"}'],
+    ['{nope=""}'],
+    ['{nope="x"}'],
+  ]
+
+  for (const matching of selectors) {
+    it(`gives the answers of whole sets: ${JSON.stringify(matching)}`, () => {
+      const where = filter(...matching)
+      const { matchers } = where
+      const types = reduce(SETS, partForProfileTypes(matchers))
+      assert.ok(types.length < SETS.length || matching.length > 0)
+      assert.deepEqual(listProfileTypes(types, where), listProfileTypes(SETS, where))
+      for (const allowUtf8Names of [true, false]) {
+        const names = reduce(SETS, partForLabelNames(matchers))
+        assert.deepEqual(
+          listLabelNames(names, { ...where, allowUtf8Names }),
+          listLabelNames(SETS, { ...where, allowUtf8Names }),
+        )
+        for (const labelNames of [[], ['service_name'], ['instance', 'http.method'], ['nope']]) {
+          const series = { ...where, labelNames, allowUtf8Names }
+          assert.deepEqual(
+            listSeries(reduce(SETS, partForSeries(matchers, labelNames)), series),
+            listSeries(SETS, series),
+          )
+        }
+      }
+      for (const name of ['service_name', 'instance', 'nope']) {
+        const values = reduce(SETS, partForLabelValues(matchers, name))
+        assert.deepEqual(listLabelValues(values, { ...where, name }), listLabelValues(SETS, { ...where, name }))
+      }
+    })
+  }
+
+  it('names what is shown and what is matched, once', () => {
+    const { matchers } = filter('{region="eu",service_name!="x"}')
+    assert.deepEqual(partForLabelValues(matchers, 'region'), { names: ['region', 'service_name'], namesOnly: false })
+    assert.deepEqual(partForSeries(matchers, ['a', 'region']).names, ['a', 'region', 'service_name'])
+    assert.deepEqual(partForLabelNames([]), { names: [], namesOnly: true })
   })
 })

@@ -44,6 +44,7 @@ async function tablesWalkedBy(run: () => Promise<unknown>): Promise<string[]> {
 }
 
 const range = { tenants: ['t7'], startMs: SEEDED_DAY_MS, endMs: SEEDED_DAY_MS + 9_999_999 }
+const labels = { ...range, names: [], namesOnly: false }
 const w = { workerId: 'w', running: [], failed: [], waitMs: 0 }
 let job = { jobId: '0', epoch: 0 }
 
@@ -72,7 +73,9 @@ const calls: [string, () => Promise<unknown>][] = [
   ['claim tombstones', () => metastore.claimTombstones({ holder: 'd', limit: 10 })],
   ['confirm deletions', () => metastore.confirmDeleted({ holder: 'd', deleted: [{ objectId: 'gone1', epoch: 1 }] })],
   ['plan query', () => metastore.planQuery({ ...range, services: ['s3'] })],
-  ['label sets', () => metastore.labelSets(range)],
+  ['label sets', () => metastore.labelSets(labels)],
+  ['label sets of one name', () => metastore.labelSets({ ...labels, names: ['n'] })],
+  ['label names', () => metastore.labelSets({ ...labels, namesOnly: true })],
   ['clean', () => metastore.cleaner.pass()],
 ]
 for (const [name, run] of calls) {

@@ -110,6 +110,10 @@ test('metastore: plans and commits arrive as sent', async () => {
       received.push(plain(request))
       return { jobs: [{ jobId: 'j', epoch: 2 ** 50, leaseMs: 15_000, level: 1, sources: [OBJECT] }], lost: ['k'] }
     },
+    async labelSets(request: unknown) {
+      received.push(plain(request))
+      return { sets: [{ pairs: ['a', 'b'] }, { pairs: [] }] }
+    },
   } as unknown as Metastore
   mountMetastore(app, metastore, options)
   const client = createMetastoreClient('http://metastore', fetchOf(app))
@@ -119,7 +123,9 @@ test('metastore: plans and commits arrive as sent', async () => {
   const polled = await client.pollJobs(poll)
   assert.deepEqual(plain(polled.jobs[0]!.sources), [OBJECT])
   assert.equal(polled.jobs[0]!.epoch, 2 ** 50)
-  assert.deepEqual(received, [plan, poll])
+  const labels = { tenants: ['a'], startMs: 1, endMs: 2, names: ['a'], namesOnly: true }
+  assert.deepEqual(plain(await client.labelSets(labels)), { sets: [{ pairs: ['a', 'b'] }, { pairs: [] }] })
+  assert.deepEqual(received, [plan, poll, labels])
 })
 
 test('query-backend: exact int64 and bytes', async () => {
