@@ -70,7 +70,7 @@ test('the store is away: 503 with the store as the reason, soon at once, and no 
   }
   const requests = proxy.seen.length - from
   assert.ok(requests <= 30 + 20 + 10, `${requests} requests for 30 pushes`)
-  assert.ok(slowestMs < 1_000, `a push took ${slowestMs} ms to be refused`)
+  assert.ok(slowestMs < 3_000, `a push took ${slowestMs} ms to be refused`)
   proxy.decide = () => undefined
   for (const profile of profiles) assert.equal((await tryPush(site, 'shop', profile)).status, 200)
   assert.equal(await askTotal(stack.send, 'shop'), 301n)
