@@ -2,8 +2,9 @@
  * Sends a second copy of a request when the first takes too long, and takes whichever answers first
  * (core/store/hedge-policy.ts says when, and how often at most). The other is canceled.
  *
- * Gets, heads and puts of whole objects: a copy of a put writes the same bytes to the same key. Not put-if-absent, which
- * would meet itself; not parts, whose tags may differ between copies; not the cold calls.
+ * Ranges, heads and puts of whole objects: a copy of a put writes the same bytes to the same key. Not put-if-absent, which
+ * would meet itself; not parts, whose tags may differ between copies; not whole gets, whose size is not known, so that a
+ * large one would look like a stall; not the cold calls.
  */
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
@@ -12,7 +13,7 @@ import { HedgeBudget, HedgeDelay, READ_HEDGE, WRITE_HEDGE } from '#core/store/he
 import { SLOW_DOWN_REASON } from '#core/store/retry-policy.ts'
 import { aroundStore, type StoreCall } from './around.ts'
 
-const HEDGED: readonly StoreCall['name'][] = ['put', 'get', 'getRange', 'head']
+const HEDGED: readonly StoreCall['name'][] = ['put', 'getRange', 'head']
 
 export interface HedgingStats {
   /** Second copies sent. */

@@ -1,7 +1,7 @@
 /**
  * The object store that STORAGE_URL names: a directory, as a path or a file URL, or `s3://bucket/prefix?endpoint=…`.
  *
- * A remote store is wrapped, from the inside: hedging, retrying, one total deadline, large puts in parts. It is opened
+ * A remote store is wrapped, from the inside: hedging, retrying, one total deadline, large objects in pieces. It is opened
  * twice over the same hedges and rates: `store` for what a client waits for, `patientStore` for work that would rather
  * wait two minutes than fail. Either kind of store is probed, and what cannot be safe is refused with one sentence.
  */
@@ -16,7 +16,7 @@ import { createRandom } from '../random.ts'
 import { deadlineStore } from './deadline.ts'
 import { openFilesystemStore } from './filesystem.ts'
 import { hedgingStore } from './hedging.ts'
-import { largePutsStore } from './large-puts.ts'
+import { largeObjectsStore } from './large-objects.ts'
 import { describeProbe, probeStore, refuseProbe, worksDelete, worksPutIfAbsent } from './probe.ts'
 import { createStorePace, retryingStore } from './retrying.ts'
 import { lockRoot } from './root-lock.ts'
@@ -84,7 +84,7 @@ async function openRemote(storageUrl: string, options: OpenStoreOptions): Promis
   const pace = createStorePace()
   const random = createRandom()
   const wrap = (patience: Patience): ObjectStore =>
-    largePutsStore(
+    largeObjectsStore(
       deadlineStore(retryingStore(hedged, { clock, random, patience, pace }), {
         clock,
         patience,

@@ -26,6 +26,7 @@ function createHeldStore() {
   const store: ObjectStore = {
     ...memory,
     put: (key, bytes, options) => hold(options, () => memory.put(key, bytes)),
+    getRange: (key, offset, lengthBytes, options) => hold(options, () => memory.getRange(key, offset, lengthBytes)),
     get: (key, options) => hold(options, () => memory.get(key)),
     putIfAbsent: (key, bytes, options) => hold(options, () => memory.putIfAbsent(key, bytes)),
   }
@@ -66,14 +67,14 @@ test('one copy that fails leaves the other; both failing is the error of the fir
   const { clock, calls, hedged, memory } = createStack()
   await memory.put('k', body)
   const error = (text: string) => new CinderError('unavailable', text)
-  const saved = hedged.get('k')
+  const saved = hedged.getRange('k', 0, body.length)
   await clock.advance(READ_HEDGE.initialMs + 1)
   calls[0]!.release(error('first'))
   await idle()
   calls[1]!.release()
   assert.deepEqual(await saved, body)
 
-  const failed = hedged.get('k')
+  const failed = hedged.getRange('k', 0, body.length)
   await clock.advance(READ_HEDGE.initialMs + 1)
   calls[3]!.release(error('second'))
   await idle()
@@ -94,20 +95,25 @@ test('an answer or a failure before the delay sends no second copy', async () =>
   assert.equal(clock.sleeperCount(), 0)
 })
 
-test('a put-if-absent is never sent twice', async () => {
+test('a put-if-absent is never sent twice, nor is a get of unknown size', async () => {
   const { clock, calls, hedged } = createStack()
   const put = hedged.putIfAbsent('k', body)
   await clock.advance(60_000)
   assert.equal(calls.length, 1)
   calls[0]!.release()
   await put
+  const get = hedged.get('k')
+  await clock.advance(60_000)
+  assert.equal(calls.length, 2)
+  calls[1]!.release()
+  assert.deepEqual(await get, body)
 })
 
 test('with everything slow, second copies stay within their budget', async () => {
   const { clock, calls, hedged, memory } = createStack()
   await memory.put('k', body)
   for (let i = 0; i < 200; i++) {
-    const get = hedged.get('k')
+    const get = hedged.getRange('k', 0, body.length)
     await clock.advance(READ_HEDGE.mostMs + 1)
     for (const { release } of calls.splice(0)) release()
     await get
@@ -120,10 +126,10 @@ test('with everything slow, second copies stay within their budget', async () =>
 test('a store that asks for fewer requests gets no second copies', async () => {
   const { clock, calls, hedged, memory } = createStack()
   await memory.put('k', body)
-  const slow = assertFails(() => hedged.get('k'), 'unavailable')
+  const slow = assertFails(() => hedged.getRange('k', 0, body.length), 'unavailable')
   calls[0]!.release(new CinderError('unavailable', 'slow down', { reason: 'slow_down' }))
   await slow
-  const get = hedged.get('k')
+  const get = hedged.getRange('k', 0, body.length)
   await clock.advance(60_000)
   assert.equal(calls.length, 2)
   calls[1]!.release()
@@ -133,7 +139,7 @@ test('a store that asks for fewer requests gets no second copies', async () => {
 test('a caller that goes cancels every copy', async () => {
   const { clock, calls, hedged } = createStack()
   const controller = new AbortController()
-  const get = hedged.get('k', { signal: controller.signal })
+  const get = hedged.getRange('k', 0, body.length, { signal: controller.signal })
   await clock.advance(READ_HEDGE.initialMs + 1)
   controller.abort()
   assert.deepEqual(
