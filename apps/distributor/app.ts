@@ -45,7 +45,7 @@ export interface DistributorSettings {
 
 export function createDistributor(deps: DistributorDeps, settings: DistributorSettings): Hono {
   const app = new Hono()
-  const budget = new BodyBudget(settings.bodyBudgetBytes ?? BODY_BUDGET_BYTES_DEFAULT)
+  const budget = new BodyBudget(settings.bodyBudgetBytes ?? BODY_BUDGET_BYTES_DEFAULT, () => deps.clock.nowMs())
   app.use(async (context, next) => {
     const lease = budget.open(context.req.raw)
     try {

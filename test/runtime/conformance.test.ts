@@ -30,7 +30,8 @@ import {
 } from '../support/server-client.ts'
 import { prepareRuntimes, RUNTIMES, type Runtime } from './edge-command.ts'
 import { type EdgeProcess, startEdge } from './edge-process.ts'
-import { answerToHead, rawAnswer } from './raw-http.ts'
+import { waitUntil } from '../support/process.ts'
+import { answerToHead, leaveMidBody, rawAnswer } from './raw-http.ts'
 import { expectRefusal, LABELS, PUSH, REFUSALS, STACKTRACES } from './refusals.ts'
 import { type Fleet, startFleet, TENANT_DOWN, TENANT_HANGS, TENANT_SLOW } from './fleet.ts'
 
@@ -194,6 +195,22 @@ for (const runtime of RUNTIMES) {
         )
         assert.equal(response.status, status)
       }
+    })
+
+    test('forgets the bodies of clients that left', async () => {
+      const { distributor } = edge()
+      // Eight times the limit of a body: more than all bodies together may have.
+      for (let i = 0; i < 8; i++) await leaveMidBody(distributor.url, PUSH, BODY_LIMIT_BYTES)
+      const series = [{ labels: LABELS, profiles: [profile(1)] }]
+      await waitUntil(
+        'a push is taken',
+        async () => {
+          const response = await push(distributor.send, series, `left-${runtime}`)
+          await response.text()
+          return response.status === 200
+        },
+        5_000,
+      )
     })
 
     test('answers flame graph, tree, series, labels and types alike', async () => {

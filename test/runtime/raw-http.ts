@@ -20,6 +20,22 @@ export function answerToHead(url: string, path: string, contentLength: number): 
   })
 }
 
+/** Sends a head and a part of the body that it states, and closes when the kernel has taken them. */
+export function leaveMidBody(url: string, path: string, contentLength: number): Promise<void> {
+  const { hostname, port, host } = new URL(url)
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: hostname, port: Number(port) }, () => {
+      const head = [`POST ${path} HTTP/1.1`, `Host: ${host}`, 'X-Scope-OrgID: left', 'Content-Type: application/proto']
+      socket.write(`${[...head, `Content-Length: ${contentLength}`].join('\r\n')}\r\n\r\n`)
+      socket.end(new Uint8Array(100_000))
+    })
+    socket.on('error', reject)
+    // An early answer, or nothing: either way the body never ends.
+    socket.on('close', () => resolve())
+    socket.resume()
+  })
+}
+
 /** `fetch` inflates an answer and hides that it was compressed; this does not. */
 export async function rawAnswer(
   url: string,
