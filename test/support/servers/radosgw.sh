@@ -41,7 +41,7 @@ osd_crush_chooseleaf_type = 0
 ms_bind_port_min = 20000
 ms_bind_port_max = 30000
 rgw_data = $dir/rgw
-# 3 pools instead of a pool for every purpose of a large cluster would need a zone of our own; few groups suffice.
+# One placement group a pool: there is one OSD, and making them is most of the first request's time.
 rgw_rados_pool_pg_num_min = 1
 rgw_enable_usage_log = false
 rgw_enable_gc_threads = false
