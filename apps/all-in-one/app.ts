@@ -42,6 +42,8 @@ export interface AllInOneDeps {
   readonly lifecycle: Lifecycle
 }
 
+const WORKER_ID_PREFIX = 'all-in-one-'
+
 /** What the parts share. */
 interface Shared extends AllInOneDeps {
   readonly config: AllInOneConfig
@@ -61,7 +63,7 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   try {
     const opened = await openStore(config.storageUrl, { log: deps.log })
     const database = await openDatabase(shared)
-    const metastore = await startMetastore(shared, database.url, opened)
+    const metastore = await startMetastore(shared, database, opened)
     edge.open(await startServices(shared, metastore, opened))
     await lifecycle.add(listener)
     const readyMs = performance.now() - startedMs
@@ -83,27 +85,38 @@ function listen(config: AllInOneConfig, app: ReturnType<typeof createEdge>['app'
   }
 }
 
-async function openDatabase({ config, log, lifecycle }: Shared): Promise<{ url: string; describe: string }> {
+interface Database {
+  readonly url: string
+  readonly describe: string
+  /** Ours alone, as the data directory is. */
+  readonly isEmbedded: boolean
+}
+
+async function openDatabase({ config, log, lifecycle }: Shared): Promise<Database> {
   if (config.databaseUrl !== undefined) {
     const { hostname, port, pathname } = new URL(config.databaseUrl)
-    return { url: config.databaseUrl, describe: `Postgres at ${hostname}:${port || '5432'}${pathname} (DATABASE_URL)` }
+    const describe = `Postgres at ${hostname}:${port || '5432'}${pathname} (DATABASE_URL)`
+    return { url: config.databaseUrl, describe, isEmbedded: false }
   }
   const postgres = await startPostgres({ dataDir: join(config.dataDir, 'postgres'), log })
   await lifecycle.add({ name: 'postgres', stop: () => postgres.stop() })
   void postgres.exited.then(() => {
     lifecycle.fail(new CinderError('unavailable', 'the embedded Postgres has ended; see postgres.log beside its data'))
   })
-  return postgres
+  return { url: postgres.url, describe: postgres.describe, isEmbedded: true }
 }
 
 /** The metastore with its duties, and the worker that it feeds. */
-async function startMetastore(shared: Shared, databaseUrl: string, opened: OpenedStore): Promise<Metastore> {
+async function startMetastore(shared: Shared, database: Database, opened: OpenedStore): Promise<Metastore> {
   const { clock, log, random, lifecycle } = shared
-  const sql = createSql({ url: databaseUrl })
+  const sql = createSql({ url: database.url })
   await lifecycle.add({ name: 'database connections', stop: () => sql.end({ timeout: 1 }) })
   await migrate(sql)
   const instanceId = randomUUID()
   const metastore = createMetastore({ sql, clock, log, settings: defaultSettings(instanceId) })
+  // The lock of the data directory proves that every worker of an earlier process is dead, also after a kill -9. Before
+  // the duties begin: they would count each lease that has run out as a failure.
+  if (database.isEmbedded) await metastore.releaseHolders(WORKER_ID_PREFIX)
   await metastore.start()
   // Threads start with the first merge; one core is left for pushes and queries.
   const capacity = Math.max(1, availableParallelism() - 1)
@@ -112,7 +125,7 @@ async function startMetastore(shared: Shared, databaseUrl: string, opened: Opene
   const worker = startCompactionWorker(
     { store: opened.patientStore, merger, clock, random, log, metastore },
     {
-      workerId: `all-in-one-${instanceId}`,
+      workerId: `${WORKER_ID_PREFIX}${instanceId}`,
       capacity,
       pollWaitMs: POLL_WAIT_MS_DEFAULT,
       deleteIntervalMs: DELETE_INTERVAL_MS_DEFAULT,

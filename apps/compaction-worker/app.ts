@@ -5,7 +5,9 @@
  * 2. A job runs to its end in `runJob` (run-job.ts); its lease is renewed by the polls meanwhile. A lost lease cancels
  *    the job: nothing it wrote is referenced, and the metastore tombstones outputs it hears of.
  * 3. A commit whose outcome is unknown is repeated, because the metastore answers a repeat as it did the first time.
- * 4. Due tombstones are claimed, their objects deleted, then confirmed: delete, confirm, forget.
+ * 4. Stop: jobs are cancelled and given back, so that another worker has them at once instead of after their lease, and
+ *    no failure is counted. A job whose commit is under way is left to its verdict.
+ * 5. Due tombstones are claimed, their objects deleted, then confirmed: delete, confirm, forget.
  * Must not: choose what to compact, or publish without the metastore's verdict.
  */
 import { CinderError, isRetryable } from '#core/errors.ts'
@@ -16,6 +18,7 @@ import type {
   CommitCompactionResponse,
   CompactionJob,
   Metastore,
+  PollJobsRequest,
 } from '#core/rpc/metastore.ts'
 import { deleteDueObjects } from './delete-objects.ts'
 import { type JobDeps, runJob } from './run-job.ts'
@@ -39,11 +42,13 @@ const RENEW_INTERVAL_MS = 4_000
 const POLL_BACKOFF_MS = 1_000
 /** Between polls that bring nothing: a metastore that is stopping answers at once instead of after the long poll. */
 const POLL_GAP_MIN_MS = 100
+/** The last report of a worker that stops: half of the least that a process leaves to one part. */
+const LAST_POLL_MAX_MS = 1_000
 /** A commit is repeated 50, 200 and 800 ms later: less than a renewal, so the lease holds meanwhile. */
 const COMMIT_ATTEMPTS_MAX = 4
 
 export interface CompactionWorkerService {
-  /** Resolves when running jobs have ended; unfinished ones are left to their lease. */
+  /** Resolves when running jobs have ended; unfinished ones are given back. */
   stop(): Promise<void>
   status(): { running: number; committed: number; failed: number; stale: number; deleted: number }
 }
@@ -58,6 +63,8 @@ export function startCompactionWorker(
 interface RunningJob {
   readonly job: CompactionJob
   readonly cancel: AbortController
+  /** From here on only the metastore knows whether it is done. */
+  isCommitting: boolean
 }
 
 class Worker implements CompactionWorkerService {
@@ -66,24 +73,59 @@ class Worker implements CompactionWorkerService {
   readonly #stopping = new AbortController()
   readonly #running = new Map<string, RunningJob>()
   readonly #tasks = new Set<Promise<void>>()
-  #failures: { jobId: string; epoch: number; reason: string }[] = []
+  #failures: PollJobsRequest['failed'] = []
+  /** Cancelled by stop, or given out while stopping. */
+  #released: PollJobsRequest['released'] = []
   /** Jobs that ended so far, and the signal that ends the wait for the next one. */
   #ended = 0
   #jobEnded = new AbortController()
   #counts = { committed: 0, failed: 0, stale: 0, deleted: 0 }
-  readonly #loops: Promise<void>[]
+  readonly #polls: Promise<void>
+  readonly #deletions: Promise<void>
 
   constructor(deps: JobDeps & { clock: Clock; log: Log; metastore: Metastore }, settings: CompactionWorkerSettings) {
     this.#deps = deps
     this.#settings = settings
-    this.#loops = [this.#pollLoop(), this.#deleteLoop()]
+    this.#polls = this.#pollLoop()
+    this.#deletions = this.#deleteLoop()
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort()
     this.#jobEnded.abort()
-    for (const { cancel } of this.#running.values()) cancel.abort()
-    await Promise.all([...this.#loops, ...this.#tasks])
+    for (const { job, cancel, isCommitting } of this.#running.values()) {
+      cancel.abort()
+      if (!isCommitting) this.#release(job)
+    }
+    // A poll that waits ends by its own time, and may bring jobs.
+    await this.#polls
+    // Before the merges end: they cannot be interrupted, and the process may not live that long.
+    await this.#lastPoll()
+    await Promise.all([this.#deletions, ...this.#tasks])
+    // Commits that failed meanwhile.
+    await this.#lastPoll()
+  }
+
+  #release({ jobId, epoch }: CompactionJob): void {
+    this.#released.push({ jobId, epoch })
+  }
+
+  /** What is not heard costs a lease, no more: errors are only logged, and the wait is bounded. */
+  async #lastPoll(): Promise<void> {
+    const { metastore, clock, log } = this.#deps
+    const [released, failed] = [this.#released, this.#failures]
+    if (released.length === 0 && failed.length === 0) return
+    this.#released = []
+    this.#failures = []
+    const { workerId } = this.#settings
+    const heard = new AbortController()
+    const poll = metastore
+      .pollJobs({ workerId, capacity: 0, running: [], failed, released, waitMs: 0 })
+      .catch((error: unknown) => {
+        log.warn('last poll failed', { message: error instanceof Error ? error.message : String(error) })
+      })
+    await Promise.race([poll, clock.sleep(LAST_POLL_MAX_MS, heard.signal)])
+    heard.abort()
   }
 
   status(): ReturnType<CompactionWorkerService['status']> {
@@ -101,13 +143,15 @@ class Worker implements CompactionWorkerService {
         log.warn('poll failed', { message: error instanceof Error ? error.message : String(error) })
         await clock.sleep(POLL_BACKOFF_MS, this.#stopping.signal)
       }
-      if (this.#ended !== endedBefore) continue
+      // Stopped just now: the signal of the next wait would not know.
+      if (this.#ended !== endedBefore || this.#stopping.signal.aborted) continue
       if (this.#running.size > 0) {
         // The next poll waits for a job to end, or for the next renewal.
         this.#jobEnded = new AbortController()
         await clock.sleep(RENEW_INTERVAL_MS, this.#jobEnded.signal)
       } else {
-        const gapMs = startedMs + POLL_GAP_MIN_MS - clock.nowMs()
+        // Not more than the gap, should the clock have been set back.
+        const gapMs = Math.min(POLL_GAP_MIN_MS, startedMs + POLL_GAP_MIN_MS - clock.nowMs())
         if (gapMs > 0) await clock.sleep(gapMs, this.#stopping.signal)
       }
     }
@@ -126,6 +170,7 @@ class Worker implements CompactionWorkerService {
         capacity,
         running,
         failed,
+        released: [],
         waitMs,
       })
       for (const jobId of response.lost) this.#running.get(jobId)?.cancel.abort()
@@ -138,10 +183,13 @@ class Worker implements CompactionWorkerService {
   }
 
   #start(job: CompactionJob): void {
-    if (this.#stopping.signal.aborted) return
-    const cancel = new AbortController()
-    this.#running.set(job.jobId, { job, cancel })
-    const task = this.#run(job, cancel.signal).finally(() => {
+    if (this.#stopping.signal.aborted) {
+      this.#release(job)
+      return
+    }
+    const running: RunningJob = { job, cancel: new AbortController(), isCommitting: false }
+    this.#running.set(job.jobId, running)
+    const task = this.#run(running).finally(() => {
       this.#running.delete(job.jobId)
       this.#tasks.delete(task)
       this.#ended++
@@ -150,11 +198,14 @@ class Worker implements CompactionWorkerService {
     this.#tasks.add(task)
   }
 
-  async #run(job: CompactionJob, signal: AbortSignal): Promise<void> {
+  async #run(running: RunningJob): Promise<void> {
     const { log } = this.#deps
+    const { job } = running
+    const { signal } = running.cancel
     try {
       const outputs = await runJob(this.#deps, job, signal)
       if (signal.aborted) return
+      running.isCommitting = true
       const { jobId, epoch } = job
       const { workerId } = this.#settings
       const { verdict, staleObjectIds } = await this.#commit({ workerId, jobId, epoch, outputs }, signal)
@@ -164,7 +215,11 @@ class Worker implements CompactionWorkerService {
         log.warn('compaction not committed', { jobId: job.jobId, verdict, staleObjectIds })
       }
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted) {
+        // If the commit landed after all, there is nothing left to give back, and the metastore sees that.
+        if (running.isCommitting) this.#release(job)
+        return
+      }
       const reason = error instanceof Error ? error.message : String(error)
       this.#counts.failed++
       this.#failures.push({ jobId: job.jobId, epoch: job.epoch, reason: reason.slice(0, 1000) })

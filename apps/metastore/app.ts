@@ -5,6 +5,7 @@
  * `createMetastore` gives the service at once; `start` begins the duties (planning, cleaning, wakes from other replicas)
  * and `stop` ends them, answers waiting polls and gives leases back. The pool belongs to the caller.
  */
+import { assert } from '#core/assert.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -18,6 +19,7 @@ import { JOBS_CHANNEL } from '#db/sql/insert-jobs.ts'
 import { selectLabelSets } from '#db/sql/label-sets.ts'
 import { planQuery } from '#db/sql/plan-query.ts'
 import { readVerdict } from '#db/sql/read-verdict.ts'
+import { releaseHolders } from '#db/sql/release-jobs.ts'
 import { registerWriter } from '#db/sql/register-writer.ts'
 import { selectTenantStats } from '#db/sql/tenant-stats.ts'
 import { claimTombstones, confirmDeleted } from '#db/sql/tombstones.ts'
@@ -38,6 +40,11 @@ export interface MetastoreDeps {
 export interface RunningMetastore extends Metastore {
   start(): Promise<void>
   stop(): Promise<void>
+  /**
+   * Running jobs of workers whose ids begin so are queued again, no failure counted. Only for a caller that knows that
+   * they are dead. Not part of the contract between services. Returns how many.
+   */
+  releaseHolders(workerIdPrefix: string): Promise<number>
   readonly planner: Planner
   readonly cleaner: Cleaner
 }
@@ -71,9 +78,19 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       return skips === undefined ? { verdict: 'refused', skips: [] } : { verdict: 'replayed', skips }
     },
     async pollJobs(request) {
-      checkJobTerms([...request.running, ...request.failed])
+      checkJobTerms([...request.running, ...request.failed, ...request.released])
       const poll = { sql, clock, log, settings, planner, wake, signal: stopping.signal }
       return await withSqlErrors('poll jobs', () => pollJobs(poll, request))
+    },
+    async releaseHolders(workerIdPrefix) {
+      // The empty prefix is everybody.
+      assert(workerIdPrefix !== '', 'holders are released by a prefix of their names')
+      const released = await withSqlErrors('release holders', () => releaseHolders(sql, workerIdPrefix))
+      if (released.length > 0) {
+        log.info('jobs of dead workers queued again', { jobs: released.length, workerIdPrefix })
+        wake.wake()
+      }
+      return released.length
     },
     async commitCompaction(request) {
       checkCompaction(request)

@@ -1,7 +1,8 @@
 /**
  * A worker's poll: reports and renewals first, then jobs, waiting for them if there are none.
  *
- * 1. Failures and renewals of the worker's running jobs, each by its exact term. What is not its own any more is `lost`.
+ * 1. Failures, releases and renewals of the worker's jobs, each by its exact term. What is not its own any more is
+ *    `lost`. A metastore that stops does this and no more: a job given out now would wait for its lease to run out.
  * 2. Planning, if it is due: a poll is as good as the timer.
  * 3. Claim. If nothing came, wait for a wake or RECHECK_MS, and claim again: wakes are hints, the table is the truth.
  */
@@ -12,6 +13,7 @@ import { MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import { claimJobs } from '#db/sql/claim-jobs.ts'
 import { failJobs } from '#db/sql/fail-jobs.ts'
+import { releaseJobs } from '#db/sql/release-jobs.ts'
 import { renewJobs } from '#db/sql/renew-jobs.ts'
 import type { Planner } from './planner.ts'
 import type { MetastoreSettings } from './settings.ts'
@@ -36,21 +38,26 @@ export interface JobPollDeps {
 
 export async function pollJobs(deps: JobPollDeps, request: PollJobsRequest): Promise<PollJobsResponse> {
   const { sql, clock, log, settings, planner, wake, signal } = deps
-  const { workerId, running, failed } = request
+  const { workerId, running, failed, released } = request
   const { jobPolicy: policy } = settings
   for (const job of await failJobs(sql, failed, { workerId, policy })) {
     log.warn('job failed', { jobId: job.jobId, state: job.state, workerId })
   }
+  if ((await releaseJobs(sql, released, { workerId })).length > 0) wake.wake()
   const lost = await renewJobs(sql, running, { workerId, leaseMs: policy.leaseMs })
   const capacity = Math.min(request.capacity, CAPACITY_MAX)
   // A worker with running jobs must be back in time to renew them.
   const waitMaxMs = running.length > lost.length ? policy.leaseMs / 3 : WAIT_MAX_MS
-  const deadlineMs = clock.nowMs() + Math.min(request.waitMs, waitMaxMs)
+  const waitMs = Math.min(request.waitMs, waitMaxMs)
+  const startedMs = clock.nowMs()
   for (;;) {
+    if (signal.aborted) return { jobs: [], lost }
     const mark = wake.mark
     await planner.tick()
     const jobs = capacity === 0 ? [] : await claimJobs(sql, { workerId, capacity, leaseMs: policy.leaseMs })
-    const remainingMs = deadlineMs - clock.nowMs()
+    // A clock that was set back says nothing about the wait: it is over.
+    const elapsedMs = clock.nowMs() - startedMs
+    const remainingMs = elapsedMs < 0 ? 0 : waitMs - elapsedMs
     // A lost lease is news that the worker must hear at once.
     if (jobs.length > 0 || lost.length > 0 || capacity === 0 || remainingMs <= 0 || signal.aborted)
       return { jobs, lost }

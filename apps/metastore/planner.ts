@@ -65,7 +65,8 @@ export class Planner {
   async tick(): Promise<void> {
     const { clock, log, settings } = this.#deps
     const sinceMs = clock.nowMs() - this.#lastPassMs
-    if (sinceMs < (this.#isActive ? settings.planIntervalMs : settings.planIdleIntervalMs)) return
+    // Negative: the clock was set back, by how much nobody knows.
+    if (sinceMs >= 0 && sinceMs < (this.#isActive ? settings.planIntervalMs : settings.planIdleIntervalMs)) return
     try {
       await this.pass()
     } catch (error) {
@@ -100,7 +101,8 @@ export class Planner {
     const jobs = planSegmentJobs(waiting, settings.segmentPolicy, nowMs)
     const options = { term, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond }
     const made = jobs.length === 0 ? 0 : await this.#insert(() => insertJobs(sql, jobs, options))
-    if (clock.nowMs() - this.#lastWindowPassMs < settings.planWindowsIntervalMs) return made
+    const sinceMs = clock.nowMs() - this.#lastWindowPassMs
+    if (sinceMs >= 0 && sinceMs < settings.planWindowsIntervalMs) return made
     return made + (await this.#passWindows(term))
   }
 

@@ -85,6 +85,8 @@ export interface PollJobsRequest {
   /** Leases to extend. */
   running: { jobId: string; epoch: number }[]
   failed: { jobId: string; epoch: number; reason: string }[]
+  /** Given back unfinished by a worker that stops: queued again at once, no failure is counted. */
+  released: { jobId: string; epoch: number }[]
   /** Long poll: how long the metastore may wait for a job to appear. */
   waitMs: number
 }

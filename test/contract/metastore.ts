@@ -51,7 +51,7 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       workerId: string,
       more: Partial<Parameters<Metastore['pollJobs']>[0]> = {},
     ): Promise<PollJobsResponse> =>
-      metastore.pollJobs({ workerId, capacity: 32, running: [], failed: [], waitMs: 0, ...more })
+      metastore.pollJobs({ workerId, capacity: 32, running: [], failed: [], released: [], waitMs: 0, ...more })
     /** The one job that holds the object, given to the worker; other jobs are left to it and do not matter. */
     const claim = async (workerId: string, objectId: string): Promise<CompactionJob> => {
       await harness.endBackoff()
@@ -171,6 +171,45 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       const { jobs } = await poll('w1')
       assert.ok(jobs.every((job) => job.sources.every((source) => source.objectId !== `a${n}`)))
       assert.deepEqual(await planned(tenant), [`a${n}/0/`])
+    })
+
+    test('a released job is queued at once without a failure, by its exact term alone', async () => {
+      const { n, tenant, base } = fresh()
+      await commit(`a${n}`, [{ tenant, profiles: [base] }])
+      await harness.plan()
+      let job = await claim('w1', `a${n}`)
+      const term = ({ jobId, epoch }: CompactionJob) => ({ jobId, epoch })
+      // More often than it may fail.
+      for (let round = 0; round <= harness.failuresMax; round++) {
+        const none = [
+          { jobId: job.jobId, epoch: job.epoch + 1 },
+          { jobId: '999999999', epoch: 1 },
+        ]
+        await poll('w1', { capacity: 0, released: none })
+        await poll('w2', { capacity: 0, released: [term(job)] })
+        assert.deepEqual((await poll('w1', { capacity: 0, running: [term(job)] })).lost, [], 'still running')
+        // Given back and taken in one poll, without an end of backoff.
+        const { jobs } = await poll('w1', { released: [term(job)] })
+        const again = jobs.find(({ jobId }) => jobId === job.jobId)
+        assert.ok(again !== undefined && again.epoch > job.epoch)
+        await poll('w1', { capacity: 0, released: [term(job)] })
+        job = again
+      }
+      assert.deepEqual(
+        (await poll('w1', { capacity: 0, running: [term(job)] })).lost,
+        [],
+        'an old term released nothing',
+      )
+      const outputs = [makeOutput(`out${n}`, [{ tenant, profiles: [0] }])]
+      assert.equal(
+        (await finish('w1', { ...job, epoch: job.epoch - 1 }, [makeOutput(`z${n}`, [{ tenant, profiles: [0] }])]))
+          .verdict,
+        'lost-lease',
+      )
+      assert.equal((await finish('w1', job, outputs)).verdict, 'committed')
+      await poll('w1', { capacity: 0, released: [term(job)] })
+      assert.equal((await finish('w1', job, outputs)).verdict, 'committed', 'what is done stays done')
+      assert.deepEqual(await planned(tenant), [`out${n}/0/`])
     })
 
     test('a job that is renewed stays; workers never share a job', async () => {

@@ -41,6 +41,11 @@ export class HandClock implements Clock {
     })
   }
 
+  /** As timers do that do not follow the clock of the wall. */
+  wakeAll(): void {
+    for (const sleeper of this.#sleepers) sleeper.wake()
+  }
+
   advance(durationMs: number): void {
     this.#nowMs += durationMs
     for (const sleeper of this.#sleepers) if (sleeper.wakeAtMs <= this.#nowMs) sleeper.wake()

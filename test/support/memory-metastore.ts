@@ -125,12 +125,17 @@ class MemoryMetastoreTwin implements MemoryMetastore {
   }
 
   async pollJobs(request: PollJobsRequest): ReturnType<Metastore['pollJobs']> {
-    const { workerId, capacity, running, failed, waitMs } = request
-    checkJobTerms([...running, ...failed])
+    const { workerId, capacity, running, failed, released, waitMs } = request
+    checkJobTerms([...running, ...failed, ...released])
     for (const term of failed) {
       const job = this.#runningJob(term, workerId)
       if (job !== undefined) this.#fail(job)
     }
+    for (const term of released) {
+      const job = this.#runningJob(term, workerId)
+      if (job !== undefined) job.state = 'queued'
+    }
+    if (released.length > 0) this.#wake()
     const lost = running.filter((term) => this.#runningJob(term, workerId) === undefined).map(({ jobId }) => jobId)
     let jobs = this.#claim(workerId, capacity)
     if (jobs.length === 0 && lost.length === 0 && capacity > 0 && waitMs > 0 && this.#clock !== undefined) {
@@ -325,6 +330,10 @@ class MemoryMetastoreTwin implements MemoryMetastore {
       const fresh = { state: 'queued', epoch: 0, holder: '', failures: 0, isBackingOff: false } as const
       this.#jobs.set(jobId, { ...planned, ...fresh, jobId, claimed: [], answer: undefined })
     }
+    this.#wake()
+  }
+
+  #wake(): void {
     this.#jobsMade.resolve()
     this.#jobsMade = Promise.withResolvers()
   }

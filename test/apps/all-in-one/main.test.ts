@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { createSql } from '#db/client.ts'
+import { SUPERUSER } from '#platform/postgres/cluster.ts'
 import { findByWorkingDir, identifyProcess } from '#platform/postgres/process-identity.ts'
 import { type Program, startProgram, waitForHttp, waitUntil } from '../../support/process.ts'
 import { buildPprof } from '../../support/profiles.ts'
@@ -121,6 +123,32 @@ test('kill -9 of the whole group, at once started again: everything acknowledged
   started.program.kill('SIGKILL')
   await started.program.exited
   await assertNothingLeft(dataDir)
+})
+
+/** A job that a process had when it was killed: put there by hand, because a real one runs for milliseconds. */
+async function leaveRunningJob(dataDir: string, workerId: string): Promise<void> {
+  const lines = (await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')
+  const password = (await readFile(join(dataDir, 'postgres/password'), 'utf8')).trim()
+  const sql = createSql({
+    url: `postgres://${SUPERUSER}:${password}@127.0.0.1:${lines[3]}/postgres`,
+    maxConnections: 1,
+  })
+  await sql`insert into jobs (state, level, size_bytes, rank, epoch, holder, expires_at, failures)
+    values ('running', 1, 1, 1, 1, ${workerId}, now() + interval '1 hour', 2)`
+  await sql.end()
+}
+
+test("kill -9 during a compaction: the next process takes the job at once, and it is nobody's failure", async () => {
+  const dataDir = join(base, 'killed-worker')
+  const killed = await startUp({ CINDER_DATA_DIR: dataDir })
+  await leaveRunningJob(dataDir, 'all-in-one-dead')
+  await leaveRunningJob(dataDir, 'another')
+  killed.program.killGroup('SIGKILL')
+  await killed.program.exited
+  const next = await startUp({ CINDER_DATA_DIR: dataDir })
+  assert.match(next.program.output(), /"event":"jobs of dead workers queued again","jobs":1/)
+  next.program.kill('SIGTERM')
+  assert.equal((await next.program.exited).code, 0)
 })
 
 test('the database dies: the process says so and ends, it does not linger', async () => {

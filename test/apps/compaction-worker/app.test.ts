@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { startCompactionWorker } from '../../../apps/compaction-worker/app.ts'
 import { OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import { CinderError } from '#core/errors.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { createRandom } from '#platform/random.ts'
 import { STORE_DOWN } from '../../support/faulty-store.ts'
@@ -20,9 +21,9 @@ async function scene({ segments = 3 } = {}) {
   for (let i = 0; i < segments; i++)
     await settle(clock, push(path.writer, [simplePprof(10 ** i, { timeNanos: NOW_NANOS + BigInt(i) })]))
   const log = createSilentLog()
-  const start = (overrides: { workerId?: string; metastore?: Metastore } = {}) => {
-    const { metastore: other = metastore, ...settings } = overrides
-    const deps = { store, clock, log, metastore: other, random: createRandom(), merger: createInlineMerger() }
+  const start = (overrides: { workerId?: string; metastore?: Metastore; clock?: Clock } = {}) => {
+    const { metastore: other = metastore, clock: time = clock, ...settings } = overrides
+    const deps = { store, clock: time, log, metastore: other, random: createRandom(), merger: createInlineMerger() }
     return startCompactionWorker(deps, { ...SETTINGS, ...settings })
   }
   const pollCount = () => metastore.calls.filter((call) => call === 'pollJobs').length
@@ -207,23 +208,142 @@ test('a commit whose answer is lost is repeated: done once, not merged again', a
   await stop(worker)
 })
 
-test('stop while a job runs: it is left to its lease, nothing is published, and stop ends (H40)', async () => {
+test('stop while a job runs: it is given back before the merge ends, nothing is published, no failure counts (H40)', async () => {
   const { twin, store, clock, read, start, stop, metastore } = await scene()
   twin.plan()
-  const stall = store.stallNext('get')
-  const worker = start()
-  await stall.reached
-  const stopped = stop(worker)
-  stall.release()
-  await stopped
+  const heirs = []
+  // More often than a job may fail.
+  for (let round = 0; round <= twin.failuresMax; round++) {
+    const stall = store.stallNext('get')
+    const worker = start({ workerId: `w${round}` })
+    await stall.reached
+    const stopped = worker.stop()
+    await idle()
+    const taken = store.stallNext('get')
+    const next = start({ workerId: `next${round}` })
+    await taken.reached
+    stall.release()
+    await settle(clock, stopped)
+    heirs.push(next.stop())
+    await idle()
+    taken.release()
+  }
+  await settle(clock, Promise.all(heirs))
   assert.ok(!metastore.calls.includes('commitCompaction'))
+  assert.deepEqual(twin.parkedJobIds(), [])
   assert.equal((await read()).total, 111n)
-  assert.equal(clock.sleeperCount(), 0)
-  twin.expireJobLeases()
-  twin.endBackoff()
-  const heir = start({ workerId: 'w2' })
+  const heir = start({ workerId: 'heir' })
   await idle()
   assert.equal(heir.status().committed, 1)
   assert.equal((await read()).total, 111n)
   await stop(heir)
+  assert.equal(clock.sleeperCount(), 0)
+})
+
+test('stop while a commit is under way: its verdict stands; if it fails, the job is given back', async () => {
+  const { twin, clock, read, start, stop, metastore } = await scene()
+  twin.plan()
+  const failing = metastore.stallNext('commitCompaction')
+  const first = start()
+  await failing.reached
+  const firstStopped = first.stop()
+  await idle()
+  metastore.failNext('commitCompaction', STORE_DOWN)
+  failing.release()
+  await settle(clock, firstStopped)
+
+  const landing = metastore.stallNext('commitCompaction')
+  const second = start({ workerId: 'w2' })
+  await landing.reached
+  const secondStopped = second.stop()
+  await idle()
+  landing.release()
+  await settle(clock, secondStopped)
+  assert.deepEqual([first.status().committed, second.status().committed], [0, 1])
+  assert.equal(twin.liveObjectIds().length, 1)
+  assert.equal((await read()).total, 111n)
+  const third = start({ workerId: 'w3' })
+  await clock.advance(5_000)
+  assert.deepEqual(third.status(), { running: 0, committed: 0, failed: 0, stale: 0, deleted: 0 })
+  await stop(third)
+})
+
+test('jobs that arrive while the worker stops are given back', async () => {
+  const { twin, clock, start, stop, metastore } = await scene()
+  twin.plan()
+  const stall = metastore.stallNext('pollJobs')
+  const worker = start()
+  await stall.reached
+  const stopped = worker.stop()
+  stall.release()
+  await settle(clock, stopped)
+  const heir = start({ workerId: 'w2' })
+  await idle()
+  assert.equal(heir.status().committed, 1)
+  await stop(heir)
+})
+
+test('a last poll that fails or hangs does not keep the worker', async () => {
+  const { twin, clock, store, start, log, metastore } = await scene()
+  twin.plan()
+  for (const way of ['fails', 'hangs']) {
+    const stall = store.stallNext('get')
+    const worker = start({ workerId: way })
+    await stall.reached
+    if (way === 'fails') metastore.failNext('pollJobs', STORE_DOWN)
+    else metastore.stallNext('pollJobs')
+    const beganMs = clock.nowMs()
+    const stopped = worker.stop()
+    stall.release()
+    await settle(clock, stopped)
+    assert.equal(clock.nowMs() - beganMs, way === 'fails' ? 0 : 1_000)
+    twin.expireJobLeases()
+    twin.endBackoff()
+  }
+  assert.deepEqual(
+    log.events.map(({ event }) => event),
+    ['last poll failed'],
+  )
+})
+
+test('a failure that was not reported yet is, when the worker stops', async () => {
+  const { twin, clock, store, start, stop, metastore } = await scene()
+  twin.plan()
+  for (let failure = 0; failure < twin.failuresMax; failure++) {
+    const stall = store.stallNext('get')
+    store.failNext('get', STORE_DOWN)
+    const worker = start()
+    await stall.reached
+    const unheard = metastore.stallNext('pollJobs')
+    stall.release()
+    await unheard.reached
+    metastore.failNext('pollJobs', STORE_DOWN)
+    const stopped = worker.stop()
+    unheard.release()
+    await settle(clock, stopped)
+    twin.endBackoff()
+  }
+  assert.equal(twin.parkedJobIds().length, 1)
+  const worker = start()
+  await idle()
+  assert.equal(worker.status().running, 0)
+  await stop(worker)
+})
+
+test('a clock that is set back does not put the worker to sleep', async () => {
+  const { clock, metastore, start, stop } = await scene({ segments: 0 })
+  let polls = 0
+  let backMs = 0
+  const hasty: Metastore = {
+    ...metastore,
+    async pollJobs() {
+      if (++polls === 2) backMs = 3_600_000
+      return { jobs: [], lost: [] }
+    },
+  }
+  const shifted = { ...clock, nowMs: () => clock.nowMs() - backMs }
+  const worker = start({ metastore: hasty, clock: shifted })
+  await clock.advance(1_000)
+  assert.ok(polls >= 9, `${polls} polls in a second`)
+  await stop(worker)
 })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createClock } from '#platform/clock.ts'
 import { planSegmentJobs } from '#core/compaction/plan.ts'
+import { MS_PER_DAY } from '#core/units.ts'
 import { insertJobs } from '#db/sql/insert-jobs.ts'
 import { acquireLease, releaseLease } from '#db/sql/leases.ts'
 import { selectWaitingSegments } from '#db/sql/waiting-segments.ts'
@@ -10,6 +11,7 @@ import { createMetastore } from '../../../apps/metastore/app.ts'
 import { HeldLease } from '../../../apps/metastore/held-lease.ts'
 import { untilBlocked } from '../../support/blocked-statement.ts'
 import { HandClock } from '../../support/hand-clock.ts'
+import { idle } from '../../support/manual-clock.ts'
 import { makeSegment, profileId } from '../../support/metastore-requests.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { createSqlMetastore, type SqlMetastore } from '../../support/sql-metastore.ts'
@@ -27,6 +29,12 @@ const replica = (instanceId: string, overrides = {}) => {
   const { sql } = harness.database
   const settings = { ...harness.settings, instanceId, ...overrides }
   return createMetastore({ sql, clock: createClock(), log: createSilentLog(), settings })
+}
+/** Looks again after every turn of the loop, until somebody sleeps on the clock or what was to sleep has ended. */
+const untilSleeping = async (clock: HandClock, sleeper: Promise<unknown>) => {
+  const state = { hasEnded: false }
+  void sleeper.finally(() => (state.hasEnded = true))
+  while (clock.sleeperCount === 0 && !state.hasEnded) await idle()
 }
 const freeLease = () => harness.database.sql`update leases set expires_at = now() where name = 'planning'`
 
@@ -47,7 +55,7 @@ test('a worker that waits is answered by a job made on another replica', async (
   await harness.database.sql`update jobs set state = 'done', finished_at = now()`
   const other = replica('other')
   await other.start()
-  const waiting = other.pollJobs({ workerId: 'w', capacity: 1, running: [], failed: [], waitMs: 30_000 })
+  const waiting = other.pollJobs({ workerId: 'w', capacity: 1, running: [], failed: [], released: [], waitMs: 30_000 })
   await commit()
   await freeLease()
   await harness.plan()
@@ -63,7 +71,14 @@ test('stop answers a waiting poll at once, gives the lease back, and may come tw
   const stopped = replica('stopped')
   await freeLease()
   await stopped.planner.pass()
-  const waiting = stopped.pollJobs({ workerId: 'w', capacity: 1, running: [], failed: [], waitMs: 30_000 })
+  const waiting = stopped.pollJobs({
+    workerId: 'w',
+    capacity: 1,
+    running: [],
+    failed: [],
+    released: [],
+    waitMs: 30_000,
+  })
   await Promise.all([stopped.stop(), stopped.stop()])
   assert.deepEqual(await waiting, { jobs: [], lost: [] })
   const next = await acquireLease(harness.database.sql, {
@@ -136,6 +151,26 @@ test('a held lease is trusted for half its time, counted from before the request
   assert.equal((await lease.hold())!.epoch, term!.epoch + 1)
 })
 
+test('a clock that is set back makes no lease trusted longer, however little it went back', async () => {
+  const clock = new HandClock(3_600_000)
+  let asked = 0
+  const { sql } = harness.database
+  const counted = new Proxy(sql, { apply: (target, self, args) => (asked++, Reflect.apply(target, self, args)) })
+  const lease = new HeldLease({ sql: counted, clock, name: 'z', holder: 'me', ttlMs: 60_000 })
+  const term = await lease.hold()
+  clock.advance(20_000)
+  await lease.hold()
+  assert.equal(asked, 1)
+  clock.advance(-1_000)
+  assert.deepEqual(await lease.hold(), term)
+  assert.equal(asked, 2)
+  clock.advance(-3_600_000)
+  assert.deepEqual(await lease.hold(), term)
+  assert.equal(asked, 3)
+  assert.deepEqual(await lease.hold(), term)
+  assert.equal(asked, 3, 'trusted from there on')
+})
+
 test('small jobs first, but an old large one is not overtaken for ever; a parked one has its reason', async () => {
   const { sql } = harness.database
   await sql`delete from job_sources`
@@ -150,6 +185,7 @@ test('small jobs first, but an old large one is not overtaken for ever; a parked
       capacity: 1,
       running: [],
       failed: [],
+      released: [],
       waitMs: 0,
     })
     const [row] = await sql`select size_bytes / ${mib} as mib from jobs where id = ${jobs[0]!.jobId}::bigint`
@@ -168,7 +204,7 @@ test('small jobs first, but an old large one is not overtaken for ever; a parked
       assert.ok(row.wait > 2 ** (failure - 1) - 1 && row.wait <= 2 ** (failure - 1))
     }
     await harness.endBackoff()
-    await harness.metastore.pollJobs({ workerId: 'w', capacity: 3, running: [], failed: [], waitMs: 0 })
+    await harness.metastore.pollJobs({ workerId: 'w', capacity: 3, running: [], failed: [], released: [], waitMs: 0 })
   }
 })
 
@@ -210,4 +246,87 @@ test('a commit that the database does not answer in time is unknown, and its rep
   })
   const repeat = await harness.metastore.commitSegment(request)
   assert.deepEqual(repeat, { verdict: 'replayed', skips: [{ index: 0, positions: [0] }] })
+})
+
+test('a clock that is set back delays neither planning nor planning upwards, and ends a poll that waits', async () => {
+  const { sql } = harness.database
+  const clock = new HandClock(7_200_000)
+  await freeLease()
+  await sql`delete from jobs`
+  const settings = {
+    ...harness.settings,
+    // Nothing here is large or old enough for a job: the poll below waits.
+    segmentPolicy: { ...harness.settings.segmentPolicy, triggerAgeMs: MS_PER_DAY, triggerCount: 1_000 },
+    planIntervalMs: 500,
+    planIdleIntervalMs: 2_000,
+    planWindowsIntervalMs: 10_000,
+  }
+  const statements: string[] = []
+  const watched = new Proxy(sql, {
+    apply: (target, self, args: [TemplateStringsArray]) => {
+      if (args[0].raw !== undefined) statements.push(args[0].join('?'))
+      return Reflect.apply(target, self, args)
+    },
+  })
+  const one = createMetastore({
+    sql: watched,
+    clock,
+    log: createSilentLog(),
+    settings: { ...settings, instanceId: 'back' },
+  })
+  const passes = async () => {
+    statements.length = 0
+    await one.planner.tick()
+    const count = (words: string) => statements.filter((text) => text.includes(words)).length
+    return [count('from segments s'), count('from datasets')]
+  }
+  assert.deepEqual(await passes(), [1, 0])
+  assert.deepEqual(await passes(), [0, 0])
+  clock.advance(-3_600_000)
+  assert.deepEqual(await passes(), [1, 1])
+  assert.deepEqual(await passes(), [0, 0])
+  const waiting = one.pollJobs({ workerId: 'none', capacity: 1, running: [], failed: [], released: [], waitMs: 30_000 })
+  await untilSleeping(clock, waiting)
+  clock.advance(-1_800_000)
+  clock.wakeAll()
+  assert.deepEqual(await waiting, { jobs: [], lost: [] })
+  await one.planner.release()
+})
+
+test('jobs of dead workers are queued again at once, by the beginning of their ids, without a failure', async () => {
+  const { sql } = harness.database
+  await sql`delete from job_sources`
+  await sql`delete from jobs`
+  await sql`insert into jobs (state, level, size_bytes, rank, epoch, holder, expires_at, failures) values
+    ('running', 1, 1, 1, 4, 'all-in-one-a', now() - interval '1 hour', 2), ('running', 1, 1, 2, 5, 'all-in-one-b', now(), 0),
+    ('running', 1, 1, 3, 6, 'worker-1', now() + interval '1 minute', 0), ('parked', 1, 1, 4, 7, null, null, 3),
+    ('running', 1, 1, 5, 8, 'allXin-one-c', now() + interval '1 minute', 0)`
+  await assert.rejects(harness.metastore.releaseHolders(''))
+  assert.equal(await harness.metastore.releaseHolders('all-in-one-'), 2)
+  assert.equal(await harness.metastore.releaseHolders('all-in-one-'), 0)
+  const rows = await sql<
+    { text: string }[]
+  >`select concat_ws(' ', rank, state, epoch, holder, failures) as text from jobs
+    where not_before <= now() order by rank`
+  assert.deepEqual(
+    rows.map(({ text }) => text),
+    ['1 queued 4 2', '2 queued 5 0', '3 running 6 worker-1 0', '4 parked 7 3', '5 running 8 allXin-one-c 0'],
+  )
+})
+
+test('a metastore that has stopped takes reports, and gives out no job and plans nothing', async () => {
+  const { sql } = harness.database
+  await sql`delete from jobs`
+  await sql`insert into jobs (state, level, size_bytes, rank) values ('queued', 1, 1, 1)`
+  const stopped = replica('stopped-2')
+  const poll = { workerId: 'w', capacity: 1, running: [], failed: [], released: [], waitMs: 0 }
+  const { jobs } = await stopped.pollJobs(poll)
+  const { jobId, epoch } = jobs[0]!
+  await stopped.stop()
+  await freeLease()
+  assert.deepEqual(await stopped.pollJobs({ ...poll, released: [{ jobId, epoch }] }), { jobs: [], lost: [] })
+  const [job] = await sql`select state, failures from jobs where id = ${jobId}::bigint`
+  assert.deepEqual({ ...job }, { state: 'queued', failures: 0 })
+  const leases = await sql`select 1 from leases where name = 'planning' and expires_at > now()`
+  assert.equal(leases.length, 0, 'the next process can plan at once')
 })

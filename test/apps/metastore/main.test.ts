@@ -32,9 +32,23 @@ test('it migrates, serves, answers a waiting poll when told to stop, and exits w
   const plan = await metastore.planQuery({ tenants: ['anonymous'], services: [], startMs: HOUR_MS, endMs: HOUR_MS })
   assert.deepEqual(plan.objects[0]?.datasets[0]?.skip, [1])
   await assert.rejects(metastore.commitSegment({ ...request, datasets: [] }), { kind: 'invalid_argument' })
-  const { jobs } = await metastore.pollJobs({ workerId: 'w', capacity: 1, running: [], failed: [], waitMs: 20_000 })
+  const { jobs } = await metastore.pollJobs({
+    workerId: 'w',
+    capacity: 1,
+    running: [],
+    failed: [],
+    released: [],
+    waitMs: 20_000,
+  })
   assert.equal(jobs[0]?.sources[0]?.objectId, 'over/the/wire')
-  const waiting = metastore.pollJobs({ workerId: 'v', capacity: 1, running: [], failed: [], waitMs: 20_000 })
+  const waiting = metastore.pollJobs({
+    workerId: 'v',
+    capacity: 1,
+    running: [],
+    failed: [],
+    released: [],
+    waitMs: 20_000,
+  })
   // The next answer comes after the poll was taken in: both go through one connection pool of one process.
   await metastore.tenantStats({ tenants: ['anonymous'] })
   program.kill('SIGTERM')

@@ -16,7 +16,8 @@ before(async () => {
 after(() => harness.close())
 
 const poll = async (): Promise<CompactionJob[]> =>
-  (await harness.metastore.pollJobs({ workerId: 'w', capacity: 32, running: [], failed: [], waitMs: 0 })).jobs
+  (await harness.metastore.pollJobs({ workerId: 'w', capacity: 32, running: [], failed: [], released: [], waitMs: 0 }))
+    .jobs
 
 const finish = (job: CompactionJob, outputs: ReturnType<typeof makeOutput>[]) =>
   harness.metastore.commitCompaction({ workerId: 'w', jobId: job.jobId, epoch: job.epoch, outputs })

@@ -15,7 +15,7 @@ before(async () => {
 after(() => harness.close())
 
 const poll = (workerId: string) =>
-  harness.metastore.pollJobs({ workerId, capacity: 32, running: [], failed: [], waitMs: 0 })
+  harness.metastore.pollJobs({ workerId, capacity: 32, running: [], failed: [], released: [], waitMs: 0 })
 
 /** Two live segments in one running job of `w`. */
 async function prepare(): Promise<{ n: number; tenant: string; job: CompactionJob }> {
@@ -160,11 +160,12 @@ for (const start of ['2147483646', '9007199254740990']) {
       assert.ok(BigInt(job.jobId) > BigInt(start))
       const running = [{ jobId: job.jobId, epoch: job.epoch }]
       assert.deepEqual(
-        (await harness.metastore.pollJobs({ workerId: 'w', capacity: 0, running, failed: [], waitMs: 0 })).lost,
+        (await harness.metastore.pollJobs({ workerId: 'w', capacity: 0, running, failed: [], released: [], waitMs: 0 }))
+          .lost,
         [],
       )
       const failed = [{ ...running[0]!, reason: 'test' }]
-      await harness.metastore.pollJobs({ workerId: 'w', capacity: 0, running: [], failed, waitMs: 0 })
+      await harness.metastore.pollJobs({ workerId: 'w', capacity: 0, running: [], failed, released: [], waitMs: 0 })
       await harness.endBackoff()
       const { jobs } = await poll('w')
       assert.equal(jobs[0]?.jobId, job.jobId)

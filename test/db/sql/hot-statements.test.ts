@@ -45,7 +45,7 @@ async function tablesWalkedBy(run: () => Promise<unknown>): Promise<string[]> {
 
 const range = { tenants: ['t7'], startMs: SEEDED_DAY_MS, endMs: SEEDED_DAY_MS + 9_999_999 }
 const labels = { ...range, names: [], namesOnly: false }
-const w = { workerId: 'w', running: [], failed: [], waitMs: 0 }
+const w = { workerId: 'w', running: [], failed: [], released: [], waitMs: 0 }
 let job = { jobId: '0', epoch: 0 }
 
 const calls: [string, () => Promise<unknown>][] = [
@@ -70,6 +70,8 @@ const calls: [string, () => Promise<unknown>][] = [
     },
   ],
   ['fail', () => metastore.pollJobs({ ...w, capacity: 0, failed: [{ ...job, reason: 'x' }] })],
+  ['release', () => metastore.pollJobs({ ...w, capacity: 0, released: [job] })],
+  ['release of dead workers', () => metastore.releaseHolders('dead-')],
   ['claim tombstones', () => metastore.claimTombstones({ holder: 'd', limit: 10 })],
   ['confirm deletions', () => metastore.confirmDeleted({ holder: 'd', deleted: [{ objectId: 'gone1', epoch: 1 }] })],
   ['plan query', () => metastore.planQuery({ ...range, services: ['s3'] })],

@@ -119,7 +119,14 @@ test('metastore: plans and commits arrive as sent', async () => {
   const client = createMetastoreClient('http://metastore', fetchOf(app))
   const plan = { tenants: ['a', 'b'], startMs: 1.5, endMs: 2 ** 50, services: [] }
   assert.deepEqual(plain(await client.planQuery(plan)), { objects: [OBJECT] })
-  const poll = { workerId: 'w', capacity: 2, running: [{ jobId: 'j', epoch: 1 }], failed: [], waitMs: 10 }
+  const poll = {
+    workerId: 'w',
+    capacity: 2,
+    running: [{ jobId: 'j', epoch: 1 }],
+    failed: [],
+    released: [{ jobId: 'l', epoch: 3 }],
+    waitMs: 10,
+  }
   const polled = await client.pollJobs(poll)
   assert.deepEqual(plain(polled.jobs[0]!.sources), [OBJECT])
   assert.equal(polled.jobs[0]!.epoch, 2 ** 50)

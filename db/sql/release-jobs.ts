@@ -1,0 +1,43 @@
+/**
+ * Running jobs go back to the queue at once, because their worker says that it stops, or is known to be dead. It is
+ * nobody's failure: none is counted, there is no backoff, and the rank stays, so they are the next to be taken.
+ * The epoch stays too: the next assignment raises it, and what the old holder still sends is refused by its state.
+ */
+import type { SqlSession } from '../client.ts'
+import { JOBS_CHANNEL } from './insert-jobs.ts'
+import type { JobTerm } from './renew-jobs.ts'
+
+/** Exact terms of one worker; any other is passed over. Returns the ids of the jobs it changed. */
+export async function releaseJobs(
+  sql: SqlSession,
+  released: readonly JobTerm[],
+  options: { readonly workerId: string },
+): Promise<string[]> {
+  if (released.length === 0) return []
+  const rows = await sql<{ id: number }[]>`
+    with held as materialized (
+      select j.id from unnest(${released.map((job) => job.jobId)}::text[], ${released.map((job) => job.epoch)}::bigint[])
+        as r(id, epoch)
+      join jobs j on j.id = r.id::bigint
+      where j.state = 'running' and j.epoch = r.epoch and j.holder = ${options.workerId}
+      order by j.id for update of j
+    ), ${queuedAgain(sql)}
+    select id, pg_notify(${JOBS_CHANNEL}, '') from queued`
+  return rows.map((row) => String(row.id))
+}
+
+/** All jobs of the holders whose names begin so. A dead process had as many as its capacity: a few. */
+export async function releaseHolders(sql: SqlSession, holderPrefix: string): Promise<string[]> {
+  const rows = await sql<{ id: number }[]>`
+    with held as materialized (
+      select id from jobs where state = 'running' and starts_with(holder, ${holderPrefix}) order by id for update
+    ), ${queuedAgain(sql)}
+    select id, pg_notify(${JOBS_CHANNEL}, '') from queued`
+  return rows.map((row) => String(row.id))
+}
+
+function queuedAgain(sql: SqlSession) {
+  return sql`queued as (
+    update jobs j set state = 'queued', holder = null, expires_at = null from held where j.id = held.id returning j.id
+  )`
+}
