@@ -73,10 +73,10 @@ const pprof: FuzzTarget = {
   },
   isRefusal: () => false,
   /**
-   * A packed number takes one byte on the wire and 8 in its columns, which double; the id tables of a message with large
-   * ids and the columns of a first profile are the base.
+   * A packed number takes one byte on the wire and 8 in its columns, which double; three id tables of 256 KiB and the
+   * columns of a first profile are the base.
    */
-  memory: { baseBytes: 512 * 1024, multiple: 64 },
+  memory: { baseBytes: 1536 * 1024, multiple: 64 },
 }
 
 fuzz([pprof])

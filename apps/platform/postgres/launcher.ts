@@ -100,9 +100,10 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
   )
   await openBaseDir(dataDir, runner)
   const binaries = await prepareBinaries(found, { stagingDir: runner.baseDir, mustStage: runner.mustStageBinaries })
-  const password = await ensureCluster(runner.baseDir, runner, binaries)
   const server = new Server(runner, binaries, options)
+  // Before a new cluster is made: the last process of its initdb may still be ending there, and is no earlier life.
   await clearEarlierLife(server.clusterDir, options.log)
+  const password = await ensureCluster(runner.baseDir, runner, binaries)
   const { port, pid, child } = await server.start()
   const where = runner.note === '' ? `in ${server.clusterDir}` : runner.note
   let stopping: Promise<void> | undefined

@@ -21,7 +21,12 @@ function createScene(onTurn: () => void = () => undefined) {
   const clock: Clock = {
     nowMs: () => nowMs,
     async sleep(durationMs, signal) {
-      if (durationMs >= 8_000) return new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
+      if (durationMs >= 8_000) {
+        await new Promise<void>((resolve) => {
+          signal?.addEventListener('abort', () => resolve())
+        })
+        return
+      }
       if (durationMs === 0) {
         turns++
         onTurn()
