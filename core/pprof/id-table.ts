@@ -1,8 +1,8 @@
 /**
  * From wire ids (uint64, any order, any density) to rows.
  *
- * Ids below 2^16 (every agent that numbers from 1) stand for themselves. Larger ones, such as addresses used as ids, are
- * interned: id = 2^16 + ordinal of first use. So all ids of a decoder are dense 32-bit numbers
+ * Ids below 2^21 (one to three varint bytes: every agent that numbers from 1) stand for themselves. Larger ones, such as
+ * addresses used as ids, are interned: id = 2^21 + ordinal of first use. So all ids of a decoder are dense 32-bit numbers
  * and one array answers each lookup. Id 0 means "none" and never has a row. Of equal ids the last row wins, as in a map
  * that is filled in message order.
  */
@@ -10,13 +10,13 @@ import { assert } from '../assert.ts'
 import { mix32 } from '../wire/hash.ts'
 import { NO_ROW } from './profile.ts'
 
-/** 2^16: four times the default limit of samples. A table of it takes 256 KiB, whatever six bytes of input may claim. */
-export const DIRECT_ID_LIMIT = 2 ** 16
+/** 2^21: what three varint bytes hold. A table of it takes 8 MiB, and only when such an id occurs. */
+export const DIRECT_ID_LIMIT = 2 ** 21
 
-/** An id takes at least three bytes on the wire, so a message of 256 MiB cannot hold more. */
-const WIDE_IDS_MAX = 2 ** 27
+/** An id takes at least four bytes on the wire, so a message of 256 MiB cannot hold more. */
+const WIDE_IDS_MAX = 2 ** 26
 
-/** Numbers ids of 2^16 and above in order of first use. Shared by the id spaces of one profile. */
+/** Numbers ids of 2^21 and above in order of first use. Shared by the id spaces of one profile. */
 export class WideIds {
   count = 0
   #lo = new Uint32Array(64)

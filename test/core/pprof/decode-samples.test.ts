@@ -28,7 +28,7 @@ test('ids of every varint length, packed and not, in one sample', () => {
   for (const id of LENGTHS) out.varintField(1, id)
   const wide = new WideIds()
   assert.equal(read(samples, out.copyBytes(), wide), out.length)
-  const once = [1, 127, 128, 16_383, 16_384, ...[0, 1, 2, 3].map((ordinal) => DIRECT_ID_LIMIT + ordinal)]
+  const once = [1, 127, 128, 16_383, 16_384, 2_097_151, DIRECT_ID_LIMIT, DIRECT_ID_LIMIT + 1, DIRECT_ID_LIMIT + 2]
   assert.deepEqual(Array.from(samples.location.subarray(0, 18)), [...once, ...once])
   assert.equal(samples.depthMax, 18)
 })
