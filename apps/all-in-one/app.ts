@@ -111,7 +111,10 @@ async function startMetastore(shared: Shared, database: Database, opened: Opened
   const { clock, log, random, lifecycle } = shared
   const sql = createSql({ url: database.url })
   await lifecycle.add({ name: 'database connections', stop: () => sql.end({ timeout: 1 }) })
-  await migrate(sql)
+  await migrate(sql).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new CinderError('failed_precondition', `the database cannot be used: ${database.describe}: ${why}`, { cause })
+  })
   const instanceId = randomUUID()
   const metastore = createMetastore({ sql, clock, log, settings: defaultSettings(instanceId) })
   // The lock of the data directory proves that every worker of an earlier process is dead, also after a kill -9. Before

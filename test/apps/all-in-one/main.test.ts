@@ -204,7 +204,10 @@ test('what cannot start says why in one sentence', async () => {
     /^cinder: data directory \/proc\/none: it cannot be written to/,
   )
   const unreachable = { CINDER_DATA_DIR: dataDir, DATABASE_URL: 'postgres://me:secret@127.0.0.1:1/x' }
-  await assertRefused(unreachable, /^cinder: (?!.*secret).*/)
+  await assertRefused(
+    unreachable,
+    /^cinder: (?!.*secret).*Postgres at 127\.0\.0\.1:1\/x \(DATABASE_URL\): .*ECONNREFUSED/,
+  )
 })
 
 test('a port in use is one sentence, before a database is made', async () => {
