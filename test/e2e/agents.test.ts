@@ -11,15 +11,18 @@ import { before, test } from 'node:test'
 import { createUnaryCall } from '#platform/connect/client.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import { startProgram } from '../support/process.ts'
-import { type RecordedPush, type RecordingProxy, startRecordingProxy } from '../support/recording-proxy.ts'
-import { decodeReference } from '../support/reference-pprof.ts'
+import {
+  answeredServiceTypes,
+  assertKnownNames,
+  assertStoredAsSent,
+  type ProfileType,
+} from '../support/agent-answers.ts'
+import { type RecordingProxy, startRecordingProxy } from '../support/recording-proxy.ts'
 import { askFlameGraph, askMetadata, askSeries, readFlameGraph, recentRange } from '../support/server-client.ts'
 import { makeDataDir, ROOT, type ServerProcess, startServer, stopServer } from '../support/server-process.ts'
 
 const PROGRAMS = join(ROOT, 'test', 'fixtures', 'programs')
 const RUN = { DURATION_MS: '2500', UPLOAD_MS: '1000' }
-/** More nodes than any of these graphs has: nothing is cut. */
-const NODES_MAX = 1_048_576
 
 const dataDir = await makeDataDir()
 let server: ServerProcess
@@ -53,86 +56,19 @@ async function runAgent(command: [string, ...string[]], service: string): Promis
   assert.deepEqual(await program.exited, { code: 0, signal: null }, program.output())
 }
 
-/** Sum of values by `sample type:unit`, then by path. Samples without a stack are left out, as in a flame graph. */
-type Stacks = Map<string, Map<string, bigint>>
-
-function add(stacks: Stacks, type: string, path: string, value: bigint): void {
-  if (value === 0n) return
-  const paths = stacks.get(type) ?? new Map<string, bigint>()
-  paths.set(path, (paths.get(path) ?? 0n) + value)
-  stacks.set(type, paths)
-}
-
-function stacksOf(pushes: readonly RecordedPush[]): Stacks {
-  const stacks: Stacks = new Map()
-  for (const { profile } of pushes.filter(({ profile: { length } }) => length > 0)) {
-    const { types, samples } = decodeReference(profile)
-    for (const { stack, values } of samples) {
-      const frames = stack.flatMap((location) => location?.lines ?? [])
-      if (frames.length === 0) continue
-      const names = frames.map((line) => (JSON.parse(line!.function) as string[])[0]!)
-      types.forEach((type, t) =>
-        add(stacks, (JSON.parse(type) as string[]).join(':'), names.toReversed().join('\n'), values[t]!),
-      )
-    }
-  }
-  return stacks
-}
-
-interface ProfileType {
-  readonly ID: string
-  readonly sampleType: string
-  readonly sampleUnit: string
-}
-
-async function profileTypesOf(service: string): Promise<ProfileType[]> {
-  const request = { matchers: [`{service_name="${service}"}`], labelNames: ['__profile_type__'] }
-  const { labelsSet } = (await askMetadata(server.send, 'Series', request)) as {
-    labelsSet: { labels: { value: string }[] }[]
-  }
-  const own = new Set(labelsSet.map(({ labels }) => labels[0]!.value))
-  const { profileTypes } = (await askMetadata(server.send, 'ProfileTypes')) as { profileTypes: ProfileType[] }
-  return profileTypes.filter(({ ID }) => own.has(ID))
-}
-
-/** The same from the server: of every profile type of the service, the self values of all nodes. */
-async function answeredStacks(service: string): Promise<{ stacks: Stacks; totals: Map<string, bigint> }> {
-  const stacks: Stacks = new Map()
-  const totals = new Map<string, bigint>()
-  for (const { ID: profileTypeID, sampleType, sampleUnit } of await profileTypesOf(service)) {
-    const type = `${sampleType}:${sampleUnit}`
-    const labelSelector = `{service_name="${service}"}`
-    const graph = await askFlameGraph(server.send, { profileTypeID, labelSelector, maxNodes: NODES_MAX })
-    totals.set(type, (totals.get(type) ?? 0n) + graph.total)
-    for (const { path, self } of graph.nodes) add(stacks, type, path.slice(1).join('\n'), self)
-  }
-  return { stacks, totals }
-}
-
-async function assertStoredAsSent(service: string, expectedTypes: string[]): Promise<void> {
+async function assertServiceStored(service: string, expectedTypes: string[]): Promise<void> {
   const pushes = proxy.pushes.filter(({ application }) => application === service)
   assert.ok(pushes.length >= 4, `${pushes.length} pushes`)
   assert.deepEqual(new Set(pushes.map(({ status }) => status)), new Set([200]))
-  const sent = stacksOf(pushes)
-  const { stacks, totals } = await answeredStacks(service)
-  for (const type of expectedTypes) assert.ok((totals.get(type) ?? 0n) > 0n, `no ${type}, but ${[...totals.keys()]}`)
-  for (const [type, paths] of sent) {
-    const total = [...paths.values()].reduce((sum, value) => sum + value, 0n)
-    assert.equal(totals.get(type), total, `total of ${type}`)
-    assert.deepEqual(sorted(stacks.get(type)!), sorted(paths), `stacks of ${type}`)
-  }
-  assert.deepEqual([...stacks.keys()].sort(), [...sent.keys()].sort())
-}
-
-function sorted(paths: Map<string, bigint>): [string, bigint][] {
-  return [...paths].sort(([a], [b]) => (a < b ? -1 : 1))
+  const profiles = pushes.map(({ profile }) => profile)
+  await assertStoredAsSent(server.send, { service, profiles, expectedTypes })
 }
 
 test('node with @pyroscope/nodejs: wall, CPU and heap are answered as they were sent', async () => {
   await runAgent(['node', join(PROGRAMS, 'node-agent', 'main.mjs')], 'node-shop')
   const types = ['samples:count', 'wall:nanoseconds', 'cpu:nanoseconds', 'inuse_objects:count', 'inuse_space:bytes']
-  await assertStoredAsSent('node-shop', types)
-  await assertKnownNames('node-shop', [/burnPrimes/, /burnStrings/, /handleCheckout/])
+  await assertServiceStored('node-shop', types)
+  await assertKnownNames(server.send, 'node-shop', [/burnPrimes/, /burnStrings/, /handleCheckout/])
 })
 
 test('pyroscope-go (needs Go and its modules): all its profile types are answered as they were sent', {
@@ -141,22 +77,14 @@ test('pyroscope-go (needs Go and its modules): all its profile types are answere
   await runAgent([goAgent], 'go-shop')
   const heap = ['alloc_objects:count', 'alloc_space:bytes', 'inuse_objects:count', 'inuse_space:bytes']
   const rest = ['samples:count', 'cpu:nanoseconds', 'goroutine:count', 'contentions:count', 'delay:nanoseconds']
-  await assertStoredAsSent('go-shop', [...heap, ...rest])
-  await assertKnownNames('go-shop', [/^main\.burnPrimes$/, /^main\.burnHash$/, /^main\.contend$/, /^main\.parkUntil$/])
+  await assertServiceStored('go-shop', [...heap, ...rest])
+  await assertKnownNames(server.send, 'go-shop', [
+    /^main\.burnPrimes$/,
+    /^main\.burnHash$/,
+    /^main\.contend$/,
+    /^main\.parkUntil$/,
+  ])
 })
-
-async function assertKnownNames(service: string, patterns: RegExp[]): Promise<void> {
-  const names = new Set<string>()
-  for (const { ID: profileTypeID } of await profileTypesOf(service)) {
-    const labelSelector = `{service_name="${service}"}`
-    for (const name of (await askFlameGraph(server.send, { profileTypeID, labelSelector })).names) names.add(name)
-  }
-  for (const pattern of patterns)
-    assert.ok(
-      [...names].some((name) => pattern.test(name)),
-      `no ${pattern}`,
-    )
-}
 
 test('labels of the agents answer by name, by value and as series; a series adds up to its flame graph', async () => {
   const { send } = server
@@ -168,7 +96,7 @@ test('labels of the agents answer by name, by value and as series; a series adds
   assert.deepEqual((await askMetadata(send, 'LabelValues', { name: 'region' })).names, ['north'])
   assert.deepEqual((await askMetadata(send, 'LabelValues', { name: 'endpoint' })).names, ['/checkout', '/search'])
   for (const service of services) {
-    for (const { ID: profileTypeID } of await profileTypesOf(service)) {
+    for (const { ID: profileTypeID } of await answeredServiceTypes(send, service)) {
       const labelSelector = `{service_name="${service}"}`
       const { total } = await askFlameGraph(send, { profileTypeID, labelSelector })
       const series = await askSeries(send, { profileTypeID, labelSelector, step: 15, groupBy: ['endpoint'] })
@@ -182,7 +110,7 @@ test('the same questions in protobuf have the same answers', async () => {
   const call = createUnaryCall(server.url)
   const { method } = QuerierService
   const range = { start: BigInt(recentRange().start), end: BigInt(recentRange().end) }
-  const [first] = await profileTypesOf('node-shop')
+  const [first] = await answeredServiceTypes(server.send, 'node-shop')
   const question = { profileTypeID: first!.ID, labelSelector: '{service_name="node-shop"}' }
   const { flamegraph } = await call(method.selectMergeStacktraces, { ...range, ...question })
   assert.deepEqual(readFlameGraph(flamegraph!).nodes, (await askFlameGraph(server.send, question)).nodes)

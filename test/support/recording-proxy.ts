@@ -4,10 +4,14 @@ import type { Send } from './server-client.ts'
 
 export interface RecordedPush {
   readonly status: number
+  readonly path: string
+  readonly headers: Headers
+  /** As it came, compressed or not. */
+  readonly body: Uint8Array
   /** `name` of the query without its labels. */
   readonly application: string
   readonly query: URLSearchParams
-  /** The pprof, inflated; empty if the request had none. */
+  /** The pprof of an `/ingest`, inflated; empty if the request had none. */
   readonly profile: Uint8Array
 }
 
@@ -29,8 +33,16 @@ export function startRecordingProxy(send: Send): RecordingProxy {
       const answer = await send(`${url.pathname}${url.search}`, { method, headers, body })
       const query = url.searchParams
       const application = (query.get('name') ?? '').replace(/\{.*/s, '')
-      const profile = await profileOf(headers, body)
-      pushes.push({ status: answer.status, application, query, profile })
+      const profile = url.pathname === '/ingest' ? await profileOf(headers, body) : new Uint8Array(0)
+      pushes.push({
+        status: answer.status,
+        path: url.pathname,
+        headers,
+        body: new Uint8Array(body),
+        application,
+        query,
+        profile,
+      })
       return new Response(await answer.arrayBuffer(), { status: answer.status })
     },
   })

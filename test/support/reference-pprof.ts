@@ -6,13 +6,14 @@ import { stringAt } from '#core/pprof/string-table.ts'
 import { type DecodedProfile, NO_ROW } from '#core/pprof/profile.ts'
 import { getBigInt } from '#core/wire/int64.ts'
 
-interface Field {
+export interface Field {
   field: number
   value: bigint
   payload: Uint8Array
 }
 
-function parseFields(bytes: Uint8Array): Field[] {
+/** Of any message of protobuf. */
+export function parseFields(bytes: Uint8Array): Field[] {
   const fields: Field[] = []
   let at = 0
   const varint = (): bigint => {
