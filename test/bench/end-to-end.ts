@@ -17,7 +17,7 @@ import { assert } from '#core/assert.ts'
 import { decodeFooter, footerRange } from '#core/block/footer.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import type { BenchCase, Figure } from './figure.ts'
-import type { CorpusFacts, Order, PushFacts, QueryFacts } from './load-process.ts'
+import type { CorpusFacts, Order, PushFacts, QueryFacts } from './load-program.ts'
 import { startOwnServer } from './own-server.ts'
 import { measureTree, type TreeUse } from './process-tree.ts'
 
@@ -142,7 +142,8 @@ function objectFigures(directory: string, { samples }: CorpusFacts): Figure[] {
     level.samples += footer.datasets.reduce((sum, { sampleCount }) => sum + sampleCount, 0)
     levels.set(footer.level, level)
   }
-  assert(levels.size > 0, `${samples} samples were acknowledged, so there is an object`)
+  const stored = levels.get(0)?.samples ?? 0
+  assert(stored === samples, `segments hold ${stored} samples, ${samples} were acknowledged`)
   return [...levels]
     .sort(([a], [b]) => a - b)
     .flatMap(([level, sums]): Figure[] => [
@@ -166,7 +167,7 @@ interface Load {
 }
 
 function startLoad(): Load {
-  const child: ChildProcess = fork(join(import.meta.dirname, 'load-process.ts'), [], { execPath: process.execPath })
+  const child: ChildProcess = fork(join(import.meta.dirname, 'load-program.ts'), [], { execPath: process.execPath })
   return {
     order: <T>(order: Order) =>
       new Promise<T>((resolve, reject) => {

@@ -5,6 +5,8 @@
  * Absolute figures say how fast this machine is today. What can be judged anywhere are ratios within a run and sizes;
  * those have goals, and some are held against the saved baseline: with --gate a missed goal, or a gated figure more than
  * 10 % worse than saved, is exit code 1. An unknown case or flag is exit code 2.
+ *
+ * `--profile [path…]` shows flame graphs of the hot paths instead (test/bench/self-profile.ts).
  */
 import { parseArgs } from 'node:util'
 import { blockCase } from './block.ts'
@@ -17,6 +19,7 @@ import { gunzipCase } from './gunzip.ts'
 import { headCase } from './head.ts'
 import { queryCase } from './query.ts'
 import { runtimesCase } from './runtimes.ts'
+import { profileHotPaths } from './self-profile.ts'
 import { treeMergeCase } from './tree-merge.ts'
 
 /** Calibration first: it is read before anything else. */
@@ -32,6 +35,10 @@ const CASES: readonly BenchCase[] = [
   endToEndCase,
 ]
 
+interface ProfileRequest {
+  readonly hotPaths: readonly string[]
+}
+
 interface Request {
   readonly cases: readonly BenchCase[]
   readonly json: boolean
@@ -40,12 +47,13 @@ interface Request {
   readonly saveNote: string | undefined
 }
 
-function readRequest(argv: readonly string[]): Request | string {
+function readRequest(argv: readonly string[]): Request | ProfileRequest | string {
   let parsed
   try {
     const options = {
       json: { type: 'boolean' },
       gate: { type: 'boolean' },
+      profile: { type: 'boolean' },
       save: { type: 'boolean' },
       note: { type: 'string' },
     } as const
@@ -55,6 +63,7 @@ function readRequest(argv: readonly string[]): Request | string {
     return (error instanceof Error ? error.message : String(error)).split('. ')[0]!
   }
   const { positionals, values } = parsed
+  if (values.profile === true) return { hotPaths: positionals }
   const unknown = positionals.find((name) => CASES.every((each) => each.name !== name))
   if (unknown !== undefined) return `unknown case ${unknown}; known: ${CASES.map(({ name }) => name).join(', ')}`
   // Calibration always runs: without it the rest cannot be compared with another day.
@@ -125,4 +134,4 @@ const request = readRequest(process.argv.slice(2))
 if (typeof request === 'string') {
   console.error(`bench: ${request}`)
   process.exitCode = 2
-} else process.exitCode = await run(request)
+} else process.exitCode = await ('hotPaths' in request ? profileHotPaths(request.hotPaths) : run(request))
