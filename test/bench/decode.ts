@@ -41,7 +41,8 @@ function figuresOf(corpus: Corpus): Figure[] {
       what: `${corpus.name}: ours / fromBinary`,
       value: times.speedup('ours', 'generated'),
       unit: 'x',
-      isGated: true,
+      // Of the recorded ones, which are few and small, the ratio moved from 9.4 to 6.7 with the load of the machine.
+      isGated: corpus.name === 'synthetic',
       goal: { op: '>=', value: SPEEDUP_MIN },
     },
   ]

@@ -44,7 +44,7 @@ export const headCase: BenchCase = {
       { what: 'decode and append', value: PROFILES / seconds('append'), unit: 'profiles/s' },
       { what: 'decode and append', value: rows / 1e3 / seconds('append'), unit: 'ksamples/s' },
       { what: 'inflate alone', value: PROFILES / seconds('gunzip'), unit: 'profiles/s' },
-      { what: 'decode and append / inflate', value: times.speedup('append', 'gunzip'), unit: 'x', isGated: true },
+      { what: 'decode and append / inflate', value: times.speedup('append', 'gunzip'), unit: 'x' },
     ]
   },
 }

@@ -16,7 +16,7 @@ import { HOT_PATHS, isHotPath } from './hot-paths.ts'
 import { type OwnServer, ROOT, startOwnServer } from './own-server.ts'
 
 const ROOT_FUNCTION = 'runHotPath'
-const LINES = '23'
+const LINES = '17'
 /** What is narrower is summed up in a line of its parent. */
 const MIN_PERCENT = '5'
 
