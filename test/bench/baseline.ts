@@ -43,10 +43,8 @@ export function writeBaseline(path: string, baseline: Baseline): void {
   writeFileSync(path, `${JSON.stringify(baseline, null, 2)}\n`)
 }
 
-/** Of a run of every case; a run of some keeps what `before` knows of the others. */
-export function baselineOf(results: readonly CaseResult[], note: string, before: Baseline | undefined): Baseline {
-  const ran = new Set(results.map(({ name }) => name))
-  const kept = Object.entries(before?.figures ?? {}).filter(([key]) => !ran.has(key.slice(0, key.indexOf(':'))))
+/** Of a run of every case: figures of two runs would need two calibrations. */
+export function baselineOf(results: readonly CaseResult[], note: string): Baseline {
   const measured = results.flatMap(({ name, figures }) =>
     figures.map((figure) => [keyOf(name, figure), Number(figure.value.toPrecision(4))] as const),
   )
@@ -55,7 +53,7 @@ export function baselineOf(results: readonly CaseResult[], note: string, before:
     runtime: `bun ${process.versions.bun}, ${process.platform}-${process.arch}`,
     cores: availableParallelism(),
     note,
-    figures: Object.fromEntries([...kept, ...measured]),
+    figures: Object.fromEntries(measured),
   }
 }
 

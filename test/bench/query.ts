@@ -51,7 +51,7 @@ export const queryCase: BenchCase = {
       { what: 'flame graph scan', value: rows / 1e3 / times.perCallMs('samples'), unit: 'Msamples/s' },
       { what: 'flame graph of the block', value: times.perCallMs('samples'), unit: 'ms' },
       { what: 'rows of its rollups / samples', value: rollups() / rows, unit: 'x', better: 'lower', isGated: true },
-      { what: 'from rollups / from samples', value: times.speedup('rollups', 'samples'), unit: 'x', isGated: true },
+      { what: 'from rollups / from samples', value: times.speedup('rollups', 'samples'), unit: 'x' },
       { what: 'series from headers', value: profiles / 1e3 / times.perCallMs('series'), unit: 'Mprofiles/s' },
       { what: 'series / flame graph', value: times.speedup('series', 'samples'), unit: 'x' },
     ]
