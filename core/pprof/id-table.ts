@@ -10,7 +10,7 @@ import { assert } from '../assert.ts'
 import { mix32 } from '../wire/hash.ts'
 import { NO_ROW } from './profile.ts'
 
-/** 2^21: what three varint bytes hold. A table of it takes 8 MiB, and only when such an id occurs. */
+/** 2^21: what three varint bytes hold; readers of one to three bytes take the id as it is. */
 export const DIRECT_ID_LIMIT = 2 ** 21
 
 /** An id takes at least four bytes on the wire, so a message of 256 MiB cannot hold more. */
@@ -79,6 +79,13 @@ function hashId(lo: number, hi: number): number {
   return mix32(Math.imul(lo, 0x9e3779b1) ^ hi)
 }
 
+/**
+ * Ids up to this many times the rows (and 1,024) are looked up in an array; sparser ones in a hash, so that a table is
+ * bounded by what the message holds: six bytes may name the id 2^21 - 1.
+ */
+const SPARSE_FACTOR = 16
+const SPARSE_IDS_MIN = 1_024
+
 /** Rows of one id space. */
 export class IdTable {
   #direct = new Uint32Array(0)
@@ -86,6 +93,11 @@ export class IdTable {
   #directCount = 0
   /** Row of id is id - 1: what every agent that numbers from 1 sends. Then there is no table. */
   #sequentialCount = -1
+  /** Ids that are too sparse for an array: open hash of row + 1, 0 = free, with the id beside it; at most half full. */
+  #isSparse = false
+  #slotRow = new Uint32Array(0)
+  #slotId = new Uint32Array(0)
+  #slotMask = 0
 
   /** Row i has the id ids[i]. */
   build(ids: Uint32Array, count: number, wideCount: number): void {
@@ -95,7 +107,9 @@ export class IdTable {
     if (sequential === count) return
     let directMax = 0
     for (let i = 0; i < count; i++) if (ids[i]! < DIRECT_ID_LIMIT && ids[i]! > directMax) directMax = ids[i]!
-    this.#directCount = directMax + 1
+    this.#isSparse = directMax > Math.max(SPARSE_IDS_MIN, SPARSE_FACTOR * count)
+    this.#directCount = this.#isSparse ? 0 : directMax + 1
+    if (this.#isSparse) this.#clearSlots(count)
     if (this.#direct.length < this.#directCount) this.#direct = new Uint32Array(this.#directCount)
     if (this.#wide.length < wideCount) this.#wide = new Uint32Array(wideCount)
     this.#direct.fill(NO_ROW, 0, this.#directCount)
@@ -103,7 +117,9 @@ export class IdTable {
     for (let i = 0; i < count; i++) {
       const id = ids[i]!
       if (id >= DIRECT_ID_LIMIT) this.#wide[id - DIRECT_ID_LIMIT] = i
-      else if (id !== 0) this.#direct[id] = i
+      else if (id === 0) continue
+      else if (this.#isSparse) this.#setSparse(id, i)
+      else this.#direct[id] = i
     }
   }
 
@@ -118,6 +134,10 @@ export class IdTable {
       }
       return
     }
+    if (this.#isSparse) {
+      this.#resolveSparse(references, count)
+      return
+    }
     const direct = this.#direct
     const wide = this.#wide
     const directCount = this.#directCount
@@ -125,6 +145,38 @@ export class IdTable {
       const id = references[i]!
       if (id < DIRECT_ID_LIMIT) references[i] = id < directCount ? direct[id]! : NO_ROW
       else references[i] = wide[id - DIRECT_ID_LIMIT]!
+    }
+  }
+
+  #clearSlots(count: number): void {
+    let size = 16
+    while (size < count * 2) size *= 2
+    if (this.#slotRow.length < size) {
+      this.#slotRow = new Uint32Array(size)
+      this.#slotId = new Uint32Array(size)
+    } else this.#slotRow.fill(0, 0, size)
+    this.#slotMask = size - 1
+  }
+
+  /** The slot of an id, or the free one where it would go. */
+  #slotOf(id: number): number {
+    let slot = hashId(id, 0) & this.#slotMask
+    while (this.#slotRow[slot] !== 0 && this.#slotId[slot] !== id) slot = (slot + 1) & this.#slotMask
+    return slot
+  }
+
+  #setSparse(id: number, row: number): void {
+    const slot = this.#slotOf(id)
+    this.#slotRow[slot] = row + 1
+    this.#slotId[slot] = id
+  }
+
+  #resolveSparse(references: Uint32Array, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const id = references[i]!
+      // A free slot holds 0, and 0 - 1 wraps to NO_ROW.
+      if (id < DIRECT_ID_LIMIT) references[i] = this.#slotRow[this.#slotOf(id)]! - 1
+      else references[i] = this.#wide[id - DIRECT_ID_LIMIT]!
     }
   }
 }

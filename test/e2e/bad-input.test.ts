@@ -161,7 +161,7 @@ test('4 GiB of zeros in 4 MiB of gzip are refused at the limit, in little memory
   }
   // Six bodies of the limit, most of them not yet taken back by the collector, and the profiles above.
   const bodiesBytes = peakBytes() - startBytes
-  assert.ok(bodiesBytes < 768 * 1024 * 1024, `bodies took ${bodiesBytes} bytes`)
+  assert.ok(bodiesBytes < 6 * BODY_LIMIT_BYTES, `bodies took ${bodiesBytes} bytes`)
   await assertNothingStored()
 })
 

@@ -7,7 +7,6 @@ import { decodeRepairs, repairIngestProfile } from '#core/ingest/spy-repairs.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { splitProfile } from '#core/pprof/split.ts'
 import { validateProfile } from '#core/pprof/validate.ts'
-import { KIB, MIB } from '#core/units.ts'
 import { buildPprof, byHand, realShapedSpec, rewritePprof } from '../support/profiles.ts'
 import { type FuzzTarget, fuzz } from './fuzz.ts'
 import { INPUT_BYTES_MAX } from './mutate.ts'
@@ -74,10 +73,10 @@ const pprof: FuzzTarget = {
   },
   isRefusal: () => false,
   /**
-   * A packed number takes one byte on the wire and 8 in its columns, which double. The base is what any input may cost
-   * once: three id tables of 8 MiB (core/pprof/id-table.ts) and the columns of a first profile.
+   * A packed number takes one byte on the wire and 8 in its columns, which double; the id tables of a message with large
+   * ids and the columns of a first profile are the base.
    */
-  memory: { baseBytes: 3 * 8 * MIB + 512 * KIB, multiple: 64 },
+  memory: { baseBytes: 512 * 1024, multiple: 64 },
 }
 
 fuzz([pprof])

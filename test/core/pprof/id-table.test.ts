@@ -66,3 +66,28 @@ test('100,000 wide ids keep their numbers through growth', () => {
   for (let i = 0; i < 100_000; i += 997) assert.equal(wide.idOf(i, 5), DIRECT_ID_LIMIT + i)
   assert.equal(wide.count, 100_000)
 })
+
+test('property: sparse small ids resolve as a map filled in order does, beside wide ones, id 0 and unknown ids', () => {
+  const id = fc.oneof(
+    fc.nat({ max: 2 ** 21 - 1 }),
+    fc.constantFrom(0, 1, 2 ** 21 - 1, DIRECT_ID_LIMIT, DIRECT_ID_LIMIT + 1),
+  )
+  const rowIds = fc.array(id, { maxLength: 60 })
+  const table = new IdTable()
+  fc.assert(
+    fc.property(rowIds, fc.array(id, { maxLength: 30 }), (ids, unknown) => {
+      table.build(Uint32Array.from(ids), ids.length, 2)
+      const rows = new Map<number, number>()
+      ids.forEach((each, row) => {
+        if (each !== 0) rows.set(each, row)
+      })
+      const references = Uint32Array.from([...ids, ...unknown])
+      table.resolve(references, references.length)
+      assert.deepEqual(
+        [...references],
+        [...ids, ...unknown].map((each) => rows.get(each) ?? 0xffffffff),
+      )
+    }),
+    { numRuns: 500 },
+  )
+})
