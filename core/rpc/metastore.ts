@@ -78,17 +78,48 @@ export interface CompactionJob {
   sources: SourceObject[]
 }
 
+/** One dataset of one object, by its place. */
+export interface DatasetRef {
+  objectId: string
+  index: number
+}
+
+/** A job that its worker gives up. */
+export interface FailedJob {
+  jobId: string
+  epoch: number
+  /** For people. */
+  reason: string
+  /** `error` (also when absent or unknown), `over-budget`, `missing-source`, `corrupt-source`: see core/compaction/job-failure.ts. */
+  kind?: string
+  /** The source datasets to blame, as far as the worker knows them; empty = unknown. */
+  culprits?: DatasetRef[]
+}
+
+/** What a worker tells of itself with every poll: for people and for sharding, never for leases. */
+export interface WorkerReport {
+  address: string
+  version: string
+  threads: number
+  /** Jobs at once, whatever runs now; `PollJobsRequest.capacity` is what is free of it. */
+  capacity: number
+  /** Memory for jobs, and what running ones have of it. */
+  budgetBytes: number
+  usedBytes: number
+}
+
 export interface PollJobsRequest {
   workerId: string
   /** How many jobs the worker can take now. */
   capacity: number
-  /** Leases to extend. */
-  running: { jobId: string; epoch: number }[]
-  failed: { jobId: string; epoch: number; reason: string }[]
+  /** Leases to extend. `progress` from 0 to 1 is for people. */
+  running: { jobId: string; epoch: number; progress?: number }[]
+  failed: FailedJob[]
   /** Given back unfinished by a worker that stops: queued again at once, no failure is counted. */
   released: { jobId: string; epoch: number }[]
   /** Long poll: how long the metastore may wait for a job to appear. */
   waitMs: number
+  worker?: WorkerReport | undefined
 }
 
 export interface PollJobsResponse {

@@ -122,17 +122,27 @@ test('metastore: plans and commits arrive as sent', async () => {
   const poll = {
     workerId: 'w',
     capacity: 2,
-    running: [{ jobId: 'j', epoch: 1 }],
-    failed: [],
+    running: [{ jobId: 'j', epoch: 1, progress: 0.5 }],
+    failed: [{ jobId: 'f', epoch: 2, reason: 'r', kind: 'corrupt-source', culprits: [{ objectId: 'o', index: 3 }] }],
     released: [{ jobId: 'l', epoch: 3 }],
     waitMs: 10,
+    worker: { address: 'a:1', version: '1.2', threads: 4, capacity: 8, budgetBytes: 2 ** 40, usedBytes: 1 },
   }
   const polled = await client.pollJobs(poll)
   assert.deepEqual(plain(polled.jobs[0]!.sources), [OBJECT])
   assert.equal(polled.jobs[0]!.epoch, 2 ** 50)
   const labels = { tenants: ['a'], startMs: 1, endMs: 2, names: ['a'], namesOnly: true }
   assert.deepEqual(plain(await client.labelSets(labels)), { sets: [{ pairs: ['a', 'b'] }, { pairs: [] }] })
-  assert.deepEqual(received, [plan, poll, labels])
+  // As a worker sends it that knows nothing of progress, kinds and reports.
+  const old = { ...poll, running: [{ jobId: 'j', epoch: 1 }], failed: [{ jobId: 'f', epoch: 2, reason: 'r' }] }
+  await client.pollJobs({ ...old, worker: undefined })
+  const asRead = {
+    ...old,
+    running: [{ ...old.running[0], progress: 0 }],
+    failed: [{ ...old.failed[0], kind: '', culprits: [] }],
+  }
+  const { worker: _worker, ...heard } = asRead
+  assert.deepEqual(received, [plan, poll, labels, heard])
 })
 
 test('query-backend: exact int64 and bytes', async () => {

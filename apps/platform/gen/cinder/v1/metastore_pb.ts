@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/metastore.proto.
  */
 export const file_cinder_v1_metastore: GenFile = /*@__PURE__*/
-  fileDesc("ChljaW5kZXIvdjEvbWV0YXN0b3JlLnByb3RvEgljaW5kZXIudjEi/gEKEURhdGFzZXREZXNjcmlwdG9yEg0KBWluZGV4GAEgASgNEg4KBnRlbmFudBgCIAEoCRIPCgdzZXJ2aWNlGAMgASgJEhcKD3dpbmRvd19zdGFydF9tcxgEIAEoARIRCgl3aW5kb3dfbXMYBSABKAESEwoLbWluX3RpbWVfbXMYBiABKAESEwoLbWF4X3RpbWVfbXMYByABKAESDgoGb2Zmc2V0GAggASgBEhIKCnNpemVfYnl0ZXMYCSABKAESEgoKaGVhZF9ieXRlcxgKIAEoARIVCg1wcm9maWxlX2NvdW50GAsgASgNEhQKDHNhbXBsZV9jb3VudBgMIAEoASJCCghMYWJlbFNldBIOCgZ0ZW5hbnQYASABKAkSFwoPd2luZG93X3N0YXJ0X21zGAIgASgBEg0KBXBhaXJzGAMgAygJIjAKDERhdGFzZXRTa2lwcxINCgVpbmRleBgBIAEoDRIRCglwb3NpdGlvbnMYAiADKA0iwAEKFENvbW1pdFNlZ21lbnRSZXF1ZXN0EhEKCW9iamVjdF9pZBgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgBEi4KCGRhdGFzZXRzGAMgAygLMhwuY2luZGVyLnYxLkRhdGFzZXREZXNjcmlwdG9yEhMKC3Byb2ZpbGVfaWRzGAQgASgMEhMKC2RlZHVwbGljYXRlGAUgASgMEicKCmxhYmVsX3NldHMYBiADKAsyEy5jaW5kZXIudjEuTGFiZWxTZXQiUAoVQ29tbWl0U2VnbWVudFJlc3BvbnNlEg8KB3ZlcmRpY3QYASABKAkSJgoFc2tpcHMYAiADKAsyFy5jaW5kZXIudjEuRGF0YXNldFNraXBzIk8KDVNvdXJjZURhdGFzZXQSMAoKZGVzY3JpcHRvchgBIAEoCzIcLmNpbmRlci52MS5EYXRhc2V0RGVzY3JpcHRvchIMCgRza2lwGAIgAygNInAKDFNvdXJjZU9iamVjdBIRCglvYmplY3RfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SEgoKc2l6ZV9ieXRlcxgDIAEoARIqCghkYXRhc2V0cxgEIAMoCzIYLmNpbmRlci52MS5Tb3VyY2VEYXRhc2V0InkKDUNvbXBhY3Rpb25Kb2ISDgoGam9iX2lkGAEgASgJEg0KBWVwb2NoGAIgASgBEhAKCGxlYXNlX21zGAMgASgBEg0KBWxldmVsGAQgASgNEigKB3NvdXJjZXMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0IigKB0pvYlRlcm0SDgoGam9iX2lkGAEgASgJEg0KBWVwb2NoGAIgASgBIjoKCUZhaWxlZEpvYhIOCgZqb2JfaWQYASABKAkSDQoFZXBvY2gYAiABKAESDgoGcmVhc29uGAMgASgJIrgBCg9Qb2xsSm9ic1JlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEhAKCGNhcGFjaXR5GAIgASgNEiMKB3J1bm5pbmcYAyADKAsyEi5jaW5kZXIudjEuSm9iVGVybRIkCgZmYWlsZWQYBCADKAsyFC5jaW5kZXIudjEuRmFpbGVkSm9iEg8KB3dhaXRfbXMYBSABKAESJAoIcmVsZWFzZWQYBiADKAsyEi5jaW5kZXIudjEuSm9iVGVybSJIChBQb2xsSm9ic1Jlc3BvbnNlEiYKBGpvYnMYASADKAsyGC5jaW5kZXIudjEuQ29tcGFjdGlvbkpvYhIMCgRsb3N0GAIgAygJInQKDE91dHB1dE9iamVjdBIRCglvYmplY3RfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SEgoKc2l6ZV9ieXRlcxgDIAEoARIuCghkYXRhc2V0cxgEIAMoCzIcLmNpbmRlci52MS5EYXRhc2V0RGVzY3JpcHRvciJ1ChdDb21taXRDb21wYWN0aW9uUmVxdWVzdBIRCgl3b3JrZXJfaWQYASABKAkSDgoGam9iX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBEigKB291dHB1dHMYBCADKAsyFy5jaW5kZXIudjEuT3V0cHV0T2JqZWN0IkUKGENvbW1pdENvbXBhY3Rpb25SZXNwb25zZRIPCgd2ZXJkaWN0GAEgASgJEhgKEHN0YWxlX29iamVjdF9pZHMYAiADKAkiVwoQUGxhblF1ZXJ5UmVxdWVzdBIPCgd0ZW5hbnRzGAEgAygJEhAKCHN0YXJ0X21zGAIgASgBEg4KBmVuZF9tcxgDIAEoARIQCghzZXJ2aWNlcxgEIAMoCSI9ChFQbGFuUXVlcnlSZXNwb25zZRIoCgdvYmplY3RzGAEgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdCJoChBMYWJlbFNldHNSZXF1ZXN0Eg8KB3RlbmFudHMYASADKAkSEAoIc3RhcnRfbXMYAiABKAESDgoGZW5kX21zGAMgASgBEg0KBW5hbWVzGAQgAygJEhIKCm5hbWVzX29ubHkYBSABKAgiHgoNTGFiZWxTZXRQYWlycxINCgVwYWlycxgBIAMoCSI7ChFMYWJlbFNldHNSZXNwb25zZRImCgRzZXRzGAEgAygLMhguY2luZGVyLnYxLkxhYmVsU2V0UGFpcnMiJQoSVGVuYW50U3RhdHNSZXF1ZXN0Eg8KB3RlbmFudHMYASADKAkibAoTVGVuYW50U3RhdHNSZXNwb25zZRIVCg1kYXRhX2luZ2VzdGVkGAEgASgIEh4KFm9sZGVzdF9wcm9maWxlX3RpbWVfbXMYAiABKAESHgoWbmV3ZXN0X3Byb2ZpbGVfdGltZV9tcxgDIAEoASIxCg1Ub21ic3RvbmVUZXJtEhEKCW9iamVjdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoASI3ChZDbGFpbVRvbWJzdG9uZXNSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCRINCgVsaW1pdBgCIAEoDSJHChdDbGFpbVRvbWJzdG9uZXNSZXNwb25zZRIsCgp0b21ic3RvbmVzGAEgAygLMhguY2luZGVyLnYxLlRvbWJzdG9uZVRlcm0iUgoVQ29uZmlybURlbGV0ZWRSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCRIpCgdkZWxldGVkGAIgAygLMhguY2luZGVyLnYxLlRvbWJzdG9uZVRlcm0iKwoWQ29uZmlybURlbGV0ZWRSZXNwb25zZRIRCglmb3Jnb3R0ZW4YASABKA0iSwoVUmVnaXN0ZXJXcml0ZXJSZXF1ZXN0EhEKCXdyaXRlcl9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg4KBnR0bF9tcxgDIAEoASInChZSZWdpc3RlcldyaXRlclJlc3BvbnNlEg0KBWVwb2NoGAEgASgBMu4FChBNZXRhc3RvcmVTZXJ2aWNlElIKDUNvbW1pdFNlZ21lbnQSHy5jaW5kZXIudjEuQ29tbWl0U2VnbWVudFJlcXVlc3QaIC5jaW5kZXIudjEuQ29tbWl0U2VnbWVudFJlc3BvbnNlEkMKCFBvbGxKb2JzEhouY2luZGVyLnYxLlBvbGxKb2JzUmVxdWVzdBobLmNpbmRlci52MS5Qb2xsSm9ic1Jlc3BvbnNlElsKEENvbW1pdENvbXBhY3Rpb24SIi5jaW5kZXIudjEuQ29tbWl0Q29tcGFjdGlvblJlcXVlc3QaIy5jaW5kZXIudjEuQ29tbWl0Q29tcGFjdGlvblJlc3BvbnNlEkYKCVBsYW5RdWVyeRIbLmNpbmRlci52MS5QbGFuUXVlcnlSZXF1ZXN0GhwuY2luZGVyLnYxLlBsYW5RdWVyeVJlc3BvbnNlEkYKCUxhYmVsU2V0cxIbLmNpbmRlci52MS5MYWJlbFNldHNSZXF1ZXN0GhwuY2luZGVyLnYxLkxhYmVsU2V0c1Jlc3BvbnNlEkwKC1RlbmFudFN0YXRzEh0uY2luZGVyLnYxLlRlbmFudFN0YXRzUmVxdWVzdBoeLmNpbmRlci52MS5UZW5hbnRTdGF0c1Jlc3BvbnNlElgKD0NsYWltVG9tYnN0b25lcxIhLmNpbmRlci52MS5DbGFpbVRvbWJzdG9uZXNSZXF1ZXN0GiIuY2luZGVyLnYxLkNsYWltVG9tYnN0b25lc1Jlc3BvbnNlElUKDkNvbmZpcm1EZWxldGVkEiAuY2luZGVyLnYxLkNvbmZpcm1EZWxldGVkUmVxdWVzdBohLmNpbmRlci52MS5Db25maXJtRGVsZXRlZFJlc3BvbnNlElUKDlJlZ2lzdGVyV3JpdGVyEiAuY2luZGVyLnYxLlJlZ2lzdGVyV3JpdGVyUmVxdWVzdBohLmNpbmRlci52MS5SZWdpc3RlcldyaXRlclJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChljaW5kZXIvdjEvbWV0YXN0b3JlLnByb3RvEgljaW5kZXIudjEi/gEKEURhdGFzZXREZXNjcmlwdG9yEg0KBWluZGV4GAEgASgNEg4KBnRlbmFudBgCIAEoCRIPCgdzZXJ2aWNlGAMgASgJEhcKD3dpbmRvd19zdGFydF9tcxgEIAEoARIRCgl3aW5kb3dfbXMYBSABKAESEwoLbWluX3RpbWVfbXMYBiABKAESEwoLbWF4X3RpbWVfbXMYByABKAESDgoGb2Zmc2V0GAggASgBEhIKCnNpemVfYnl0ZXMYCSABKAESEgoKaGVhZF9ieXRlcxgKIAEoARIVCg1wcm9maWxlX2NvdW50GAsgASgNEhQKDHNhbXBsZV9jb3VudBgMIAEoASJCCghMYWJlbFNldBIOCgZ0ZW5hbnQYASABKAkSFwoPd2luZG93X3N0YXJ0X21zGAIgASgBEg0KBXBhaXJzGAMgAygJIjAKDERhdGFzZXRTa2lwcxINCgVpbmRleBgBIAEoDRIRCglwb3NpdGlvbnMYAiADKA0iwAEKFENvbW1pdFNlZ21lbnRSZXF1ZXN0EhEKCW9iamVjdF9pZBgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgBEi4KCGRhdGFzZXRzGAMgAygLMhwuY2luZGVyLnYxLkRhdGFzZXREZXNjcmlwdG9yEhMKC3Byb2ZpbGVfaWRzGAQgASgMEhMKC2RlZHVwbGljYXRlGAUgASgMEicKCmxhYmVsX3NldHMYBiADKAsyEy5jaW5kZXIudjEuTGFiZWxTZXQiUAoVQ29tbWl0U2VnbWVudFJlc3BvbnNlEg8KB3ZlcmRpY3QYASABKAkSJgoFc2tpcHMYAiADKAsyFy5jaW5kZXIudjEuRGF0YXNldFNraXBzIk8KDVNvdXJjZURhdGFzZXQSMAoKZGVzY3JpcHRvchgBIAEoCzIcLmNpbmRlci52MS5EYXRhc2V0RGVzY3JpcHRvchIMCgRza2lwGAIgAygNInAKDFNvdXJjZU9iamVjdBIRCglvYmplY3RfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SEgoKc2l6ZV9ieXRlcxgDIAEoARIqCghkYXRhc2V0cxgEIAMoCzIYLmNpbmRlci52MS5Tb3VyY2VEYXRhc2V0InkKDUNvbXBhY3Rpb25Kb2ISDgoGam9iX2lkGAEgASgJEg0KBWVwb2NoGAIgASgBEhAKCGxlYXNlX21zGAMgASgBEg0KBWxldmVsGAQgASgNEigKB3NvdXJjZXMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0IigKB0pvYlRlcm0SDgoGam9iX2lkGAEgASgJEg0KBWVwb2NoGAIgASgBIj0KClJ1bm5pbmdKb2ISDgoGam9iX2lkGAEgASgJEg0KBWVwb2NoGAIgASgBEhAKCHByb2dyZXNzGAMgASgBIi4KCkRhdGFzZXRSZWYSEQoJb2JqZWN0X2lkGAEgASgJEg0KBWluZGV4GAIgASgNInEKCUZhaWxlZEpvYhIOCgZqb2JfaWQYASABKAkSDQoFZXBvY2gYAiABKAESDgoGcmVhc29uGAMgASgJEgwKBGtpbmQYBCABKAkSJwoIY3VscHJpdHMYBSADKAsyFS5jaW5kZXIudjEuRGF0YXNldFJlZiJ9CgxXb3JrZXJSZXBvcnQSDwoHYWRkcmVzcxgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB3RocmVhZHMYAyABKA0SEAoIY2FwYWNpdHkYBCABKA0SFAoMYnVkZ2V0X2J5dGVzGAUgASgBEhIKCnVzZWRfYnl0ZXMYBiABKAEi5AEKD1BvbGxKb2JzUmVxdWVzdBIRCgl3b3JrZXJfaWQYASABKAkSEAoIY2FwYWNpdHkYAiABKA0SJgoHcnVubmluZxgDIAMoCzIVLmNpbmRlci52MS5SdW5uaW5nSm9iEiQKBmZhaWxlZBgEIAMoCzIULmNpbmRlci52MS5GYWlsZWRKb2ISDwoHd2FpdF9tcxgFIAEoARIkCghyZWxlYXNlZBgGIAMoCzISLmNpbmRlci52MS5Kb2JUZXJtEicKBndvcmtlchgHIAEoCzIXLmNpbmRlci52MS5Xb3JrZXJSZXBvcnQiSAoQUG9sbEpvYnNSZXNwb25zZRImCgRqb2JzGAEgAygLMhguY2luZGVyLnYxLkNvbXBhY3Rpb25Kb2ISDAoEbG9zdBgCIAMoCSJ0CgxPdXRwdXRPYmplY3QSEQoJb2JqZWN0X2lkGAEgASgJEg0KBWxldmVsGAIgASgNEhIKCnNpemVfYnl0ZXMYAyABKAESLgoIZGF0YXNldHMYBCADKAsyHC5jaW5kZXIudjEuRGF0YXNldERlc2NyaXB0b3IidQoXQ29tbWl0Q29tcGFjdGlvblJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBmpvYl9pZBgCIAEoCRINCgVlcG9jaBgDIAEoARIoCgdvdXRwdXRzGAQgAygLMhcuY2luZGVyLnYxLk91dHB1dE9iamVjdCJFChhDb21taXRDb21wYWN0aW9uUmVzcG9uc2USDwoHdmVyZGljdBgBIAEoCRIYChBzdGFsZV9vYmplY3RfaWRzGAIgAygJIlcKEFBsYW5RdWVyeVJlcXVlc3QSDwoHdGVuYW50cxgBIAMoCRIQCghzdGFydF9tcxgCIAEoARIOCgZlbmRfbXMYAyABKAESEAoIc2VydmljZXMYBCADKAkiPQoRUGxhblF1ZXJ5UmVzcG9uc2USKAoHb2JqZWN0cxgBIAMoCzIXLmNpbmRlci52MS5Tb3VyY2VPYmplY3QiaAoQTGFiZWxTZXRzUmVxdWVzdBIPCgd0ZW5hbnRzGAEgAygJEhAKCHN0YXJ0X21zGAIgASgBEg4KBmVuZF9tcxgDIAEoARINCgVuYW1lcxgEIAMoCRISCgpuYW1lc19vbmx5GAUgASgIIh4KDUxhYmVsU2V0UGFpcnMSDQoFcGFpcnMYASADKAkiOwoRTGFiZWxTZXRzUmVzcG9uc2USJgoEc2V0cxgBIAMoCzIYLmNpbmRlci52MS5MYWJlbFNldFBhaXJzIiUKElRlbmFudFN0YXRzUmVxdWVzdBIPCgd0ZW5hbnRzGAEgAygJImwKE1RlbmFudFN0YXRzUmVzcG9uc2USFQoNZGF0YV9pbmdlc3RlZBgBIAEoCBIeChZvbGRlc3RfcHJvZmlsZV90aW1lX21zGAIgASgBEh4KFm5ld2VzdF9wcm9maWxlX3RpbWVfbXMYAyABKAEiMQoNVG9tYnN0b25lVGVybRIRCglvYmplY3RfaWQYASABKAkSDQoFZXBvY2gYAiABKAEiNwoWQ2xhaW1Ub21ic3RvbmVzUmVxdWVzdBIOCgZob2xkZXIYASABKAkSDQoFbGltaXQYAiABKA0iRwoXQ2xhaW1Ub21ic3RvbmVzUmVzcG9uc2USLAoKdG9tYnN0b25lcxgBIAMoCzIYLmNpbmRlci52MS5Ub21ic3RvbmVUZXJtIlIKFUNvbmZpcm1EZWxldGVkUmVxdWVzdBIOCgZob2xkZXIYASABKAkSKQoHZGVsZXRlZBgCIAMoCzIYLmNpbmRlci52MS5Ub21ic3RvbmVUZXJtIisKFkNvbmZpcm1EZWxldGVkUmVzcG9uc2USEQoJZm9yZ290dGVuGAEgASgNIksKFVJlZ2lzdGVyV3JpdGVyUmVxdWVzdBIRCgl3cml0ZXJfaWQYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIOCgZ0dGxfbXMYAyABKAEiJwoWUmVnaXN0ZXJXcml0ZXJSZXNwb25zZRINCgVlcG9jaBgBIAEoATLuBQoQTWV0YXN0b3JlU2VydmljZRJSCg1Db21taXRTZWdtZW50Eh8uY2luZGVyLnYxLkNvbW1pdFNlZ21lbnRSZXF1ZXN0GiAuY2luZGVyLnYxLkNvbW1pdFNlZ21lbnRSZXNwb25zZRJDCghQb2xsSm9icxIaLmNpbmRlci52MS5Qb2xsSm9ic1JlcXVlc3QaGy5jaW5kZXIudjEuUG9sbEpvYnNSZXNwb25zZRJbChBDb21taXRDb21wYWN0aW9uEiIuY2luZGVyLnYxLkNvbW1pdENvbXBhY3Rpb25SZXF1ZXN0GiMuY2luZGVyLnYxLkNvbW1pdENvbXBhY3Rpb25SZXNwb25zZRJGCglQbGFuUXVlcnkSGy5jaW5kZXIudjEuUGxhblF1ZXJ5UmVxdWVzdBocLmNpbmRlci52MS5QbGFuUXVlcnlSZXNwb25zZRJGCglMYWJlbFNldHMSGy5jaW5kZXIudjEuTGFiZWxTZXRzUmVxdWVzdBocLmNpbmRlci52MS5MYWJlbFNldHNSZXNwb25zZRJMCgtUZW5hbnRTdGF0cxIdLmNpbmRlci52MS5UZW5hbnRTdGF0c1JlcXVlc3QaHi5jaW5kZXIudjEuVGVuYW50U3RhdHNSZXNwb25zZRJYCg9DbGFpbVRvbWJzdG9uZXMSIS5jaW5kZXIudjEuQ2xhaW1Ub21ic3RvbmVzUmVxdWVzdBoiLmNpbmRlci52MS5DbGFpbVRvbWJzdG9uZXNSZXNwb25zZRJVCg5Db25maXJtRGVsZXRlZBIgLmNpbmRlci52MS5Db25maXJtRGVsZXRlZFJlcXVlc3QaIS5jaW5kZXIudjEuQ29uZmlybURlbGV0ZWRSZXNwb25zZRJVCg5SZWdpc3RlcldyaXRlchIgLmNpbmRlci52MS5SZWdpc3RlcldyaXRlclJlcXVlc3QaIS5jaW5kZXIudjEuUmVnaXN0ZXJXcml0ZXJSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message cinder.v1.DatasetDescriptor
@@ -311,6 +311,55 @@ export const JobTermSchema: GenMessage<JobTerm> = /*@__PURE__*/
   messageDesc(file_cinder_v1_metastore, 8);
 
 /**
+ * @generated from message cinder.v1.RunningJob
+ */
+export type RunningJob = Message<"cinder.v1.RunningJob"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: double epoch = 2;
+   */
+  epoch: number;
+
+  /**
+   * @generated from field: double progress = 3;
+   */
+  progress: number;
+};
+
+/**
+ * Describes the message cinder.v1.RunningJob.
+ * Use `create(RunningJobSchema)` to create a new message.
+ */
+export const RunningJobSchema: GenMessage<RunningJob> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_metastore, 9);
+
+/**
+ * @generated from message cinder.v1.DatasetRef
+ */
+export type DatasetRef = Message<"cinder.v1.DatasetRef"> & {
+  /**
+   * @generated from field: string object_id = 1;
+   */
+  objectId: string;
+
+  /**
+   * @generated from field: uint32 index = 2;
+   */
+  index: number;
+};
+
+/**
+ * Describes the message cinder.v1.DatasetRef.
+ * Use `create(DatasetRefSchema)` to create a new message.
+ */
+export const DatasetRefSchema: GenMessage<DatasetRef> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_metastore, 10);
+
+/**
  * @generated from message cinder.v1.FailedJob
  */
 export type FailedJob = Message<"cinder.v1.FailedJob"> & {
@@ -328,6 +377,16 @@ export type FailedJob = Message<"cinder.v1.FailedJob"> & {
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * @generated from field: string kind = 4;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: repeated cinder.v1.DatasetRef culprits = 5;
+   */
+  culprits: DatasetRef[];
 };
 
 /**
@@ -335,7 +394,49 @@ export type FailedJob = Message<"cinder.v1.FailedJob"> & {
  * Use `create(FailedJobSchema)` to create a new message.
  */
 export const FailedJobSchema: GenMessage<FailedJob> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 9);
+  messageDesc(file_cinder_v1_metastore, 11);
+
+/**
+ * @generated from message cinder.v1.WorkerReport
+ */
+export type WorkerReport = Message<"cinder.v1.WorkerReport"> & {
+  /**
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * @generated from field: uint32 threads = 3;
+   */
+  threads: number;
+
+  /**
+   * @generated from field: uint32 capacity = 4;
+   */
+  capacity: number;
+
+  /**
+   * @generated from field: double budget_bytes = 5;
+   */
+  budgetBytes: number;
+
+  /**
+   * @generated from field: double used_bytes = 6;
+   */
+  usedBytes: number;
+};
+
+/**
+ * Describes the message cinder.v1.WorkerReport.
+ * Use `create(WorkerReportSchema)` to create a new message.
+ */
+export const WorkerReportSchema: GenMessage<WorkerReport> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_metastore, 12);
 
 /**
  * @generated from message cinder.v1.PollJobsRequest
@@ -352,9 +453,9 @@ export type PollJobsRequest = Message<"cinder.v1.PollJobsRequest"> & {
   capacity: number;
 
   /**
-   * @generated from field: repeated cinder.v1.JobTerm running = 3;
+   * @generated from field: repeated cinder.v1.RunningJob running = 3;
    */
-  running: JobTerm[];
+  running: RunningJob[];
 
   /**
    * @generated from field: repeated cinder.v1.FailedJob failed = 4;
@@ -370,6 +471,11 @@ export type PollJobsRequest = Message<"cinder.v1.PollJobsRequest"> & {
    * @generated from field: repeated cinder.v1.JobTerm released = 6;
    */
   released: JobTerm[];
+
+  /**
+   * @generated from field: cinder.v1.WorkerReport worker = 7;
+   */
+  worker?: WorkerReport | undefined;
 };
 
 /**
@@ -377,7 +483,7 @@ export type PollJobsRequest = Message<"cinder.v1.PollJobsRequest"> & {
  * Use `create(PollJobsRequestSchema)` to create a new message.
  */
 export const PollJobsRequestSchema: GenMessage<PollJobsRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 10);
+  messageDesc(file_cinder_v1_metastore, 13);
 
 /**
  * @generated from message cinder.v1.PollJobsResponse
@@ -399,7 +505,7 @@ export type PollJobsResponse = Message<"cinder.v1.PollJobsResponse"> & {
  * Use `create(PollJobsResponseSchema)` to create a new message.
  */
 export const PollJobsResponseSchema: GenMessage<PollJobsResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 11);
+  messageDesc(file_cinder_v1_metastore, 14);
 
 /**
  * @generated from message cinder.v1.OutputObject
@@ -431,7 +537,7 @@ export type OutputObject = Message<"cinder.v1.OutputObject"> & {
  * Use `create(OutputObjectSchema)` to create a new message.
  */
 export const OutputObjectSchema: GenMessage<OutputObject> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 12);
+  messageDesc(file_cinder_v1_metastore, 15);
 
 /**
  * @generated from message cinder.v1.CommitCompactionRequest
@@ -463,7 +569,7 @@ export type CommitCompactionRequest = Message<"cinder.v1.CommitCompactionRequest
  * Use `create(CommitCompactionRequestSchema)` to create a new message.
  */
 export const CommitCompactionRequestSchema: GenMessage<CommitCompactionRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 13);
+  messageDesc(file_cinder_v1_metastore, 16);
 
 /**
  * @generated from message cinder.v1.CommitCompactionResponse
@@ -485,7 +591,7 @@ export type CommitCompactionResponse = Message<"cinder.v1.CommitCompactionRespon
  * Use `create(CommitCompactionResponseSchema)` to create a new message.
  */
 export const CommitCompactionResponseSchema: GenMessage<CommitCompactionResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 14);
+  messageDesc(file_cinder_v1_metastore, 17);
 
 /**
  * @generated from message cinder.v1.PlanQueryRequest
@@ -517,7 +623,7 @@ export type PlanQueryRequest = Message<"cinder.v1.PlanQueryRequest"> & {
  * Use `create(PlanQueryRequestSchema)` to create a new message.
  */
 export const PlanQueryRequestSchema: GenMessage<PlanQueryRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 15);
+  messageDesc(file_cinder_v1_metastore, 18);
 
 /**
  * @generated from message cinder.v1.PlanQueryResponse
@@ -534,7 +640,7 @@ export type PlanQueryResponse = Message<"cinder.v1.PlanQueryResponse"> & {
  * Use `create(PlanQueryResponseSchema)` to create a new message.
  */
 export const PlanQueryResponseSchema: GenMessage<PlanQueryResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 16);
+  messageDesc(file_cinder_v1_metastore, 19);
 
 /**
  * @generated from message cinder.v1.LabelSetsRequest
@@ -571,7 +677,7 @@ export type LabelSetsRequest = Message<"cinder.v1.LabelSetsRequest"> & {
  * Use `create(LabelSetsRequestSchema)` to create a new message.
  */
 export const LabelSetsRequestSchema: GenMessage<LabelSetsRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 17);
+  messageDesc(file_cinder_v1_metastore, 20);
 
 /**
  * @generated from message cinder.v1.LabelSetPairs
@@ -588,7 +694,7 @@ export type LabelSetPairs = Message<"cinder.v1.LabelSetPairs"> & {
  * Use `create(LabelSetPairsSchema)` to create a new message.
  */
 export const LabelSetPairsSchema: GenMessage<LabelSetPairs> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 18);
+  messageDesc(file_cinder_v1_metastore, 21);
 
 /**
  * @generated from message cinder.v1.LabelSetsResponse
@@ -605,7 +711,7 @@ export type LabelSetsResponse = Message<"cinder.v1.LabelSetsResponse"> & {
  * Use `create(LabelSetsResponseSchema)` to create a new message.
  */
 export const LabelSetsResponseSchema: GenMessage<LabelSetsResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 19);
+  messageDesc(file_cinder_v1_metastore, 22);
 
 /**
  * @generated from message cinder.v1.TenantStatsRequest
@@ -622,7 +728,7 @@ export type TenantStatsRequest = Message<"cinder.v1.TenantStatsRequest"> & {
  * Use `create(TenantStatsRequestSchema)` to create a new message.
  */
 export const TenantStatsRequestSchema: GenMessage<TenantStatsRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 20);
+  messageDesc(file_cinder_v1_metastore, 23);
 
 /**
  * @generated from message cinder.v1.TenantStatsResponse
@@ -649,7 +755,7 @@ export type TenantStatsResponse = Message<"cinder.v1.TenantStatsResponse"> & {
  * Use `create(TenantStatsResponseSchema)` to create a new message.
  */
 export const TenantStatsResponseSchema: GenMessage<TenantStatsResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 21);
+  messageDesc(file_cinder_v1_metastore, 24);
 
 /**
  * @generated from message cinder.v1.TombstoneTerm
@@ -671,7 +777,7 @@ export type TombstoneTerm = Message<"cinder.v1.TombstoneTerm"> & {
  * Use `create(TombstoneTermSchema)` to create a new message.
  */
 export const TombstoneTermSchema: GenMessage<TombstoneTerm> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 22);
+  messageDesc(file_cinder_v1_metastore, 25);
 
 /**
  * @generated from message cinder.v1.ClaimTombstonesRequest
@@ -693,7 +799,7 @@ export type ClaimTombstonesRequest = Message<"cinder.v1.ClaimTombstonesRequest">
  * Use `create(ClaimTombstonesRequestSchema)` to create a new message.
  */
 export const ClaimTombstonesRequestSchema: GenMessage<ClaimTombstonesRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 23);
+  messageDesc(file_cinder_v1_metastore, 26);
 
 /**
  * @generated from message cinder.v1.ClaimTombstonesResponse
@@ -710,7 +816,7 @@ export type ClaimTombstonesResponse = Message<"cinder.v1.ClaimTombstonesResponse
  * Use `create(ClaimTombstonesResponseSchema)` to create a new message.
  */
 export const ClaimTombstonesResponseSchema: GenMessage<ClaimTombstonesResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 24);
+  messageDesc(file_cinder_v1_metastore, 27);
 
 /**
  * @generated from message cinder.v1.ConfirmDeletedRequest
@@ -732,7 +838,7 @@ export type ConfirmDeletedRequest = Message<"cinder.v1.ConfirmDeletedRequest"> &
  * Use `create(ConfirmDeletedRequestSchema)` to create a new message.
  */
 export const ConfirmDeletedRequestSchema: GenMessage<ConfirmDeletedRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 25);
+  messageDesc(file_cinder_v1_metastore, 28);
 
 /**
  * @generated from message cinder.v1.ConfirmDeletedResponse
@@ -749,7 +855,7 @@ export type ConfirmDeletedResponse = Message<"cinder.v1.ConfirmDeletedResponse">
  * Use `create(ConfirmDeletedResponseSchema)` to create a new message.
  */
 export const ConfirmDeletedResponseSchema: GenMessage<ConfirmDeletedResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 26);
+  messageDesc(file_cinder_v1_metastore, 29);
 
 /**
  * @generated from message cinder.v1.RegisterWriterRequest
@@ -776,7 +882,7 @@ export type RegisterWriterRequest = Message<"cinder.v1.RegisterWriterRequest"> &
  * Use `create(RegisterWriterRequestSchema)` to create a new message.
  */
 export const RegisterWriterRequestSchema: GenMessage<RegisterWriterRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 27);
+  messageDesc(file_cinder_v1_metastore, 30);
 
 /**
  * @generated from message cinder.v1.RegisterWriterResponse
@@ -793,7 +899,7 @@ export type RegisterWriterResponse = Message<"cinder.v1.RegisterWriterResponse">
  * Use `create(RegisterWriterResponseSchema)` to create a new message.
  */
 export const RegisterWriterResponseSchema: GenMessage<RegisterWriterResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 28);
+  messageDesc(file_cinder_v1_metastore, 31);
 
 /**
  * Shapes equal core/rpc/metastore.ts, which documents the fields. Times in milliseconds, sizes, sample counts and
