@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -50,11 +51,14 @@ interface Shared extends AllInOneDeps {
   readonly clock: ReturnType<typeof createClock>
   readonly codec: ReturnType<typeof createCodec>
   readonly random: ReturnType<typeof createRandom>
+  /** Services of our own and pages are mounted here; served on the one port beside the edge apps. */
+  readonly operator: Hono
 }
 
 export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps): Promise<StartFacts> {
   const startedMs = performance.now()
-  const shared: Shared = { ...deps, config, clock: createClock(), codec: createCodec(), random: createRandom() }
+  const ports = { clock: createClock(), codec: createCodec(), random: createRandom() }
+  const shared: Shared = { ...deps, ...ports, config, operator: new Hono() }
   const { lifecycle } = deps
   const lock = await lockDataDir(config.dataDir)
   await lifecycle.add({ name: 'data lock', stop: () => lock.release() })
@@ -140,7 +144,7 @@ async function startMetastore(shared: Shared, database: Database, opened: Opened
 }
 
 async function startServices(shared: Shared, metastore: Metastore, opened: OpenedStore): Promise<EdgeApps> {
-  const { config, clock, codec, log, random, lifecycle } = shared
+  const { config, clock, codec, log, random, lifecycle, operator } = shared
   const { store, putsPerSecondMax } = opened
   const limitsOf = () => config.limits
   const writer = createSegmentWriter(
@@ -159,6 +163,7 @@ async function startServices(shared: Shared, metastore: Metastore, opened: Opene
   const regex = createRegexCompiler()
   const backend = createQueryBackend({ store, codec, regex })
   return {
+    operator,
     distributor: createDistributor(
       { writer, clock, log, compression },
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },

@@ -1,5 +1,6 @@
 /**
- * One listener for both edge apps: a path that the distributor serves goes there, everything else to the query-frontend.
+ * One listener for the edge apps and what operators use: a path that the operator's app or the distributor serves goes
+ * there, everything else to the query-frontend.
  *
  * It listens from the first moment, so that a taken port is known before a database is made, and agents that push
  * meanwhile are told to come back (503) instead of finding nobody. The apps are not merged into one: a `*` middleware of
@@ -11,6 +12,8 @@ import { mountReady } from '#platform/http/ready.ts'
 export interface EdgeApps {
   readonly distributor: Hono
   readonly queryFrontend: Hono
+  /** Pages, metrics and services of our own (`cinder.v1`) for people and for `cinder`. */
+  readonly operator?: Hono
 }
 
 export interface Edge {
@@ -26,9 +29,13 @@ export function createEdge(): Edge {
   app.all('*', (context) => serve?.(context.req.path, context.req.raw) ?? notYet())
   return {
     app,
-    open({ distributor, queryFrontend }) {
+    open({ distributor, queryFrontend, operator }) {
       const isPush = matchRoutes(distributor)
-      serve = (path, request) => (isPush(path) ? distributor : queryFrontend).fetch(request)
+      const isOperator = operator === undefined ? () => false : matchRoutes(operator)
+      serve = (path, request) => {
+        if (operator !== undefined && isOperator(path)) return operator.fetch(request)
+        return (isPush(path) ? distributor : queryFrontend).fetch(request)
+      }
     },
   }
 }

@@ -30,12 +30,16 @@ test('before it is open everything is told to come back', async () => {
   edge.open({
     distributor: appNamed('distributor', ['/ingest', '/push.v1.PusherService/Push', '/otlp/*', '/v1/:signal']),
     queryFrontend: appNamed('frontend', ['/querier.v1.QuerierService/Series', '/render']),
+    operator: appNamed('operator', ['/status', '/compactor/jobs', '/cinder.v1.StatusService/GetStatus']),
   })
 })
 
 test('each path goes to the app that serves it, through its middleware alone', async () => {
   for (const path of ['/ingest?name=x', '/push.v1.PusherService/Push', '/otlp/a/b', '/v1/profiles']) {
     assert.equal(await ask('POST', path), '200 distributor distributor')
+  }
+  for (const path of ['/status', '/compactor/jobs', '/cinder.v1.StatusService/GetStatus']) {
+    assert.equal(await ask('POST', path), '200 operator operator')
   }
   for (const path of ['/render', '/querier.v1.QuerierService/Series']) {
     assert.equal(await ask('POST', path), '200 frontend frontend')
