@@ -1,0 +1,178 @@
+/**
+ * What operators see. Shapes equal the protobuf messages of `apps/platform/proto/cinder/v1/status.proto`. Times are
+ * milliseconds of Postgres' clock, durations and sizes doubles; 0 = none, '' = unknown. Lists are bounded; where one is
+ * cut, a total beside it says how many there are.
+ */
+
+export interface DatabaseStatus {
+  /** `ok`, or what is wrong in one word. */
+  state: string
+  sinceMs: number
+  /** For people. */
+  words: string
+  lastError: string
+  /** As the server names itself. */
+  serverVersion: string
+  schemaVersion: number
+}
+
+/** Something that a person should look at. */
+export interface Concern {
+  /** `critical`: data or the service is at risk; `warning`: it will be, if nobody acts. */
+  severity: string
+  subject: string
+  text: string
+}
+
+/** Work by the level of its output: a job of level 1 merges segments of level 0. */
+export interface LevelBacklog {
+  level: number
+  /** Inputs that no job holds yet; known for level 1 alone, above it planning takes what is due. */
+  waiting: number
+  waitingBytes: number
+  queued: number
+  queuedBytes: number
+  running: number
+  runningBytes: number
+  parked: number
+  parkedBytes: number
+  /** When the oldest waiting input came, or the oldest job that is queued or running was made. */
+  oldestMs: number
+}
+
+export interface RunningJobStatus {
+  jobId: string
+  level: number
+  holder: string
+  epoch: number
+  expiresMs: number
+  /** When the job was planned. */
+  createdMs: number
+  sources: number
+  sizeBytes: number
+  failures: number
+  /** 0 to 1. */
+  progress: number
+}
+
+export interface ParkedJobStatus {
+  jobId: string
+  level: number
+  sources: number
+  sizeBytes: number
+  failures: number
+  createdMs: number
+  /** '' where several share the job. */
+  tenant: string
+  reason: string
+}
+
+export interface LeaseStatus {
+  name: string
+  holder: string
+  epoch: number
+  /** When this term began. */
+  sinceMs: number
+  expiresMs: number
+  isHeld: boolean
+}
+
+/** A duty as the replica that answers has run it. */
+export interface DutyStatus {
+  name: string
+  /** It holds the duty's lease. */
+  isHolder: boolean
+  lastRunMs: number
+  nextDueMs: number
+  failures: number
+  lastError: string
+}
+
+export interface WorkerStatus {
+  workerId: string
+  address: string
+  version: string
+  threads: number
+  capacity: number
+  budgetBytes: number
+  usedBytes: number
+  registeredMs: number
+  lastSeenMs: number
+  expiresMs: number
+  isAlive: boolean
+  /** Jobs that it holds. */
+  runningJobs: string[]
+}
+
+export interface WriterStatus {
+  writerId: string
+  address: string
+  epoch: number
+  expiresMs: number
+}
+
+export interface TombstoneStatus {
+  queued: number
+  /** Past their grace. */
+  due: number
+  /** Due for longer than deleting may take. */
+  overdue: number
+  oldestDueMs: number
+  /** Leased to a worker that deletes. */
+  deleting: number
+}
+
+/** A tenant that is being deleted, or a change of retention that is announced. */
+export interface DeletionStatus {
+  /** `tenant` or `retention`. */
+  kind: string
+  tenant: string
+  service: string
+  state: string
+  /** When it takes effect, or did. */
+  effectiveMs: number
+  detail: string
+}
+
+export interface RestoreStatus {
+  /** `none`; else what was detected. */
+  state: string
+  words: string
+  sinceMs: number
+}
+
+/** A part of the report that could not be read; the rest stands. */
+export interface FailedSection {
+  section: string
+  message: string
+}
+
+export interface StatusReport {
+  nowMs: number
+  version: string
+  /** The replica that answers. */
+  instanceId: string
+  startedMs: number
+  database: DatabaseStatus
+  concerns: Concern[]
+  failed: FailedSection[]
+  backlog: LevelBacklog[]
+  /** Arrival of the oldest segment that waits for its first compaction and is not parked. */
+  oldestInputMs: number
+  running: RunningJobStatus[]
+  runningTotal: number
+  parked: ParkedJobStatus[]
+  parkedTotal: number
+  leases: LeaseStatus[]
+  duties: DutyStatus[]
+  workers: WorkerStatus[]
+  writers: WriterStatus[]
+  tombstones: TombstoneStatus
+  deletions: DeletionStatus[]
+  restore: RestoreStatus
+  retentionDefaultMs: number
+}
+
+export interface StatusService {
+  getStatus(): Promise<StatusReport>
+}
