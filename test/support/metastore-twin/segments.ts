@@ -1,0 +1,92 @@
+/** Commit of a segment, and what is asked about what is live: plans, label sets, stats. */
+import { checkSegment } from '../../../apps/metastore/validate.ts'
+import { labelsFromPairs, labelsToPairs } from '#core/labels/labels.ts'
+import type {
+  CommitSegmentRequest,
+  CommitSegmentResponse,
+  LabelSetsRequest,
+  LabelSetsResponse,
+  PlanQueryRequest,
+  PlanQueryResponse,
+  TenantStatsResponse,
+} from '#core/rpc/metastore.ts'
+import { MS_PER_HOUR } from '#core/units.ts'
+import type { HeldDataset, TwinState } from './state.ts'
+
+export function commitSegment(state: TwinState, request: CommitSegmentRequest): CommitSegmentResponse {
+  checkSegment(request)
+  const { objectId, sizeBytes, labelSets } = request
+  if (state.rules.findsReplays && state.registered.has(objectId)) {
+    const skips = state.registered.get(objectId)
+    if (skips === undefined) return { verdict: 'refused', skips: [] }
+    return { verdict: 'replayed', skips: state.rules.repeatsVerdicts ? skips : [] }
+  }
+  const datasets = judge(state, request)
+  const skips = datasets.flatMap(({ descriptor: { index }, skip }) =>
+    skip.length === 0 ? [] : [{ index, positions: skip }],
+  )
+  state.registered.set(objectId, skips)
+  state.addObject({ objectId, level: 0, sizeBytes, datasets })
+  for (const set of state.rules.keepsLabelSets ? labelSets : []) {
+    const pairs = set.pairs.map((text) => text.replaceAll('\0', '\uFFFD'))
+    state.labelSets.set(JSON.stringify([set.tenant, set.windowStartMs, pairs]), { ...set, pairs })
+  }
+  state.buryIfDead(objectId)
+  return { verdict: 'committed', skips }
+}
+
+/** First position of an id wins; who lost everything is dead on arrival. */
+function judge(state: TwinState, { datasets, profileIds, deduplicate }: CommitSegmentRequest): HeldDataset[] {
+  let at = 0
+  return datasets.map((descriptor) => {
+    const skip: number[] = []
+    for (let position = 0; position < descriptor.profileCount; position++, at++) {
+      if (deduplicate[at] === 0) continue
+      const id = profileIds.subarray(at * 16, at * 16 + 16).join()
+      if (!state.profileIds.has(id)) state.profileIds.set(id, state.nowMs())
+      else if (state.rules.dedupes) skip.push(position)
+    }
+    return { descriptor: { ...descriptor }, skip, isLive: skip.length < descriptor.profileCount }
+  })
+}
+
+export function planQuery(
+  state: TwinState,
+  { tenants, services, startMs, endMs }: PlanQueryRequest,
+): PlanQueryResponse {
+  const objects = [...state.objects.values()].map((object) =>
+    state.sourceOf(object, ({ descriptor, isLive }) => {
+      const { tenant, service, minTimeMs, maxTimeMs } = descriptor
+      if (!isLive || !tenants.includes(tenant)) return false
+      return (services.length === 0 || services.includes(service)) && minTimeMs <= endMs && maxTimeMs >= startMs
+    }),
+  )
+  return { objects: objects.filter(({ datasets }) => datasets.length > 0) }
+}
+
+export function selectLabelSets(state: TwinState, request: LabelSetsRequest): LabelSetsResponse {
+  const { tenants, startMs, endMs, names, namesOnly } = request
+  const sets = new Map<string, { pairs: string[] }>()
+  for (const { tenant, windowStartMs, pairs } of state.labelSets.values()) {
+    const overlaps = windowStartMs <= endMs && windowStartMs + MS_PER_HOUR > startMs
+    if (!tenants.includes(tenant) || !overlaps) continue
+    const labels = labelsFromPairs(pairs)
+    const parts = namesOnly
+      ? labels.map(({ name }) => [name, ''])
+      : [labelsToPairs(names.length === 0 ? labels : labels.filter(({ name }) => names.includes(name)))]
+    for (const part of parts) sets.set(JSON.stringify(part), { pairs: part })
+  }
+  return { sets: [...sets.values()] }
+}
+
+export function tenantStats(state: TwinState, tenants: readonly string[]): TenantStatsResponse {
+  const live = [...state.objects.values()]
+    .flatMap(({ datasets }) => datasets)
+    .filter(({ descriptor, isLive }) => isLive && tenants.includes(descriptor.tenant))
+  if (live.length === 0) return { dataIngested: false, oldestProfileTimeMs: 0, newestProfileTimeMs: 0 }
+  return {
+    dataIngested: true,
+    oldestProfileTimeMs: Math.min(...live.map(({ descriptor }) => descriptor.minTimeMs)),
+    newestProfileTimeMs: Math.max(...live.map(({ descriptor }) => descriptor.maxTimeMs)),
+  }
+}

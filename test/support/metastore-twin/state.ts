@@ -1,0 +1,169 @@
+/**
+ * What the metastore's tables hold, in memory, and the rules that its statements keep. Everything below works on this
+ * one state, each call at one instant, as a statement does.
+ *
+ * `rules` can be switched off one by one: a simulation that then finds nothing would prove nothing.
+ * It must not read a clock of its own: `nowMs` is the database's time.
+ */
+import { JOB_QUEUE_POLICY, type JobQueuePolicy } from '#core/compaction/policy.ts'
+import type { DatasetDescriptor, DatasetSkips, LabelSet, SourceObject } from '#core/rpc/metastore.ts'
+
+export interface HeldDataset {
+  readonly descriptor: DatasetDescriptor
+  readonly skip: number[]
+  isLive: boolean
+}
+
+export interface HeldObject {
+  readonly objectId: string
+  readonly level: number
+  readonly sizeBytes: number
+  readonly createdAtMs: number
+  readonly datasets: HeldDataset[]
+}
+
+/** What a job was planned with; the commit compares it with the rows as they are then. */
+export interface JobSource {
+  readonly objectId: string
+  readonly indexes: readonly number[]
+  /** Unique with the object id among open jobs. */
+  readonly scope: string
+}
+
+export interface HeldJob {
+  readonly jobId: string
+  readonly level: number
+  readonly sizeBytes: number
+  readonly rank: number
+  readonly sources: readonly JobSource[]
+  state: 'queued' | 'running' | 'done' | 'stale' | 'parked'
+  epoch: number
+  holder: string
+  failures: number
+  reason: string
+  notBeforeMs: number
+  expiresAtMs: number
+  outputIds: string | undefined
+  staleObjectIds: string[]
+}
+
+export interface Tombstone {
+  dueAtMs: number
+  expiresAtMs: number
+  holder: string
+  epoch: number
+}
+
+export interface DutyLease {
+  holder: string
+  epoch: number
+  expiresAtMs: number
+}
+
+/** Each is a promise of the real statements; false = a planted bug. */
+export interface TwinRules {
+  /** A repeated commit of a segment finds its object and changes nothing. */
+  readonly findsReplays: boolean
+  /** … and answers with the first verdict. */
+  readonly repeatsVerdicts: boolean
+  readonly dedupes: boolean
+  /** A commit or report under an old epoch, or by another holder, changes nothing. */
+  readonly checksTerms: boolean
+  /** A commit whose sources are not as planned is stale. */
+  readonly checksSources: boolean
+  readonly retiresSources: boolean
+  /** Jobs and plans name skipped positions. */
+  readonly namesSkips: boolean
+  /** Jobs enter under the planner's current lease, and no source is in two open jobs. */
+  readonly fencesPlanner: boolean
+  readonly keepsGrace: boolean
+  /** Tombstones are claimed and confirmed by their exact term. */
+  readonly leasesTombstones: boolean
+  /** Outputs of a refused commit become tombstones unless they are published. */
+  readonly sparesPublished: boolean
+  readonly keepsLabelSets: boolean
+  /** Leases that ran out are taken away. */
+  readonly expiresLeases: boolean
+}
+
+export const TWIN_RULES: TwinRules = {
+  findsReplays: true,
+  repeatsVerdicts: true,
+  dedupes: true,
+  checksTerms: true,
+  checksSources: true,
+  retiresSources: true,
+  namesSkips: true,
+  fencesPlanner: true,
+  keepsGrace: true,
+  leasesTombstones: true,
+  sparesPublished: true,
+  keepsLabelSets: true,
+  expiresLeases: true,
+}
+
+export interface TwinOptions {
+  /** The database's time. Default: it stands still. */
+  readonly nowMs?: () => number
+  readonly jobPolicy?: JobQueuePolicy
+  readonly rules?: Partial<TwinRules>
+}
+
+export class TwinState {
+  readonly nowMs: () => number
+  readonly jobPolicy: JobQueuePolicy
+  readonly rules: TwinRules
+  readonly objects = new Map<string, HeldObject>()
+  /** Every id that was ever given out; with a verdict if it was a segment's. */
+  readonly registered = new Map<string, DatasetSkips[] | undefined>()
+  /** When each was first committed. */
+  readonly profileIds = new Map<string, number>()
+  readonly labelSets = new Map<string, LabelSet>()
+  readonly jobs = new Map<string, HeldJob>()
+  readonly tombstones = new Map<string, Tombstone>()
+  readonly writers = new Map<string, { address: string; epoch: number; expiresAtMs: number }>()
+  readonly leases = new Map<string, DutyLease>()
+  #lastJobId = 0
+
+  constructor(options: TwinOptions = {}) {
+    this.nowMs = options.nowMs ?? (() => 0)
+    this.jobPolicy = options.jobPolicy ?? JOB_QUEUE_POLICY
+    this.rules = { ...TWIN_RULES, ...options.rules }
+  }
+
+  nextJobId(): string {
+    return String(++this.#lastJobId)
+  }
+
+  addObject(object: Omit<HeldObject, 'createdAtMs'>): void {
+    this.objects.set(object.objectId, { ...object, createdAtMs: this.nowMs() })
+  }
+
+  retireDataset(objectId: string, index: number): void {
+    this.objects.get(objectId)!.datasets[index]!.isLive = false
+    this.buryIfDead(objectId)
+  }
+
+  buryIfDead(objectId: string): void {
+    if (this.objects.get(objectId)!.datasets.every(({ isLive }) => !isLive)) this.bury(objectId)
+  }
+
+  bury(objectId: string): void {
+    if (this.tombstones.has(objectId)) return
+    const graceMs = this.rules.keepsGrace ? this.jobPolicy.deletionGraceMs : 0
+    this.tombstones.set(objectId, { dueAtMs: this.nowMs() + graceMs, expiresAtMs: 0, holder: '', epoch: 0 })
+  }
+
+  isLive(objectId: string): boolean {
+    return this.objects.get(objectId)?.datasets.some((dataset) => dataset.isLive) ?? false
+  }
+
+  /** The chosen datasets of an object as plans and jobs name them. */
+  sourceOf({ objectId, level, sizeBytes, datasets }: HeldObject, wants: (d: HeldDataset) => boolean): SourceObject {
+    const named = datasets.filter(wants).map(({ descriptor, skip }) => ({
+      descriptor: { ...descriptor },
+      skip: this.rules.namesSkips ? [...skip] : [],
+    }))
+    return { objectId, level, sizeBytes, datasets: named }
+  }
+}
