@@ -15,7 +15,6 @@ import { toCinderError, withSqlErrors } from '#db/errors.ts'
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
 import { commitCompaction } from '#db/sql/commit-compaction.ts'
 import { commitSegment } from '#db/sql/commit-segment.ts'
-import { JOBS_CHANNEL } from '#db/sql/insert-jobs.ts'
 import { selectLabelSets } from '#db/sql/label-sets.ts'
 import { planQuery } from '#db/sql/plan-query.ts'
 import { readVerdict } from '#db/sql/read-verdict.ts'
@@ -24,7 +23,10 @@ import { registerWriter } from '#db/sql/register-writer.ts'
 import { selectTenantStats } from '#db/sql/tenant-stats.ts'
 import { claimTombstones, confirmDeleted } from '#db/sql/tombstones.ts'
 import { Cleaner } from './cleaner.ts'
+import { Duties, type Duty } from './duties.ts'
+import { listDuties } from './duty-list.ts'
 import { pollJobs } from './job-poll.ts'
+import { createLoops } from './loops.ts'
 import { Planner } from './planner.ts'
 import type { MetastoreSettings } from './settings.ts'
 import { checkCompaction, checkJobTerms, checkSegment } from './validate.ts'
@@ -35,6 +37,8 @@ export interface MetastoreDeps {
   readonly clock: Clock
   readonly log: Log
   readonly settings: MetastoreSettings
+  /** Beside those of duty-list.ts: duties that need more than the database. */
+  readonly duties?: readonly Duty[]
 }
 
 export interface RunningMetastore extends Metastore {
@@ -47,6 +51,7 @@ export interface RunningMetastore extends Metastore {
   releaseHolders(workerIdPrefix: string): Promise<number>
   readonly planner: Planner
   readonly cleaner: Cleaner
+  readonly duties: Duties
 }
 
 /** A sentence for people: more names than a set of typical labels has tell nothing. */
@@ -64,11 +69,15 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
   const cleaner = new Cleaner(deps)
   const ensureDays = createDayPartitions(deps)
   const grace = { deletionGraceMs: settings.jobPolicy.deletionGraceMs }
-  const duties = createDuties({ ...deps, planner, cleaner, wake, stopping })
+  const { instanceId: holder, leaseTtlMs } = settings
+  const listed = [...listDuties({ settings, cleaner }), ...(deps.duties ?? [])]
+  const duties = new Duties({ sql, clock, log, holder, leaseTtlMs }, listed)
   return {
     planner,
     cleaner,
-    ...duties,
+    duties,
+    ...createReads(deps),
+    ...createLoops({ ...deps, planner, cleaner, singletons: duties, wake, stopping }),
     async commitSegment(request) {
       checkSegment(request)
       const outcome = await asWrite(deps, 'commit segment', () => commitSegment(sql, request, grace))
@@ -80,6 +89,8 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
     async pollJobs(request) {
       checkJobTerms([...request.running, ...request.failed, ...request.released])
       const poll = { sql, clock, log, settings, planner, wake, signal: stopping.signal }
+      // A poll is as good as the timer; a duty that takes long does not hold it up.
+      void duties.tick()
       return await withSqlErrors('poll jobs', () => pollJobs(poll, request))
     },
     async releaseHolders(workerIdPrefix) {
@@ -100,6 +111,21 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       planner.noteCommit()
       return answer
     },
+    async claimTombstones({ holder, limit }) {
+      const claim = { holder, limit: Math.min(limit, TOMBSTONES_PER_CLAIM_MAX), leaseMs: settings.jobPolicy.leaseMs }
+      return { tombstones: await withSqlErrors('claim tombstones', () => claimTombstones(sql, claim)) }
+    },
+    async confirmDeleted(request) {
+      return { forgotten: await asWrite(deps, 'confirm deletions', () => confirmDeleted(sql, request)) }
+    },
+    async registerWriter(request) {
+      return { epoch: await asWrite(deps, 'register writer', () => registerWriter(sql, request)) }
+    },
+  }
+}
+
+function createReads({ sql, settings }: MetastoreDeps): Pick<Metastore, 'planQuery' | 'labelSets' | 'tenantStats'> {
+  return {
     async planQuery(request) {
       return { objects: await withSqlErrors('plan query', () => planQuery(sql, request)) }
     },
@@ -111,16 +137,6 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
     },
     async tenantStats(request) {
       return await withSqlErrors('tenant stats', () => selectTenantStats(sql, request.tenants))
-    },
-    async claimTombstones({ holder, limit }) {
-      const claim = { holder, limit: Math.min(limit, TOMBSTONES_PER_CLAIM_MAX), leaseMs: settings.jobPolicy.leaseMs }
-      return { tombstones: await withSqlErrors('claim tombstones', () => claimTombstones(sql, claim)) }
-    },
-    async confirmDeleted(request) {
-      return { forgotten: await asWrite(deps, 'confirm deletions', () => confirmDeleted(sql, request)) }
-    },
-    async registerWriter(request) {
-      return { epoch: await asWrite(deps, 'register writer', () => registerWriter(sql, request)) }
     },
   }
 }
@@ -175,51 +191,5 @@ function createDayPartitions(deps: MetastoreDeps): (outputs: Outputs) => Promise
       }
       known.add(partition.name)
     }
-  }
-}
-
-interface DutyDeps extends MetastoreDeps {
-  readonly planner: Planner
-  readonly cleaner: Cleaner
-  readonly wake: WakeSignal
-  readonly stopping: AbortController
-}
-
-/** start is complete when partitions exist and the loops run; stop is complete on return; both may be called twice. */
-function createDuties(deps: DutyDeps): Pick<RunningMetastore, 'start' | 'stop'> {
-  const { sql, clock, log, settings, planner, cleaner, wake, stopping } = deps
-  let loops: Promise<unknown> | undefined
-  let unlisten: (() => Promise<void>) | undefined
-  const every = async (intervalMs: number, run: () => Promise<void>) => {
-    while (!stopping.signal.aborted) {
-      await run()
-      await clock.sleep(intervalMs, stopping.signal)
-    }
-  }
-  return {
-    async start() {
-      if (loops !== undefined) return
-      await cleaner.tick()
-      try {
-        unlisten = (await sql.listen(JOBS_CHANNEL, () => wake.wake())).unlisten
-      } catch (error) {
-        // Behind a transaction pooler there is no LISTEN. Polls look at the table every second anyway.
-        log.warn('no notifications from the database, jobs are found by polling', { error })
-      }
-      // Stopped while starting: the loops below end at once, and only the listener is left to close.
-      if (stopping.signal.aborted) await unlisten?.()
-      loops = Promise.all([
-        every(settings.planIntervalMs, () => planner.tick()),
-        every(settings.cleanIntervalMs, () => cleaner.tick()),
-      ])
-    },
-    async stop() {
-      stopping.abort()
-      wake.wake()
-      await loops
-      await unlisten?.().catch(() => undefined)
-      unlisten = undefined
-      await planner.release().catch((error: unknown) => log.warn('lease not released', { error }))
-    },
   }
 }

@@ -1,8 +1,8 @@
 /**
  * The cleaning duty: removes what time has made useless, and builds partitions ahead of need.
  *
- * It needs no lease: each statement is idempotent and skips rows that another cleaner has locked, so two at once share
- * the work. A pass works in batches until one comes back short, at most BATCHES_MAX per kind.
+ * Its lease (duties.ts) only spares work: each statement is idempotent and skips rows that another cleaner has locked, so
+ * that two at once share it. A pass works in batches until one comes back short, at most BATCHES_MAX per kind.
  */
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -40,7 +40,7 @@ export class Cleaner {
 
   async pass(): Promise<CleanReport> {
     const { sql, settings } = this.#deps
-    await this.#ensurePartitions()
+    await this.ensurePartitions()
     return {
       profileIds: await inBatches(settings.profileIdAgeMs, (limits) => deleteExpiredProfileIds(sql, limits)),
       jobs: await inBatches(settings.closedJobAgeMs, (limits) => deleteClosedJobs(sql, limits)),
@@ -48,15 +48,7 @@ export class Cleaner {
     }
   }
 
-  async tick(): Promise<void> {
-    try {
-      await this.pass()
-    } catch (error) {
-      this.#deps.log.warn('cleaning failed', { error })
-    }
-  }
-
-  async #ensurePartitions(): Promise<void> {
+  async ensurePartitions(): Promise<void> {
     const { sql, clock, log } = this.#deps
     const attached = new Set<string>()
     for (const partition of segmentPartitions(clock.nowMs())) {

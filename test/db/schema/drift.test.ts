@@ -3,12 +3,13 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import * as datasets from '#db/schema/datasets.ts'
+import * as duties from '#db/schema/duties.ts'
 import * as jobs from '#db/schema/jobs.ts'
 import * as objects from '#db/schema/objects.ts'
 import * as profileIds from '#db/schema/profile-ids.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
 
-const tables = [datasets, jobs, objects, profileIds]
+const tables = [datasets, duties, jobs, objects, profileIds]
   .flatMap((module) => Object.values(module))
   .filter((value) => value instanceof PgTable)
   .map((table) => getTableConfig(table))
