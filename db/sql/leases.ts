@@ -32,6 +32,7 @@ export async function acquireLease(
     on conflict (name) do update set
       holder = excluded.holder,
       epoch = case when l.expires_at > now() then l.epoch else l.epoch + 1 end,
+      acquired_at = case when l.expires_at > now() then l.acquired_at else now() end,
       expires_at = excluded.expires_at
     where l.expires_at <= now() or (l.holder = excluded.holder and l.epoch = ${epoch ?? -1}::bigint)
     returning epoch`
