@@ -22,6 +22,9 @@ const FUZZ_DECODERS_MAX = 8
 const BATCH_TIMEOUT_MS = 120_000 + FUZZ_DECODERS_MAX * Number(process.env.FUZZ_SECONDS ?? 0) * 1_000
 /** Of one test. Suites that start Postgres need 3 s alone and several times that on a loaded machine. */
 const TEST_TIMEOUT_MS = 60_000
+/** Suites that go on for minutes with CI=true: a fleet under attack, thousands of simulated worlds. */
+const LONG_SUITES = ['test/chaos/', 'test/sim/']
+const LONG_TIMEOUT_MS = 600_000
 /** More processes than this fight for memory rather than cores. */
 const LANES_MAX = 4
 
@@ -33,12 +36,14 @@ interface Job {
 }
 
 function suiteJob(batch: Batch, reportPath: string): Job {
-  const argv = [process.execPath, 'test', `--timeout=${TEST_TIMEOUT_MS}`, '--reporter=junit']
+  const isLong = LONG_SUITES.some((prefix) => batch.name.startsWith(prefix))
+  const timeoutMs = isLong ? LONG_TIMEOUT_MS : BATCH_TIMEOUT_MS
+  const argv = [process.execPath, 'test', `--timeout=${isLong ? LONG_TIMEOUT_MS : TEST_TIMEOUT_MS}`, '--reporter=junit']
   argv.push(`--reporter-outfile=${reportPath}`, ...batch.files.map((file) => `./${file}`))
   return {
     name: batch.name,
     run: async () => {
-      const result = await runCommand(argv, { timeoutMs: BATCH_TIMEOUT_MS })
+      const result = await runCommand(argv, { timeoutMs })
       const report = judge({ files: batch.files, xml: readIfThere(reportPath), ...result })
       return { ...report, output: result.output, durationMs: result.durationMs }
     },

@@ -15,6 +15,7 @@ export interface Batch {
 const LEFT_OUT = ['test/fixtures/', 'test/bench/']
 /** Longest first, by observation. */
 const EARLY = [
+  'test/chaos',
   'test/apps/all-in-one',
   'test/db',
   'test/apps/metastore',
