@@ -1,5 +1,5 @@
 /** Where data lies: packed rows of segments (level 0), a row per dataset above, and the label sets of data hours. */
-import { and, eq, lt } from 'drizzle-orm'
+import { and, eq, isNotNull, lt } from 'drizzle-orm'
 import { bigint, boolean, index, integer, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 import { LAST_LEVEL } from '#core/compaction/policy.ts'
 import { bigints, bitmap, integers, texts } from './columns.ts'
@@ -30,6 +30,8 @@ export const segments = pgTable(
     sampleCount: bigints('sample_count').notNull(),
     skipDataset: integers('skip_dataset').notNull(),
     skipPosition: integers('skip_position').notNull(),
+    /** Empty: every dataset is of incarnation 1. */
+    incarnation: integers('incarnation').notNull().default([]),
   },
   (table) => [
     primaryKey({ columns: [table.createdAt, table.objectId] }),
@@ -58,6 +60,9 @@ export const datasets = pgTable(
     profileCount: integer('profile_count').notNull(),
     sampleCount: bigint('sample_count', { mode: 'number' }).notNull(),
     skipPositions: integers('skip_positions').notNull().default([]),
+    incarnation: integer('incarnation').notNull().default(1),
+    /** The deletion of its tenant that took it out of sight. */
+    hiddenBy: bigint('hidden_by', { mode: 'number' }),
   },
   (table) => [
     primaryKey({ columns: [table.windowStartMs, table.objectId, table.datasetIndex] }),
@@ -66,6 +71,8 @@ export const datasets = pgTable(
     index('datasets_waiting')
       .on(table.windowStartMs)
       .where(and(eq(table.isLive, true), lt(table.level, LAST_LEVEL))!),
+    index('datasets_hidden').on(table.hiddenBy).where(isNotNull(table.hiddenBy)),
+    index('datasets_retired').on(table.tenant).where(eq(table.isLive, false)),
   ],
 )
 
@@ -76,6 +83,7 @@ export const labelSets = pgTable(
     windowStartMs: milliseconds('window_start_ms'),
     hash: uuid('hash').notNull(),
     pairs: texts('pairs').notNull(),
+    incarnation: integer('incarnation').notNull().default(1),
   },
-  (table) => [primaryKey({ columns: [table.tenant, table.windowStartMs, table.hash] })],
+  (table) => [primaryKey({ columns: [table.tenant, table.windowStartMs, table.hash, table.incarnation] })],
 )

@@ -33,6 +33,8 @@ export const tombstones = pgTable(
     holder: text('holder'),
     epoch: bigint('epoch', { mode: 'number' }).notNull().default(0),
     expiresAt: timestamp('expires_at', { withTimezone: true }),
+    failures: integer('failures').notNull().default(0),
+    reason: text('reason'),
   },
   (table) => [index('tombstones_due').on(table.dueAt)],
 )
