@@ -77,15 +77,21 @@ export interface LeaseStatus {
   isHeld: boolean
 }
 
-/** A duty as the replica that answers has run it. */
+/** A duty of the whole service, whichever replica runs it. */
 export interface DutyStatus {
   name: string
-  /** It holds the duty's lease. */
-  isHolder: boolean
-  lastRunMs: number
+  /** Who runs it, or ran it last. */
+  holder: string
+  isRunning: boolean
+  /** Begin and end of the last run. */
+  startedMs: number
+  finishedMs: number
   nextDueMs: number
+  /** In a row. */
   failures: number
+  /** The last one ever: it stays when later runs go well. */
   lastError: string
+  lastErrorMs: number
 }
 
 export interface WorkerStatus {
