@@ -4,11 +4,15 @@ import { isNotNull } from 'drizzle-orm'
 import { integers } from './columns.ts'
 
 /** Every id ever registered: a commit and the collector of orphans meet on its key, and the first decides. */
-export const objectIds = pgTable('object_ids', {
-  id: text('id').primaryKey(),
-  registeredAt: timestamp('registered_at', { withTimezone: true }).notNull().defaultNow(),
-  retiredAt: timestamp('retired_at', { withTimezone: true }),
-})
+export const objectIds = pgTable(
+  'object_ids',
+  {
+    id: text('id').primaryKey(),
+    registeredAt: timestamp('registered_at', { withTimezone: true }).notNull().defaultNow(),
+    retiredAt: timestamp('retired_at', { withTimezone: true }),
+  },
+  (table) => [index('object_ids_retired').on(table.retiredAt).where(isNotNull(table.retiredAt))],
+)
 
 export const objects = pgTable(
   'objects',
