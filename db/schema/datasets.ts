@@ -30,12 +30,19 @@ export const segments = pgTable(
     sampleCount: bigints('sample_count').notNull(),
     skipDataset: integers('skip_dataset').notNull(),
     skipPosition: integers('skip_position').notNull(),
+    isIdle: boolean('is_idle').notNull().default(false),
     /** Empty: every dataset is of incarnation 1. */
     incarnation: integers('incarnation').notNull().default([]),
   },
   (table) => [
     primaryKey({ columns: [table.createdAt, table.objectId] }),
     index('segments_live').on(table.maxTimeMs, table.minTimeMs).where(eq(table.isLive, true)),
+    index('segments_waiting')
+      .on(table.createdAt, table.objectId)
+      .where(and(eq(table.isLive, true), eq(table.isIdle, false))!),
+    index('segments_idle')
+      .on(table.createdAt, table.objectId)
+      .where(and(eq(table.isLive, true), eq(table.isIdle, true))!),
   ],
 )
 

@@ -1,5 +1,5 @@
 /** Compaction jobs, the sources of open ones, and the leases of duties and writers. */
-import { eq, inArray } from 'drizzle-orm'
+import { eq, inArray, isNotNull } from 'drizzle-orm'
 import {
   bigint,
   bigserial,
@@ -8,6 +8,7 @@ import {
   integer,
   pgTable,
   primaryKey,
+  real,
   text,
   timestamp,
 } from 'drizzle-orm/pg-core'
@@ -31,8 +32,18 @@ export const jobs = pgTable(
     staleObjectIds: texts('stale_object_ids'),
     createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
     finishedAt: timestamp('finished_at', { withTimezone: true }),
+    tenant: text('tenant').notNull().default(''),
+    tenants: texts('tenants').notNull().default([]),
+    tag: doublePrecision('tag'),
+    startedAt: timestamp('started_at', { withTimezone: true }),
+    progress: real('progress').notNull().default(0),
+    failureKind: text('failure_kind'),
+    parentId: bigint('parent_id', { mode: 'number' }),
   },
   (table) => [
+    index('jobs_by_flow').on(table.level, table.tenant, table.rank).where(eq(table.state, 'queued')),
+    index('jobs_by_tag').on(table.level, table.tenant, table.tag).where(isNotNull(table.tag)),
+    index('jobs_parked').on(table.id).where(eq(table.state, 'parked')),
     index('jobs_queued').on(table.rank).where(eq(table.state, 'queued')),
     index('jobs_running').on(table.expiresAt).where(eq(table.state, 'running')),
     index('jobs_finished')

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
+import * as compaction from '#db/schema/compaction.ts'
 import * as datasets from '#db/schema/datasets.ts'
 import * as duties from '#db/schema/duties.ts'
 import * as jobs from '#db/schema/jobs.ts'
@@ -11,7 +12,7 @@ import * as recovery from '#db/schema/recovery.ts'
 import * as tenants from '#db/schema/tenants.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
 
-const tables = [datasets, duties, jobs, objects, profileIds, recovery, tenants]
+const tables = [compaction, datasets, duties, jobs, objects, profileIds, recovery, tenants]
   .flatMap((module) => Object.values(module))
   .filter((value) => value instanceof PgTable)
   .map((table) => getTableConfig(table))
