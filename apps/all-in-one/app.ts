@@ -13,6 +13,7 @@ import { CinderError } from '#core/errors.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
+import { MIB } from '#core/units.ts'
 import { createSql } from '#db/client.ts'
 import { migrate } from '#db/migrate.ts'
 import { createClock } from '#platform/clock.ts'
@@ -29,6 +30,7 @@ import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker
 import { createThreadMerger } from '../compaction-worker/thread-merger.ts'
 import { createDistributor } from '../distributor/app.ts'
 import { createMetastore } from '../metastore/app.ts'
+import { mountOperator } from '../metastore/operate.ts'
 import { defaultSettings } from '../metastore/settings.ts'
 import { createQueryBackend } from '../query-backend/app.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
@@ -44,6 +46,8 @@ export interface AllInOneDeps {
 }
 
 const WORKER_ID_PREFIX = 'all-in-one-'
+/** Requests of operators are a few names. */
+const OPERATOR_BODY_LIMIT_BYTES = MIB
 
 /** What the parts share. */
 interface Shared extends AllInOneDeps {
@@ -120,7 +124,13 @@ async function startMetastore(shared: Shared, database: Database, opened: Opened
     throw new CinderError('failed_precondition', `the database cannot be used: ${database.describe}: ${why}`, { cause })
   })
   const instanceId = randomUUID()
-  const metastore = createMetastore({ sql, clock, log, settings: defaultSettings(instanceId) })
+  const metastoreDeps = { sql, clock, log, settings: defaultSettings(instanceId) }
+  const metastore = createMetastore(metastoreDeps)
+  mountOperator(shared.operator, metastoreDeps, {
+    bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES,
+    compression: codecCompression(shared.codec),
+    log,
+  })
   // The lock of the data directory proves that every worker of an earlier process is dead, also after a kill -9. Before
   // the duties begin: they would count each lease that has run out as a failure.
   if (database.isEmbedded) await metastore.releaseHolders(WORKER_ID_PREFIX)

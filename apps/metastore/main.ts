@@ -13,6 +13,7 @@ import { createProcessLog } from '#platform/log.ts'
 import { runProcess } from '#platform/service.ts'
 import { createMetastore } from './app.ts'
 import { readConfig } from './config.ts'
+import { mountOperator } from './operate.ts'
 import { defaultSettings } from './settings.ts'
 
 const log = createProcessLog()
@@ -22,10 +23,13 @@ await runProcess(log, async (lifecycle) => {
   const sql = createSql({ url: databaseUrl })
   await lifecycle.add({ name: 'postgres', stop: () => sql.end({ timeout: 1 }) })
   const applied = await migrate(sql)
-  const metastore = createMetastore({ sql, clock: createClock(), log, settings: defaultSettings(randomUUID()) })
+  const deps = { sql, clock: createClock(), log, settings: defaultSettings(randomUUID()) }
+  const metastore = createMetastore(deps)
   await metastore.start()
   const app = new Hono()
-  mountMetastore(app, metastore, { bodyLimitBytes, compression: codecCompression(createCodec()), log })
+  const service = { bodyLimitBytes, compression: codecCompression(createCodec()), log }
+  mountMetastore(app, metastore, service)
+  mountOperator(app, deps, service)
   mountReady(app)
   const listener = await lifecycle.add(serveHttp({ name: 'metastore', app, host, port, bodyLimitBytes }))
   // Added last, so stopped first: waiting polls are answered before the listener waits for what is in flight.

@@ -1,0 +1,22 @@
+/** What operators use of a metastore, mounted on one app: StatusService and its pages. */
+import type { Hono } from 'hono'
+import { MS_PER_DAY } from '#core/units.ts'
+import { mountStatus } from '#platform/connect/status-service.ts'
+import type { InternalServerOptions } from '#platform/connect/services.ts'
+import { VERSION } from '#platform/version.ts'
+import type { MetastoreDeps } from './app.ts'
+import { mountPages } from './pages.ts'
+import { createStatus } from './status.ts'
+
+export function mountOperator(app: Hono, deps: MetastoreDeps, options: InternalServerOptions): void {
+  const { sql, clock, settings } = deps
+  const status = createStatus({
+    sql,
+    clock,
+    version: VERSION,
+    instanceId: settings.instanceId,
+    retentionDefaultMs: 31 * MS_PER_DAY,
+  })
+  mountStatus(app, status, options)
+  mountPages(app, status)
+}
