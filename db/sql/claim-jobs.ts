@@ -53,7 +53,7 @@ async function selectSources(sql: SqlSession, jobIds: string[]): Promise<(Datase
     join objects o on o.id = js.object_id
     join segments s on s.created_at = o.created_at and s.object_id = o.id
     cross join lateral ${unpackedDatasets(sql)}
-    where js.job_id = any(${jobIds}::bigint[]) and (d.n - 1)::int = any(js.indexes)
+    where js.job_id = any(${jobIds}::bigint[]) and (d.n - 1)::int = any(js.indexes) and s.is_live
     union all
     select js.job_id::text, ${datasetColumns(sql)}
     from job_sources js cross join lateral (

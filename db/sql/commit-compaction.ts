@@ -6,8 +6,11 @@
  *    before; else `lost`.
  * 3. segment_source, dataset_source: the source rows are locked in the order (object id, dataset) and the LOCKED rows
  *    are judged: FOR UPDATE gives the newest version of a row that changed after the snapshot was taken.
+ *    The datasets of a segment are in its row until it is unpacked (unpack-segments.ts), then all of them in datasets.
  * 4. bad: a source object that has not exactly the datasets and skip lists that the job was planned with. A vanished row
- *    gives null, so the comparison is `is distinct from`: with `<>` a missing source would pass.
+ *    gives null, so the comparison is `is distinct from`: with `<>` a missing source would pass. So is one that holds
+ *    anything of a dead incarnation: what a tenant's deletion hides is merged with nothing, and outputs are of the
+ *    incarnation that is new in this snapshot (a deletion that comes later hides them with the rest).
  * 5. registered: the ids of the outputs enter the register. An id that is there already was collected as an orphan or
  *    belongs to another commit: nothing is published under it.
  * 6. verdict, then the effects. committed: outputs in, sources retired, a tombstone for each object whose last dataset
@@ -43,25 +46,25 @@ export async function commitCompaction(
       from standing, job_sources js left join objects o on o.id = js.object_id
       where standing.standing = 'try' and js.job_id = ${jobId}::bigint
     ), segment_source as materialized (
-      select s.object_id, s.live, s.skip_dataset, s.skip_position
+      select s.object_id, s.live, s.is_live, s.tenant, s.incarnation, s.skip_dataset, s.skip_position
       from planned p
       join objects o on o.id = p.object_id
       join segments s on s.created_at = p.created_at and s.object_id = p.object_id
       order by s.object_id
       for update of o, s
     ), dataset_source as materialized (
-      select d.object_id, d.dataset_index, d.is_live, d.skip_positions
+      select d.object_id, d.dataset_index, d.is_live, d.tenant, d.incarnation, d.skip_positions
       from planned p
       join objects o on o.id = p.object_id
       join datasets d on d.object_id = p.object_id and d.dataset_index = any(p.indexes)
-      where p.level > 0
+      where p.level > 0 or not exists (select from segment_source s where s.object_id = p.object_id and s.is_live)
       order by d.object_id, d.dataset_index
       for update of o, d
     ), found as (
       select s.object_id,
         array(select i from generate_series(0, length(s.live) - 1) as i where get_bit(s.live, i) = 1 order by i) as indexes,
         s.skip_dataset, s.skip_position
-      from segment_source s
+      from segment_source s where s.is_live
       union all
       select d.object_id,
         array_agg(distinct d.dataset_index order by d.dataset_index) filter (where d.is_live),
@@ -74,6 +77,13 @@ export async function commitCompaction(
       where f.indexes is distinct from p.indexes
         or f.skip_dataset is distinct from p.skip_dataset
         or f.skip_position is distinct from p.skip_position
+      union
+      select s.object_id from segment_source s cross join lateral unnest(s.tenant) with ordinality as d(tenant, n)
+      join tenant_incarnations i on i.tenant = d.tenant and coalesce(s.incarnation[d.n], 1) < i.live_from
+      where get_bit(s.live, d.n::int - 1) = 1
+      union
+      select d.object_id from dataset_source d join tenant_incarnations i on i.tenant = d.tenant
+      where d.incarnation < i.live_from
     ), registered as (
       insert into object_ids (id)
       select o.id from standing, unnest(${outputIds}::text[]) as o(id) where standing.standing <> 'repeat' order by o.id
@@ -100,8 +110,10 @@ export async function commitCompaction(
       returning id
     ), output_dataset as (
       insert into datasets (object_id, dataset_index, level, object_size_bytes, tenant, service, window_start_ms,
-        window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
-      select d.* from verdict v, unnest(
+        window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count,
+        incarnation)
+      select d.*, coalesce((select incarnation from tenant_incarnations i where i.tenant = d.tenant), 1)
+      from verdict v, unnest(
         ${rows.map((r) => r.output.objectId)}::text[], ${rows.map((r) => r.dataset.index)}::int[],
         ${rows.map((r) => r.output.level)}::int[], ${rows.map((r) => r.output.sizeBytes)}::bigint[],
         ${rows.map((r) => r.dataset.tenant)}::text[], ${rows.map((r) => r.dataset.service)}::text[],
@@ -110,15 +122,18 @@ export async function commitCompaction(
         ${rows.map((r) => r.dataset.offset)}::bigint[], ${rows.map((r) => r.dataset.sizeBytes)}::bigint[],
         ${rows.map((r) => r.dataset.headBytes)}::bigint[], ${rows.map((r) => r.dataset.profileCount)}::int[],
         ${rows.map((r) => r.dataset.sampleCount)}::bigint[]
-      ) as d where v.verdict = 'committed' and v.is_first
+      ) as d(object_id, dataset_index, level, object_size_bytes, tenant, service, window_start_ms, window_ms,
+        min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
+      where v.verdict = 'committed' and v.is_first
     ), retired_segment as (
       update segments s set live = s.live # s.live, is_live = false
       from verdict v, planned p
-      where v.verdict = 'committed' and s.created_at = p.created_at and s.object_id = p.object_id
+      where v.verdict = 'committed' and s.created_at = p.created_at and s.object_id = p.object_id and s.is_live
     ), retired_dataset as (
       update datasets d set is_live = false
       from verdict v, planned p
-      where v.verdict = 'committed' and p.level > 0 and d.object_id = p.object_id and d.dataset_index = any(p.indexes)
+      where v.verdict = 'committed' and d.object_id = p.object_id and d.dataset_index = any(p.indexes)
+        and p.object_id in (select object_id from dataset_source)
     ), counted_down as (
       update objects o set live_datasets = o.live_datasets - cardinality(p.indexes)
       from verdict v, planned p where v.verdict = 'committed' and o.id = p.object_id

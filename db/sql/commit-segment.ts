@@ -6,7 +6,8 @@
  * 2. won: the distinct profile ids are inserted in byte order. Two commits that share ids meet on the first shared one,
  *    in the same order, so they cannot deadlock; the second waits for the first's fate and then loses the ids.
  * 3. judged: a profile is lost if its id was not won, or if an earlier position of this commit has the same id.
- * 4. skip, live: lost positions per dataset; a dataset that lost every profile is dead on arrival.
+ * 4. skip, live: lost positions per dataset; a dataset that lost every profile is dead on arrival. So is one that is
+ *    older than the bound of its retention, and one of an incarnation of its tenant that is being removed (born).
  * 5. The segment, its object with the verdict, its label sets, and a tombstone if nothing in it is live.
  *
  * Steps 3 and 4 use sorts (window functions) and array subscripts and no joins: the generic plan expects ten rows of an
@@ -16,6 +17,7 @@
  */
 import type { CommitSegmentRequest, DatasetSkips } from '#core/rpc/metastore.ts'
 import type { SqlSession } from '../client.ts'
+import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 import { formatTextArray } from '../array-literal.ts'
 
 const PROFILE_ID_BYTES = 16
@@ -34,6 +36,9 @@ export async function commitSegment(
   const { ids, ordinals } = selectDeduplicated(request)
   const starts = profileStarts(request)
   const profileCounts = datasets.map((dataset) => dataset.profileCount)
+  const tenants = datasets.map((dataset) => dataset.tenant)
+  const services = datasets.map((dataset) => dataset.service)
+  const maxTimes = datasets.map((dataset) => dataset.maxTimeMs)
   const [row] = await sql<{ skip_dataset: number[]; skip_position: number[] }[]>`
     with gate as (
       insert into object_ids (id) values (${objectId}::text) on conflict (id) do nothing returning id
@@ -54,14 +59,33 @@ export async function commitSegment(
       select at.dataset, ordinal - (${starts}::int[])[at.dataset + 1] as position
       from judged, lateral (select width_bucket(ordinal, ${starts}::int[]) - 1 as dataset) as at
       where is_lost and ordinal < 2147483647
+    ), born as materialized (
+      select d.n, b.is_dead and i.is_final as is_removed,
+        case when b.is_dead then i.live_from - 1 else i.incarnation end as incarnation
+      from gate, unnest(${tenants}::text[]) with ordinality as d(tenant, n)
+      join tenant_incarnations i on i.tenant = d.tenant
+      cross join lateral (select ${beginMs(objectId)}::float8 <= extract(epoch from i.died_at) * 1000 as is_dead) as b
+    ), dead as materialized (
+      select n from born where is_removed
+      union all
+      select d.n from unnest(${tenants}::text[], ${services}::text[], ${maxTimes}::bigint[])
+        with ordinality as d(tenant, service, max_time_ms, n)
+      where ${Math.min(...maxTimes)}::bigint < (select max(bound_ms) from retention_rules) and d.max_time_ms < (
+        select r.bound_ms from retention_rules r where r.tenant in (d.tenant, '') and r.service in (d.service, '')
+        order by r.tenant desc, r.service desc limit 1
+      )
     ), facts as materialized (
       select
+        case when exists (select from born) then array(
+          select coalesce((select incarnation from born where born.n = k.n), 1)
+          from generate_series(1, ${datasets.length}::int) as k(n) order by k.n
+        ) else '{}'::int[] end as incarnation,
         coalesce((select array_agg(dataset order by dataset, position) from skip), '{}')::int[] as skip_dataset,
         coalesce((select array_agg(position order by dataset, position) from skip), '{}')::int[] as skip_position,
         (select string_agg(
             case when (${profileCounts}::int[])[n + 1] > 0 and n in (
               select dataset from skip group by dataset having count(*) = (${profileCounts}::int[])[dataset + 1]
-            ) then '0' else '1' end, '' order by n)::bit varying
+            ) or n + 1 in (select dead.n from dead) then '0' else '1' end, '' order by n)::bit varying
           from generate_series(0, ${datasets.length}::int - 1) as n) as live
       from gate
     ), object as (
@@ -70,24 +94,23 @@ export async function commitSegment(
     ), segment as (
       insert into segments (object_id, size_bytes, min_time_ms, max_time_ms, live, is_live, tenant, service,
         window_start_ms, window_ms, dataset_min_time_ms, dataset_max_time_ms, dataset_offset, dataset_size_bytes,
-        head_bytes, profile_count, sample_count, skip_dataset, skip_position)
+        head_bytes, profile_count, sample_count, skip_dataset, skip_position, incarnation)
       select ${objectId}::text, ${sizeBytes}::bigint, ${Math.min(...datasets.map((d) => d.minTimeMs))}::bigint,
-        ${Math.max(...datasets.map((d) => d.maxTimeMs))}::bigint, live, bit_count(live) > 0,
-        ${datasets.map((d) => d.tenant)}::text[], ${datasets.map((d) => d.service)}::text[],
+        ${Math.max(...maxTimes)}::bigint, live, bit_count(live) > 0, ${tenants}::text[], ${services}::text[],
         ${datasets.map((d) => d.windowStartMs)}::bigint[], ${datasets.map((d) => d.windowMs)}::bigint[],
-        ${datasets.map((d) => d.minTimeMs)}::bigint[], ${datasets.map((d) => d.maxTimeMs)}::bigint[],
+        ${datasets.map((d) => d.minTimeMs)}::bigint[], ${maxTimes}::bigint[],
         ${datasets.map((d) => d.offset)}::bigint[], ${datasets.map((d) => d.sizeBytes)}::bigint[],
         ${datasets.map((d) => d.headBytes)}::bigint[], ${profileCounts}::int[],
-        ${datasets.map((d) => d.sampleCount)}::bigint[], skip_dataset, skip_position
+        ${datasets.map((d) => d.sampleCount)}::bigint[], skip_dataset, skip_position, incarnation
       from facts
     ), tombstone as (
       insert into tombstones (object_id, due_at)
       select ${objectId}::text, now() + ${options.deletionGraceMs}::float8 * interval '1 millisecond'
       from facts where bit_count(live) = 0
     ), label_set as (
-      insert into label_sets (tenant, window_start_ms, hash, pairs)
-      select l.tenant, l.window_start_ms,
-        md5(l.pairs)::uuid, l.pairs::text[]
+      insert into label_sets (tenant, window_start_ms, hash, pairs, incarnation)
+      select l.tenant, l.window_start_ms, md5(l.pairs)::uuid, l.pairs::text[],
+        coalesce((select max(incarnation) from born where (${tenants}::text[])[born.n] = l.tenant), 1)
       from facts, unnest(
         ${labelSets.map((set) => set.tenant)}::text[],
         ${labelSets.map((set) => set.windowStartMs)}::bigint[],
@@ -111,6 +134,14 @@ export function groupSkips(datasets: readonly number[], positions: readonly numb
     else skips.push({ index: datasets[i]!, positions: [positions[i]!] })
   }
   return skips
+}
+
+/**
+ * When the object was begun, by the clock of its writer: a tenant that died later took it along, also if the commit comes
+ * after the death. An id that is no ULID says nothing.
+ */
+function beginMs(objectId: string): number {
+  return isUlid(objectId) ? ulidTimeMs(objectId) : Number.MAX_SAFE_INTEGER
 }
 
 /** The ids to decide, and at which position over all datasets each lies. */

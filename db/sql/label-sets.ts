@@ -44,6 +44,9 @@ function wholeSets(sql: SqlSession, { tenants, startMs, endMs }: LabelSetsReques
     select distinct on (hash) pairs from label_sets
     where tenant = any(${tenants}::text[])
       and window_start_ms > ${startMs}::bigint - ${MS_PER_HOUR} and window_start_ms <= ${endMs}
+      and not exists (
+        select from tenant_incarnations i where i.tenant = label_sets.tenant and label_sets.incarnation < i.live_from
+      )
     order by hash
   )`
 }

@@ -2,6 +2,7 @@
  * Which live datasets a query has to read: one statement, so one snapshot. A compaction commit moves data from sources
  * to outputs at once, and a plan sees either all sources or all outputs, never both and never neither.
  *
+ * What a deletion of its tenant hides is out of sight from the deletion's own commit on, wherever its rows are by then.
  * Times are inclusive on both sides. The bound on window_start_ms lets Postgres leave out whole day partitions.
  */
 import type { PlanQueryRequest, SourceObject } from '#core/rpc/metastore.ts'
@@ -28,11 +29,17 @@ export function selectPlan(sql: SqlSession, request: PlanQueryRequest, prefix = 
       and (${services.length} = 0 or d.service = any(${services}::text[]))
       and d.max_time_ms >= ${startMs} and d.min_time_ms <= ${endMs}
       and get_bit(s.live, (d.n - 1)::int) = 1
+      and not exists (
+        select from tenant_incarnations i where i.tenant = d.tenant and coalesce(s.incarnation[d.n], 1) < i.live_from
+      )
     union all
     select ${datasetColumns(sql)}
     from datasets d
     where d.is_live and d.tenant = any(${tenants}::text[])
       and (${services.length} = 0 or d.service = any(${services}::text[]))
       and d.max_time_ms >= ${startMs} and d.min_time_ms <= ${endMs}
-      and d.window_start_ms >= ${startMs}::bigint - ${WINDOW_MAX_MS}::bigint and d.window_start_ms <= ${endMs}`
+      and d.window_start_ms >= ${startMs}::bigint - ${WINDOW_MAX_MS}::bigint and d.window_start_ms <= ${endMs}
+      and not exists (
+        select from tenant_incarnations i where i.tenant = d.tenant and d.incarnation < i.live_from
+      )`
 }
