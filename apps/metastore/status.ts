@@ -12,27 +12,29 @@
  */
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
-import type { DatabaseStatus, DeletionStatus, RestoreStatus, StatusReport, StatusService } from '#core/rpc/status.ts'
+import type { DatabaseStatus, StatusReport, StatusService } from '#core/rpc/status.ts'
 import { findConcerns } from '#core/status/concerns.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import { selectBacklog } from '#db/sql/status-backlog.ts'
 import { type DatabaseFacts, selectDatabaseFacts } from '#db/sql/status-database.ts'
+import { selectDeletions } from '#db/sql/status-deletions.ts'
 import { selectDutyStatus } from '#db/sql/status-duties.ts'
 import { selectStatusJobs } from '#db/sql/status-jobs.ts'
 import { selectLeases, selectWriters } from '#db/sql/status-leases.ts'
+import { selectRestore } from '#db/sql/status-restore.ts'
 import { selectTombstoneStatus } from '#db/sql/status-tombstones.ts'
+import { selectWorkers } from '#db/sql/status-workers.ts'
 
 export interface StatusDeps {
   readonly sql: Sql
   readonly clock: Clock
   readonly version: string
   readonly instanceId: string
+  /** What holds where no rule says otherwise. */
   readonly retentionDefaultMs: number
   /** Default: judged by the reading itself. */
   readonly health?: () => Pick<DatabaseStatus, 'state' | 'sinceMs' | 'words' | 'lastError'>
-  readonly readDeletions?: () => Promise<DeletionStatus[]>
-  readonly readRestore?: () => Promise<RestoreStatus>
 }
 
 /** How old a report may be: a page refreshes every 5 s, a scrape comes every 15. */
@@ -107,7 +109,7 @@ async function readFacts(deps: StatusDeps, report: StatusReport, late: Promise<n
 }
 
 async function readSections(deps: StatusDeps, report: StatusReport, late: Promise<never>): Promise<void> {
-  const { sql, readDeletions, readRestore } = deps
+  const { sql } = deps
   const section = async (name: string, read: () => Promise<Partial<StatusReport>>) => {
     try {
       Object.assign(report, await Promise.race([read(), late]))
@@ -124,8 +126,9 @@ async function readSections(deps: StatusDeps, report: StatusReport, late: Promis
   await section('duties', async () => ({ duties: await selectDutyStatus(sql) }))
   await section('writers', async () => ({ writers: await selectWriters(sql) }))
   await section('tombstones', async () => ({ tombstones: await selectTombstoneStatus(sql, TOMBSTONE_OVERDUE_MS) }))
-  if (readDeletions !== undefined) await section('deletions', async () => ({ deletions: await readDeletions() }))
-  if (readRestore !== undefined) await section('restore', async () => ({ restore: await readRestore() }))
+  await section('workers', async () => ({ workers: await selectWorkers(sql) }))
+  await section('deletions', async () => ({ deletions: await selectDeletions(sql) }))
+  await section('restore', async () => ({ restore: await selectRestore(sql) }))
 }
 
 function sentenceOf(error: unknown): string {
@@ -152,7 +155,7 @@ function emptyReport(deps: StatusDeps, startedMs: number): StatusReport {
     duties: [],
     workers: [],
     writers: [],
-    tombstones: { queued: 0, due: 0, overdue: 0, oldestDueMs: 0, deleting: 0 },
+    tombstones: { queued: 0, due: 0, overdue: 0, oldestDueMs: 0, deleting: 0, refused: 0, refusal: '' },
     deletions: [],
     restore: { state: 'none', words: '', sinceMs: 0 },
     retentionDefaultMs,

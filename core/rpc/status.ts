@@ -53,6 +53,8 @@ export interface RunningJobStatus {
   failures: number
   /** 0 to 1. */
   progress: number
+  /** When its worker took it. */
+  startedMs: number
 }
 
 export interface ParkedJobStatus {
@@ -126,6 +128,10 @@ export interface TombstoneStatus {
   oldestDueMs: number
   /** Leased to a worker that deletes. */
   deleting: number
+  /** Refused by the store at least once; tried again ever later. */
+  refused: number
+  /** Why, of one of them. */
+  refusal: string
 }
 
 /** A tenant that is being deleted, or a change of retention that is announced. */

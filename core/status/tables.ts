@@ -45,7 +45,7 @@ function columns(...names: string[]): Column[] {
 
 /** What one line at the top says. */
 export function statusFacts(report: StatusReport): readonly (readonly [string, Cell])[] {
-  const { database, nowMs, oldestInputMs } = report
+  const { database, nowMs, oldestInputMs, restore } = report
   const isOk = database.state === 'ok'
   const server =
     database.serverVersion === '' ? '' : `Postgres ${database.serverVersion}, schema ${database.schemaVersion}`
@@ -56,6 +56,9 @@ export function statusFacts(report: StatusReport): readonly (readonly [string, C
     ['version', text(report.version)],
     ['this replica', text(`${report.instanceId}, up since ${formatInstant(report.startedMs)}`, 'quiet')],
     ['time', text(formatInstant(nowMs), 'quiet')],
+    ...(restore.words === ''
+      ? []
+      : [['recovery', text(restore.words, restore.state === 'none' ? 'plain' : 'bad')] as const]),
   ]
 }
 
@@ -88,7 +91,18 @@ function runningTable({ running, runningTotal, nowMs }: StatusReport): StatusTab
   return {
     id: 'running',
     title: 'Running jobs',
-    columns: columns('job', 'level', 'worker', 'progress', 'sources#', 'size#', 'planned#', 'lease#', 'failures#'),
+    columns: columns(
+      'job',
+      'level',
+      'worker',
+      'progress',
+      'sources#',
+      'size#',
+      'taken#',
+      'planned#',
+      'lease#',
+      'failures#',
+    ),
     rows: running.map((job) => [
       text(job.jobId),
       text(`L${job.level}`),
@@ -96,6 +110,7 @@ function runningTable({ running, runningTotal, nowMs }: StatusReport): StatusTab
       { ...text(`${Math.round(job.progress * 100)} %`), fraction: job.progress },
       count(job.sources),
       size(job.sizeBytes),
+      text(formatWhen(job.startedMs, nowMs)),
       quiet(formatWhen(job.createdMs, nowMs)),
       text(formatWhen(job.expiresMs, nowMs), job.expiresMs <= nowMs ? 'warn' : 'quiet'),
       count(job.failures, 'warn'),
@@ -217,12 +232,12 @@ function writersTable({ writers, nowMs }: StatusReport): StatusTable {
 }
 
 function tombstonesTable({ tombstones, nowMs }: StatusReport): StatusTable {
-  const { queued, due, overdue, oldestDueMs, deleting } = tombstones
+  const { queued, due, overdue, oldestDueMs, deleting, refused, refusal } = tombstones
   const isQuiet = queued === 0
   return {
     id: 'tombstones',
     title: 'Objects to delete',
-    columns: columns('queued#', 'past their grace#', 'overdue#', 'being deleted#', 'oldest due#'),
+    columns: columns('queued#', 'past their grace#', 'overdue#', 'being deleted#', 'refused#', 'oldest due#'),
     rows: isQuiet
       ? []
       : [
@@ -231,11 +246,12 @@ function tombstonesTable({ tombstones, nowMs }: StatusReport): StatusTable {
             count(due),
             count(overdue, 'bad'),
             count(deleting, 'good'),
+            count(refused, 'warn'),
             text(formatWhen(oldestDueMs, nowMs)),
           ],
         ],
     empty: 'None.',
-    note: '',
+    note: refusal === '' ? '' : `The store refused: ${refusal}`,
   }
 }
 

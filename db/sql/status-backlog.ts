@@ -1,8 +1,8 @@
 /**
  * What waits to be compacted, by the level of the output: segments that no job holds, and open jobs by state.
  *
- * The live segments are those of the last seconds, read by their partial index; open jobs are at most as many as the
- * queue holds. Parked jobs are counted apart: they wait for a person, not for a worker, so the age leaves them out.
+ * The live segments are those of the last seconds, read by their partial index, without the idle ones, of which nothing
+ * may be planned; open jobs are at most as many as the queue holds. Parked jobs are counted apart: they wait for a person, not for a worker, so the age leaves them out.
  */
 import type { LevelBacklog } from '#core/rpc/status.ts'
 import type { SqlSession } from '../client.ts'
@@ -10,7 +10,7 @@ import type { SqlSession } from '../client.ts'
 export interface Backlog {
   readonly nowMs: number
   readonly levels: LevelBacklog[]
-  /** Arrival of the oldest live segment outside of parked jobs; 0 = none. */
+  /** Arrival of the oldest live segment that may be planned and is in no parked job; 0 = none. */
   readonly oldestInputMs: number
 }
 
@@ -39,7 +39,7 @@ export async function selectBacklog(sql: SqlSession): Promise<Backlog> {
         select j.state from job_sources js join jobs j on j.id = js.job_id
         where js.object_id = s.object_id limit 1
       ) as state
-      from segments s where s.is_live
+      from segments s where s.is_live and not s.is_idle
     )
     select floor(extract(epoch from now()) * 1000)::float8 as now_ms,
       count(*) filter (where state is null)::int as waiting,

@@ -25,12 +25,12 @@ export async function selectDutyStatus(sql: SqlSession): Promise<DutyStatus[]> {
         and (d.finished_at is null or d.finished_at < d.started_at) as is_running
       from duties d left join leases l on l.name = d.name
     )
-    select name, holder, is_running, floorfloor(extract(epoch from started_at) * 1000)::float8 as started_ms,
-      coalesce(floorfloor(extract(epoch from finished_at) * 1000), 0)::float8 as finished_ms,
-      floorfloor(extract(epoch from due_at) * 1000)::float8 as due_ms,
+    select name, holder, is_running, floor(extract(epoch from started_at) * 1000)::float8 as started_ms,
+      coalesce(floor(extract(epoch from finished_at) * 1000), 0)::float8 as finished_ms,
+      floor(extract(epoch from due_at) * 1000)::float8 as due_ms,
       greatest(failures - case when is_running then 1 else 0 end, 0) as failures,
       coalesce(last_error, '') as last_error,
-      coalesce(floorfloor(extract(epoch from last_error_at) * 1000), 0)::float8 as last_error_ms
+      coalesce(floor(extract(epoch from last_error_at) * 1000), 0)::float8 as last_error_ms
     from states order by name limit ${ROWS_MAX}`
   return rows.map((row) => ({
     name: row.name,

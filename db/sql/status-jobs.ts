@@ -19,6 +19,9 @@ interface JobRow {
   readonly size_bytes: number
   readonly failures: number
   readonly reason: string | null
+  readonly tenant: string
+  readonly progress: number
+  readonly started_ms: number | null
   readonly sources: number
   readonly total: number
 }
@@ -37,10 +40,11 @@ export async function selectStatusJobs(sql: SqlSession): Promise<StatusJobs> {
       epoch: row.epoch,
       expiresMs: row.expires_ms ?? 0,
       createdMs: row.created_ms,
+      startedMs: row.started_ms ?? 0,
       sources: row.sources,
       sizeBytes: row.size_bytes,
       failures: row.failures,
-      progress: 0,
+      progress: row.progress,
     })),
     runningTotal: running[0]?.total ?? 0,
     parked: parked.map((row) => ({
@@ -50,7 +54,7 @@ export async function selectStatusJobs(sql: SqlSession): Promise<StatusJobs> {
       sizeBytes: row.size_bytes,
       failures: row.failures,
       createdMs: row.created_ms,
-      tenant: '',
+      tenant: row.tenant,
       reason: row.reason ?? '',
     })),
     parkedTotal: parked[0]?.total ?? 0,
@@ -60,12 +64,14 @@ export async function selectStatusJobs(sql: SqlSession): Promise<StatusJobs> {
 async function selectJobs(sql: SqlSession, state: 'running' | 'parked'): Promise<JobRow[]> {
   return await sql<JobRow[]>`
     with page as materialized (
-      select id, level, holder, epoch, expires_at, created_at, size_bytes, failures, reason,
-        count(*) over () as total
+      select id, level, holder, epoch, expires_at, created_at, started_at, size_bytes, failures, reason,
+        tenant, progress,        count(*) over () as total
       from jobs where state = ${state}
       order by case when ${state} = 'parked' then -id else id end limit ${STATUS_JOBS_MAX}
     )
     select p.id::text, p.level, p.holder, p.epoch, p.size_bytes::float8, p.failures, p.reason, p.total::int,
+      p.tenant, p.progress::float8,
+      floor(extract(epoch from p.started_at) * 1000)::float8 as started_ms,
       floor(extract(epoch from p.expires_at) * 1000)::float8 as expires_ms,
       floor(extract(epoch from p.created_at) * 1000)::float8 as created_ms,
       (select count(*) from job_sources js where js.job_id = p.id)::int as sources
