@@ -1,0 +1,66 @@
+/**
+ * The object that says which incarnations of a tenant are dead, `tenants/<tenant>.json`. It is written when a tenant is
+ * deleted, restored or removed, and read by nobody but a rebuild of the index from the bucket: what belongs to a dead
+ * incarnation must not come back, however it is found.
+ *
+ * A dataset proves its incarnation by the begin of its object, the time in the object's id: begun at or before `diedMs`
+ * is dead. `alsoDead` names what that rule misses: objects of writers whose clock was ahead, and outputs of merges that
+ * hold dead data.
+ */
+import { CinderError } from '../errors.ts'
+import { isUlid, ulidTimeMs } from '../wire/ulid.ts'
+
+export interface TenantObject {
+  readonly tenant: string
+  /** Of data that is committed from now on. */
+  readonly incarnation: number
+  /** Undefined: nothing is dead. By the clock of Postgres. */
+  readonly diedMs: number | undefined
+  /** Ids of objects begun after `diedMs` that hold dead data of the tenant, ascending. */
+  readonly alsoDead: readonly string[]
+}
+
+export const TENANT_OBJECT_PREFIX = 'tenants/'
+const VERSION = 1
+
+/** Letters and digits as they are, every other byte as `_` and two hex digits: no id is a path, or another's key. */
+export function tenantObjectKey(tenant: string): string {
+  let name = ''
+  for (const byte of new TextEncoder().encode(tenant)) {
+    const char = String.fromCharCode(byte)
+    name += /[0-9A-Za-z-]/.test(char) ? char : `_${byte.toString(16).padStart(2, '0')}`
+  }
+  return `${TENANT_OBJECT_PREFIX}${name}.json`
+}
+
+export function encodeTenantObject(object: TenantObject): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify({ version: VERSION, ...object }, null, 2)}\n`)
+}
+
+/** Fails with `data_loss` that names the key: a death that cannot be read must not be taken for none. */
+export function decodeTenantObject(bytes: Uint8Array, key: string): TenantObject {
+  let json: unknown
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes))
+  } catch (cause) {
+    throw new CinderError('data_loss', `${key} is no JSON`, { reason: 'tenant_object', cause })
+  }
+  const { version, tenant, incarnation, diedMs, alsoDead } = (json ?? {}) as Record<string, unknown>
+  if (version !== VERSION)
+    throw new CinderError('unimplemented', `${key} has version ${String(version)}, this reader knows ${VERSION}`)
+  const isWhole =
+    typeof tenant === 'string' &&
+    tenantObjectKey(tenant) === key &&
+    Number.isSafeInteger(incarnation) &&
+    (diedMs === undefined || Number.isFinite(diedMs)) &&
+    Array.isArray(alsoDead) &&
+    alsoDead.every((id) => typeof id === 'string')
+  if (!isWhole) throw new CinderError('data_loss', `${key} is not what its name says`, { reason: 'tenant_object' })
+  return { tenant, incarnation: incarnation as number, diedMs: diedMs as number | undefined, alsoDead }
+}
+
+/** Whether data of the tenant in the object must not become visible. */
+export function isDeadIn(death: TenantObject, objectId: string): boolean {
+  if (death.diedMs === undefined) return false
+  return (isUlid(objectId) && ulidTimeMs(objectId) <= death.diedMs) || death.alsoDead.includes(objectId)
+}

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { isValidObjectKey } from '#core/ports/object-store.ts'
+import { decodeTenantObject, encodeTenantObject, isDeadIn, tenantObjectKey } from '#core/retention/tenant-object.ts'
+import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
+
+const tail = new Uint8Array(ULID_RANDOM_BYTES)
+const DEATH = { tenant: 'a', incarnation: 2, diedMs: 1_000, alsoDead: [makeUlid(5_000, tail)] }
+
+test('every tenant id has a valid key of its own, also one that looks like a path (H76)', () => {
+  const ids = fc.stringMatching(/^[0-9A-Za-z!\-_.*'()]{1,150}$/)
+  fc.assert(
+    fc.property(ids, ids, (a, b) => {
+      assert.ok(isValidObjectKey(tenantObjectKey(a)))
+      assert.equal(tenantObjectKey(a) === tenantObjectKey(b), a === b)
+    }),
+  )
+  assert.equal(tenantObjectKey('..'), 'tenants/_2e_2e.json')
+  assert.ok(isValidObjectKey(tenantObjectKey("'".repeat(150))))
+})
+
+test('what is written is read', () => {
+  const key = tenantObjectKey('a')
+  assert.deepEqual(decodeTenantObject(encodeTenantObject(DEATH), key), DEATH)
+  const nothing = { ...DEATH, diedMs: undefined, alsoDead: [] }
+  assert.deepEqual(decodeTenantObject(encodeTenantObject(nothing), key), nothing)
+})
+
+const broken: [string, string][] = [
+  ['no JSON', '{'],
+  ['another version', '{"version":2}'],
+  ['nothing', 'null'],
+  ["another tenant's", new TextDecoder().decode(encodeTenantObject({ ...DEATH, tenant: 'b' }))],
+  ['a list of numbers', '{"version":1,"tenant":"a","incarnation":2,"diedMs":1,"alsoDead":[1]}'],
+]
+for (const [name, text] of broken) {
+  test(`a tenant object that is ${name} is refused, with its key`, () => {
+    assert.throws(() => decodeTenantObject(new TextEncoder().encode(text), tenantObjectKey('a')), /tenants\/a\.json/)
+  })
+}
+
+test('an object is dead by its begin, or by name', () => {
+  assert.ok(isDeadIn(DEATH, makeUlid(999, tail)))
+  assert.ok(isDeadIn(DEATH, makeUlid(1_000, tail)))
+  assert.ok(!isDeadIn(DEATH, makeUlid(1_001, tail)))
+  assert.ok(isDeadIn(DEATH, makeUlid(5_000, tail)))
+  assert.ok(!isDeadIn(DEATH, 'no-ulid'))
+  assert.ok(!isDeadIn({ ...DEATH, diedMs: undefined }, makeUlid(999, tail)))
+})
