@@ -1,7 +1,8 @@
 /** The compaction worker on Bun: a store, a metastore by URL, as many merge threads as cores. */
 import { availableParallelism, hostname } from 'node:os'
-import { Hono } from 'hono'
 import { createClock } from '#platform/clock.ts'
+import { openInternal } from '#platform/connect/internal-bun.ts'
+import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { createMetastoreClient } from '#platform/connect/services.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
@@ -17,6 +18,7 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { host, port, metastoreUrl, storageUrl } = readConfig(process.env)
+  const internal = openInternal(process.env)
   const { patientStore: store } = await openStore(storageUrl, { log })
   const capacity = availableParallelism()
   const merger = createThreadMerger(capacity)
@@ -27,16 +29,18 @@ await runProcess(log, async (lifecycle) => {
       store,
       merger,
       log,
-      metastore: createMetastoreClient(metastoreUrl),
+      metastore: createMetastoreClient(metastoreUrl, internal.client),
       clock: createClock(),
       random: createRandom(),
     },
     { workerId, capacity, pollWaitMs: POLL_WAIT_MS_DEFAULT, deleteIntervalMs: DELETE_INTERVAL_MS_DEFAULT },
   )
   await lifecycle.add({ name: 'compaction-worker', stop: () => worker.stop() })
-  const app = new Hono()
+  const app = createGuardedApp(internal.tokens)
   mountReady(app)
   app.get('/status', (context) => context.json(worker.status()))
-  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: 1024 }))
+  internal.warnIfOpen({ name: 'compaction-worker', host }, log)
+  const { tls } = internal
+  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: 1024, tls }))
   log.info('compaction-worker ready', { url: listener.url, workerId, capacity, metastore: metastoreUrl })
 })

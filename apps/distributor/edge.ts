@@ -4,6 +4,7 @@
  */
 import type { Hono } from 'hono'
 import { createClock } from '#platform/clock.ts'
+import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import type { Env } from '#platform/env.ts'
 import type { ReadBody } from '#platform/http/body.ts'
@@ -18,7 +19,8 @@ export function composeEdge(env: Env, readBody?: ReadBody): Hono {
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output
   const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
-  const deps = { writer: createSegmentWriterClient(writerUrl), clock, log, compression: webCompression, readBody }
+  const writer = createSegmentWriterClient(writerUrl, openEdgeInternal(env))
+  const deps = { writer, clock, log, compression: webCompression, readBody }
   const composed = createDistributor(deps, { ...settings, freesBodies: true })
   mountReady(composed)
   return composed

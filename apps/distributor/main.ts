@@ -1,6 +1,7 @@
 /** The distributor on Bun: settings from the environment, one listener, a segment-writer by URL. */
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
+import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
@@ -14,7 +15,7 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { writerUrl, host, port, ...settings } = readConfig(process.env)
-  const writer = createSegmentWriterClient(writerUrl)
+  const writer = createSegmentWriterClient(writerUrl, openInternal(process.env).client)
   const compression = codecCompression(createCodec())
   const deps = { writer, clock: createClock(), log, compression }
   const app = createDistributor(deps, { ...settings, freesBodies: true })

@@ -3,17 +3,28 @@ import { invalidArgument } from '#core/errors.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
 
+/** Known to every service (connect/internal-settings.ts). */
+const SHARED_NAMES = ['CINDER_INTERNAL_TOKEN', 'CINDER_TLS_CERT', 'CINDER_TLS_KEY', 'CINDER_TLS_CA'] as const
+
 /** The named settings that have a value. Fails on a `CINDER_*` variable that is not among the names. */
 export function pickSettings<Name extends string>(env: Env, names: readonly Name[]): Partial<Record<Name, string>> {
-  const known = new Set<string>(names)
+  const known: readonly string[] = [...names, ...SHARED_NAMES]
   for (const name of Object.keys(env)) {
-    if (name.startsWith('CINDER_') && !known.has(name)) {
+    if (name.startsWith('CINDER_') && !known.includes(name)) {
       throw invalidArgument(
-        `unknown setting ${name}; known are ${names.filter((n) => n.startsWith('CINDER_')).join(', ')}`,
+        `unknown setting ${name}; known are ${known.filter((n) => n.startsWith('CINDER_')).join(', ')}`,
         'unknown_setting',
       )
     }
   }
+  return valuesOf(env, names)
+}
+
+export function pickShared(env: Env): Partial<Record<(typeof SHARED_NAMES)[number], string>> {
+  return valuesOf(env, SHARED_NAMES)
+}
+
+function valuesOf<Name extends string>(env: Env, names: readonly Name[]): Partial<Record<Name, string>> {
   const picked: Partial<Record<Name, string>> = {}
   for (const name of names) {
     const value = env[name]

@@ -1,7 +1,8 @@
 /** The query-backend on Bun: settings from the environment, an object store, one listener. */
-import { Hono } from 'hono'
 import { MIB } from '#core/units.ts'
 import { createCodec } from '#platform/codec.ts'
+import { openInternal } from '#platform/connect/internal-bun.ts'
+import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { mountQueryBackend } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
@@ -20,14 +21,16 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { host, port, storageUrl } = readConfig(process.env)
+  const internal = openInternal(process.env)
   const { store } = await openStore(storageUrl, { log })
   const codec = createCodec()
-  const app = new Hono()
+  const app = createGuardedApp(internal.tokens)
   const backend = createQueryBackend({ store, codec, regex: createRegexCompiler() })
   mountQueryBackend(app, backend, { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log })
   mountReady(app)
+  internal.warnIfOpen({ name: 'query-backend', host }, log)
   const listener = await lifecycle.add(
-    serveHttp({ name: 'query-backend', app, host, port, bodyLimitBytes: BODY_LIMIT_BYTES }),
+    serveHttp({ name: 'query-backend', app, host, port, bodyLimitBytes: BODY_LIMIT_BYTES, tls: internal.tls }),
   )
   log.info('query-backend ready', { url: listener.url, storage: storageUrl })
 })

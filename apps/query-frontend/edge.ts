@@ -4,6 +4,7 @@
  */
 import type { Hono } from 'hono'
 import { createClock } from '#platform/clock.ts'
+import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import type { Env } from '#platform/env.ts'
 import { webCompression } from '#platform/http/body-compression.ts'
@@ -15,13 +16,14 @@ import { readConfig } from './config.ts'
 
 export function composeEdge(env: Env): Hono {
   const { metastoreUrl, queryBackendUrl, multitenancy, limits } = readConfig(env)
+  const client = openEdgeInternal(env)
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output
   const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
   const composed = createQueryFrontend(
     {
-      metastore: createMetastoreClient(metastoreUrl),
-      backend: createQueryBackendClient(queryBackendUrl),
+      metastore: createMetastoreClient(metastoreUrl, client),
+      backend: createQueryBackendClient(queryBackendUrl, client),
       regex: createRegexCompiler(),
       clock,
       log,

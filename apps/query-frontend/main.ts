@@ -1,6 +1,7 @@
 /** The query-frontend on Bun: settings from the environment, one listener, metastore and query-backend by URL. */
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
+import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
@@ -15,10 +16,11 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { metastoreUrl, queryBackendUrl, host, port, multitenancy, limits } = readConfig(process.env)
+  const { client } = openInternal(process.env)
   const app = createQueryFrontend(
     {
-      metastore: createMetastoreClient(metastoreUrl),
-      backend: createQueryBackendClient(queryBackendUrl),
+      metastore: createMetastoreClient(metastoreUrl, client),
+      backend: createQueryBackendClient(queryBackendUrl, client),
       regex: createRegexCompiler(),
       clock: createClock(),
       log,

@@ -1,8 +1,9 @@
 /** The segment-writer on Bun: settings from the environment, an object store, a metastore by URL, one listener. */
-import { Hono } from 'hono'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
+import { openInternal } from '#platform/connect/internal-bun.ts'
+import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { createMetastoreClient, mountSegmentWriter } from '#platform/connect/services.ts'
 import { createDigest } from '#platform/digest.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -19,9 +20,10 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { limits, host, port, metastoreUrl, storageUrl } = readConfig(process.env)
+  const internal = openInternal(process.env)
   const { store, putsPerSecondMax } = await openStore(storageUrl, { log })
   const codec = createCodec()
-  const metastore = createMetastoreClient(metastoreUrl)
+  const metastore = createMetastoreClient(metastoreUrl, internal.client)
   const writer = createSegmentWriter(
     { store, metastore, codec, log, digest: createDigest(), clock: createClock(), random: createRandom() },
     {
@@ -33,10 +35,12 @@ await runProcess(log, async (lifecycle) => {
     },
   )
   await lifecycle.add({ name: 'segment-writer', stop: () => writer.stop() })
-  const app = new Hono()
+  const app = createGuardedApp(internal.tokens)
   const { bodyLimitBytes } = limits
   mountSegmentWriter(app, writer, { bodyLimitBytes, compression: codecCompression(codec), log })
   mountReady(app)
-  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes }))
+  internal.warnIfOpen({ name: 'segment-writer', host }, log)
+  const { tls } = internal
+  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes, tls }))
   log.info('segment-writer ready', { url: listener.url, metastore: metastoreUrl, storage: storageUrl })
 })

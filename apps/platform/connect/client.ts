@@ -24,6 +24,8 @@ import { fromErrorResponse } from './errors.ts'
 export const CALL_DEADLINE_DEFAULT_MS = 30_000
 
 export interface ConnectClientOptions {
+  /** Sent as `Authorization: Bearer` (internal-token.ts). */
+  readonly token?: string
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
   readonly deadlineMs?: number
 }
@@ -61,6 +63,7 @@ export function createUnaryCall(baseUrl: string, options: ConnectClientOptions =
 export function createEncodedCall(baseUrl: string, options: ConnectClientOptions = {}): EncodedCall {
   const base = baseUrl.replace(/\/+$/, '')
   const send = options.fetch ?? ((url: string, init: RequestInit) => fetch(url, init))
+  const authorization = options.token === undefined ? {} : { Authorization: `Bearer ${options.token}` }
   return async (method, pieces, call = {}) => {
     const where = `${method.parent.typeName}/${method.name}`
     const deadlineMs = call.deadlineMs ?? options.deadlineMs ?? CALL_DEADLINE_DEFAULT_MS
@@ -77,6 +80,7 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
           'Connect-Timeout-Ms': String(Math.ceil(deadlineMs)),
           // Our services share a network: gzip would cost more than it saves, and fetch asks for it by itself.
           'Accept-Encoding': 'identity',
+          ...authorization,
         },
         ...bodyOf(pieces),
         signal,
@@ -86,6 +90,7 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
     } catch (cause) {
       throw withoutAnswer(where, deadlineMs, cause, { deadline, caller: call.signal })
     }
+    if (status === 401) throw tokenRefused(where)
     if (status !== 200) throw fromErrorResponse(where, status, new TextDecoder().decode(bytes))
     try {
       return fromBinary(method.output, bytes)
@@ -96,6 +101,14 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
       })
     }
   }
+}
+
+/** A fault of our settings is an outage to who called us: their own credentials are fine, and a retry may find it mended. */
+function tokenRefused(where: string): CinderError {
+  return new CinderError('unavailable', `${where} refused our internal token: CINDER_INTERNAL_TOKEN differs there`, {
+    reason: 'internal_token',
+    outcome: 'not-applied',
+  })
 }
 
 function bodyOf(pieces: readonly Uint8Array[]): Pick<RequestInit, 'body'> {

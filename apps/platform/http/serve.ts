@@ -8,6 +8,13 @@ import { MIB } from '#core/units.ts'
 import type { Part } from '../service.ts'
 import { bodyLimitOf } from './body.ts'
 
+/** PEM texts. With `ca`, callers must show a certificate that it signed. */
+export interface ServerTls {
+  readonly cert: string
+  readonly key: string
+  readonly ca?: string | undefined
+}
+
 export interface HttpListener {
   readonly name: string
   readonly app: Hono
@@ -16,6 +23,8 @@ export interface HttpListener {
   readonly port: number
   /** 0 = off. */
   readonly bodyLimitBytes: number
+  /** Absent = plain HTTP. */
+  readonly tls?: ServerTls | undefined
 }
 
 /** Bun's largest; its default of 10 s cuts long queries and long polls. */
@@ -24,7 +33,7 @@ const IDLE_TIMEOUT_SECONDS = 255
 const BODY_SLACK_BYTES = MIB
 
 export function serveHttp(listener: HttpListener): Part & { readonly url: string } {
-  const { app, host, port } = listener
+  const { app, host, port, tls } = listener
   let server: Bun.Server<undefined>
   try {
     server = Bun.serve({
@@ -33,11 +42,20 @@ export function serveHttp(listener: HttpListener): Part & { readonly url: string
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       maxRequestBodySize: bodyLimitOf(listener.bodyLimitBytes) + BODY_SLACK_BYTES,
       fetch: (request) => app.fetch(request),
+      ...(tls === undefined ? {} : { tls: bunTls(tls) }),
     })
   } catch (cause) {
     throw new CinderError('unavailable', `${listener.name} cannot listen on ${host}:${port}: ${String(cause)}`, {
       cause,
     })
   }
-  return { name: listener.name, url: `http://${host}:${server.port}`, stop: () => server.stop() }
+  return {
+    name: listener.name,
+    url: `${tls === undefined ? 'http' : 'https'}://${host}:${server.port}`,
+    stop: () => server.stop(),
+  }
+}
+
+function bunTls({ cert, key, ca }: ServerTls): Bun.TLSOptions {
+  return ca === undefined ? { cert, key } : { cert, key, ca, requestCert: true, rejectUnauthorized: true }
 }
