@@ -30,6 +30,20 @@ export interface ClientSettings {
   readonly maxConnections?: number
   /** The server aborts a statement after this. 5 s: below the 8 s by which a push must be answered. */
   readonly statementTimeoutMs?: number
+  /** The server aborts a statement that waits this long for one lock. Default: only the statement's own limit. */
+  readonly lockTimeoutMs?: number
+  /** What the pool is for: `cinderblock <name>` is what people see in pg_stat_activity. */
+  readonly name?: string
+  /**
+   * A pooler stands between, in transaction mode for all we know: no prepared statements, and no settings at the start of
+   * a session, which PgBouncer refuses and the next client would inherit. The limits above are then the operator's.
+   */
+  readonly isPooled?: boolean
+  /** Default: after a quiet minute. */
+  readonly idleTimeout?: 'never'
+  /** A connection has closed; not told which. */
+  readonly onClose?: () => void
+  readonly onNotify?: (channel: string) => void
 }
 
 const MAX_CONNECTIONS_DEFAULT = 10
@@ -37,30 +51,59 @@ const STATEMENT_TIMEOUT_MS_DEFAULT = 5_000
 /** A connection idle this long is closed: a quiet all-in-one holds none but the listener. */
 const IDLE_TIMEOUT_SECONDS = 60
 const CONNECT_TIMEOUT_SECONDS = 5
+/** A transaction left open pins the horizon of vacuum on the job and id tables. */
+const IDLE_IN_TRANSACTION_MS = 30_000
+/**
+ * Before a closed connection is opened again, while attempts fail. The client's own rule goes up to 20 s, and whoever
+ * asks meanwhile waits: a second is enough for a server that starts.
+ */
+const RECONNECT_DELAY_MAX_SECONDS = 1
+const RECONNECT_DELAY_SECONDS = 0.02
 
 const OID = { bytea: 17, int8: 20, textArray: 1009, int4Array: 1007, int8Array: 1016, varbit: 1562 }
 
 export function createSql(settings: ClientSettings): Sql {
-  const { url, maxConnections, statementTimeoutMs, ...address } = settings
+  const { url, host, port, database, user, password } = settings
+  const address = Object.fromEntries(
+    Object.entries({ host, port, database, user, password }).filter(([, value]) => value !== undefined),
+  )
   const options = {
     ...address,
-    max: maxConnections ?? MAX_CONNECTIONS_DEFAULT,
-    idle_timeout: IDLE_TIMEOUT_SECONDS,
+    max: settings.maxConnections ?? MAX_CONNECTIONS_DEFAULT,
+    ...(settings.idleTimeout === 'never'
+      ? { idle_timeout: null, max_lifetime: null }
+      : { idle_timeout: IDLE_TIMEOUT_SECONDS }),
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
+    backoff: (failures: number) => Math.min(RECONNECT_DELAY_MAX_SECONDS, RECONNECT_DELAY_SECONDS * 2 ** failures),
     fetch_types: false,
+    prepare: settings.isPooled !== true,
+    // Of several hosts, the one that takes writes.
+    ...(hasSeveralHosts(url) ? { target_session_attrs: 'read-write' } : {}),
     // A notice ("relation exists, skipping") is not an event of ours.
     onnotice: () => undefined,
-    connection: {
-      application_name: 'cinderblock',
-      statement_timeout: statementTimeoutMs ?? STATEMENT_TIMEOUT_MS_DEFAULT,
-      // A transaction left open pins the horizon of vacuum on the job and id tables.
-      idle_in_transaction_session_timeout: 30_000,
-      // Statements here are small: compiling one to machine code costs more than running it.
-      jit: false,
-    },
+    onclose: settings.onClose,
+    onnotify: settings.onNotify,
+    connection: sessionSettings(settings),
     types: POSTGRES_TYPES,
   } as unknown as postgres.Options<Record<string, postgres.PostgresType>>
   return (url === undefined ? postgres(options) : postgres(url, options)) as unknown as Sql
+}
+
+function sessionSettings(settings: ClientSettings): Record<string, string | number | boolean> {
+  const application_name = settings.name === undefined ? 'cinderblock' : `cinderblock ${settings.name}`
+  if (settings.isPooled === true) return { application_name }
+  return {
+    application_name,
+    statement_timeout: settings.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS_DEFAULT,
+    lock_timeout: settings.lockTimeoutMs ?? 0,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+    // Statements here are small: compiling one to machine code costs more than running it.
+    jit: false,
+  }
+}
+
+function hasSeveralHosts(url: string | undefined): boolean {
+  return url !== undefined && (/^[a-z]+:\/\/([^/?]*)/.exec(url)?.[1] ?? '').includes(',')
 }
 
 const POSTGRES_TYPES = {

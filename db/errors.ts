@@ -59,13 +59,35 @@ export function meaningOfSqlError(error: unknown): Meaning {
   return BY_CLIENT_CODE[code] ?? (code === '' ? BUG : UNKNOWN)
 }
 
+/** Two statements that fall into each other's way twice are rare, three times an overload: then the caller waits. */
+const ATTEMPTS_MAX = 3
+
 /** Runs one operation; what it throws becomes a CinderError that names the operation. */
 export async function withSqlErrors<T>(operation: string, run: () => Promise<T>): Promise<T> {
   try {
-    return await run()
+    return await withConflictRetries(run)
   } catch (error) {
     throw toCinderError(operation, error)
   }
+}
+
+/**
+ * Again, at once, what the server rolled back for the sake of another: a deadlock or a serialisation failure. Nothing of
+ * the statement was applied, and the other one goes on meanwhile, so no pause is needed.
+ */
+export async function withConflictRetries<T>(run: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run()
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX || !isConflict(error)) throw error
+    }
+  }
+}
+
+function isConflict(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === '40001' || code === '40P01'
 }
 
 export function toCinderError(operation: string, error: unknown): CinderError {
@@ -84,7 +106,7 @@ export function isUniqueViolation(error: unknown): boolean {
   return codeOf(error) === '23505'
 }
 
-function codeOf(error: unknown): string {
+export function codeOf(error: unknown): string {
   const code = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined
   return typeof code === 'string' ? code : ''
 }

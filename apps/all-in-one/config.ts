@@ -12,6 +12,7 @@ const NAMES = [
   'HOST',
   'CINDER_DATA_DIR',
   'DATABASE_URL',
+  'DATABASE_DIRECT_URL',
   'STORAGE_URL',
   'CINDER_MULTITENANCY',
   'CINDER_LIMITS',
@@ -22,6 +23,9 @@ const schema = v.object({
   HOST: v.optional(v.string(), '127.0.0.1'),
   CINDER_DATA_DIR: v.optional(v.string(), './data'),
   DATABASE_URL: v.optional(
+    v.pipe(v.string(), v.regex(/^postgres(ql)?:\/\//, 'a URL such as postgres://user:password@host:5432/name')),
+  ),
+  DATABASE_DIRECT_URL: v.optional(
     v.pipe(v.string(), v.regex(/^postgres(ql)?:\/\//, 'a URL such as postgres://user:password@host:5432/name')),
   ),
   STORAGE_URL: v.optional(v.string()),
@@ -36,6 +40,8 @@ export interface AllInOneConfig {
   readonly dataDir: string
   /** Undefined = the embedded Postgres. */
   readonly databaseUrl: string | undefined
+  /** Where databaseUrl is a pooler: past it, for LISTEN and migrations. */
+  readonly databaseDirectUrl: string | undefined
   /** A directory, absolute, or s3://. */
   readonly storageUrl: string
   readonly isMultitenant: boolean
@@ -50,6 +56,7 @@ export function readConfig(env: Env): AllInOneConfig {
     host: settings.HOST,
     dataDir,
     databaseUrl: settings.DATABASE_URL,
+    databaseDirectUrl: settings.DATABASE_DIRECT_URL,
     storageUrl: settings.STORAGE_URL === undefined ? join(dataDir, 'objects') : resolveStorageUrl(settings.STORAGE_URL),
     isMultitenant: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),

@@ -11,7 +11,7 @@ import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { LabelSetsRequest, Metastore } from '#core/rpc/metastore.ts'
 import type { Sql } from '#db/client.ts'
-import { toCinderError, withSqlErrors } from '#db/errors.ts'
+import { toCinderError, withConflictRetries, withSqlErrors } from '#db/errors.ts'
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
 import { commitCompaction } from '#db/sql/commit-compaction.ts'
 import { commitSegment } from '#db/sql/commit-segment.ts'
@@ -23,6 +23,7 @@ import { registerWriter } from '#db/sql/register-writer.ts'
 import { selectTenantStats } from '#db/sql/tenant-stats.ts'
 import { claimTombstones, confirmDeleted } from '#db/sql/tombstones.ts'
 import { Cleaner } from './cleaner.ts'
+import type { Database } from './database.ts'
 import { Duties, type Duty } from './duties.ts'
 import { listDuties } from './duty-list.ts'
 import { pollJobs } from './job-poll.ts'
@@ -37,6 +38,8 @@ export interface MetastoreDeps {
   readonly clock: Clock
   readonly log: Log
   readonly settings: MetastoreSettings
+  /** What openDatabase gave, `sql` with it; without, duties share `sql`. */
+  readonly database?: Database
   /** Beside those of duty-list.ts: duties that need more than the database. */
   readonly duties?: readonly Duty[]
 }
@@ -66,12 +69,13 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
   const stopping = new AbortController()
   const wake = new WakeSignal()
   const planner = new Planner({ ...deps, onJobs: () => wake.wake() })
-  const cleaner = new Cleaner(deps)
+  const dutySql = deps.database?.dutySql ?? sql
+  const cleaner = new Cleaner({ ...deps, sql: dutySql })
   const ensureDays = createDayPartitions(deps)
   const grace = { deletionGraceMs: settings.jobPolicy.deletionGraceMs }
   const { instanceId: holder, leaseTtlMs } = settings
   const listed = [...listDuties({ settings, cleaner }), ...(deps.duties ?? [])]
-  const duties = new Duties({ sql, clock, log, holder, leaseTtlMs }, listed)
+  const duties = new Duties({ sql: dutySql, clock, log, holder, leaseTtlMs }, listed)
   return {
     planner,
     cleaner,
@@ -167,7 +171,7 @@ async function asWrite<T>(deps: MetastoreDeps, operation: string, run: () => Pro
   })
   late.catch(() => undefined)
   try {
-    return await Promise.race([run(), late])
+    return await Promise.race([withConflictRetries(run), late])
   } catch (error) {
     throw toCinderError(operation, error)
   } finally {

@@ -7,12 +7,15 @@ import { parseSettings, portSchema } from '#platform/settings.ts'
 
 const schema = v.object({
   DATABASE_URL: v.string(),
+  DATABASE_DIRECT_URL: v.optional(v.string()),
   PORT: v.optional(portSchema, '4046'),
   HOST: v.optional(v.string(), '127.0.0.1'),
 })
 
 export interface MetastoreConfig {
   readonly databaseUrl: string
+  /** Where databaseUrl is a pooler: past it, for LISTEN and migrations. */
+  readonly directUrl: string | undefined
   readonly port: number
   readonly host: string
   readonly bodyLimitBytes: number
@@ -23,13 +26,16 @@ const BODY_LIMIT_BYTES = 16 * MIB
 
 /** Fails with one sentence that names the setting. */
 export function readConfig(env: Env): MetastoreConfig {
-  const settings = parseSettings(schema, pickSettings(env, ['DATABASE_URL', 'PORT', 'HOST']))
-  // The value is not repeated: it may hold a password.
-  if (!/^postgres(ql)?:\/\//.test(settings.DATABASE_URL)) {
-    throw invalidArgument('setting DATABASE_URL must begin with postgres:// or postgresql://', 'bad_setting')
+  const settings = parseSettings(schema, pickSettings(env, ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'PORT', 'HOST']))
+  for (const name of ['DATABASE_URL', 'DATABASE_DIRECT_URL'] as const) {
+    // The value is not repeated: it may hold a password.
+    if (!/^postgres(ql)?:\/\//.test(settings[name] ?? 'postgres://')) {
+      throw invalidArgument(`setting ${name} must begin with postgres:// or postgresql://`, 'bad_setting')
+    }
   }
   return {
     databaseUrl: settings.DATABASE_URL,
+    directUrl: settings.DATABASE_DIRECT_URL,
     port: settings.PORT,
     host: settings.HOST,
     bodyLimitBytes: BODY_LIMIT_BYTES,

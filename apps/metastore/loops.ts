@@ -9,6 +9,7 @@ import type { Log } from '#core/ports/log.ts'
 import type { Sql } from '#db/client.ts'
 import { JOBS_CHANNEL } from '#db/sql/insert-jobs.ts'
 import type { Cleaner } from './cleaner.ts'
+import type { Database } from './database.ts'
 import type { Duties } from './duties.ts'
 import type { Planner } from './planner.ts'
 import type { MetastoreSettings } from './settings.ts'
@@ -16,6 +17,7 @@ import type { WakeSignal } from './wake-signal.ts'
 
 export interface LoopDeps {
   readonly sql: Sql
+  readonly database?: Pick<Database, 'listen'>
   readonly clock: Clock
   readonly log: Log
   readonly settings: MetastoreSettings
@@ -32,7 +34,7 @@ export interface Loops {
 }
 
 export function createLoops(deps: LoopDeps): Loops {
-  const { sql, clock, log, settings, planner, cleaner, singletons, wake, stopping } = deps
+  const { sql, database, clock, log, settings, planner, cleaner, singletons, wake, stopping } = deps
   let loops: Promise<unknown> | undefined
   let unlisten: (() => Promise<void>) | undefined
   const every = async (intervalMs: number, run: () => Promise<void>) => {
@@ -47,12 +49,9 @@ export function createLoops(deps: LoopDeps): Loops {
       await cleaner
         .ensurePartitions()
         .catch((error: unknown) => log.warn('partitions are made by the next cleaning', { error }))
-      try {
-        unlisten = (await sql.listen(JOBS_CHANNEL, () => wake.wake())).unlisten
-      } catch (error) {
-        // Behind a transaction pooler there is no LISTEN. Polls look at the table every second anyway.
-        log.warn('no notifications from the database, jobs are found by polling', { error })
-      }
+      // Hints: polls look at the table every second anyway.
+      if (database !== undefined) database.listen(JOBS_CHANNEL, () => wake.wake())
+      else unlisten = (await sql.listen(JOBS_CHANNEL, () => wake.wake())).unlisten
       // Stopped while starting: the loops below end at once, and only the listener is left to close.
       if (stopping.signal.aborted) await unlisten?.()
       loops = every(settings.planIntervalMs, () => planner.tick())

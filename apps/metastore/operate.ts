@@ -5,17 +5,19 @@ import { mountStatus } from '#platform/connect/status-service.ts'
 import type { InternalServerOptions } from '#platform/connect/services.ts'
 import { VERSION } from '#platform/version.ts'
 import type { MetastoreDeps } from './app.ts'
+import { describeHealth } from './database-health.ts'
 import { mountPages } from './pages.ts'
 import { createStatus } from './status.ts'
 
 export function mountOperator(app: Hono, deps: MetastoreDeps, options: InternalServerOptions): void {
-  const { sql, clock, settings } = deps
+  const { sql, clock, settings, database } = deps
   const status = createStatus({
     sql,
     clock,
     version: VERSION,
     instanceId: settings.instanceId,
     retentionDefaultMs: 31 * MS_PER_DAY,
+    ...(database === undefined ? {} : { health: () => describeHealth(database.health()) }),
   })
   mountStatus(app, status, options)
   mountPages(app, status)

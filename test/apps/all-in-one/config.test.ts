@@ -10,6 +10,7 @@ test('no settings at all give the defaults', () => {
     host: '127.0.0.1',
     dataDir: resolve('data'),
     databaseUrl: undefined,
+    databaseDirectUrl: undefined,
     storageUrl: join(resolve('data'), 'objects'),
     isMultitenant: false,
     limits: DEFAULT_LIMITS,

@@ -5,13 +5,17 @@ import { readConfig } from '../../../apps/metastore/config.ts'
 
 test('a database is all it needs', () => {
   const { bodyLimitBytes, ...config } = readConfig({ DATABASE_URL: 'postgres://u@h/d' })
-  assert.deepEqual(config, { databaseUrl: 'postgres://u@h/d', port: 4046, host: '127.0.0.1' })
+  assert.deepEqual(config, { databaseUrl: 'postgres://u@h/d', directUrl: undefined, port: 4046, host: '127.0.0.1' })
   assert.ok(bodyLimitBytes > 0)
 })
 
 const refused: [Record<string, string>, RegExp][] = [
   [{}, /DATABASE_URL is missing/],
   [{ DATABASE_URL: 'mysql://u:secret@h/d' }, /DATABASE_URL must begin with postgres/],
+  [
+    { DATABASE_URL: 'postgres://h/d', DATABASE_DIRECT_URL: 'http://u:secret@h' },
+    /DATABASE_DIRECT_URL must begin with postgres/,
+  ],
   [{ DATABASE_URL: 'postgres://h/d', PORT: '70000' }, /PORT/],
   [{ DATABASE_URL: 'postgres://h/d', CINDER_METASTORE: 'x' }, /unknown setting CINDER_METASTORE/],
 ]
