@@ -59,9 +59,5 @@ export const recoveredObjects = pgTable(
     retireObject: texts('retire_object').notNull().default([]),
     retireIndex: integers('retire_index').notNull().default([]),
   },
-  (table) => [
-    index('recovered_objects_open')
-      .on(table.level, table.objectId)
-      .where(eq(table.state, 'decided')),
-  ],
+  (table) => [index('recovered_objects_open').on(table.level, table.objectId).where(eq(table.state, 'decided'))],
 )
