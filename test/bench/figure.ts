@@ -23,6 +23,8 @@ export interface Movement {
 export interface BenchCase {
   readonly name: string
   readonly about: string
+  /** Takes minutes: runs only if named, and is not in the baseline. */
+  readonly optional?: boolean
   run(): Figure[] | Promise<Figure[]>
 }
 

@@ -17,6 +17,7 @@ import { type Baseline, BASELINE_PATH, baselineOf, movementsOf, readBaseline, wr
 import { type BenchCase, type CaseResult, keyOf, meetsGoal, type Movement, renderResults } from './figure.ts'
 import { gunzipCase } from './gunzip.ts'
 import { headCase } from './head.ts'
+import { indexScaleCase } from './index-scale.ts'
 import { queryCase } from './query.ts'
 import { runtimesCase } from './runtimes.ts'
 import { profileHotPaths } from './self-profile.ts'
@@ -33,6 +34,7 @@ const CASES: readonly BenchCase[] = [
   treeMergeCase,
   runtimesCase,
   endToEndCase,
+  indexScaleCase,
 ]
 
 interface ProfileRequest {
@@ -69,7 +71,8 @@ function readRequest(argv: readonly string[]): Request | ProfileRequest | string
   if (values.save === true && positionals.length > 0) return '--save takes every case: a baseline has one calibration'
   // Calibration always runs: without it the rest cannot be compared with another day.
   const cases = CASES.filter(
-    (each) => positionals.length === 0 || positionals.includes(each.name) || each === gunzipCase,
+    (each) =>
+      (positionals.length === 0 && each.optional !== true) || positionals.includes(each.name) || each === gunzipCase,
   )
   const saveNote = values.save === true ? (values.note ?? '') : undefined
   return { cases, json: values.json === true, gate: values.gate === true, saveNote }
