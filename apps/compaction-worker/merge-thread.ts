@@ -4,12 +4,13 @@
  */
 import { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
+import { nativeZstd } from '#platform/native-zstd.ts'
 import { runMergeTask } from './merge-task.ts'
 import type { ThreadAnswer, ThreadQuestion } from './thread-merger.ts'
 
 declare const self: Worker
 
-const codec = createCodec()
+const codec = nativeZstd(createCodec())
 
 self.onmessage = (event: MessageEvent<ThreadQuestion>) => {
   const { id, task } = event.data

@@ -13,10 +13,9 @@
 import { assert } from '../assert.ts'
 import type { Dataset, GroupRows, ProfileHeaders, SampleGroup } from '../block/dataset.ts'
 import { compareLabels, labelsKey, type Labels } from '../labels/labels.ts'
-import { StackOfNode, SymbolsMapper } from '../symbols/mapper.ts'
-import { SymbolsBuilder } from '../symbols/builder.ts'
-import { buildFunctionLevel, type FunctionLevel } from '../symbols/function-level.ts'
+import type { FunctionLevel } from '../symbols/function-level.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+import { MergedSymbols, type SourceStacks } from './merge-symbols.ts'
 
 export interface MergeInput {
   readonly dataset: Dataset
@@ -61,21 +60,18 @@ export function mergeDatasets(inputs: readonly MergeInput[], output?: MergeWindo
   const series = unionSeries(inputs)
   const groups = unionGroups(inputs)
   const refs = sortedRefs(inputs, series.rank, groups.rank)
-  const builder = new SymbolsBuilder()
-  const stackOfNode = new StackOfNode(builder)
-  const mappers = inputs.map(({ dataset }) => new SymbolsMapper(builder, dataset.symbols, stackOfNode))
+  const merged = new MergedSymbols(inputs.map(({ dataset }) => dataset.symbols))
+  const stacks = inputs.map((input) => merged.addSource(input.dataset.symbols, usedStacks(input)))
   const headers = gatherHeaders(inputs, refs, groups.groups)
-  const rows = groups.groups.map((group, g) => gatherRows({ inputs, refs, mappers, groupRank: groups.rank }, group, g))
-  const symbols = builder.build()
-  const functionLevel = buildFunctionLevel(symbols, builder.strings)
+  const rows = groups.groups.map((group, g) => gatherRows({ inputs, refs, stacks }, group, g))
+  const { symbols, functionLevel } = merged.take()
   return {
     dataset: {
       tenant: first.tenant,
       service: first.service,
       windowStartMs,
       windowMs,
-      // The function level may have named locations without lines: take the strings once more.
-      symbols: { ...symbols, ...builder.strings.copyColumns() },
+      symbols,
       series: series.series,
       groups: groups.groups,
       rows,
@@ -142,6 +138,23 @@ function usedRows(column: Uint32Array, count: number, skip: readonly number[], r
   for (let i = 0; i < count; i++) {
     if (skip[s] === i) s++
     else used[column[i]!] = 1
+  }
+  return used
+}
+
+/** 1 for every stack that a sample of a kept header names. */
+function usedStacks({ dataset, skip }: MergeInput): Uint8Array {
+  const used = new Uint8Array(dataset.symbols.stackCount)
+  const { group, rowStart, rowLength, count } = dataset.headers
+  let s = 0
+  for (let h = 0; h < count; h++) {
+    if (skip[s] === h) {
+      s++
+      continue
+    }
+    const { stackId } = dataset.rows[group[h]!]!
+    const end = rowStart[h]! + rowLength[h]!
+    for (let row = rowStart[h]!; row < end; row++) used[stackId[row]!] = 1
   }
   return used
 }
@@ -242,12 +255,11 @@ function gatherHeaders(
 interface RowSources {
   readonly inputs: readonly MergeInput[]
   readonly refs: HeaderRefs
-  readonly mappers: readonly SymbolsMapper[]
-  readonly groupRank: readonly Uint32Array[]
+  readonly stacks: readonly SourceStacks[]
 }
 
 function gatherRows(sources: RowSources, group: SampleGroup, groupIndex: number): GroupRows {
-  const { inputs, refs, mappers } = sources
+  const { inputs, refs, stacks } = sources
   let rowCount = 0
   let hasContext = false
   for (let i = 0; i < refs.count; i++) {
@@ -273,7 +285,7 @@ function gatherRows(sources: RowSources, group: SampleGroup, groupIndex: number)
     const source = dataset.rows[dataset.headers.group[h]!]!
     const start = dataset.headers.rowStart[h]!
     const length = dataset.headers.rowLength[h]!
-    const order = sorter.order(source, start, length, mappers[refs.input[i]!]!)
+    const order = sorter.order(source, start, length, stacks[refs.input[i]!]!)
     for (let k = 0; k < length; k++) {
       out.stackId[at + k] = sorter.mapped[order[k]!]!
       order[k]! += start
@@ -291,7 +303,7 @@ class RowSorter {
   #order = new Uint32Array(1024)
   #rowOfStack = new Uint32Array(1024)
 
-  order(source: GroupRows, start: number, length: number, mapper: SymbolsMapper): Uint32Array {
+  order(source: GroupRows, start: number, length: number, stacks: SourceStacks): Uint32Array {
     if (this.mapped.length < length) {
       this.mapped = new Uint32Array(length * 2)
       this.#order = new Uint32Array(length * 2)
@@ -302,7 +314,7 @@ class RowSorter {
     let unique = true
     let max = 0
     for (let k = 0; k < length; k++) {
-      const id = mapper.mapStack(source.stackId[start + k]!)
+      const id = stacks.stackOf(source.stackId[start + k]!)
       if (k > 0 && id < mapped[k - 1]!) ascending = false
       if (k > 0 && source.stackId[start + k] === source.stackId[start + k - 1]) unique = false
       mapped[k] = id
