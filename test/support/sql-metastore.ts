@@ -1,5 +1,6 @@
 /** The metastore on a database of its own, with planning by hand and the levers of the contract suite. */
 import { createMetastore, type RunningMetastore } from '../../apps/metastore/app.ts'
+import type { Database } from '../../apps/metastore/database.ts'
 import { defaultSettings, type MetastoreSettings } from '../../apps/metastore/settings.ts'
 import { createClock } from '#platform/clock.ts'
 import type { MetastoreHarness } from '../contract/metastore.ts'
@@ -13,9 +14,16 @@ export interface SqlMetastore extends MetastoreHarness {
   readonly events: RememberedEvent[]
 }
 
-export async function createSqlMetastore(overrides: Partial<MetastoreSettings> = {}): Promise<SqlMetastore> {
+/** How the metastore reaches the database: directly by the test's own pool, or as it is told. */
+export type OpenMetastoreDatabase = (database: TestDatabase) => Promise<Database>
+
+export async function createSqlMetastore(
+  overrides: Partial<MetastoreSettings> = {},
+  open?: OpenMetastoreDatabase,
+): Promise<SqlMetastore> {
   const database = await withDatabase()
   const { sql } = database
+  const opened = await open?.(database)
   const defaults = defaultSettings('test-1')
   const settings: MetastoreSettings = {
     ...defaults,
@@ -27,7 +35,10 @@ export async function createSqlMetastore(overrides: Partial<MetastoreSettings> =
     ...overrides,
   }
   const log = createSilentLog()
-  const metastore = createMetastore({ sql, clock: createClock(), log, settings })
+  const metastore = createMetastore({
+    ...{ sql, clock: createClock(), log, settings },
+    ...(opened === undefined ? {} : { sql: opened.sql, database: opened }),
+  })
   return {
     metastore,
     database,
@@ -56,6 +67,7 @@ export async function createSqlMetastore(overrides: Partial<MetastoreSettings> =
     },
     async close() {
       await metastore.stop()
+      await opened?.stop()
       await database.close()
     },
   }
