@@ -8,17 +8,17 @@
 import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { Hono } from 'hono'
+import type { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
-import { createSql } from '#db/client.ts'
-import { migrate } from '#db/migrate.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
+import type { Internal } from '#platform/connect/internal-bun.ts'
+import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { type OpenedStore, openStore } from '#platform/object-store/open-store.ts'
@@ -30,6 +30,7 @@ import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker
 import { createThreadMerger } from '../compaction-worker/thread-merger.ts'
 import { createDistributor } from '../distributor/app.ts'
 import { createMetastore } from '../metastore/app.ts'
+import { openDatabase } from '../metastore/database.ts'
 import { mountOperator } from '../metastore/operate.ts'
 import { defaultSettings } from '../metastore/settings.ts'
 import { createQueryBackend } from '../query-backend/app.ts'
@@ -43,6 +44,8 @@ import type { StartFacts } from './start-block.ts'
 export interface AllInOneDeps {
   readonly log: Log
   readonly lifecycle: Lifecycle
+  /** Between the services in here there is no call to guard: it guards what operators use, and encrypts the port. */
+  readonly internal: Internal
 }
 
 const WORKER_ID_PREFIX = 'all-in-one-'
@@ -62,15 +65,16 @@ interface Shared extends AllInOneDeps {
 export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps): Promise<StartFacts> {
   const startedMs = performance.now()
   const ports = { clock: createClock(), codec: createCodec(), random: createRandom() }
-  const shared: Shared = { ...deps, ...ports, config, operator: new Hono() }
+  const shared: Shared = { ...deps, ...ports, config, operator: createGuardedApp(deps.internal.tokens) }
   const { lifecycle } = deps
   const lock = await lockDataDir(config.dataDir)
   await lifecycle.add({ name: 'data lock', stop: () => lock.release() })
   const edge = createEdge()
-  const listener = listen(config, edge.app)
+  deps.internal.warnIfOpen({ name: 'cinderblock', host: config.host }, deps.log)
+  const listener = listen(config, edge.app, deps.internal)
   try {
     const opened = await openStore(config.storageUrl, { log: deps.log })
-    const database = await openDatabase(shared)
+    const database = await startDatabase(shared)
     const metastore = await startMetastore(shared, database, opened)
     edge.open(await startServices(shared, metastore, opened))
     await lifecycle.add(listener)
@@ -82,10 +86,14 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   }
 }
 
-function listen(config: AllInOneConfig, app: ReturnType<typeof createEdge>['app']): Part & { readonly url: string } {
+function listen(
+  config: AllInOneConfig,
+  app: ReturnType<typeof createEdge>['app'],
+  { tls }: Internal,
+): Part & { readonly url: string } {
   const { host, port, limits } = config
   try {
-    return serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: limits.bodyLimitBytes })
+    return serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: limits.bodyLimitBytes, tls })
   } catch (error) {
     const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined
     if (cause?.code !== 'EADDRINUSE') throw error
@@ -93,17 +101,18 @@ function listen(config: AllInOneConfig, app: ReturnType<typeof createEdge>['app'
   }
 }
 
-interface Database {
+interface DatabaseAddress {
   readonly url: string
   readonly describe: string
   /** Ours alone, as the data directory is. */
   readonly isEmbedded: boolean
 }
 
-async function openDatabase({ config, log, lifecycle }: Shared): Promise<Database> {
+async function startDatabase({ config, log, lifecycle }: Shared): Promise<DatabaseAddress> {
   if (config.databaseUrl !== undefined) {
-    const { hostname, port, pathname } = new URL(config.databaseUrl)
-    const describe = `Postgres at ${hostname}:${port || '5432'}${pathname} (DATABASE_URL)`
+    // Hosts and database without user and password; several hosts make no URL.
+    const [, hosts = '', path = ''] = /^[a-z]+:\/\/(?:[^@/]*@)?([^/?]*)([^?]*)/.exec(config.databaseUrl) ?? []
+    const describe = `Postgres at ${/:\d+$/.test(hosts) ? hosts : `${hosts}:5432`}${path} (DATABASE_URL)`
     return { url: config.databaseUrl, describe, isEmbedded: false }
   }
   const postgres = await startPostgres({ dataDir: join(config.dataDir, 'postgres'), log })
@@ -115,16 +124,18 @@ async function openDatabase({ config, log, lifecycle }: Shared): Promise<Databas
 }
 
 /** The metastore with its duties, and the worker that it feeds. */
-async function startMetastore(shared: Shared, database: Database, opened: OpenedStore): Promise<Metastore> {
+async function startMetastore(shared: Shared, address: DatabaseAddress, opened: OpenedStore): Promise<Metastore> {
   const { clock, log, random, lifecycle } = shared
-  const sql = createSql({ url: database.url })
-  await lifecycle.add({ name: 'database connections', stop: () => sql.end({ timeout: 1 }) })
-  await migrate(sql).catch((cause: unknown) => {
+  const unusable = (cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
-    throw new CinderError('failed_precondition', `the database cannot be used: ${database.describe}: ${why}`, { cause })
-  })
+    throw new CinderError('failed_precondition', `the database cannot be used: ${address.describe}: ${why}`, { cause })
+  }
+  const directUrl = shared.config.databaseDirectUrl
+  const database = await openDatabase({ url: address.url, directUrl }, { clock, log }).catch(unusable)
+  await lifecycle.add({ name: 'database connections', stop: () => database.stop() })
+  await database.migrate().catch(unusable)
   const instanceId = randomUUID()
-  const metastoreDeps = { sql, clock, log, settings: defaultSettings(instanceId) }
+  const metastoreDeps = { sql: database.sql, database, clock, log, settings: defaultSettings(instanceId) }
   const metastore = createMetastore(metastoreDeps)
   mountOperator(shared.operator, metastoreDeps, {
     bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES,
@@ -133,7 +144,7 @@ async function startMetastore(shared: Shared, database: Database, opened: Opened
   })
   // The lock of the data directory proves that every worker of an earlier process is dead, also after a kill -9. Before
   // the duties begin: they would count each lease that has run out as a failure.
-  if (database.isEmbedded) await metastore.releaseHolders(WORKER_ID_PREFIX)
+  if (address.isEmbedded) await metastore.releaseHolders(WORKER_ID_PREFIX)
   await metastore.start()
   // Threads start with the first merge; one core is left for pushes and queries.
   const capacity = Math.max(1, availableParallelism() - 1)
@@ -187,5 +198,5 @@ async function startServices(shared: Shared, metastore: Metastore, opened: Opene
 
 /** What to type: a wildcard address is no address. */
 function shownUrl(config: AllInOneConfig, url: string): string {
-  return ['0.0.0.0', '::'].includes(config.host) ? `http://localhost:${new URL(url).port}` : url
+  return ['0.0.0.0', '::'].includes(config.host) ? `${new URL(url).protocol}//localhost:${new URL(url).port}` : url
 }

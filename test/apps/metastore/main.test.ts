@@ -59,5 +59,5 @@ test('it migrates, serves, answers a waiting poll when told to stop, and exits w
 test('a database that is not there is one sentence and exit code 1', async () => {
   const program = start({ DATABASE_URL: 'postgres:///none', PGHOST: '/nonexistent' })
   assert.deepEqual(await program.exited, { code: 1, signal: null })
-  assert.match(program.stderr(), /^cinder: migrate: .*ENOENT.*\n$/)
+  assert.match(program.stderr(), /^cinder: connect: .*ENOENT.*\n$/)
 })
