@@ -58,6 +58,10 @@ const DURATION_NANOS = 10
 const PERIOD = 12
 const DEFAULT_SAMPLE_TYPE = 14
 
+/** Mappings, locations, functions, strings. */
+const TABLE_FIELDS = 0b1111000
+/** Encoders that write table by table have one or two; those that write what a sample needs before it have hundreds. */
+const TABLE_RUNS_MAX = 4
 const PROFILE_FIELDS = 0b111111111111110
 const VALUE_TYPE_FIELDS = 0b110
 
@@ -80,6 +84,8 @@ export class ProfileDecoder {
   #samplesMax = 0
   #samplesSeen = 0
   #largestBytes = 0
+  /** Starts and ends. */
+  #tableRuns: number[] = []
 
   decode(raw: Uint8Array, limits: DecodeLimits, repairs: DecodeRepairs = {}): DecodeResult {
     const sizeMax = Math.min(limits.maxProfileSizeBytes || PROFILE_BYTES_MAX, PROFILE_BYTES_MAX)
@@ -90,13 +96,16 @@ export class ProfileDecoder {
     if (end !== raw.length) return malformed(this.#cursor.fault ?? `truncated message at byte ${raw.length}`)
     if (this.#samplesMax > 0 && this.#samplesSeen > this.#samplesMax)
       return samplesFault(this.#samplesSeen, this.#samplesMax)
-    if (repairs.functionIdsFromLocations === true) this.#repairFunctionIds()
+    if (repairs.functionIdsFromLocations === true) {
+      this.#repairFunctionIds()
+      this.#tableRuns = []
+    }
     this.#resolveIds()
     const profile = this.#view(raw)
     const stringFault = checkStrings(profile, this.#commentMax)
     if (stringFault !== undefined) return malformed(stringFault)
-    if (limits.maxSymbolBytes > 0) shortenStrings(profile, limits.maxSymbolBytes)
-    return { ok: true, profile }
+    const isCut = limits.maxSymbolBytes > 0 && shortenStrings(profile, limits.maxSymbolBytes)
+    return { ok: true, profile: isCut ? { ...profile, tableRuns: [] } : profile }
   }
 
   #begin(raw: Uint8Array, limits: DecodeLimits): void {
@@ -134,8 +143,12 @@ export class ProfileDecoder {
     const cursor = this.#cursor
     const end = raw.length
     let p = 0
+    const runs: number[] = []
+    let runStart = 0
+    let runEnd = -1
     while (p < end) {
       const tag = raw[p]!
+      const fieldStart = p
       if ((tag & 0x87) !== 2) {
         p = this.#readScalar(p, end)
         continue
@@ -152,7 +165,15 @@ export class ProfileDecoder {
       if (tag === 0x32) this.#addString(p, length)
       else if (this.#readMessage(tag >>> 3, p, next) !== next) return cursor.fail(`truncated message at byte ${p}`)
       p = next
+      if ((TABLE_FIELDS & (1 << (tag >>> 3))) === 0) continue
+      if (fieldStart !== runEnd) {
+        if (runEnd > 0 && runs.length <= 2 * TABLE_RUNS_MAX) runs.push(runStart, runEnd)
+        runStart = fieldStart
+      }
+      runEnd = next
     }
+    if (runEnd > 0) runs.push(runStart, runEnd)
+    this.#tableRuns = runs.length > 2 * TABLE_RUNS_MAX ? [] : runs
     return p
   }
 
@@ -272,6 +293,7 @@ export class ProfileDecoder {
   #view(raw: Uint8Array): DecodedProfile {
     return {
       raw,
+      tableRuns: this.#tableRuns,
       stringCount: this.#stringCount,
       stringStart: this.#stringStart,
       stringLength: this.#stringLength,

@@ -9,6 +9,12 @@ export interface DecodedProfile {
   /** The whole uncompressed message. */
   readonly raw: Uint8Array
 
+  /**
+   * Where the bytes of all mappings, locations, functions and strings lie in `raw`: start and end of each run. Equal bytes
+   * in equal order make equal tables. Empty if the runs are many, or the tables were repaired or cut.
+   */
+  readonly tableRuns: readonly number[]
+
   /** String i is raw[stringStart[i], stringStart[i] + stringLength[i]). */
   readonly stringCount: number
   readonly stringStart: Uint32Array

@@ -69,8 +69,9 @@ function hex(bytes: Uint8Array, start: number, end: number): string {
   return end - start > SHOWN_BYTES_MAX ? `${text}… (${end - start} bytes)` : text
 }
 
-/** Keeps the last `bytesMax` bytes of each string, fewer where that would begin inside a character. */
-export function shortenStrings(profile: DecodedProfile, bytesMax: number): void {
+/** Keeps the last `bytesMax` bytes of each string, fewer where that would begin inside a character. True if any was cut. */
+export function shortenStrings(profile: DecodedProfile, bytesMax: number): boolean {
+  let isCut = false
   const { raw, stringStart, stringLength } = profile
   for (let i = 0; i < profile.stringCount; i++) {
     const length = stringLength[i]!
@@ -79,5 +80,7 @@ export function shortenStrings(profile: DecodedProfile, bytesMax: number): void 
     const start = characterStart(raw, end - bytesMax, end)
     stringStart[i] = start
     stringLength[i] = end - start
+    isCut = true
   }
+  return isCut
 }

@@ -1,10 +1,12 @@
 /**
  * A head: the profiles of one tenant, service and data hour on their way into one segment.
  *
- * append: 1. every kept sample's stack is interned into the head's symbols (only what samples use);
+ * append: 1. every kept sample's stack is found or interned in the dictionary (only what samples use) and numbered
+ *            in order of its first use in this head;
  *         2. rows with equal (stack, span, trace) of one series are summed;
  *         3. one header per resulting series, with the exact totals of its rows, empty stacks included.
- * finish: headers sorted by (group, series, time, id), rows gathered in that order, symbols copied: a `Dataset`.
+ * finish: headers sorted by (group, series, time, id), rows gathered in that order, and the symbols that the head's stacks
+ *         use taken from the dictionary: a `Dataset`. What else the dictionary holds makes no difference to it.
  *
  * A profile's id is 16 bytes of which the last two count the series that its sample labels split it into, so that
  * every header has an id of its own and all headers of one profile share the first fourteen bytes.
@@ -15,10 +17,10 @@ import type { Dataset, GroupRows, ProfileHeaders, SampleGroup } from '../block/d
 import { compareLabels, labelsKey, type Labels } from '../labels/labels.ts'
 import type { DecodedProfile } from '../pprof/profile.ts'
 import type { SplitProfile } from '../pprof/split.ts'
-import { SymbolsBuilder } from '../symbols/builder.ts'
 import { GrowingInt64, GrowingUint32, GrowingUint8 } from '../wire/growing.ts'
 import { addInt64At, allocateInt64Column } from '../wire/int64.ts'
-import { ProfileSymbols } from './profile-symbols.ts'
+import { Dictionary } from './dictionary.ts'
+import { HeadStacks } from './head-stacks.ts'
 import { GrowingRows, RowScratch, type SampleContext } from './rows.ts'
 
 /** 65,536 series of one profile: more than the 16,000 samples that the default limit allows. */
@@ -40,6 +42,8 @@ export interface AppendInput {
   readonly timeNanos: bigint
   /** Root-most frames kept of a stack; 0 = all. */
   readonly stackDepthMax: number
+  /** `tablesDigestOf` the profile, by which its tables are known again. */
+  readonly tablesDigest?: Uint8Array | undefined
 }
 
 export interface AppendResult {
@@ -61,9 +65,9 @@ const decoder = new TextDecoder()
 
 export class Head {
   readonly key: HeadKey
-  #builder = new SymbolsBuilder()
-  #symbols = new ProfileSymbols(this.#builder)
-  #scratch = new RowScratch()
+  readonly #dictionary: Dictionary
+  readonly #stacks = new HeadStacks()
+  readonly #scratch: RowScratch
   #groups: SampleGroup[] = []
   #groupIndex = new Map<string, number>()
   #rows: GrowingRows[] = []
@@ -82,8 +86,12 @@ export class Head {
   #bucket = new Uint32Array(32)
   #profileCount = 0
 
-  constructor(key: HeadKey) {
+  /** A dictionary of its tenant and service; several heads may share one, and the scratch with all heads of a thread. */
+  constructor(key: HeadKey, dictionary = new Dictionary(), scratch = new RowScratch()) {
     this.key = key
+    this.#dictionary = dictionary
+    this.#scratch = scratch
+    dictionary.retain()
   }
 
   get profileCount(): number {
@@ -92,7 +100,7 @@ export class Head {
 
   append(input: AppendInput): AppendResult {
     const group = this.#groupOf(input.profile)
-    this.#symbols.begin(input.profile)
+    this.#dictionary.profileSymbols.begin(input.profile, input.tablesDigest)
     let droppedSamples = 0
     let headers = 0
     const { split } = input
@@ -126,6 +134,7 @@ export class Head {
     const { profile, split, stackDepthMax } = input
     const typeCount = profile.sampleTypes.length
     const scratch = this.#scratch
+    const symbols = this.#dictionary.profileSymbols
     const from = this.#bucketStart[series]!
     const to = this.#bucketStart[series + 1]!
     scratch.begin(typeCount, to - from)
@@ -134,11 +143,12 @@ export class Head {
     for (let b = from; b < to; b++) {
       const k = this.#bucket[b]!
       const sample = split.keptSample[k]!
-      const stackId = this.#symbols.stackOf(sample, stackDepthMax)
-      if (stackId < 0) {
+      const known = symbols.stackOf(sample, stackDepthMax)
+      if (known < 0) {
         dropped++
         continue
       }
+      const stackId = this.#stacks.idOf(known)
       const row = hasContext(split, k) ? scratch.rowWithContext(stackId, contextOf(split, k)) : scratch.rowOf(stackId)
       const at = sample * typeCount
       for (let t = 0; t < typeCount; t++) scratch.addValue(t, row, values.lo[at + t]!, values.hi[at + t]!)
@@ -208,7 +218,12 @@ export class Head {
     return group
   }
 
-  /** The dataset of everything appended. The head is empty afterwards and must be dropped. */
+  /** To be called once, when no profile will be appended any more: the dictionary is free for others. */
+  release(): void {
+    this.#dictionary.release()
+  }
+
+  /** The dataset of everything appended. The head must be released and dropped afterwards. */
   finish(): FinishedHead {
     const count = this.#headerGroup.count
     const seriesOrder = this.#series.map((_, i) => i)
@@ -223,7 +238,7 @@ export class Head {
     return {
       dataset: {
         ...this.key,
-        symbols: this.#builder.build(),
+        symbols: this.#dictionary.take(this.#stacks.known.array, this.#stacks.known.count),
         series: seriesOrder.map((i) => this.#series[i]!),
         groups: this.#groups,
         rows,

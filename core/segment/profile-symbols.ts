@@ -1,6 +1,9 @@
 /**
- * Maps one decoded profile's tables into a dataset's symbols, row by row and only where a kept sample points:
+ * Maps one decoded profile's tables into a table of symbols, row by row and only where a kept sample points:
  * what no sample uses is never stored.
+ *
+ * What a row was mapped to is remembered with the digest of the tables' bytes: agents that send the same tables with
+ * every profile (heap, mutex and block profiles of Go; whatever goes through a converter) pay for their symbols once.
  *
  * Normalisation that belongs to locations, as clients of Pyroscope expect it: a location with neither line nor address, or
  * with a dangling function, does not exist, and a sample that names it is dropped before any of it is mapped; a dangling
@@ -16,13 +19,39 @@ const ABSENT = 0xfffffffe
 const PRESENT = 0xfffffffd
 const HAS_FUNCTIONS = 1
 
+/** Five kinds of profile from a Go process, some with tables that never repeat, and room for a second build. */
+export const TABLE_MEMOS_MAX = 8
+const DIGEST_BYTES = 16
+
+/** By row of the profile's tables: the row of the builder, or what is known of it. */
+class TableRows {
+  digest: Uint8Array | undefined
+  usedAt = 0
+  string = new Uint32Array(32)
+  function = new Uint32Array(16)
+  mapping = new Uint32Array(16)
+  location = new Uint32Array(16)
+
+  begin(profile: DecodedProfile, digest: Uint8Array | undefined): void {
+    this.digest = digest
+    this.string = cleared(this.string, profile.stringCount)
+    this.function = cleared(this.function, profile.functionCount)
+    this.mapping = cleared(this.mapping, profile.mappingCount)
+    this.location = cleared(this.location, profile.locationCount)
+  }
+
+  get sizeBytes(): number {
+    const columns = [this.string, this.function, this.mapping, this.location]
+    return columns.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+}
+
 export class ProfileSymbols {
   readonly #builder: SymbolsBuilder
   #profile: DecodedProfile | undefined
-  #string = new Uint32Array(32)
-  #function = new Uint32Array(16)
-  #mapping = new Uint32Array(16)
-  #location = new Uint32Array(16)
+  readonly #memos: TableRows[] = []
+  #begins = 0
+  #rows = new TableRows()
   #stack = new Uint32Array(32)
   readonly #row: LocationRow = {
     mapping: 0,
@@ -39,13 +68,31 @@ export class ProfileSymbols {
     this.#builder = builder
   }
 
-  begin(profile: DecodedProfile): void {
+  /** Profiles with equal `tablesDigest` have equal tables, byte by byte; undefined = not known. */
+  begin(profile: DecodedProfile, tablesDigest?: Uint8Array): void {
     this.#profile = profile
-    this.#string = cleared(this.#string, profile.stringCount)
-    this.#function = cleared(this.#function, profile.functionCount)
-    this.#mapping = cleared(this.#mapping, profile.mappingCount)
-    this.#location = cleared(this.#location, profile.locationCount)
     if (this.#stack.length < profile.sampleDepthMax) this.#stack = new Uint32Array(profile.sampleDepthMax * 2)
+    this.#begins++
+    const known = this.#memos.find(({ digest }) => isEqual(digest, tablesDigest))
+    this.#rows = known ?? this.#leastRecent()
+    this.#rows.usedAt = this.#begins
+    if (known === undefined) this.#rows.begin(profile, tablesDigest)
+  }
+
+  get sizeBytes(): number {
+    const { lineFunction, lineLo, lineHi } = this.#row
+    const scratch = this.#stack.byteLength + lineFunction.byteLength + lineLo.byteLength + lineHi.byteLength
+    return this.#memos.reduce((sum, memo) => sum + memo.sizeBytes, scratch)
+  }
+
+  /** Tables without a digest take the place of others without one: they leave the memos alone. */
+  #leastRecent(): TableRows {
+    let oldest = this.#memos.find(({ digest }) => digest === undefined)
+    if (oldest === undefined && this.#memos.length < TABLE_MEMOS_MAX) {
+      oldest = new TableRows()
+      this.#memos.push(oldest)
+    }
+    return oldest ?? this.#memos.reduce((a, b) => (b.usedAt < a.usedAt ? b : a))
   }
 
   /** Stack id of a sample, its root-most `depthMax` frames (0 = all); -1 if it names a location that does not exist. */
@@ -56,15 +103,16 @@ export class ProfileSymbols {
     // pprof lists the leaf first, so the leaf side is what a depth limit takes away.
     if (depthMax > 0 && end - start > depthMax) start = end - depthMax
     const stack = this.#stack
+    const locations = this.#rows.location
     let depth = 0
     let unmapped = 0
     for (let i = start; i < end; i++) {
       const row = profile.sampleLocation[i]!
       if (row === NO_ROW) return -1
-      let id = this.#location[row]!
+      let id = locations[row]!
       if (id === UNKNOWN) {
         id = this.#isPresent(row) ? PRESENT : ABSENT
-        this.#location[row] = id
+        locations[row] = id
       }
       if (id === ABSENT) return -1
       if (id === PRESENT) unmapped++
@@ -79,23 +127,23 @@ export class ProfileSymbols {
     const rows = this.#profile!.sampleLocation
     for (let i = 0; i < depth; i++) {
       const row = rows[start + i]!
-      if (this.#location[row] === PRESENT) this.#location[row] = this.#mapLocation(row)
-      this.#stack[i] = this.#location[row]!
+      if (this.#rows.location[row] === PRESENT) this.#rows.location[row] = this.#mapLocation(row)
+      this.#stack[i] = this.#rows.location[row]!
     }
   }
 
   #mapString(index: number): number {
-    let id = this.#string[index]!
+    let id = this.#rows.string[index]!
     if (id !== UNKNOWN) return id
     const profile = this.#profile!
     const start = profile.stringStart[index]!
     id = this.#builder.strings.intern(profile.raw, start, start + profile.stringLength[index]!)
-    this.#string[index] = id
+    this.#rows.string[index] = id
     return id
   }
 
   #mapFunction(row: number): number {
-    let id = this.#function[row]!
+    let id = this.#rows.function[row]!
     if (id !== UNKNOWN) return id
     const profile = this.#profile!
     id = this.#builder.internFunction({
@@ -105,12 +153,12 @@ export class ProfileSymbols {
       startLineLo: profile.functionStartLine.lo[row]!,
       startLineHi: profile.functionStartLine.hi[row]!,
     })
-    this.#function[row] = id
+    this.#rows.function[row] = id
     return id
   }
 
   #mapMapping(row: number): number {
-    let id = this.#mapping[row]!
+    let id = this.#rows.mapping[row]!
     if (id !== UNKNOWN) return id
     const p = this.#profile!
     const zero = (p.mappingFlags[row]! & HAS_FUNCTIONS) !== 0
@@ -125,7 +173,7 @@ export class ProfileSymbols {
       buildId: this.#mapString(p.mappingBuildId[row]!),
       flags: p.mappingFlags[row]!,
     })
-    this.#mapping[row] = id
+    this.#rows.mapping[row] = id
     return id
   }
 
@@ -169,4 +217,10 @@ function cleared(array: Uint32Array<ArrayBuffer>, count: number): Uint32Array<Ar
   if (array.length < count) return new Uint32Array(count * 2).fill(UNKNOWN)
   array.fill(UNKNOWN, 0, count)
   return array
+}
+
+function isEqual(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return false
+  for (let i = 0; i < DIGEST_BYTES; i++) if (a[i] !== b[i]) return false
+  return true
 }

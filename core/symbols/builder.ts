@@ -6,6 +6,7 @@
  */
 import { GrowingInt64, GrowingUint32, GrowingUint8 } from '../wire/growing.ts'
 import { hashStep, mix32 } from '../wire/hash.ts'
+import type { Int64Column } from '../wire/int64.ts'
 import { StackTable } from './stack-table.ts'
 import { StringTable } from './string-table.ts'
 import type { Symbols } from './symbols.ts'
@@ -24,6 +25,10 @@ class WordTable {
       if (this.hash.array[entry - 1] === hash && equals(entry - 1)) return entry - 1
       slot = (slot + 1) & mask
     }
+  }
+
+  get sizeBytes(): number {
+    return this.slots.byteLength + this.hash.array.byteLength
   }
 
   insert(slot: number, hash: number): number {
@@ -170,6 +175,64 @@ export class SymbolsBuilder {
     return this.#locations.insert(-1 - found, hash)
   }
 
+  /** Of all columns and tables, by their capacity. */
+  get sizeBytes(): number {
+    const columns32 = [
+      this.#functionName,
+      this.#functionSystemName,
+      this.#functionFilename,
+      this.#mappingFilename,
+      this.#mappingBuildId,
+      this.#locationMapping,
+      this.#locationLineStart,
+      this.#lineFunction,
+    ]
+    const columns64 = [
+      this.#functionStartLine,
+      this.#mappingStart,
+      this.#mappingLimit,
+      this.#mappingOffset,
+      this.#locationAddress,
+      this.#lineNumber,
+    ]
+    let sizeBytes = this.strings.sizeBytes + this.stacks.sizeBytes
+    for (const table of [this.#functions, this.#mappings, this.#locations]) sizeBytes += table.sizeBytes
+    for (const { array } of columns32) sizeBytes += array.byteLength
+    for (const { lo, hi } of columns64) sizeBytes += lo.array.byteLength + hi.array.byteLength
+    return sizeBytes + this.#mappingFlags.array.byteLength + this.#locationFolded.array.byteLength
+  }
+
+  /** Borrowed, and columns may be longer than their counts: valid until the next intern. */
+  view(): Symbols {
+    return {
+      ...this.strings.viewColumns(),
+      functionCount: this.#functionName.count,
+      functionName: this.#functionName.array,
+      functionSystemName: this.#functionSystemName.array,
+      functionFilename: this.#functionFilename.array,
+      functionStartLine: viewInt64(this.#functionStartLine),
+      mappingCount: this.#mappingFlags.count,
+      mappingStart: viewInt64(this.#mappingStart),
+      mappingLimit: viewInt64(this.#mappingLimit),
+      mappingOffset: viewInt64(this.#mappingOffset),
+      mappingFilename: this.#mappingFilename.array,
+      mappingBuildId: this.#mappingBuildId.array,
+      mappingFlags: this.#mappingFlags.array,
+      locationCount: this.#locationMapping.count,
+      locationMapping: this.#locationMapping.array,
+      locationAddress: viewInt64(this.#locationAddress),
+      locationFolded: this.#locationFolded.array,
+      locationLineStart: this.#locationLineStart.array,
+      lineFunction: this.#lineFunction.array,
+      lineNumber: viewInt64(this.#lineNumber),
+      nodeCount: this.stacks.nodeCount,
+      nodeParent: this.stacks.nodeParent.array,
+      nodeLocation: this.stacks.nodeLocation.array,
+      stackCount: this.stacks.stackCount,
+      stackNode: this.stacks.stackNode.array,
+    }
+  }
+
   build(): Symbols {
     return {
       ...this.strings.copyColumns(),
@@ -227,4 +290,8 @@ export class SymbolsBuilder {
     }
     return true
   }
+}
+
+function viewInt64({ lo, hi }: GrowingInt64): Int64Column {
+  return { lo: lo.array, hi: hi.array }
 }

@@ -39,6 +39,12 @@ export class StackTable {
     return this.stackNode.count
   }
 
+  get sizeBytes(): number {
+    const growing = [this.nodeParent, this.nodeLocation, this.stackNode, this.#stackHash]
+    const fixed = [this.#nodeSlots, this.#stackSlots, this.#pathLocation, this.#pathNode]
+    return [...growing.map(({ array }) => array), ...fixed].reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+
   /** Stack of locations[start, end), leaf first. An empty range is the empty stack. */
   internStack(locations: Uint32Array, start: number, end: number): number {
     let h = 0x2545f491

@@ -53,6 +53,16 @@ export class StringTable {
     return { stringCount: this.count, stringOffset: this.#offset.copy(), stringBytes: this.#bytes.copy() }
   }
 
+  /** Borrowed, and may be longer than the count says: valid until the next intern. */
+  viewColumns(): { stringCount: number; stringOffset: Uint32Array; stringBytes: Uint8Array } {
+    return { stringCount: this.count, stringOffset: this.#offset.array, stringBytes: this.#bytes.array }
+  }
+
+  get sizeBytes(): number {
+    const columns = [this.#bytes.array, this.#offset.array, this.#hash.array, this.#slots]
+    return columns.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+
   #equals(id: number, bytes: Uint8Array, start: number, end: number): boolean {
     const from = this.#offset.array[id]!
     const length = end - start

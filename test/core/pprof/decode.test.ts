@@ -313,3 +313,25 @@ if (FIXTURES !== undefined) {
   }
   assert.ok(existsSync(join(FIXTURES, 'pprof', 'heap')))
 }
+
+test('the bytes of the tables are known where they lie in few runs, and only there', () => {
+  const tablesOf = (bytes: Uint8Array, limits: Partial<typeof DEFAULT_LIMITS> = {}, repairs = {}): number[] => {
+    const decoded = new ProfileDecoder().decode(bytes, { ...DEFAULT_LIMITS, ...limits }, repairs)
+    assert.ok(decoded.ok)
+    const runs = decoded.profile.tableRuns
+    return runs.flatMap((at, i) => (i % 2 === 0 ? [...bytes.subarray(at, runs[i + 1])] : []))
+  }
+  const spec = { samples: [{ stack: ['leaf', 'root'], values: [3] }] }
+  const whole = buildPprof(spec)
+  const tables = tablesOf(whole)
+  assert.ok(tables.length > 0)
+  const otherRows = { ...spec, timeNanos: 9n, samples: [{ stack: ['leaf', 'root'], values: [400] }] }
+  assert.deepEqual(tablesOf(buildPprof(otherRows)), tables)
+  assert.notDeepEqual(tablesOf(buildPprof({ samples: [{ stack: ['other', 'root'], values: [3] }] })), tables)
+  // A duration, then a string.
+  const more = [0x50, 0x05, 0x32, 0x01, 0x78]
+  assert.deepEqual(tablesOf(new Uint8Array([...whole, ...more])), [...tables, 0x32, 0x01, 0x78])
+  assert.deepEqual(tablesOf(new Uint8Array([...whole, ...more, ...more, ...more, ...more])), [], 'many runs')
+  assert.deepEqual(tablesOf(whole, { maxSymbolBytes: 2 }), [], 'cut strings')
+  assert.deepEqual(tablesOf(whole, {}, { functionIdsFromLocations: true }), [], 'repaired ids')
+})

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { encodePprof, type LocationModel, type MappingModel } from '#core/pprof/encode.ts'
-import { ProfileSymbols } from '#core/segment/profile-symbols.ts'
+import { ProfileSymbols, TABLE_MEMOS_MAX } from '#core/segment/profile-symbols.ts'
 import { SymbolsBuilder } from '#core/symbols/builder.ts'
 import type { Symbols } from '#core/symbols/symbols.ts'
 import { getBigInt } from '#core/wire/int64.ts'
@@ -256,4 +256,43 @@ test('any profile: a kept stack says what the profile says (H12)', () => {
     }),
     { numRuns: 150 },
   )
+})
+
+test('profiles with equal tables find their rows again, others never do, however many kinds come', () => {
+  const kinds = Array.from({ length: TABLE_MEMOS_MAX + 2 }, (_, kind) =>
+    pprofOf([named(`leaf${kind}`), named('root')], [named('other'), named(`leaf${kind}`), named('root')]),
+  )
+  const builder = new SymbolsBuilder()
+  const mapper = new ProfileSymbols(builder)
+  const decoder = new ProfileDecoder()
+  const leafOf = (kind: number): string[] => {
+    const decoded = decoder.decode(kinds[kind]!, DEFAULT_LIMITS)
+    assert.ok(decoded.ok)
+    mapper.begin(decoded.profile, new Uint8Array(16).fill(kind + 1))
+    const stackId = mapper.stackOf(0, 0)
+    return stackNames(builder.build(), stackId)
+  }
+  for (const kind of [0, 1, 0, 1, ...kinds.keys(), ...kinds.keys()])
+    assert.deepEqual(leafOf(kind), [`leaf${kind}`, 'root'])
+  const { locationCount } = builder.build()
+  assert.equal(locationCount, kinds.length + 1, 'a location that no sample of the profile named is not there')
+})
+
+test('tables without a digest leave those with one alone', () => {
+  const builder = new SymbolsBuilder()
+  const mapper = new ProfileSymbols(builder)
+  const decoder = new ProfileDecoder()
+  const begin = (name: string, digest?: Uint8Array): string[] => {
+    const decoded = decoder.decode(pprofOf([named(name), named('root')]), DEFAULT_LIMITS)
+    assert.ok(decoded.ok)
+    mapper.begin(decoded.profile, digest)
+    const stackId = mapper.stackOf(0, 0)
+    return stackNames(builder.build(), stackId)
+  }
+  const digest = new Uint8Array(16).fill(7)
+  begin('known', digest)
+  const oneBytes = mapper.sizeBytes
+  for (let i = 0; i < 20; i++) assert.deepEqual(begin(`f${i}`), [`f${i}`, 'root'])
+  assert.ok(mapper.sizeBytes < 3 * oneBytes, 'one place for all of them')
+  assert.deepEqual(begin('known', digest), ['known', 'root'])
 })
