@@ -21,7 +21,7 @@ import { readVerdict } from '#db/sql/read-verdict.ts'
 import { releaseHolders } from '#db/sql/release-jobs.ts'
 import { registerWriter } from '#db/sql/register-writer.ts'
 import { selectTenantStats } from '#db/sql/tenant-stats.ts'
-import { claimTombstones, confirmDeleted } from '#db/sql/tombstones.ts'
+import { claimTombstones, confirmDeleted, deferTombstones } from '#db/sql/tombstones.ts'
 import { Cleaner } from './cleaner.ts'
 import type { Database } from './database.ts'
 import { Duties, type Duty } from './duties.ts'
@@ -86,7 +86,8 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       checkSegment(request)
       const outcome = await asWrite(deps, 'commit segment', () => commitSegment(sql, request, grace))
       planner.noteCommit()
-      if (outcome.kind === 'committed') return { verdict: 'committed', skips: outcome.skips }
+      if (outcome.kind === 'committed')
+        return { verdict: 'committed', skips: outcome.skips, labelEpoch: outcome.labelEpoch }
       const skips = await withSqlErrors('read verdict', () => readVerdict(sql, request.objectId))
       return skips === undefined ? { verdict: 'refused', skips: [] } : { verdict: 'replayed', skips }
     },
@@ -120,6 +121,8 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       return { tombstones: await withSqlErrors('claim tombstones', () => claimTombstones(sql, claim)) }
     },
     async confirmDeleted(request) {
+      const { holder, refused = [] } = request
+      if (refused.length > 0) await asWrite(deps, 'defer deletions', () => deferTombstones(sql, { holder, refused }))
       return { forgotten: await asWrite(deps, 'confirm deletions', () => confirmDeleted(sql, request)) }
     },
     async registerWriter(request) {

@@ -52,6 +52,8 @@ export interface CommitSegmentResponse {
   /** `committed`; `replayed`: this object was committed before, live or retired by now, and the first verdict is repeated; `refused`: its id is on the retired list without a verdict. */
   verdict: string
   skips: DatasetSkips[]
+  /** Grows with every deletion of a tenant: what a writer remembers of label sets is worth nothing across it. */
+  labelEpoch?: number
 }
 
 /** One dataset of one object as a plan or a job names it. */
@@ -199,6 +201,8 @@ export interface ClaimTombstonesResponse {
 export interface ConfirmDeletedRequest {
   holder: string
   deleted: { objectId: string; epoch: number }[]
+  /** Claims that the store refused: tried again ever later, with the reason in sight. */
+  refused?: { objectId: string; epoch: number; reason: string }[]
 }
 
 export interface ConfirmDeletedResponse {

@@ -24,7 +24,7 @@ const PROFILE_ID_BYTES = 16
 
 /** `registered` means that the id was there already: the caller reads the first verdict (read-verdict.ts). */
 export type SegmentOutcome =
-  | { readonly kind: 'committed'; readonly skips: DatasetSkips[] }
+  | { readonly kind: 'committed'; readonly skips: DatasetSkips[]; readonly labelEpoch: number }
   | { readonly kind: 'registered' }
 
 export async function commitSegment(
@@ -39,7 +39,7 @@ export async function commitSegment(
   const tenants = datasets.map((dataset) => dataset.tenant)
   const services = datasets.map((dataset) => dataset.service)
   const maxTimes = datasets.map((dataset) => dataset.maxTimeMs)
-  const [row] = await sql<{ skip_dataset: number[]; skip_position: number[] }[]>`
+  const [row] = await sql<{ skip_dataset: number[]; skip_position: number[]; label_epoch: number }[]>`
     with gate as (
       insert into object_ids (id) values (${objectId}::text) on conflict (id) do nothing returning id
     ), sent as materialized (
@@ -120,9 +120,14 @@ export async function commitSegment(
       order by l.tenant collate "C", l.window_start_ms, md5(l.pairs)
       on conflict do nothing
     )
-    select skip_dataset, skip_position from facts`
+    select skip_dataset, skip_position, (select coalesce(sum(incarnation), 0) from tenant_incarnations)::int as label_epoch
+    from facts`
   if (row === undefined) return { kind: 'registered' }
-  return { kind: 'committed', skips: groupSkips(row.skip_dataset, row.skip_position) }
+  return {
+    kind: 'committed',
+    skips: groupSkips(row.skip_dataset, row.skip_position),
+    labelEpoch: row.label_epoch,
+  }
 }
 
 /** Two parallel lists, ordered by dataset and position, as the contract's lists per dataset. */

@@ -1,0 +1,131 @@
+/**
+ * Deletions of tenants as rows: asked for, undone, looked at. What they do to data is in tenant-removal.ts.
+ *
+ * A deletion raises the tenant's incarnation in one row; its commit hides everything of the incarnations below, because
+ * every read and every commit asks that row. A commit whose snapshot is older writes the old number and is hidden too.
+ */
+import type { Sql, SqlSession } from '../client.ts'
+
+export type DeletionState = 'hiding' | 'hidden' | 'removing' | 'done' | 'restoring' | 'restored'
+
+export interface DeletionRow {
+  readonly id: number
+  readonly tenant: string
+  readonly state: DeletionState
+  readonly deadBelow: number
+  readonly requestedAtMs: number
+  readonly removeAtMs: number
+  readonly removingAtMs: number | undefined
+  readonly finishedAtMs: number | undefined
+  readonly datasets: number
+  readonly profiles: number
+  readonly bytes: number
+  readonly oldestMs: number | undefined
+  readonly newestMs: number | undefined
+  readonly labelSets: number
+  /** Objects that hold its data, those of them that others share, and those that are gone from the store. */
+  readonly objects: number
+  readonly sharedObjects: number
+  readonly goneObjects: number
+  readonly isRemovalDue: boolean
+}
+
+/** Undefined: an earlier deletion is just being undone. A second call while one is open hides what came since. */
+export async function beginDeletion(
+  sql: Sql,
+  request: { readonly tenant: string; readonly delayMs: number },
+): Promise<number | undefined> {
+  const { tenant, delayMs } = request
+  return (await sql.begin(async (tx) => {
+    await lockTenant(tx, tenant)
+    const [open] = await tx<{ id: number; state: DeletionState }[]>`
+      select id, state from tenant_deletions where tenant = ${tenant} and state in ('hiding', 'hidden', 'restoring')`
+    if (open?.state === 'restoring') return undefined
+    const [before] = await tx<{ live_from: number }[]>`
+      select live_from from tenant_incarnations where tenant = ${tenant}`
+    const [now] = await tx<{ live_from: number }[]>`
+      insert into tenant_incarnations as i (tenant, incarnation, live_from, died_at) values (${tenant}, 2, 2, now())
+      on conflict (tenant) do update set
+        incarnation = i.incarnation + 1, live_from = i.incarnation + 1, died_at = now(), is_final = false
+      returning live_from`
+    const deadBelow = now!.live_from
+    if (open !== undefined) {
+      await tx`update tenant_deletions set state = 'hiding', dead_below = ${deadBelow} where id = ${open.id}`
+      return open.id
+    }
+    const [made] = await tx<{ id: number }[]>`
+      insert into tenant_deletions (tenant, state, dead_below, previous_live_from, remove_at)
+      values (${tenant}, 'hiding', ${deadBelow}, ${before?.live_from ?? 1},
+        now() + ${delayMs}::float8 * interval '1 millisecond')
+      returning id`
+    return made!.id
+  })) as number | undefined
+}
+
+/** The deletion that is undone from now on; undefined if none can be: never asked for, or its removal has begun. */
+export async function beginRestore(sql: Sql, tenant: string): Promise<number | undefined> {
+  return (await sql.begin(async (tx) => {
+    await lockTenant(tx, tenant)
+    const [open] = await tx<{ id: number; previous_live_from: number }[]>`
+      update tenant_deletions set state = 'restoring' where tenant = ${tenant} and state in ('hiding', 'hidden', 'restoring')
+      returning id, previous_live_from`
+    if (open === undefined) return undefined
+    await tx`update tenant_incarnations set live_from = ${open.previous_live_from}, died_at = '-infinity'
+      where tenant = ${tenant}`
+    return open.id
+  })) as number | undefined
+}
+
+async function lockTenant(tx: SqlSession, tenant: string): Promise<void> {
+  await tx`select pg_advisory_xact_lock(hashtextextended('tenant ' || ${tenant}::text, 0))`
+}
+
+/** Newest first. Only those that are not finished, or all of a tenant (`''`: of every tenant). */
+export async function selectDeletions(
+  sql: SqlSession,
+  request: { readonly tenant: string; readonly isOpenOnly: boolean; readonly limit: number },
+): Promise<DeletionRow[]> {
+  const { tenant, isOpenOnly, limit } = request
+  const rows = await sql<(Omit<DeletionRow, NullableKey> & Record<NullableKey, number | null>)[]>`
+    select d.id, d.tenant, d.state, d.dead_below as "deadBelow", ${ms(sql, 'requested_at')} as "requestedAtMs",
+      ${ms(sql, 'remove_at')} as "removeAtMs", ${ms(sql, 'removing_at')} as "removingAtMs",
+      ${ms(sql, 'finished_at')} as "finishedAtMs", d.dataset_count as datasets, d.profile_count as profiles,
+      d.size_bytes as bytes, d.oldest_ms as "oldestMs", d.newest_ms as "newestMs", d.label_set_count as "labelSets",
+      o.objects, o.shared as "sharedObjects", o.gone as "goneObjects", d.remove_at <= now() as "isRemovalDue"
+    from tenant_deletions d cross join lateral (
+      select count(*)::int as objects, count(*) filter (where is_shared)::int as shared, count(gone_at)::int as gone
+      from tenant_deletion_objects where deletion_id = d.id
+    ) as o
+    where (${tenant} = '' or d.tenant = ${tenant}) and (not ${isOpenOnly}::boolean or d.finished_at is null)
+    order by d.id desc limit ${limit}`
+  return rows.map((row) => ({
+    ...row,
+    removingAtMs: row.removingAtMs ?? undefined,
+    finishedAtMs: row.finishedAtMs ?? undefined,
+    oldestMs: row.oldestMs ?? undefined,
+    newestMs: row.newestMs ?? undefined,
+  }))
+}
+
+type NullableKey = 'removingAtMs' | 'finishedAtMs' | 'oldestMs' | 'newestMs'
+
+function ms(sql: SqlSession, column: string) {
+  return sql`(extract(epoch from ${sql.unsafe(`d.${column}`)}) * 1000)::float8`
+}
+
+/** What a rebuild must know of a tenant: see core/retention/tenant-object.ts. */
+export async function selectTenantDeath(
+  sql: SqlSession,
+  tenant: string,
+  alsoDeadMax: number,
+): Promise<{ incarnation: number; diedMs: number | undefined; objectIds: string[] } | undefined> {
+  const [row] = await sql<{ incarnation: number; died_ms: number | null; object_ids: string[] }[]>`
+    select i.incarnation, case when isfinite(i.died_at) then (extract(epoch from i.died_at) * 1000)::float8 end as died_ms,
+      array(
+        select o.object_id from tenant_deletion_objects o join tenant_deletions d on d.id = o.deletion_id
+        where d.tenant = i.tenant and o.gone_at is null order by o.object_id desc limit ${alsoDeadMax}
+      ) as object_ids
+    from tenant_incarnations i where i.tenant = ${tenant}`
+  if (row === undefined) return undefined
+  return { incarnation: row.incarnation, diedMs: row.died_ms ?? undefined, objectIds: row.object_ids }
+}
