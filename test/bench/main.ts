@@ -15,6 +15,7 @@ import { decodeCase } from './decode.ts'
 import { endToEndCase } from './end-to-end.ts'
 import { type Baseline, BASELINE_PATH, baselineOf, movementsOf, readBaseline, writeBaseline } from './baseline.ts'
 import { type BenchCase, type CaseResult, keyOf, meetsGoal, type Movement, renderResults } from './figure.ts'
+import { firstCompactionCase } from './first-compaction.ts'
 import { gunzipCase } from './gunzip.ts'
 import { headCase } from './head.ts'
 import { indexScaleCase } from './index-scale.ts'
@@ -34,6 +35,7 @@ const CASES: readonly BenchCase[] = [
   treeMergeCase,
   runtimesCase,
   endToEndCase,
+  firstCompactionCase,
   indexScaleCase,
 ]
 
