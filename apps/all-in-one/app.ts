@@ -20,7 +20,9 @@ import { createDigest } from '#platform/digest.ts'
 import type { Internal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
+import { mountMetrics } from '#platform/http/metrics.ts'
 import { serveHttp } from '#platform/http/serve.ts'
+import { createInstruments, type Instruments } from '#platform/metrics/instruments.ts'
 import { type OpenedStore, openStore } from '#platform/object-store/open-store.ts'
 import { startPostgres } from '#platform/postgres/launcher.ts'
 import { createRandom } from '#platform/random.ts'
@@ -35,6 +37,7 @@ import { mountOperator } from '../metastore/operate.ts'
 import { defaultSettings } from '../metastore/settings.ts'
 import { createQueryBackend } from '../query-backend/app.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
+import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from '../segment-writer/app.ts'
 import type { AllInOneConfig } from './config.ts'
 import { lockDataDir } from './data-lock.ts'
@@ -60,12 +63,15 @@ interface Shared extends AllInOneDeps {
   readonly random: ReturnType<typeof createRandom>
   /** Services of our own and pages are mounted here; served on the one port beside the edge apps. */
   readonly operator: Hono
+  readonly instruments: Instruments
 }
 
 export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps): Promise<StartFacts> {
   const startedMs = performance.now()
   const ports = { clock: createClock(), codec: createCodec(), random: createRandom() }
-  const shared: Shared = { ...deps, ...ports, config, operator: createGuardedApp(deps.internal.tokens) }
+  const instruments = createInstruments('all-in-one', ports.clock)
+  const operator = createGuardedApp(deps.internal.tokens)
+  const shared: Shared = { ...deps, ...ports, config, operator, instruments }
   const { lifecycle } = deps
   const lock = await lockDataDir(config.dataDir)
   await lifecycle.add({ name: 'data lock', stop: () => lock.release() })
@@ -73,7 +79,7 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   deps.internal.warnIfOpen({ name: 'cinderblock', host: config.host }, deps.log)
   const listener = listen(config, edge.app, deps.internal)
   try {
-    const opened = await openStore(config.storageUrl, { log: deps.log })
+    const opened = meterStores(await openStore(config.storageUrl, { log: deps.log }), instruments)
     const database = await startDatabase(shared)
     const metastore = await startMetastore(shared, database, opened)
     edge.open(await startServices(shared, metastore, opened))
@@ -137,11 +143,17 @@ async function startMetastore(shared: Shared, address: DatabaseAddress, opened: 
   const instanceId = randomUUID()
   const metastoreDeps = { sql: database.sql, database, clock, log, settings: defaultSettings(instanceId) }
   const metastore = createMetastore(metastoreDeps)
-  mountOperator(shared.operator, metastoreDeps, {
-    bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES,
-    compression: codecCompression(shared.codec),
-    log,
-  })
+  const metered = shared.instruments.metastore(metastore)
+  const { registry } = shared.instruments
+  mountOperator(
+    shared.operator,
+    { ...metastoreDeps, registry },
+    {
+      bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES,
+      compression: codecCompression(shared.codec),
+      log,
+    },
+  )
   // The lock of the data directory proves that every worker of an earlier process is dead, also after a kill -9. Before
   // the duties begin: they would count each lease that has run out as a failure.
   if (address.isEmbedded) await metastore.releaseHolders(WORKER_ID_PREFIX)
@@ -151,7 +163,7 @@ async function startMetastore(shared: Shared, address: DatabaseAddress, opened: 
   const merger = createThreadMerger(capacity)
   await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })
   const worker = startCompactionWorker(
-    { store: opened.patientStore, merger, clock, random, log, metastore },
+    { store: opened.patientStore, merger, clock, random, log, metastore: metered },
     {
       workerId: `${WORKER_ID_PREFIX}${instanceId}`,
       capacity,
@@ -161,11 +173,16 @@ async function startMetastore(shared: Shared, address: DatabaseAddress, opened: 
   )
   await lifecycle.add({ name: 'compaction worker', stop: () => worker.stop() })
   await lifecycle.add({ name: 'metastore', stop: () => metastore.stop() })
-  return metastore
+  return metered
+}
+
+function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore {
+  const [store, patientStore] = [opened.store, opened.patientStore].map((each) => instruments.store(each))
+  return { ...opened, store: store!, patientStore: patientStore! }
 }
 
 async function startServices(shared: Shared, metastore: Metastore, opened: OpenedStore): Promise<EdgeApps> {
-  const { config, clock, codec, log, random, lifecycle, operator } = shared
+  const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
   const { store, putsPerSecondMax } = opened
   const limitsOf = () => config.limits
   const writer = createSegmentWriter(
@@ -179,14 +196,17 @@ async function startServices(shared: Shared, metastore: Metastore, opened: Opene
     },
   )
   await lifecycle.add({ name: 'segment writer', stop: () => writer.stop() })
+  addWriterMetrics(instruments.registry, () => writer.status())
+  mountMetrics(operator, instruments.registry)
   const multitenancy = config.isMultitenant
   const compression = codecCompression(codec)
   const regex = createRegexCompiler()
   const backend = createQueryBackend({ store, codec, regex })
   return {
     operator,
+    time: instruments.time,
     distributor: createDistributor(
-      { writer, clock, log, compression },
+      { writer: instruments.pushes(writer), clock, log, compression },
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(

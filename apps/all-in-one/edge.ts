@@ -7,6 +7,7 @@
  * one would then run for the routes of the other.
  */
 import { Hono } from 'hono'
+import type { Fetch } from '#platform/http/metrics.ts'
 import { mountReady } from '#platform/http/ready.ts'
 
 export interface EdgeApps {
@@ -14,6 +15,8 @@ export interface EdgeApps {
   readonly queryFrontend: Hono
   /** Pages, metrics and services of our own (`cinder.v1`) for people and for `cinder`. */
   readonly operator?: Hono
+  /** Put around all answers; the apps name the routes. */
+  readonly time?: (serve: Fetch, apps: readonly Hono[]) => Fetch
 }
 
 export interface Edge {
@@ -24,18 +27,20 @@ export interface Edge {
 
 export function createEdge(): Edge {
   const app = new Hono()
-  let serve: ((path: string, request: Request) => Response | Promise<Response>) | undefined
+  let serve: Fetch | undefined
   mountReady(app, () => (serve === undefined ? 'starting' : undefined))
-  app.all('*', (context) => serve?.(context.req.path, context.req.raw) ?? notYet())
+  app.all('*', (context) => serve?.(context.req.raw) ?? notYet())
   return {
     app,
-    open({ distributor, queryFrontend, operator }) {
+    open({ distributor, queryFrontend, operator, time }) {
       const isPush = matchRoutes(distributor)
       const isOperator = operator === undefined ? () => false : matchRoutes(operator)
-      serve = (path, request) => {
+      const route: Fetch = (request) => {
+        const path = new URL(request.url).pathname
         if (operator !== undefined && isOperator(path)) return operator.fetch(request)
         return (isPush(path) ? distributor : queryFrontend).fetch(request)
       }
+      serve = time?.(route, [distributor, queryFrontend, ...(operator === undefined ? [] : [operator])]) ?? route
     },
   }
 }

@@ -7,6 +7,7 @@ import { createMetastoreClient } from '#platform/connect/services.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { createProcessLog } from '#platform/log.ts'
+import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
 import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
@@ -19,18 +20,20 @@ const log = createProcessLog()
 await runProcess(log, async (lifecycle) => {
   const { host, port, metastoreUrl, storageUrl } = readConfig(process.env)
   const internal = openInternal(process.env)
-  const { patientStore: store } = await openStore(storageUrl, { log })
+  const clock = createClock()
+  const instruments = createInstruments('compaction-worker', clock)
+  const { patientStore } = await openStore(storageUrl, { log })
   const capacity = availableParallelism()
   const merger = createThreadMerger(capacity)
   await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })
   const workerId = `${hostname()}-${process.pid}`
   const worker = startCompactionWorker(
     {
-      store,
+      store: instruments.store(patientStore),
       merger,
       log,
-      metastore: createMetastoreClient(metastoreUrl, internal.client),
-      clock: createClock(),
+      metastore: instruments.metastore(createMetastoreClient(metastoreUrl, internal.client)),
+      clock,
       random: createRandom(),
     },
     { workerId, capacity, pollWaitMs: POLL_WAIT_MS_DEFAULT, deleteIntervalMs: DELETE_INTERVAL_MS_DEFAULT },
@@ -41,6 +44,9 @@ await runProcess(log, async (lifecycle) => {
   app.get('/status', (context) => context.json(worker.status()))
   internal.warnIfOpen({ name: 'compaction-worker', host }, log)
   const { tls } = internal
-  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: 1024, tls }))
+  const serve = instruments.serve(app)
+  const listener = await lifecycle.add(
+    serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: 1024, tls, serve }),
+  )
   log.info('compaction-worker ready', { url: listener.url, workerId, capacity, metastore: metastoreUrl })
 })

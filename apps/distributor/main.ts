@@ -6,6 +6,7 @@ import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
+import { createInstruments } from '#platform/metrics/instruments.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { runProcess } from '#platform/service.ts'
 import { createDistributor } from './app.ts'
@@ -15,12 +16,14 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { writerUrl, host, port, ...settings } = readConfig(process.env)
-  const writer = createSegmentWriterClient(writerUrl, openInternal(process.env).client)
+  const { client, tokens } = openInternal(process.env)
+  const writer = createSegmentWriterClient(writerUrl, client)
   const compression = codecCompression(createCodec())
   const deps = { writer, clock: createClock(), log, compression }
   const app = createDistributor(deps, { ...settings, freesBodies: true })
   mountReady(app)
+  const serve = createInstruments('distributor', deps.clock).serve(app, tokens)
   const { bodyLimitBytes } = settings
-  const listener = await lifecycle.add(serveHttp({ name: 'distributor', app, host, port, bodyLimitBytes }))
+  const listener = await lifecycle.add(serveHttp({ name: 'distributor', app, host, port, bodyLimitBytes, serve }))
   log.info('distributor ready', { url: listener.url, writer: writerUrl })
 })

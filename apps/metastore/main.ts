@@ -8,6 +8,7 @@ import { mountMetastore } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
+import { createInstruments } from '#platform/metrics/instruments.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { runProcess } from '#platform/service.ts'
 import { createMetastore } from './app.ts'
@@ -22,6 +23,7 @@ await runProcess(log, async (lifecycle) => {
   const { databaseUrl, directUrl, host, port, bodyLimitBytes } = readConfig(process.env)
   const internal = openInternal(process.env)
   const clock = createClock()
+  const instruments = createInstruments('metastore', clock)
   const database = await openDatabase({ url: databaseUrl, directUrl }, { clock, log })
   await lifecycle.add({ name: 'postgres', stop: () => database.stop() })
   const applied = await database.migrate()
@@ -31,11 +33,12 @@ await runProcess(log, async (lifecycle) => {
   const app = createGuardedApp(internal.tokens)
   const service = { bodyLimitBytes, compression: codecCompression(createCodec()), log }
   mountMetastore(app, metastore, service)
-  mountOperator(app, deps, service)
+  mountOperator(app, { ...deps, registry: instruments.registry }, service)
   mountReady(app)
   internal.warnIfOpen({ name: 'metastore', host }, log)
   const { tls } = internal
-  const listener = await lifecycle.add(serveHttp({ name: 'metastore', app, host, port, bodyLimitBytes, tls }))
+  const serve = instruments.serve(app)
+  const listener = await lifecycle.add(serveHttp({ name: 'metastore', app, host, port, bodyLimitBytes, tls, serve }))
   // Added last, so stopped first: waiting polls are answered before the listener waits for what is in flight.
   await lifecycle.add({ name: 'metastore', stop: () => metastore.stop() })
   log.info('metastore ready', { url: listener.url, migrationsApplied: applied.length })

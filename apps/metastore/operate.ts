@@ -1,15 +1,21 @@
-/** What operators use of a metastore, mounted on one app: StatusService and its pages. */
+/** What operators use of a metastore, mounted on one app: StatusService, its pages, and its gauges. */
 import type { Hono } from 'hono'
 import { MS_PER_DAY } from '#core/units.ts'
 import { mountStatus } from '#platform/connect/status-service.ts'
 import type { InternalServerOptions } from '#platform/connect/services.ts'
+import type { Registry } from '#platform/metrics/registry.ts'
 import { VERSION } from '#platform/version.ts'
 import type { MetastoreDeps } from './app.ts'
 import { describeHealth } from './database-health.ts'
 import { mountPages } from './pages.ts'
+import { addStatusMetrics } from './status-metrics.ts'
 import { createStatus } from './status.ts'
 
-export function mountOperator(app: Hono, deps: MetastoreDeps, options: InternalServerOptions): void {
+export interface OperatorDeps extends MetastoreDeps {
+  readonly registry: Registry
+}
+
+export function mountOperator(app: Hono, deps: OperatorDeps, options: InternalServerOptions): void {
   const { sql, clock, settings, database } = deps
   const status = createStatus({
     sql,
@@ -21,4 +27,5 @@ export function mountOperator(app: Hono, deps: MetastoreDeps, options: InternalS
   })
   mountStatus(app, status, options)
   mountPages(app, status)
+  addStatusMetrics(deps.registry, status)
 }

@@ -6,6 +6,7 @@ import { createMetastoreClient, createQueryBackendClient } from '#platform/conne
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
+import { createInstruments } from '#platform/metrics/instruments.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
@@ -16,13 +17,15 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { metastoreUrl, queryBackendUrl, host, port, multitenancy, limits } = readConfig(process.env)
-  const { client } = openInternal(process.env)
+  const { client, tokens } = openInternal(process.env)
+  const clock = createClock()
+  const instruments = createInstruments('query-frontend', clock)
   const app = createQueryFrontend(
     {
-      metastore: createMetastoreClient(metastoreUrl, client),
+      metastore: instruments.metastore(createMetastoreClient(metastoreUrl, client)),
       backend: createQueryBackendClient(queryBackendUrl, client),
       regex: createRegexCompiler(),
-      clock: createClock(),
+      clock,
       log,
       compression: codecCompression(createCodec()),
     },
@@ -30,6 +33,8 @@ await runProcess(log, async (lifecycle) => {
   )
   mountReady(app)
   const { bodyLimitBytes } = limits
-  const listener = await lifecycle.add(serveHttp({ name: 'query-frontend', app, host, port, bodyLimitBytes }))
+  const listener = await lifecycle.add(
+    serveHttp({ name: 'query-frontend', app, host, port, bodyLimitBytes, serve: instruments.serve(app, tokens) }),
+  )
   log.info('query-frontend ready', { url: listener.url, metastore: metastoreUrl, queryBackend: queryBackendUrl })
 })

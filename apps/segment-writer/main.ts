@@ -10,22 +10,26 @@ import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { createProcessLog } from '#platform/log.ts'
+import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
 import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from './app.ts'
 import { readConfig } from './config.ts'
+import { addWriterMetrics } from './writer-metrics.ts'
 
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const { limits, host, port, metastoreUrl, storageUrl } = readConfig(process.env)
   const internal = openInternal(process.env)
+  const clock = createClock()
+  const instruments = createInstruments('segment-writer', clock)
   const { store, putsPerSecondMax } = await openStore(storageUrl, { log })
   const codec = createCodec()
-  const metastore = createMetastoreClient(metastoreUrl, internal.client)
+  const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))
   const writer = createSegmentWriter(
-    { store, metastore, codec, log, digest: createDigest(), clock: createClock(), random: createRandom() },
+    { store: instruments.store(store), metastore, codec, log, digest: createDigest(), clock, random: createRandom() },
     {
       limitsOf: () => limits,
       flushPolicy: FLUSH_POLICY_DEFAULT,
@@ -37,10 +41,12 @@ await runProcess(log, async (lifecycle) => {
   await lifecycle.add({ name: 'segment-writer', stop: () => writer.stop() })
   const app = createGuardedApp(internal.tokens)
   const { bodyLimitBytes } = limits
-  mountSegmentWriter(app, writer, { bodyLimitBytes, compression: codecCompression(codec), log })
+  addWriterMetrics(instruments.registry, () => writer.status())
+  mountSegmentWriter(app, instruments.pushes(writer), { bodyLimitBytes, compression: codecCompression(codec), log })
   mountReady(app)
   internal.warnIfOpen({ name: 'segment-writer', host }, log)
   const { tls } = internal
-  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes, tls }))
+  const serve = instruments.serve(app)
+  const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes, tls, serve }))
   log.info('segment-writer ready', { url: listener.url, metastore: metastoreUrl, storage: storageUrl })
 })

@@ -25,6 +25,8 @@ export interface HttpListener {
   readonly bodyLimitBytes: number
   /** Absent = plain HTTP. */
   readonly tls?: ServerTls | undefined
+  /** What answers instead of the app alone: the app with its requests timed (metrics.ts). */
+  readonly serve?: ((request: Request) => Response | Promise<Response>) | undefined
 }
 
 /** Bun's largest; its default of 10 s cuts long queries and long polls. */
@@ -34,6 +36,7 @@ const BODY_SLACK_BYTES = MIB
 
 export function serveHttp(listener: HttpListener): Part & { readonly url: string } {
   const { app, host, port, tls } = listener
+  const serve = listener.serve ?? ((request: Request) => app.fetch(request))
   let server: Bun.Server<undefined>
   try {
     server = Bun.serve({
@@ -41,7 +44,7 @@ export function serveHttp(listener: HttpListener): Part & { readonly url: string
       port,
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       maxRequestBodySize: bodyLimitOf(listener.bodyLimitBytes) + BODY_SLACK_BYTES,
-      fetch: (request) => app.fetch(request),
+      fetch: (request) => serve(request),
       ...(tls === undefined ? {} : { tls: bunTls(tls) }),
     })
   } catch (cause) {

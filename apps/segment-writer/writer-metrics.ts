@@ -1,0 +1,20 @@
+/** What a writer holds and has done, as gauges read at a scrape. */
+import type { Registry } from '#platform/metrics/registry.ts'
+import type { SegmentWriterStatus } from './app.ts'
+
+export function addWriterMetrics(registry: Registry, status: () => SegmentWriterStatus): void {
+  const pending = registry.gauge('cinder_writer_pending_bytes', 'Bytes of pushes that are not settled.')
+  const peak = registry.gauge(
+    'cinder_writer_pending_bytes_peak',
+    'Most bytes of pushes that were not settled, since the start.',
+  )
+  const flushes = registry.gauge('cinder_writer_flushes_in_flight', 'Segments on their way to the store.')
+  const shed = registry.reading('cinder_writer_shed_total', 'Pushes refused because memory was full, since the start.')
+  registry.collect(() => {
+    const { pendingBytes, peakPendingBytes, flushesInFlight, shed: refused } = status()
+    pending.set(pendingBytes)
+    peak.set(peakPendingBytes)
+    flushes.set(flushesInFlight)
+    shed.set(refused)
+  })
+}
