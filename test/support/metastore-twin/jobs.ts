@@ -106,10 +106,22 @@ export function commitCompaction(state: TwinState, request: CommitCompactionRequ
   }
   const staleObjectIds = job.sources.filter((source) => !isIntact(state, source)).map(({ objectId }) => objectId)
   const isStale = rules.checksSources && staleObjectIds.length > 0
-  Object.assign(job, { state: isStale ? 'stale' : 'done', holder: '', outputIds, staleObjectIds })
+  Object.assign(job, {
+    state: isStale ? 'stale' : 'done',
+    holder: '',
+    outputIds,
+    staleObjectIds,
+    finishedAtMs: state.nowMs(),
+  })
   if (isStale) abandon(state, outputs)
   else publish(state, job, outputs)
   return { verdict: isStale ? 'stale' : 'committed', staleObjectIds: isStale ? staleObjectIds : [] }
+}
+
+/** What the cleaner does: a commit that comes later finds no job. */
+export function forgetClosedJobs(state: TwinState, ageMs: number): void {
+  for (const [jobId, { state: standing, finishedAtMs }] of state.jobs)
+    if ((standing === 'done' || standing === 'stale') && finishedAtMs <= state.nowMs() - ageMs) state.jobs.delete(jobId)
 }
 
 /** A segment is a source with all its live datasets; of an object above only the planned ones count. */

@@ -106,8 +106,21 @@ function insertJobs(state: TwinState, jobs: readonly NamedJob[], term: DutyTerm)
     const jobId = state.nextJobId()
     const rank = state.nowMs() / 1_000 + sizeBytes / state.jobPolicy.ageingBytesPerSecond
     state.jobs.set(jobId, {
-      ...{ jobId, level, sizeBytes, rank, sources: live, state: 'queued', epoch: 0, holder: '', failures: 0 },
-      ...{ reason: '', notBeforeMs: 0, expiresAtMs: 0, outputIds: undefined, staleObjectIds: [] },
+      jobId,
+      level,
+      sizeBytes,
+      rank,
+      sources: live,
+      state: 'queued',
+      epoch: 0,
+      holder: '',
+      failures: 0,
+      reason: '',
+      notBeforeMs: 0,
+      expiresAtMs: 0,
+      finishedAtMs: 0,
+      outputIds: undefined,
+      staleObjectIds: [],
     })
     made++
   }

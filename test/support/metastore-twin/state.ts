@@ -43,6 +43,8 @@ export interface HeldJob {
   reason: string
   notBeforeMs: number
   expiresAtMs: number
+  /** When it was closed; 0 while it is open. */
+  finishedAtMs: number
   outputIds: string | undefined
   staleObjectIds: string[]
 }

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FAULT_CLASSES } from './faults.ts'
+import { runWorld } from './world.ts'
+
+const classes = new Set(FAULT_CLASSES)
+
+test('one seed, one run: every event, id and figure', async () => {
+  for (const seed of [1, 2, 3]) {
+    const first = await runWorld({ seed, classes })
+    const again = await runWorld({ seed, classes })
+    assert.deepEqual(again, first)
+  }
+})
+
+test('another seed is another run, and without faults nothing fails', async () => {
+  const digests = new Set<string>()
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const calm = await runWorld({ seed, classes: new Set() })
+    assert.equal(calm.seen, undefined)
+    assert.equal(calm.counts.failedQueries + calm.counts.crashes + calm.counts.pauses + calm.counts.parked, 0)
+    assert.equal(calm.counts.acked, calm.counts.profiles)
+    digests.add(calm.digest)
+  }
+  assert.equal(digests.size, 5)
+})
+
+test('the worlds see what they are for: merges up to the day, crashes, stops, deletions, queries that are answered', async () => {
+  const sums = { jobs: 0, crashes: 0, pauses: 0, deleted: 0, queries: 0, failedQueries: 0, parked: 0 }
+  let topLevel = 0
+  for (let seed = 1; seed <= 20; seed++) {
+    const { counts } = await runWorld({ seed, classes })
+    for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += counts[name]
+    topLevel = Math.max(topLevel, counts.topLevel)
+  }
+  assert.equal(topLevel, 7)
+  assert.ok(sums.jobs > 200, `${sums.jobs} jobs`)
+  assert.ok(sums.crashes > 20 && sums.pauses > 20, `${sums.crashes} crashes, ${sums.pauses} stops`)
+  assert.ok(sums.deleted > 20, `${sums.deleted} profiles deleted`)
+  assert.ok(sums.queries - sums.failedQueries > 100, `${sums.queries} queries, ${sums.failedQueries} failed`)
+  assert.ok(sums.failedQueries > 0, 'a fault reaches the readers too')
+})

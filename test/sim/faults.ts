@@ -1,0 +1,73 @@
+/**
+ * Which faults a world has, and their draws. A class that is switched off still draws, so that the rest of the run stays
+ * as near as it can to the one that failed: that is how a failure is reduced to the classes it needs.
+ */
+import type { Dice } from './dice.ts'
+
+export const FAULT_CLASSES = ['link', 'store', 'crash', 'pause', 'skew', 'retire'] as const
+export type FaultClass = (typeof FAULT_CLASSES)[number]
+
+/** What may happen to one call. */
+export type CallFault =
+  | 'none'
+  /** Refused before anything happened, and the caller knows. */
+  | 'refused'
+  /** Never arrives. */
+  | 'lost-request'
+  /** Done, but the caller does not hear of it. */
+  | 'lost-answer'
+  /** The caller gives up; then it is done. */
+  | 'late'
+  /** Done twice, the second time later; the caller hears of the first. */
+  | 'twice'
+  | 'slow'
+  /** Reads of the store: a bit is wrong, or the object seems to be missing. */
+  | 'flipped'
+  | 'not-found'
+
+const LINK_FAULTS = ['refused', 'lost-request', 'lost-answer', 'late', 'twice', 'slow'] as const
+const WRITE_FAULTS = ['refused', 'lost-answer', 'late', 'twice', 'slow'] as const
+const DATABASE_FAULTS = ['slow'] as const
+const READ_FAULTS = ['refused', 'slow', 'flipped', 'not-found'] as const
+
+export interface FaultPlan {
+  readonly classes: ReadonlySet<FaultClass>
+  /** Of every call, in percent; drawn once a world. */
+  readonly linkPercent: number
+  readonly storePercent: number
+}
+
+export class Faults {
+  readonly plan: FaultPlan
+  /** Off once the world heals. */
+  isOn = true
+  readonly #dice: Dice
+
+  constructor(plan: FaultPlan, dice: Dice) {
+    this.plan = plan
+    this.#dice = dice
+  }
+
+  has(name: FaultClass): boolean {
+    return this.isOn && this.plan.classes.has(name)
+  }
+
+  onLink(): CallFault {
+    return this.#draw('link', this.plan.linkPercent, LINK_FAULTS)
+  }
+
+  onStore(isWrite: boolean): CallFault {
+    return this.#draw('store', this.plan.storePercent, isWrite ? WRITE_FAULTS : READ_FAULTS)
+  }
+
+  /** The database only stalls: what is lost is lost on the line before it. */
+  onDatabase(): CallFault {
+    return this.#draw('link', this.plan.linkPercent / 4, DATABASE_FAULTS)
+  }
+
+  #draw(name: FaultClass, percent: number, kinds: readonly CallFault[]): CallFault {
+    const isHit = this.#dice.chance(percent)
+    const kind = this.#dice.pick(kinds)
+    return isHit && this.has(name) ? kind : 'none'
+  }
+}

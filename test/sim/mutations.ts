@@ -1,0 +1,122 @@
+/**
+ * Planted bugs: each breaks one promise of the metastore, of the store, or of a merge, as a mistake in the product would.
+ * A world that has one must show it, or the simulation proves nothing.
+ */
+import type { Merger } from '../../apps/compaction-worker/run-job.ts'
+import { objectKey } from '#core/block/object-key.ts'
+import type { TwinRules } from '../support/metastore-twin/state.ts'
+import { withOverrides } from '../support/overrides.ts'
+import type { ProcessPorts } from './services.ts'
+import type { ViolationKind } from './violation.ts'
+
+export interface Mutation {
+  readonly name: string
+  /** How it may show. */
+  readonly shows: readonly ViolationKind[]
+  readonly rules?: Partial<TwinRules>
+  /** For what needs several faults at once: so many calls between processes meet one. */
+  readonly linkPercent?: number
+  readonly writer?: (ports: ProcessPorts) => ProcessPorts
+  readonly worker?: (ports: ProcessPorts) => ProcessPorts
+  readonly merger?: (merger: Merger) => Merger
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  { name: 'a repeated commit is a new one', shows: ['lost', 'verdict'], rules: { findsReplays: false } },
+  { name: 'the verdict of a replay differs', shows: ['verdict'], rules: { repeatsVerdicts: false } },
+  { name: 'duplicates are not decided', shows: ['counted-twice'], rules: { dedupes: false } },
+  { name: 'the epoch is not checked', shows: ['zombie'], rules: { checksTerms: false } },
+  {
+    name: 'the liveness of sources is not checked',
+    shows: ['returned', 'counted-twice'],
+    rules: { checksSources: false },
+  },
+  { name: 'sources stay live', shows: ['counted-twice'], rules: { retiresSources: false } },
+  { name: 'the skip list is lost', shows: ['sums', 'counted-twice'], rules: { namesSkips: false } },
+  { name: 'a planner goes on after its lease', shows: ['zombie', 'shared-source'], rules: { fencesPlanner: false } },
+  { name: 'deletion before the grace', shows: ['grace'], rules: { keepsGrace: false } },
+  {
+    name: 'an old claim confirms a deletion',
+    shows: ['zombie'],
+    rules: { leasesTombstones: false },
+    linkPercent: 30,
+  },
+  {
+    name: 'a late commit has published output deleted',
+    shows: ['live-deleted', 'grace'],
+    rules: { sparesPublished: false },
+    linkPercent: 30,
+  },
+  { name: 'label sets are dropped', shows: ['labels'], rules: { keepsLabelSets: false } },
+  { name: 'leases never run out', shows: ['never-ends'], rules: { expiresLeases: false } },
+  {
+    name: 'the writer acknowledges before the commit',
+    shows: ['lost'],
+    writer: (ports) => ({
+      ...ports,
+      metastore: withOverrides(ports.metastore, {
+        async commitSegment(request) {
+          void ports.metastore.commitSegment(request).catch(() => undefined)
+          return { verdict: 'committed', skips: [] }
+        },
+      }),
+    }),
+  },
+  {
+    name: 'the commit does not wait for the object',
+    shows: ['not-durable'],
+    writer: (ports) => ({
+      ...ports,
+      store: withOverrides(ports.store, {
+        async put(key, body) {
+          void ports.store.put(key, body).catch(() => undefined)
+        },
+      }),
+    }),
+  },
+  {
+    name: 'a merge leaves out a source, and conservation is off',
+    shows: ['sums', 'lost'],
+    merger: (inner) => ({
+      ...inner,
+      merge: (task) =>
+        inner.merge({ ...task, sources: task.sources.length > 1 ? task.sources.slice(1) : task.sources }),
+    }),
+  },
+  {
+    name: 'the worker deletes sources itself, once its output is committed',
+    shows: ['grace'],
+    worker: (ports) => deletingSources(ports, 'after'),
+  },
+  {
+    name: 'sources are given up before the commit',
+    shows: ['live-deleted'],
+    worker: (ports) => deletingSources(ports, 'before'),
+  },
+]
+
+function deletingSources(ports: ProcessPorts, when: 'before' | 'after'): ProcessPorts {
+  const sourcesOf = new Map<string, string[]>()
+  const drop = (jobId: string): void => {
+    for (const objectId of sourcesOf.get(jobId) ?? [])
+      void ports.store.delete(objectKey(objectId)).catch(() => undefined)
+  }
+  const metastore = withOverrides(ports.metastore, {
+    async pollJobs(request) {
+      const answer = await ports.metastore.pollJobs(request)
+      for (const { jobId, sources } of answer.jobs)
+        sourcesOf.set(
+          jobId,
+          sources.map(({ objectId }) => objectId),
+        )
+      return answer
+    },
+    async commitCompaction(request) {
+      if (when === 'before') drop(request.jobId)
+      const answer = await ports.metastore.commitCompaction(request)
+      if (when === 'after' && answer.verdict === 'committed') drop(request.jobId)
+      return answer
+    },
+  })
+  return { ...ports, metastore }
+}

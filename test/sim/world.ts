@@ -1,0 +1,441 @@
+/**
+ * A world: writers, metastore replicas, compaction workers, agents and readers over one store and one database, all on
+ * one virtual clock, with faults of every class until it heals. Everything in it follows from its seed.
+ *
+ * 1. Active: agents push, readers ask, retention takes datasets away, processes crash and stop for a while.
+ * 2. Healed: every process runs, no call fails. All that was begun must end: pushes, jobs, deletions.
+ * 3. Final: every tenant is asked for everything, and the book of pushes must agree, profile by profile.
+ * The first violation ends the world.
+ */
+import type { WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
+import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
+import { createDigest } from '#platform/digest.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
+import type { CompactionWorkerService } from '../../apps/compaction-worker/app.ts'
+import type { SegmentWriterService } from '../../apps/segment-writer/app.ts'
+import { createMemoryMetastore, type MemoryMetastore } from '../support/memory-metastore.ts'
+import { waitingSegments } from '../support/metastore-twin/planning.ts'
+import { callOver } from './call.ts'
+import { Checker } from './checker.ts'
+import { runClient } from './client.ts'
+import { Dice } from './dice.ts'
+import { type FaultClass, Faults } from './faults.ts'
+import { boundsOf, judgeTree, Ledger } from './ledger.ts'
+import { Life } from './life.ts'
+import type { Mutation } from './mutations.ts'
+import { SIM_JOB_POLICY } from './policies.ts'
+import { type DatabaseDeps, metastoreFor, Replica } from './replica.ts'
+import { Scheduler } from './scheduler.ts'
+import {
+  createSimMerger,
+  type ProcessPorts,
+  queryAll,
+  startWorker,
+  startWriter,
+  WRITER_MEMORY_BYTES,
+} from './services.ts'
+import { createSimCodec } from './sim-codec.ts'
+import { storeFor } from './sim-store.ts'
+import { Trace } from './trace.ts'
+import { type Seen, Violation } from './violation.ts'
+
+export interface WorldSpec {
+  readonly seed: number
+  readonly classes: ReadonlySet<FaultClass>
+  readonly mutation?: Mutation | undefined
+}
+
+export interface WorldReport {
+  readonly seen: Seen | undefined
+  readonly trace: readonly string[]
+  /** Equal for equal runs. */
+  readonly digest: string
+  readonly counts: {
+    readonly steps: number
+    readonly profiles: number
+    readonly acked: number
+    readonly jobs: number
+    readonly parked: number
+    readonly topLevel: number
+    readonly queries: number
+    readonly failedQueries: number
+    readonly crashes: number
+    readonly pauses: number
+    readonly deleted: number
+  }
+}
+
+/** A quarter past an hour: the hours before are closed. */
+const START_MS = Math.floor(1_760_000_400_000 / MS_PER_HOUR) * MS_PER_HOUR + 15 * 60_000
+const ACTIVE_MS = 25_000
+/** Three leases, three backoffs and a grace: what does not end in this time never does. */
+const HEALED_MS_MAX = 150_000
+/** An agent that was told nothing retries for as long as that. */
+const PUSH_DEADLINE_MS = 10_000
+const PUSH_DELAY_MS_MAX = 30
+/** What one profile may add past the bound: it is taken before it is counted. */
+const MEMORY_SLACK_BYTES = 64 * 1024
+/** Of the claims: their holder stops for longer than its lease. */
+const CLAIM_STOPS_PERCENT = 6
+const SKEW_MS_MAX = 5_000
+const TENANTS = ['acme', 'beta']
+const SERVICES = ['cart', 'shop', 'web']
+
+export async function runWorld(spec: WorldSpec): Promise<WorldReport> {
+  const world = new World(spec)
+  let seen: Seen | undefined
+  try {
+    await world.run()
+  } catch (error) {
+    seen =
+      error instanceof Violation
+        ? { kind: error.kind, what: error.message }
+        : { kind: 'crashed', what: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+  }
+  return { seen, ...world.report() }
+}
+
+interface SimProcess {
+  life: Life
+  readonly start: (life: Life) => void
+}
+
+class World {
+  readonly #spec: WorldSpec
+  readonly #dice: Dice
+  readonly #scheduler: Scheduler
+  readonly #trace = new Trace()
+  readonly #ledger = new Ledger()
+  readonly #faults: Faults
+  readonly #twin: MemoryMetastore
+  readonly #checker: Checker
+  readonly #objects = new Map<string, Uint8Array>()
+  readonly #codec = createSimCodec()
+  readonly #digest = createDigest()
+  readonly #regex = createRegexCompiler()
+  readonly #database: DatabaseDeps
+  readonly #replicas: Replica[] = []
+  readonly #writers: { life: Life; service: SegmentWriterService }[] = []
+  readonly #processes: SimProcess[] = []
+  readonly #range = { startMs: START_MS - 3 * MS_PER_DAY, endMs: START_MS + MS_PER_DAY }
+  #clientsLeft = 0
+  #lives = 0
+  #counts = { queries: 0, failedQueries: 0, crashes: 0, pauses: 0, deleted: 0 }
+
+  constructor(spec: WorldSpec) {
+    this.#spec = spec
+    const { seed, classes, mutation } = spec
+    this.#dice = new Dice(seed, 'world')
+    const scheduler = new Scheduler(START_MS, new Dice(seed, 'order'))
+    this.#scheduler = scheduler
+    const drawnPercent = this.#dice.pick([0, 2, 5, 15])
+    const linkPercent = mutation?.linkPercent ?? drawnPercent
+    const storePercent = this.#dice.pick([0, 2, 5, 15])
+    this.#faults = new Faults({ classes, linkPercent, storePercent }, new Dice(seed, 'faults'))
+    const clock = new Life('database', scheduler, 0).clock
+    this.#twin = createMemoryMetastore(clock, { jobPolicy: SIM_JOB_POLICY, rules: mutation?.rules ?? {} })
+    const note = (what: string): void => this.#note('world', what)
+    const stored = (key: string): Uint8Array | undefined => this.#objects.get(key)
+    const nowMs = (): number => scheduler.nowMs
+    this.#checker = new Checker({ twin: this.#twin, ledger: this.#ledger, codec: this.#codec, nowMs, note, stored })
+    const dice = new Dice(seed, 'lines')
+    const claims = new Dice(seed, 'claims')
+    const onClaim = (life: Life): void => {
+      const outMs = claims.between(16_000, 25_000)
+      if (claims.chance(CLAIM_STOPS_PERCENT) && this.#faults.has('pause') && !life.isPaused) this.#pause(life, outMs)
+    }
+    this.#database = { scheduler, dice, faults: this.#faults, checker: this.#checker, twin: this.#twin, onClaim }
+  }
+
+  async run(): Promise<void> {
+    this.#startAll()
+    const healAtMs = START_MS + ACTIVE_MS
+    await this.#runUntil(healAtMs, () => false)
+    this.#heal()
+    await this.#runUntil(healAtMs + HEALED_MS_MAX, () => this.#isQuiet())
+    this.#checkEnd()
+    await this.#askFinally()
+    this.#checker.throwFirst()
+  }
+
+  report(): Omit<WorldReport, 'seen'> {
+    const jobs = [...this.#twin.state.jobs.values()]
+    const { entries } = this.#ledger
+    return {
+      trace: this.#trace.last,
+      digest: this.#trace.digest,
+      counts: {
+        ...this.#counts,
+        steps: this.#scheduler.steps,
+        profiles: entries.length,
+        acked: entries.filter(({ isAcked }) => isAcked).length,
+        jobs: this.#checker.committed,
+        parked: jobs.filter(({ state }) => state === 'parked').length,
+        topLevel: this.#checker.topLevel,
+      },
+    }
+  }
+
+  #note(who: string, what: string): void {
+    this.#trace.add(this.#scheduler.nowMs - START_MS, who, what)
+  }
+
+  async #runUntil(untilMs: number, isOver: () => boolean): Promise<void> {
+    await this.#scheduler.run(untilMs, () => {
+      this.#checker.throwFirst()
+      return isOver()
+    })
+  }
+
+  #newLife(name: string, skewMs: number): Life {
+    return new Life(`${name}.${++this.#lives}`, this.#scheduler, skewMs)
+  }
+
+  #startAll(): void {
+    const dice = this.#dice
+    for (let i = 0; i < 2; i++) this.#addReplica(`metastore-${i}`)
+    for (let i = dice.between(1, 3); i > 0; i--) this.#addWriter(`writer-${i}`)
+    for (let i = dice.between(1, 3); i > 0; i--) this.#addWorker(`worker-${i}`)
+    const clients = dice.between(2, 4)
+    for (let i = 0; i < clients; i++) this.#addClient(`agent-${i}`)
+    void this.#queryLoop(new Dice(this.#spec.seed, 'reader'))
+    void this.#retireLoop(new Dice(this.#spec.seed, 'retire'))
+    void this.#chaosLoop(new Dice(this.#spec.seed, 'chaos'))
+  }
+
+  #addProcess(name: string, start: (life: Life) => void): void {
+    const skewMs = this.#dice.between(-SKEW_MS_MAX, SKEW_MS_MAX)
+    const process: SimProcess = { life: this.#newLife(name, this.#faults.has('skew') ? skewMs : 0), start }
+    this.#processes.push(process)
+    start(process.life)
+  }
+
+  #addReplica(name: string): void {
+    let replica: Replica | undefined
+    this.#addProcess(name, (life) => {
+      if (replica === undefined) this.#replicas.push((replica = new Replica(this.#database, life)))
+      else replica.restart(life)
+    })
+  }
+
+  #portsFor(life: Life): ProcessPorts {
+    const deps = { ...this.#database, objects: this.#objects }
+    return {
+      life,
+      store: storeFor(deps, life),
+      metastore: metastoreFor(this.#database, life, this.#replicas),
+      random: new Dice(this.#spec.seed, life.name),
+      codec: this.#codec,
+      digest: this.#digest,
+      log: {
+        info: () => undefined,
+        warn: (event, fields) => this.#note(life.name, `${event} ${JSON.stringify(fields)}`),
+        error: (event, fields) => this.#note(life.name, `${event} ${JSON.stringify(fields)}`),
+      },
+    }
+  }
+
+  #addWriter(name: string): void {
+    let writer: { life: Life; service: SegmentWriterService } | undefined
+    this.#addProcess(name, (life) => {
+      const ports = this.#portsFor(life)
+      const service = startWriter(this.#spec.mutation?.writer?.(ports) ?? ports)
+      if (writer === undefined) this.#writers.push((writer = { life, service }))
+      else Object.assign(writer, { life, service })
+    })
+  }
+
+  #addWorker(name: string): void {
+    this.#addProcess(name, (life): CompactionWorkerService => {
+      const ports = this.#portsFor(life)
+      const merger = createSimMerger(ports)
+      const { mutation } = this.#spec
+      return startWorker(mutation?.worker?.(ports) ?? ports, mutation?.merger?.(merger) ?? merger)
+    })
+  }
+
+  #addClient(name: string): void {
+    const dice = new Dice(this.#spec.seed, name)
+    const life = this.#newLife(name, 0)
+    const hour = Math.floor(START_MS / MS_PER_HOUR) * MS_PER_HOUR
+    this.#clientsLeft++
+    const client = runClient({
+      life,
+      dice,
+      ledger: this.#ledger,
+      pushes: dice.between(3, 8),
+      tenants: TENANTS,
+      services: SERVICES,
+      hoursMs: [hour, hour - MS_PER_HOUR, hour - 30 * MS_PER_HOUR, hour - 31 * MS_PER_HOUR],
+      send: (request) => this.#send(life, request),
+      onAck: (entries) => {
+        this.#note(name, `stored ${entries.map(({ number }) => `p${number}`).join(' ')}`)
+        this.#checker.counts()
+      },
+      onRefusal: (what) => this.#checker.report('crashed', `a push was refused for good: ${what}`),
+    })
+    void client.finally(() => this.#clientsLeft--)
+  }
+
+  #send(from: Life, request: WriteRequest): Promise<WriteResponse> {
+    const { scheduler, dice } = this.#database
+    const writer = dice.pick(this.#writers)
+    const line = {
+      scheduler,
+      dice,
+      from,
+      to: writer.life,
+      fault: this.#faults.onLink(),
+      deadlineMs: PUSH_DEADLINE_MS,
+      delayMaxMs: PUSH_DELAY_MS_MAX,
+    }
+    const { service } = writer
+    return callOver(line, `push to ${writer.life.name}`, () => service.write(request))
+  }
+
+  async #queryLoop(dice: Dice): Promise<void> {
+    const life = this.#newLife('reader', 0)
+    while (this.#faults.isOn) {
+      await life.clock.sleep(dice.between(500, 4_000))
+      await this.#query(life, dice.pick(TENANTS))
+    }
+  }
+
+  /** False if it was not answered. An answer must lie between what was known before it and after it. */
+  async #query(life: Life, tenant: string): Promise<boolean> {
+    const before = this.#ledger.ofTenant(tenant).map((entry) => ({ ...entry }))
+    const store = storeFor({ ...this.#database, objects: this.#objects }, life, 'reader')
+    const metastore = metastoreFor(this.#database, life, this.#replicas)
+    const ports = { store, metastore, codec: this.#codec, regex: this.#regex, nowMs: this.#scheduler.nowMs }
+    this.#counts.queries++
+    let answer: Map<string, number>
+    try {
+      answer = await queryAll(ports, tenant, this.#range)
+    } catch (error) {
+      this.#note(life.name, `query of ${tenant} failed: ${String(error)}`)
+      this.#counts.failedQueries++
+      return false
+    }
+    const seen = judgeTree(answer, boundsOf(before, this.#ledger.ofTenant(tenant)))
+    for (const { kind, what } of seen) this.#checker.report(kind, `query of ${tenant}: ${what}`)
+    return true
+  }
+
+  /** Takes a live dataset away, as retention does: what it holds is gone for good, wherever it is copied meanwhile. */
+  async #retireLoop(dice: Dice): Promise<void> {
+    const life = this.#newLife('retention', 0)
+    while (this.#faults.isOn) {
+      await life.clock.sleep(dice.between(4_000, 12_000))
+      if (!this.#faults.has('retire')) continue
+      const live = [...this.#twin.state.objects.values()].flatMap(({ objectId, datasets }) =>
+        datasets.flatMap(({ isLive, descriptor }) => (isLive ? [{ objectId, index: descriptor.index }] : [])),
+      )
+      if (live.length === 0) continue
+      const { objectId, index } = dice.pick(live)
+      const gone = new Set(this.#checker.countedIn(objectId, index))
+      for (const entry of this.#ledger.entries) if (gone.has(entry.number)) entry.isDeleted = true
+      this.#note('retention', `takes ${objectId}/${index} with ${[...gone].map((n) => `p${n}`).join(' ')}`)
+      this.#counts.deleted += gone.size
+      this.#twin.retireDataset(objectId, index)
+      this.#checker.counts()
+    }
+  }
+
+  async #chaosLoop(dice: Dice): Promise<void> {
+    const life = this.#newLife('chaos', 0)
+    while (this.#faults.isOn) {
+      await life.clock.sleep(dice.between(300, 5_000))
+      const process = dice.pick(this.#processes)
+      const isCrash = dice.chance(50)
+      const outMs = isCrash ? dice.between(50, 6_000) : dice.between(500, 25_000)
+      if (process.life.isDead || process.life.isPaused) continue
+      if (isCrash && this.#faults.has('crash')) this.#crash(process, outMs)
+      else if (!isCrash && this.#faults.has('pause')) this.#pause(process.life, outMs)
+    }
+  }
+
+  #crash(process: SimProcess, outMs: number): void {
+    this.#note(process.life.name, `crashes for ${outMs} ms`)
+    this.#counts.crashes++
+    process.life.crash()
+    this.#scheduler.after(outMs, () => this.#restart(process))
+  }
+
+  #restart(process: SimProcess): void {
+    if (!process.life.isDead) return
+    const [name] = process.life.name.split('.')
+    const skewMs = process.life.clock.nowMs() - this.#scheduler.nowMs
+    process.life = this.#newLife(name!, skewMs)
+    process.start(process.life)
+  }
+
+  #pause(life: Life, outMs: number): void {
+    this.#note(life.name, `stops for ${outMs} ms`)
+    this.#counts.pauses++
+    life.pause()
+    this.#scheduler.after(outMs, () => life.resume())
+  }
+
+  #heal(): void {
+    this.#note('world', 'heals')
+    this.#faults.isOn = false
+    for (const process of this.#processes) {
+      process.life.resume()
+      this.#restart(process)
+    }
+  }
+
+  #isQuiet(): boolean {
+    if (this.#clientsLeft > 0) return false
+    const { jobs, tombstones } = this.#twin.state
+    if (tombstones.size > 0) return false
+    for (const { state } of jobs.values()) if (state === 'running' || state === 'queued') return false
+    return waitingSegments(this.#twin.state).length === 0
+  }
+
+  #checkEnd(): void {
+    const { jobs, tombstones } = this.#twin.state
+    const open = [...jobs.values()].filter(({ state }) => state === 'running' || state === 'queued')
+    if (this.#clientsLeft > 0) this.#checker.report('never-ends', `${this.#clientsLeft} agents still push`)
+    for (const { jobId, state, holder } of open)
+      this.#checker.report('never-ends', `job ${jobId} ${state} by ${holder}`)
+    const waiting = waitingSegments(this.#twin.state)
+    if (waiting.length > 0) this.#checker.report('never-ends', `${waiting.length} segments wait for a job`)
+    if (tombstones.size > 0) this.#checker.report('never-ends', `${tombstones.size} tombstones wait`)
+    for (const { number, isAcked } of this.#ledger.entries)
+      if (!isAcked) this.#checker.report('never-ends', `p${number} was never stored`)
+    for (const { life, service } of this.#writers) {
+      const { pendingBytes, peakPendingBytes } = service.status()
+      if (pendingBytes !== 0) this.#checker.report('memory', `${life.name} still holds ${pendingBytes} bytes`)
+      if (peakPendingBytes > WRITER_MEMORY_BYTES + MEMORY_SLACK_BYTES)
+        this.#checker.report(
+          'memory',
+          `${life.name} held ${peakPendingBytes} bytes, ${WRITER_MEMORY_BYTES} are allowed`,
+        )
+    }
+    this.#checkLabels()
+  }
+
+  #checkLabels(): void {
+    const known = new Set<string>()
+    for (const { tenant, windowStartMs, pairs } of this.#twin.state.labelSets.values())
+      known.add(`${tenant} ${windowStartMs} ${pairs[pairs.indexOf('service_name') + 1]}`)
+    for (const { number, tenant, service, timeMs, isAcked } of this.#ledger.entries) {
+      const name = `${tenant} ${Math.floor(timeMs / MS_PER_HOUR) * MS_PER_HOUR} ${service}`
+      if (isAcked && !known.has(name)) this.#checker.report('labels', `no label set for p${number}: ${name}`)
+    }
+  }
+
+  async #askFinally(): Promise<void> {
+    const life = this.#newLife('reader', 0)
+    for (const tenant of TENANTS) {
+      const asked = this.#query(life, tenant).then((isAnswered) => {
+        if (!isAnswered) this.#checker.report('lost', `the last query of ${tenant} is not answered`)
+        isDone = true
+      })
+      let isDone = false
+      void asked
+      await this.#runUntil(this.#scheduler.nowMs + 60_000, () => isDone)
+    }
+  }
+}
