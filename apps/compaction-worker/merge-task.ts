@@ -20,7 +20,8 @@ import {
 import type { ConservationSum, Dataset } from '#core/block/dataset.ts'
 import { decodeDataset, openDataset } from '#core/block/read.ts'
 import { encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
-import { type MergeInput, mergeDatasets, mergeNumbering, type MergeWindow } from '#core/compaction/merge.ts'
+import { type MergeInput, mergeDatasets, type MergeWindow } from '#core/compaction/merge.ts'
+import { mergeNumbering } from '#core/compaction/merge-headers.ts'
 import { CLOSED_LEVEL, windowMsOfLevel } from '#core/compaction/policy.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Codec } from '#core/ports/codec.ts'
@@ -137,7 +138,10 @@ interface ConservationCheck {
 }
 
 function checkConservation({ inputs, stored, dataset, sums }: ConservationCheck): void {
-  const numbering = mergeNumbering(inputs, dataset)
+  const numbering = mergeNumbering(
+    inputs.map((input) => input.dataset),
+    dataset,
+  )
   const expected = inputs.map((input, i) => {
     const whole = stored[i]!
     const skipped =

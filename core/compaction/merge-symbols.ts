@@ -4,8 +4,8 @@
  * 1. `addSource` marks the nodes below the used stacks, then maps nodes in order (a parent lies before its child), and
  *    with the first node that needs one its location, functions, mapping and strings. A row is mapped once a source.
  * 2. Rows are interned by their words (`WordRows`); a node by (parent, location), since most of the work is nodes.
- * 3. Stacks get their ids in the order in which `SourceStacks.stackOf` is first asked for them, so that the ids of one
- *    profile lie near each other; one stack per node over all sources.
+ * 3. Stacks get their ids source by source, in the order of each source; one stack per node over all sources. So a
+ *    profile's stacks stay near each other, and rows of the first source stay in order.
  * 4. `take` cuts the tables into columns, in the order in which stacks use them (merge-order.ts), and gives them away.
  *
  * Must not: look at values, or be used again after `take`.
@@ -41,6 +41,11 @@ class WordRows {
 
   get count(): number {
     return this.#hash.count
+  }
+
+  get sizeBytes(): number {
+    const { words, start } = this
+    return words.array.byteLength + start.array.byteLength + this.#hash.array.byteLength + this.#slots.byteLength
   }
 
   intern(key: Uint32Array, length: number): number {
@@ -127,6 +132,10 @@ class NodeTable {
     this.location.push(0)
   }
 
+  get sizeBytes(): number {
+    return this.parent.array.byteLength * 2 + this.#slots.byteLength
+  }
+
   intern(parent: number, location: number): number {
     const parents = this.parent.array
     const locations = this.location.array
@@ -170,26 +179,6 @@ function nodeHash(parent: number, location: number): number {
   return mix32(hashStep(Math.imul(parent, 0x9e3779b1), location))
 }
 
-/** Stacks of one source in the numbering of the merge. */
-export class SourceStacks {
-  readonly #stacks: StackNumbers
-  readonly #nodeOfStack: Uint32Array
-  readonly #known: Uint32Array
-
-  constructor(stacks: StackNumbers, nodeOfStack: Uint32Array) {
-    this.#stacks = stacks
-    this.#nodeOfStack = nodeOfStack
-    this.#known = new Uint32Array(nodeOfStack.length).fill(UNKNOWN)
-  }
-
-  /** The stack must have been marked as used. */
-  stackOf(source: number): number {
-    const known = this.#known[source]!
-    if (known !== UNKNOWN) return known
-    return (this.#known[source] = this.#stacks.ofNode(this.#nodeOfStack[source]!))
-  }
-}
-
 class StackNumbers {
   readonly node = new GrowingUint32(1024)
   #byNode = new Uint32Array(1024).fill(UNKNOWN)
@@ -227,26 +216,22 @@ export class MergedSymbols {
   readonly #stacks = new StackNumbers()
   #key = new Uint32Array(64)
 
-  /** Tables start at the size of the largest source: a service runs much the same code from segment to segment. */
-  constructor(sources: readonly Symbols[]) {
-    const most = (count: (symbols: Symbols) => number): number => sources.reduce((max, s) => Math.max(max, count(s)), 0)
-    this.#functions = new WordRows(
-      most((s) => s.functionCount),
-      FUNCTION_WORDS,
-    )
-    this.#locations = new WordRows(
-      most((s) => s.locationCount),
-      LOCATION_WORDS + LINE_WORDS,
-    )
-    this.#nodes = new NodeTable(most((s) => s.nodeCount))
-    this.#strings = new TextTable(
-      most((s) => s.stringCount),
-      most((s) => s.stringBytes.length),
-    )
+  /** Tables start at the size of the first source: a service runs much the same code from segment to segment. */
+  constructor(first: Pick<Symbols, 'functionCount' | 'locationCount' | 'nodeCount' | 'stringCount' | 'stringBytes'>) {
+    this.#functions = new WordRows(first.functionCount, FUNCTION_WORDS)
+    this.#locations = new WordRows(first.locationCount, LOCATION_WORDS + LINE_WORDS)
+    this.#nodes = new NodeTable(first.nodeCount)
+    this.#strings = new TextTable(first.stringCount, first.stringBytes.length)
   }
 
-  /** `usedStacks[s]` is 1 for the stacks that kept samples name. */
-  addSource(source: Symbols, usedStacks: Uint8Array): SourceStacks {
+  /** What the tables hold, and about what `take` makes of them: twice the columns. */
+  get sizeBytes(): number {
+    const rows = [this.#functions, this.#mappings, this.#locations].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    return 2 * (rows + this.#strings.sizeBytes) + this.#nodes.sizeBytes * 4 + this.#stacks.node.array.byteLength * 4
+  }
+
+  /** Stack of the merge by stack of the source. `usedStacks[s]` is 1 for those that kept samples name; others stay 0. */
+  addSource(source: Symbols, usedStacks: Uint8Array): Uint32Array {
     const used = usedNodes(source, usedStacks)
     const rows = new SourceRows(source)
     const nodeOf = new Uint32Array(source.nodeCount)
@@ -259,10 +244,10 @@ export class MergedSymbols {
       const location = known === UNKNOWN ? this.#mapLocation(rows, row) : known
       nodeOf[node] = nodes.intern(nodeOf[nodeParent[node]!]!, location)
     }
-    return new SourceStacks(
-      this.#stacks,
-      source.stackNode.map((node) => nodeOf[node]!),
-    )
+    const stackOf = new Uint32Array(source.stackCount)
+    for (let stack = 0; stack < stackOf.length; stack++)
+      if (usedStacks[stack] === 1) stackOf[stack] = this.#stacks.ofNode(nodeOf[source.stackNode[stack]!]!)
+    return stackOf
   }
 
   #mapLocation(rows: SourceRows, row: number): number {

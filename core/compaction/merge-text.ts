@@ -48,6 +48,10 @@ export class TextTable {
     this.intern(viewOf(new Uint8Array(0)), 0, 0)
   }
 
+  get sizeBytes(): number {
+    return this.#bytes.length + this.#offset.array.byteLength + this.#hash.array.byteLength + this.#slots.byteLength
+  }
+
   intern(view: DataView, start: number, end: number): number {
     const guess = this.#last + 1
     if (guess < this.#hash.count && this.#equals(guess, view, start, end)) return (this.#last = guess)

@@ -3,7 +3,8 @@ import { assert } from '#core/assert.ts'
 import { addSums, compareSums, conservationSums, renumberSums, stackHashes } from '#core/block/conservation.ts'
 import { decodeDataset } from '#core/block/read.ts'
 import { encodeDataset } from '#core/block/write.ts'
-import { mergeDatasets, mergeNumbering } from '#core/compaction/merge.ts'
+import { mergeDatasets } from '#core/compaction/merge.ts'
+import { mergeNumbering } from '#core/compaction/merge-headers.ts'
 import { createCodec } from '#platform/codec.ts'
 import type { BenchCase } from './figure.ts'
 import { measure } from './measure.ts'
@@ -24,7 +25,10 @@ export const compactionCase: BenchCase = {
       }))
       const { dataset, functionLevel } = mergeDatasets(read)
       const sums = conservationSums(dataset, stackHashes(dataset.symbols))
-      const numbering = mergeNumbering(read, dataset)
+      const numbering = mergeNumbering(
+        read.map((input) => input.dataset),
+        dataset,
+      )
       const expected = addSums(partSums.map((part, i) => renumberSums(part, numbering[i]!)))
       assert(compareSums(expected, sums) === undefined, 'a merge keeps every sample')
       return encodeDataset(dataset, { codec, functionLevel, sums }).bytes.length

@@ -10,6 +10,8 @@ const stacksArbitrary = fc.uniqueArray(fc.array(frame, { maxLength: 6 }), {
   selector: (s) => JSON.stringify(s),
 })
 
+const NOTHING = symbolsOf([])
+
 const spread = (stack: PlainStack): string[] => stack.flatMap((f) => (typeof f === 'string' ? [f] : [...f]))
 
 test('stacks of many sources map to one stack per content, whatever the order of sources', () => {
@@ -17,12 +19,12 @@ test('stacks of many sources map to one stack per content, whatever the order of
     fc.property(stacksArbitrary, stacksArbitrary, fc.boolean(), (left, right, presized) => {
       const sources = [left, right].map((stacks) => ({ stacks, symbols: symbolsOf(stacks) }))
       // Tables that begin too small must grow without losing a row.
-      const merged = new MergedSymbols(presized ? sources.map(({ symbols }) => symbols) : [])
+      const merged = new MergedSymbols(presized ? sources[0]!.symbols : NOTHING)
       const mapped = new Map<string, number>()
       for (const { stacks, symbols } of sources) {
         const source = merged.addSource(symbols, new Uint8Array(symbols.stackCount).fill(1))
         stacks.forEach((stack, i) => {
-          const id = source.stackOf(i)
+          const id = source[i]!
           const key = JSON.stringify(stack)
           assert.equal(mapped.get(key) ?? id, id)
           mapped.set(key, id)
@@ -45,10 +47,10 @@ test('thousands of rows grow every table', () => {
     'main',
   ])
   const source = symbolsOf(stacks)
-  const merged = new MergedSymbols([])
+  const merged = new MergedSymbols(NOTHING)
   const used = new Uint8Array(source.stackCount).fill(1)
   const [first, again] = [merged.addSource(source, used), merged.addSource(source, used)]
-  stacks.forEach((_, i) => assert.equal(first.stackOf(i), again.stackOf(i)))
+  stacks.forEach((_, i) => assert.equal(first[i], again[i]))
   const { symbols, functionLevel } = merged.take()
   assert.deepEqual(
     [symbols.stackCount, symbols.functionCount, symbols.nodeCount, functionLevel.nodeCount],
@@ -59,8 +61,8 @@ test('thousands of rows grow every table', () => {
 
 test('what no stack points to is not mapped', () => {
   const source = symbolsOf([['used'], ['unused', 'also unused']])
-  const merged = new MergedSymbols([source])
-  merged.addSource(source, Uint8Array.of(1, 0)).stackOf(0)
+  const merged = new MergedSymbols(source)
+  merged.addSource(source, Uint8Array.of(1, 0))
   const { symbols } = merged.take()
   assert.equal(symbols.functionCount, 1)
   assert.equal(symbols.nodeCount, 2)

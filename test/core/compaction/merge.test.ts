@@ -11,7 +11,8 @@ import {
 } from '#core/block/conservation.ts'
 import type { Dataset } from '#core/block/dataset.ts'
 import { findOrderFault } from '#core/block/order.ts'
-import { mergeDatasets, mergeNumbering } from '#core/compaction/merge.ts'
+import { mergeNumbering } from '#core/compaction/merge-headers.ts'
+import { mergeDatasets } from '#core/compaction/merge.ts'
 import { contentsOf } from '../../support/contents.ts'
 import { arbitraryDataset } from '../../support/datasets.ts'
 
@@ -59,7 +60,10 @@ test('skipped headers are left out, and sums are those of the inputs less theirs
       const { dataset: merged } = mergeDatasets(inputs)
       const kept = inputs.reduce((sum, { dataset, skip }) => sum + dataset.headers.count - skip.length, 0)
       assert.equal(merged.headers.count, kept)
-      const numbering = mergeNumbering(inputs, merged)
+      const numbering = mergeNumbering(
+        inputs.map(({ dataset }) => dataset),
+        merged,
+      )
       const expected = inputs.map(({ dataset, skip }, i) => {
         const hashes = stackHashes(dataset.symbols)
         const all = conservationSums(dataset, hashes)

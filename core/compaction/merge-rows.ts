@@ -1,0 +1,141 @@
+/**
+ * The rows of a merge, header by header in its order, from wherever the rows of the inputs are.
+ *
+ * 1. Stack ids are mapped; the rows of a header are sorted again by (stack, span, trace).
+ * 2. Values are copied, never added: what was one row stays one row (two stacks of one input are two stacks of the
+ *    output), so a merge of merges equals the merge of everything.
+ */
+import type { GroupRows, SampleGroup } from '../block/dataset.ts'
+import { emptyRows } from '../block/frames.ts'
+import type { Int64Column } from '../wire/int64.ts'
+import type { HeaderRefs } from './merge-headers.ts'
+
+/** Rows [start, start + length) of some columns. */
+export interface RowSpan {
+  readonly rows: GroupRows
+  readonly start: number
+  readonly length: number
+}
+
+export interface RowGatherer {
+  readonly refs: HeaderRefs
+  /** Stack of the merge, by stack of each input. */
+  readonly stackOf: readonly Uint32Array[]
+  /** Rows of header `position` of an input. What it returned before may be gone after the next call. */
+  spanOf(input: number, position: number): RowSpan
+  readonly sorter: RowSorter
+}
+
+/** Rows of the headers [first, end) of the merge, all of one group. */
+export function gatherRows(
+  from: RowGatherer,
+  headers: { readonly first: number; readonly end: number },
+  shape: { readonly group: SampleGroup; readonly rowCount: number; readonly hasContext: boolean },
+): GroupRows {
+  const out = emptyRows(shape.group, shape.rowCount, shape.hasContext)
+  const { refs, sorter } = from
+  let at = 0
+  for (let h = headers.first; h < headers.end; h++) {
+    const input = refs.input[h]!
+    const { rows, start, length } = from.spanOf(input, refs.position[h]!)
+    const isSorted = sorter.sort(rows, { start, length }, from.stackOf[input]!)
+    sorter.putStacks(out.stackId, at, length)
+    if (isSorted) copySpan(out, at, rows, { start, length })
+    else copyRows(out, at, rows, sorter.order.subarray(0, length))
+    at += length
+  }
+  return out
+}
+
+/** Order of the rows of one header after their stacks are mapped. Scratch, reused. */
+export class RowSorter {
+  /** New stack id of row start + k. */
+  #mapped = new Uint32Array(1024)
+  /** Rows of the source in their new order. */
+  order = new Uint32Array(1024)
+  #rowOfStack = new Uint32Array(1024)
+
+  /** True if the rows are in order as they are; else `order` says which. */
+  sort(source: GroupRows, { start, length }: Omit<RowSpan, 'rows'>, stackOf: Uint32Array): boolean {
+    if (this.#mapped.length < length) {
+      this.#mapped = new Uint32Array(length * 2)
+      this.order = new Uint32Array(length * 2)
+    }
+    const mapped = this.#mapped
+    const { stackId } = source
+    let ascending = true
+    let unique = true
+    let max = 0
+    let before = 0
+    for (let k = 0; k < length; k++) {
+      const id = stackOf[stackId[start + k]!]!
+      if (id < before) ascending = false
+      if (k > 0 && stackId[start + k] === stackId[start + k - 1]) unique = false
+      mapped[k] = id
+      before = id
+      if (id > max) max = id
+    }
+    if (ascending) return true
+    if (unique) this.#sortUnique(start, length, max)
+    else this.#sortWithContext(stackId, start, length)
+    return false
+  }
+
+  /** Unique stacks: sort the ids natively, then look each one's row up. */
+  #sortUnique(start: number, length: number, max: number): void {
+    if (this.#rowOfStack.length <= max) this.#rowOfStack = new Uint32Array((max + 1) * 2)
+    const rowOfStack = this.#rowOfStack
+    const mapped = this.#mapped
+    const { order } = this
+    for (let k = 0; k < length; k++) rowOfStack[mapped[k]!] = start + k
+    const sorted = mapped.subarray(0, length).sort()
+    for (let k = 0; k < length; k++) order[k] = rowOfStack[sorted[k]!]!
+  }
+
+  /** Rows of equal stacks are already sorted by (span, trace), and their stack maps to one stack: keep their order. */
+  #sortWithContext(stackId: Uint32Array, start: number, length: number): void {
+    const mapped = this.#mapped
+    const order = this.order.subarray(0, length)
+    for (let k = 0; k < length; k++) order[k] = k
+    order.sort((a, b) => {
+      if (mapped[a] !== mapped[b]) return mapped[a]! - mapped[b]!
+      return stackId[start + a]! - stackId[start + b]! || a - b
+    })
+    const sorted = order.map((k) => mapped[k]!)
+    mapped.set(sorted)
+    for (let k = 0; k < length; k++) order[k]! += start
+  }
+
+  /** The mapped ids, ascending. */
+  putStacks(out: Uint32Array, at: number, length: number): void {
+    out.set(this.#mapped.subarray(0, length), at)
+  }
+}
+
+function eachColumn(out: GroupRows, source: GroupRows, copy: (to: Int64Column, from: Int64Column) => void): void {
+  out.values.forEach((column, t) => copy(column, source.values[t]!))
+  if (out.spanId === undefined || source.spanId === undefined) return
+  copy(out.spanId, source.spanId)
+  copy(out.traceIdHigh!, source.traceIdHigh!)
+  copy(out.traceIdLow!, source.traceIdLow!)
+}
+
+/** Rows `rows` of the source become rows at, at + 1, … of the output; their stacks are already in place. */
+function copyRows(out: GroupRows, at: number, source: GroupRows, rows: Uint32Array): void {
+  eachColumn(out, source, (to, { lo, hi }) => {
+    for (let k = 0; k < rows.length; k++) {
+      const row = rows[k]!
+      to.lo[at + k] = lo[row]!
+      to.hi[at + k] = hi[row]!
+    }
+  })
+}
+
+function copySpan(out: GroupRows, at: number, source: GroupRows, { start, length }: Omit<RowSpan, 'rows'>): void {
+  eachColumn(out, source, (to, { lo, hi }) => {
+    for (let k = 0; k < length; k++) {
+      to.lo[at + k] = lo[start + k]!
+      to.hi[at + k] = hi[start + k]!
+    }
+  })
+}
