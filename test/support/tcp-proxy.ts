@@ -1,6 +1,5 @@
-/** Stands before a server and does to its connections what networks, poolers and failovers do. Ends with the suite. */
+/** Stands before a server and does to its connections what networks, poolers and failovers do. */
 import { connect, createServer, type Socket } from 'node:net'
-import { after } from 'node:test'
 
 export interface TcpProxy {
   readonly port: number
@@ -13,7 +12,7 @@ export interface TcpProxy {
   moveTo(port: number): void
   /** All connections are reset; new ones are taken. */
   cut(): void
-  connectionCount(): number
+  close(): void
 }
 
 interface Pair {
@@ -53,13 +52,6 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     apply(pair)
   })
   const port = await listen(proxy)
-  after(() => {
-    for (const { client, server } of pairs) {
-      client.destroy()
-      server.destroy()
-    }
-    proxy.close()
-  })
   return {
     port,
     urlOf(url) {
@@ -85,7 +77,13 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     cut() {
       for (const { client } of pairs) client.resetAndDestroy()
     },
-    connectionCount: () => pairs.size,
+    close() {
+      for (const { client, server } of pairs) {
+        client.destroy()
+        server.destroy()
+      }
+      proxy.close()
+    },
   }
 }
 

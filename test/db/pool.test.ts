@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { openPool, type Pool } from '#db/pool.ts'
+import { codeOf } from '#db/errors.ts'
+import { untilBlocked } from '../support/blocked-statement.ts'
+import { withDatabase, type TestDatabase } from '../support/postgres.ts'
+
+let database: TestDatabase
+let pool: Pool
+const errors: string[] = []
+before(async () => {
+  database = await withDatabase()
+  const { DATABASE_URL: url } = database.env
+  const settings = { url, maxConnections: 2, statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }
+  pool = openPool({ ...settings, name: 'tried', onError: (error) => void errors.push(codeOf(error)) })
+})
+after(async () => {
+  await pool.end()
+  await database.close()
+})
+
+test('people see the name of the pool, and its limits hold', async () => {
+  const [row] = await pool.sql`select current_setting('application_name') as name,
+    current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock,
+    current_setting('idle_in_transaction_session_timeout') as idle, current_setting('jit') as jit`
+  assert.deepEqual({ ...row }, { name: 'cinderblock tried', statement: '30s', lock: '1s', idle: '30s', jit: 'off' })
+})
+
+test('a lock that is held longer than allowed is an error that names it', async () => {
+  await database.sql`insert into object_ids (id) values ('held')`
+  await database.sql.begin(async (tx) => {
+    await tx`select 1 from object_ids where id = 'held' for update`
+    await assert.rejects(pool.sql`select 1 from object_ids where id = 'held' for update`, { code: '55P03' })
+  })
+})
+
+test('every error is shown once: of statements, of raw text, of transactions; fragments do not run by being watched', async () => {
+  errors.length = 0
+  await assert.rejects(pool.sql`select * from sheep`)
+  await assert.rejects(pool.sql.unsafe('select 1 / 0'))
+  await assert.rejects(pool.sql.begin((tx) => tx`select 'x'::int`))
+  assert.deepEqual(errors, ['42P01', '22012', '22P02'])
+  const fragment = pool.sql`where id = ${'none'}`
+  assert.equal((await pool.sql`select 1 from object_ids ${fragment}`).length, 0)
+  assert.equal(errors.length, 3)
+})
+
+test('destroyed: what runs has an unknown end, and the next statement has a new connection', async () => {
+  const pidOf = async () => (await pool.sql<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid
+  const before = await pidOf()
+  await database.sql.begin(async (tx) => {
+    await tx`lock table tombstones in access exclusive mode`
+    const running = pool.sql`select 1 from tombstones`
+    running.catch(() => undefined)
+    await untilBlocked(database.connect({ maxConnections: 1 }))
+    pool.recycle('destroy')
+    await assert.rejects(running, { code: 'CONNECTION_DESTROYED' })
+  })
+  assert.notEqual(await pidOf(), before)
+})
+
+test('drained: what runs may end, the next statement has a new connection', async () => {
+  const held = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<number>()
+  const running = pool.sql.begin(async (tx) => {
+    begun.resolve((await tx<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid)
+    await held.promise
+    return (await tx<{ one: number }[]>`select 1 as one`)[0]!.one
+  })
+  const pid = await begun.promise
+  pool.recycle('drain')
+  assert.notEqual((await pool.sql<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid, pid)
+  held.resolve()
+  assert.equal(await running, 1)
+})
