@@ -42,7 +42,9 @@ function tableLines(table: StatusTable, paint: Painter): string[] {
     table.columns[i]!.isNumber ? text.padStart(widths[i]!) : text.padEnd(widths[i]!)
   const lines = table.rows.map((row, r) => row.map((cell, i) => paint(pad(texts[r]![i]!, i), cell.tone)).join('  '))
   const head = table.columns.map(({ name }, i) => paint(pad(name, i), 'quiet')).join('  ')
-  return [table.title, head, ...lines, ...(table.note === '' ? [] : [table.note])].map((line) => line.trimEnd())
+  return [table.title, head, ...lines, ...(table.note === '' ? [] : [printable(table.note)])].map((line) =>
+    line.trimEnd(),
+  )
 }
 
 function shorten(text: string): string {

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { StatusReport } from '#core/rpc/status.ts'
+import { findConcerns } from '#core/status/concerns.ts'
+import { makeBadNight, makeQuietReport, NOW_MS } from '../../support/status-report.ts'
+
+function judge(change: Partial<StatusReport>): string[] {
+  return findConcerns({ ...makeQuietReport(), ...change }).map(
+    ({ severity, subject, text }) => `${severity} ${subject}: ${text}`,
+  )
+}
+
+test('a quiet service concerns nobody', () => {
+  assert.deepEqual(judge({}), [])
+  assert.deepEqual(judge({ oldestInputMs: 0, workers: [] }), [])
+})
+
+test('each rule speaks at its threshold and not before', () => {
+  assert.deepEqual(judge({ oldestInputMs: NOW_MS - 59_999 }), [])
+  assert.deepEqual(judge({ oldestInputMs: NOW_MS - 60_000 }), [
+    'warning compaction: a segment has waited 1 min for its first compaction: see the jobs and the log of the workers',
+  ])
+  assert.deepEqual(judge({ oldestInputMs: NOW_MS - 600_000, workers: [] }), [
+    'critical compaction: a segment has waited 10 min for its first compaction: no worker polls',
+  ])
+  const [planning] = makeQuietReport().leases as [StatusReport['leases'][number]]
+  assert.deepEqual(judge({ leases: [{ ...planning, isHeld: false, expiresMs: NOW_MS - 30_000 }] }), [])
+  assert.deepEqual(judge({ leases: [{ ...planning, isHeld: false, expiresMs: NOW_MS - 31_000 }] }), [
+    'critical leases: nobody holds planning since 31 s; replica-a held it last',
+  ])
+  const [duty] = makeQuietReport().duties as [StatusReport['duties'][number]]
+  assert.deepEqual(judge({ duties: [{ ...duty, failures: 2, lastError: 'no' }] }), [])
+  assert.deepEqual(judge({ duties: [{ ...duty, failures: 3, lastError: '' }] }), [
+    'warning duties: cleaning failed 3 times in a row: its process died',
+  ])
+  assert.deepEqual(judge({ parkedTotal: 1 }), [
+    'warning jobs: 1 job is parked: their data stays readable; cinder jobs list --state parked, then retry',
+  ])
+})
+
+test('a database that is away is one concern, not one for each section', () => {
+  const database = {
+    ...makeQuietReport().database,
+    state: 'unreachable',
+    words: 'no connection',
+    lastError: 'ECONNREFUSED',
+  }
+  const failed = [{ section: 'jobs', message: 'no answer' }]
+  assert.deepEqual(judge({ database, failed }), ['critical database: no connection (ECONNREFUSED)'])
+  assert.deepEqual(judge({ failed }), ['warning jobs: could not be read: no answer'])
+})
+
+test('the worst comes first', () => {
+  const severities = findConcerns(makeBadNight()).map(({ severity }) => severity)
+  assert.deepEqual(severities, ['critical', 'critical', 'critical', 'warning', 'warning', 'warning'])
+})
