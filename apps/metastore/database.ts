@@ -61,13 +61,17 @@ export async function openDatabase(
     const advice = "give its user limits of its own: alter role … set statement_timeout = '5s', lock_timeout = '4s'"
     log.warn('a connection pooler stands before the database', { how: pooler, listen: listenUrl !== undefined, advice })
   }
-  const onError = (error: unknown) => monitor.observe(error)
+  const shared = { url, isPooled, onError: (error: unknown) => monitor.observe(error) }
   const hot = openPool({
-    ...{ url, isPooled, onError, name: 'hot', maxConnections: HOT_CONNECTIONS_MAX },
+    ...shared,
+    name: 'hot',
+    maxConnections: HOT_CONNECTIONS_MAX,
     lockTimeoutMs: HOT_LOCK_TIMEOUT_MS,
   })
   const duties = openPool({
-    ...{ url, isPooled, onError, name: 'duties', maxConnections: DUTY_CONNECTIONS_MAX },
+    ...shared,
+    name: 'duties',
+    maxConnections: DUTY_CONNECTIONS_MAX,
     statementTimeoutMs: DUTY_STATEMENT_TIMEOUT_MS,
     lockTimeoutMs: DUTY_LOCK_TIMEOUT_MS,
   })

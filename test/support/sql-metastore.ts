@@ -35,10 +35,8 @@ export async function createSqlMetastore(
     ...overrides,
   }
   const log = createSilentLog()
-  const metastore = createMetastore({
-    ...{ sql, clock: createClock(), log, settings },
-    ...(opened === undefined ? {} : { sql: opened.sql, database: opened }),
-  })
+  const reached = opened === undefined ? { sql } : { sql: opened.sql, database: opened }
+  const metastore = createMetastore({ ...reached, clock: createClock(), log, settings })
   return {
     metastore,
     database,

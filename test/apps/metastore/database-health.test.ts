@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  type DatabaseHealth,
   describeHealth,
   STATE_TEXT,
   stateOfError,

@@ -14,6 +14,7 @@ import { defaultSettings } from '../../../apps/metastore/settings.ts'
 import { HandClock } from '../../support/hand-clock.ts'
 import { HOUR_MS, makeSegment } from '../../support/metastore-requests.ts'
 import { startOwnPostgres, type OwnPostgres } from '../../support/own-postgres.ts'
+import { idle } from '../../support/manual-clock.ts'
 import { waitUntil } from '../../support/process.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
@@ -53,7 +54,10 @@ after(async () => {
   await Promise.all([server.close(), other?.close()])
 })
 
-const tick = () => new Promise<false>((resolve) => setImmediate(() => resolve(false)))
+const tick = async () => {
+  await idle()
+  return false
+}
 /** Time passes, about 25 times as fast as outside, until the condition holds. */
 const until = (what: string, condition: () => boolean | Promise<boolean>) =>
   waitUntil(what, async () => {
@@ -77,14 +81,16 @@ const settled = async <T>(running: Promise<T>): Promise<T | CinderError> => {
   await until('it is answered', () => result !== undefined)
   return result!.value
 }
-/** Within two lease periods of the moment that the database answers again. */
+/**
+ * Within two lease periods of the moment that the database answers again, by the database's time: a run whose end could
+ * not be written is due again after 5 s of it, and a look comes at least once a lease.
+ */
 const assertDutiesResume = async () => {
-  const startedMs = clock.nowMs()
+  const startedMs = performance.now()
   const runs = dutyRuns
   await until('duties go on', () => dutyRuns > runs)
-  const tookMs = clock.nowMs() - startedMs
-  // One step of the clock is lost by waiting.
-  assert.ok(tookMs <= 2 * settings.leaseTtlMs + 500, `duties went on after ${tookMs} ms`)
+  const tookMs = performance.now() - startedMs
+  assert.ok(tookMs <= 2 * settings.leaseTtlMs, `duties went on after ${tookMs} ms`)
 }
 
 test('Postgres is restarted: retryable errors meanwhile, then all goes on by itself (H27)', async () => {
@@ -191,11 +197,11 @@ test('five hundred callers at once stay within the pools, and a segment is one t
     return (await admin<{ n: number }[]>`select count(*)::int as n from objects`)[0]!.n
   }
   const before = await commits()
-  let open = true
-  const running = Promise.all(Array.from({ length: 500 }, () => metastore.commitSegment(segment()))).finally(
-    () => (open = false),
-  )
-  while (open) await watch()
+  const progress = { isOver: false }
+  const running = Promise.all(Array.from({ length: 500 }, () => metastore.commitSegment(segment()))).finally(() => {
+    progress.isOver = true
+  })
+  while (!progress.isOver) await watch()
   assert.ok((await running).every(({ verdict }) => verdict === 'committed'))
   assert.equal((await commits()) - before, 500)
   const maxima = new Map(
