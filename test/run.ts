@@ -19,7 +19,11 @@ import { listPaths, ROOT } from './tidy/source-tree.ts'
 /** Decoders of one fuzz suite, at most; each takes `FUZZ_SECONDS` if that is set by hand. */
 const FUZZ_DECODERS_MAX = 8
 /** A whole run is allowed three minutes; a batch that takes two hangs. */
-const BATCH_TIMEOUT_MS = 120_000 + FUZZ_DECODERS_MAX * Number(process.env.FUZZ_SECONDS ?? 0) * 1_000
+const BATCH_TIMEOUT_MS =
+  120_000 +
+  FUZZ_DECODERS_MAX * Number(process.env.FUZZ_SECONDS ?? 0) * 1_000 +
+  // A quarter of the worlds that CI simulates takes a minute on a core of its own.
+  (process.env.CI === 'true' ? 120_000 : 0)
 /** Of one test. Suites that start Postgres need 3 s alone and several times that on a loaded machine. */
 const TEST_TIMEOUT_MS = 60_000
 /** Suites that go on for minutes with CI=true: a fleet under attack, thousands of simulated worlds. */

@@ -390,6 +390,7 @@ class World {
     const { jobs, tombstones } = this.#twin.state
     if (tombstones.size > 0) return false
     for (const { state } of jobs.values()) if (state === 'running' || state === 'queued') return false
+    if (this.#writers.some(({ service }) => service.status().pendingBytes > 0)) return false
     return waitingSegments(this.#twin.state).length === 0
   }
 
