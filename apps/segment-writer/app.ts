@@ -1,13 +1,14 @@
 /**
  * The segment-writer: takes pushes in, packs them into segments, answers when they are durable and visible.
  *
- * 1. `write` decodes every profile of a request into the open batch (or refuses it with a verdict).
+ * 1. `write` has every profile of a request decoded into the open batch (or refused with a verdict) by the shard of its
+ *    tenant and service: in this thread, or in one of its own (head-shard.ts).
  * 2. The flush policy (core/segment/flush-policy.ts) says when the open batch closes; a flush encodes it, PUTs one
  *    object and commits it (flusher.ts).
  * 3. `write` resolves with one verdict per profile once all of them are settled, or after `writeDeadlineMs` with a
  *    retryable error, so that a client with a ten-second deadline has time to retry.
- * Memory: what all batches hold that are not settled (batch.ts). Past the bound, and past what one commit takes, pushes
- * are shed with `Retry-After`.
+ * Memory: what all batches hold that are not settled, and the symbols kept between them (writer-account.ts). Past the bound,
+ * and past what one commit takes, pushes are shed with `Retry-After`.
  * Must not: acknowledge what is not committed, keep a queue that grows with the arrival rate.
  */
 import { CinderError } from '#core/errors.ts'
@@ -18,18 +19,19 @@ import type { Digest } from '#core/ports/digest.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Random } from '#core/ports/random.ts'
-import { ProfileDecoder } from '#core/pprof/decode.ts'
+import { getLabel, LABEL_SERVICE_NAME, type LabelPair } from '#core/labels/labels.ts'
+import { withServiceName } from '#core/pprof/service-name.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 import { decideFlush, type FlushPolicy, putAllowedAtMs } from '#core/segment/flush-policy.ts'
+import { hashBytes } from '#core/wire/hash.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
 import { Batch } from './batch.ts'
 import { flushBatch, type FlusherDeps } from './flusher.ts'
-import { type IntakeInput, takeProfile } from './intake.ts'
-import { LabelSetCache } from './label-set-cache.ts'
-import { RequestOrdinals } from './request-ordinals.ts'
-import { TenantRates } from './tenant-rates.ts'
+import type { HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
+import { createShards } from './shards.ts'
 import { rejectedVerdict, settledVerdict } from './verdicts.ts'
+import type { WriterAccount } from './writer-account.ts'
 
 export interface SegmentWriterDeps {
   readonly store: ObjectStore
@@ -46,8 +48,10 @@ export interface SegmentWriterSettings {
   readonly flushPolicy: FlushPolicy
   /** Objects per second; 0 = no limit (local files). */
   readonly putsPerSecondMax: number
-  /** Held by unsettled batches. */
+  /** Held by unsettled batches, and by the symbols that are kept between segments. */
   readonly memoryBytesMax: number
+  /** Threads that decode and encode; 0 or absent = the thread that answers does it. */
+  readonly threads?: number
   readonly writeDeadlineMs: number
 }
 
@@ -56,20 +60,14 @@ export const MEMORY_BYTES_MAX_DEFAULT = 256 * 1024 * 1024
 /** 8 s: two less than the ten-second deadline of Alloy and of the SDKs. */
 export const WRITE_DEADLINE_MS_DEFAULT = 8_000
 
-/**
- * Headers in a batch that cannot be flushed yet; past it pushes are shed. With the 65,536 of the largest profile it stays
- * below the 100,000 ids that one commit may have: a commit past those is refused, and would be for ever.
- */
-const BATCH_HEADERS_MAX = 32_768
-/** Likewise for its datasets: a profile adds one, and a commit takes 20,000. */
-const BATCH_HEADS_MAX = 16_384
-
 /** A request of thousands of profiles takes seconds of CPU: every 20 ms others get their turn. */
 const TAKE_SLICE_MS = 20
 
 export interface SegmentWriterStatus {
   readonly pendingBytes: number
   readonly peakPendingBytes: number
+  /** Kept between segments, for speed; part of the same bound. */
+  readonly symbolBytes: number
   readonly flushesInFlight: number
   readonly segments: number
   readonly profiles: number
@@ -89,18 +87,19 @@ export function createSegmentWriter(deps: SegmentWriterDeps, settings: SegmentWr
 class Writer implements SegmentWriterService {
   readonly #deps: SegmentWriterDeps
   readonly #settings: SegmentWriterSettings
+  readonly #account: WriterAccount
+  readonly #shards: readonly HeadShard[]
   readonly #flusher: FlusherDeps
-  readonly #decoder = new ProfileDecoder()
-  readonly #rates: TenantRates
   #open: Batch
+  #nextRequest = 1
   #stopped = false
   #timer: AbortController | undefined
   #timerAtMs = Number.POSITIVE_INFINITY
   readonly #flushes = new Set<Promise<void>>()
   #lastFlushStartedMs: number | undefined
   #lastFlushDurationMs = 0
-  #pendingBytes = 0
   #peakPendingBytes = 0
+  #batches = 0
   #segments = 0
   #profiles = 0
   #shed = 0
@@ -108,27 +107,34 @@ class Writer implements SegmentWriterService {
   constructor(deps: SegmentWriterDeps, settings: SegmentWriterSettings) {
     this.#deps = deps
     this.#settings = settings
-    this.#flusher = { ...deps, labelSets: new LabelSetCache() }
-    this.#rates = new TenantRates(settings.limitsOf)
+    const { account, shards } = createShards(deps, settings)
+    this.#account = account
+    this.#shards = shards
+    this.#flusher = { ...deps, shards }
     this.#open = this.#newBatch()
   }
 
   async write(request: WriteRequest): Promise<WriteResponse> {
     if (this.#stopped) throw stopping()
-    const ordinals = new RequestOrdinals()
     const answers: (ProfileVerdict | Promise<ProfileVerdict>)[] = []
     const { clock } = this.#deps
+    const number = this.#nextRequest++
+    const asked = new Set<HeadShard>()
     let sliceStartMs = clock.nowMs()
     try {
-      for (const series of request.series)
-        for (const profile of series.profiles) {
-          answers.push(this.#takeOne({ tenant: request.tenant, series, profile, ordinals }))
+      for (const { labels, ingest, profiles } of request.series) {
+        const shard = this.#shardOf(request.tenant, labels)
+        asked.add(this.#shards[shard]!)
+        for (const profile of profiles) {
+          answers.push(this.#takeOne(shard, { request: number, tenant: request.tenant, labels, ingest, profile }))
           if (Math.abs(clock.nowMs() - sliceStartMs) < TAKE_SLICE_MS) continue
           this.#pump()
           await clock.sleep(0)
           sliceStartMs = clock.nowMs()
         }
+      }
     } finally {
+      for (const shard of asked) shard.forget(number)
       // Also when a profile met a fault of ours: those before it are in the batch.
       this.#pump()
     }
@@ -137,17 +143,19 @@ class Writer implements SegmentWriterService {
 
   async stop(): Promise<void> {
     this.#stopped = true
-    while (this.#open.profiles > 0 || this.#flushes.size > 0) {
-      if (this.#open.profiles > 0 && this.#flushes.size < this.#settings.flushPolicy.flushesInFlightMax) this.#flush()
+    while (!this.#open.isEmpty || this.#flushes.size > 0) {
+      if (!this.#open.isEmpty && this.#flushes.size < this.#settings.flushPolicy.flushesInFlightMax) this.#flush()
       else await Promise.race(this.#flushes)
     }
     this.#timer?.abort()
+    for (const shard of this.#shards) shard.stop()
   }
 
   status(): SegmentWriterStatus {
     return {
-      pendingBytes: this.#pendingBytes,
+      pendingBytes: this.#pendingBytes(),
       peakPendingBytes: this.#peakPendingBytes,
+      symbolBytes: this.#account.bytesOf('symbols'),
       flushesInFlight: this.#flushes.size,
       segments: this.#segments,
       profiles: this.#profiles,
@@ -155,51 +163,69 @@ class Writer implements SegmentWriterService {
     }
   }
 
-  #takeOne(
-    input: Pick<IntakeInput, 'tenant' | 'series' | 'profile' | 'ordinals'>,
-  ): ProfileVerdict | Promise<ProfileVerdict> {
-    const full = this.#stopped ? stopping() : this.#whyFull(input.profile.bytes.length)
-    if (full !== undefined) {
-      this.#shed++
-      return rejectedVerdict(full, 0)
-    }
-    const { deps, settings } = { deps: this.#deps, settings: this.#settings }
-    const taken = takeProfile(
-      { codec: deps.codec, digest: deps.digest, decoder: this.#decoder, rates: this.#rates },
-      { ...input, limits: settings.limitsOf(input.tenant), batch: this.#open, nowMs: deps.clock.nowMs() },
-    )
-    if (taken.kind === 'verdict') return taken.verdict
-    this.#pendingBytes += this.#open.account(taken.size, deps.clock.nowMs())
-    this.#peakPendingBytes = Math.max(this.#peakPendingBytes, this.#pendingBytes)
-    this.#profiles++
-    // One request may hold more than one batch: close it as soon as it is full.
-    const { batchBytesMax, batchProfilesMax } = settings.flushPolicy
-    if (this.#open.bytes >= batchBytesMax || this.#open.headers >= batchProfilesMax) this.#pump()
-    return taken.settled.then((settlement) => settledVerdict(settlement, taken.size.decompressedBytes))
+  #pendingBytes(): number {
+    return this.#account.bytesOf('pushes') + this.#account.bytesOf('waiting')
   }
 
-  #whyFull(bytes: number): CinderError | undefined {
-    const { memoryBytesMax } = this.#settings
-    const later = { retryAfterMs: 1000 }
-    if (this.#pendingBytes + bytes > memoryBytesMax)
-      return new CinderError(
-        'unavailable',
-        `the writer holds ${this.#pendingBytes} bytes that are not stored yet, ${memoryBytesMax} are allowed: try again later`,
-        { reason: 'memory_limit', ...later },
-      )
-    if (this.#open.headers >= BATCH_HEADERS_MAX)
-      return new CinderError(
-        'unavailable',
-        `${this.#open.headers} series of profiles wait for the store, ${BATCH_HEADERS_MAX} are allowed: try again later`,
-        { reason: 'batch_limit', ...later },
-      )
-    if (this.#open.heads.size >= BATCH_HEADS_MAX)
-      return new CinderError(
-        'unavailable',
-        `profiles of ${this.#open.heads.size} services and hours wait for the store, ${BATCH_HEADS_MAX} are allowed: try again later`,
-        { reason: 'batch_limit', ...later },
-      )
-    return undefined
+  /** Of a service: all its heads, and profiles that are counted for being equal, meet in one shard. */
+  #shardOf(tenant: string, labels: readonly LabelPair[]): number {
+    if (this.#shards.length === 1) return 0
+    const service = getLabel(withServiceName(labels), LABEL_SERVICE_NAME)
+    const bytes = encoder.encode(JSON.stringify([tenant, service]))
+    return hashBytes(bytes, 0, bytes.length) % this.#shards.length
+  }
+
+  #takeOne(
+    shard: number,
+    input: Pick<TakeInput, 'request' | 'tenant' | 'labels' | 'ingest' | 'profile'>,
+  ): ProfileVerdict | Promise<ProfileVerdict> {
+    if (this.#stopped) {
+      this.#shed++
+      return rejectedVerdict(stopping(), 0)
+    }
+    const { clock } = this.#deps
+    const batch = this.#open
+    const nowMs = clock.nowMs()
+    const { number, objectId } = batch
+    const limits = this.#settings.limitsOf(input.tenant)
+    const wasEmpty = batch.isEmpty
+    batch.ask(shard, nowMs)
+    let answer: TakeAnswer | Promise<TakeAnswer>
+    try {
+      answer = this.#shards[shard]!.take({ ...input, batch: { number, objectId }, limits, nowMs })
+    } catch (error) {
+      batch.asked--
+      throw error
+    }
+    if (!(answer instanceof Promise)) return this.#answered({ batch, shard }, answer)
+    // Its age counts from here, so somebody has to look at the time.
+    if (wasEmpty) this.#pump()
+    return answer.then(
+      (late) => this.#answered({ batch, shard }, late),
+      (error: unknown) => {
+        batch.asked--
+        throw error
+      },
+    )
+  }
+
+  #answered(
+    { batch, shard }: { batch: Batch; shard: number },
+    answer: TakeAnswer,
+  ): ProfileVerdict | Promise<ProfileVerdict> {
+    batch.asked--
+    if (answer.kind === 'verdict') {
+      if (answer.isShed) this.#shed++
+      return answer.verdict
+    }
+    const settled = batch.add(shard, answer)
+    this.#peakPendingBytes = Math.max(this.#peakPendingBytes, this.#pendingBytes())
+    this.#profiles++
+    // One request may hold more than one batch: close it as soon as it is full.
+    const { batchBytesMax, batchProfilesMax } = this.#settings.flushPolicy
+    const isOpen = batch === this.#open
+    if (isOpen && (batch.bytes >= batchBytesMax || batch.headers >= batchProfilesMax)) this.#pump()
+    return settled.then((settlement) => settledVerdict(settlement, answer.size.decompressedBytes))
   }
 
   async #withinDeadline(answers: readonly (ProfileVerdict | Promise<ProfileVerdict>)[]): Promise<ProfileVerdict[]> {
@@ -222,7 +248,7 @@ class Writer implements SegmentWriterService {
       const decision = decideFlush(
         {
           bytes: this.#open.bytes,
-          profiles: this.#open.headers,
+          profiles: this.#open.headers + this.#open.asked,
           oldestArrivalMs: this.#open.oldestArrivalMs,
           lastFlushStartedMs: this.#lastFlushStartedMs,
           lastFlushDurationMs: this.#lastFlushDurationMs,
@@ -259,20 +285,25 @@ class Writer implements SegmentWriterService {
     this.#open = this.#newBatch()
     const startedMs = this.#deps.clock.nowMs()
     this.#lastFlushStartedMs = startedMs
-    this.#segments++
-    const flush = flushBatch(this.#flusher, batch).then(() => {
+    const flush = flushBatch(this.#flusher, batch).then((isCommitted) => {
       this.#flushes.delete(flush)
+      if (isCommitted) this.#segments++
       this.#lastFlushDurationMs = this.#deps.clock.nowMs() - startedMs
-      this.#pendingBytes -= batch.memoryBytes
       if (!this.#stopped) this.#pump()
     })
     this.#flushes.add(flush)
   }
 
   #newBatch(): Batch {
-    return new Batch(makeUlid(this.#deps.clock.nowMs(), this.#deps.random.bytes(ULID_RANDOM_BYTES)))
+    const { clock, random } = this.#deps
+    const objectId = makeUlid(clock.nowMs(), random.bytes(ULID_RANDOM_BYTES))
+    const batch = new Batch(this.#batches++, objectId, this.#shards.length)
+    this.#account.beginBatch(batch.number)
+    return batch
   }
 }
+
+const encoder = new TextEncoder()
 
 function stopping(): CinderError {
   return new CinderError('unavailable', 'the writer is stopping', { reason: 'stopping', retryAfterMs: 1000 })

@@ -1,32 +1,18 @@
 /**
- * A batch: the heads that will become one segment, and the pushes that wait for it.
+ * A batch: what will become one segment, as the thread that answers sees it: counts for the flush policy, and the pushes
+ * that wait. Its heads live in the shards, one part a shard.
  *
- * One object per flush, with every tenant and service that has data. A batch is open (profiles are appended) until the
- * flusher takes it; then it is closed for good. It counts against the writer's memory until it settles: decoded bytes, and
- * what a profile, each of its headers and each head hold besides.
+ * One object per flush, with every tenant and service that has data. A batch is open (profiles are taken) until the
+ * flusher gets it; then it is closed for good. What it holds counts against the writer's memory until it settles.
  */
 import type { CinderError } from '#core/errors.ts'
-import { Head, type HeadKey } from '#core/segment/head.ts'
+import type { BatchName, TakenProfile } from './head-shard.ts'
 
 /** What became of a profile after its segment was committed, or why not. */
 export type Settlement =
   | { readonly kind: 'stored' }
   | { readonly kind: 'duplicate' }
   | { readonly kind: 'failed'; readonly error: CinderError }
-
-/**
- * Held by a pending profile besides its bytes: a promise, closures, an entry of the answer. Measured with 20,000 of 134
- * bytes: 2,100 bytes each. Without it a bound in bytes would let a million small profiles in.
- */
-const PROFILE_OVERHEAD_BYTES = 2_048
-/** Held by a header with a series of its own: labels, key, columns. Measured with 80,000 series: 640 bytes each. */
-const HEADER_OVERHEAD_BYTES = 640
-
-/**
- * Held by a head: its symbols, rows and scratch. Measured with 3,000 services of one sample each: 18 KB before the flush;
- * the rest is for the dataset and the sections that the flush makes of it.
- */
-const HEAD_OVERHEAD_BYTES = 30 * 1_024
 
 /** What a taken profile adds to its batch. */
 export interface ProfileSize {
@@ -35,80 +21,68 @@ export interface ProfileSize {
 }
 
 export interface WaitingProfile {
-  /** 1 = the commit decides duplicates by the id. */
   readonly deduplicate: boolean
   readonly settle: (settlement: Settlement) => void
 }
 
-export interface BatchHead {
-  readonly head: Head
-  /** By the ordinal that `Head.append` returned. */
-  readonly waiting: WaitingProfile[]
+export class BatchPart {
+  /** By head, then by ordinal. */
+  readonly waiting = new Map<number, WaitingProfile[]>()
+  /** The shard was asked, so it may have something. */
+  isUsed = false
+
+  /** Settles whatever still waits. */
+  settleRest(settlement: Settlement): void {
+    for (const head of this.waiting.keys()) this.settleHead(head, settlement)
+  }
+
+  settleHead(head: number, settlement: Settlement): void {
+    for (const { settle } of this.waiting.get(head) ?? []) settle(settlement)
+    this.waiting.delete(head)
+  }
 }
 
-export class Batch {
+export class Batch implements BatchName {
+  readonly number: number
   readonly objectId: string
-  readonly heads = new Map<string, BatchHead>()
+  readonly parts: readonly BatchPart[]
   /** Decoded, as the flush policy counts. */
   bytes = 0
-  /** What the batch holds in memory, about. */
-  memoryBytes = 0
-  profiles = 0
   /** One per profile and series: as many ids has the commit. */
   headers = 0
+  /** Profiles that a shard has not answered yet; they may be in it. */
+  asked = 0
   oldestArrivalMs = 0
-  /** Of `heads`, those that `account` has counted. */
-  #countedHeads = 0
-  /** Counts profiles without id and time, for their positional ids. */
-  positions = 0
 
-  constructor(objectId: string) {
+  constructor(number: number, objectId: string, shardCount: number) {
+    this.number = number
     this.objectId = objectId
+    this.parts = Array.from({ length: shardCount }, () => new BatchPart())
   }
 
-  headOf(key: HeadKey): BatchHead {
-    const text = textOf(key)
-    let entry = this.heads.get(text)
-    if (entry === undefined) {
-      entry = { head: new Head(key), waiting: [] }
-      this.heads.set(text, entry)
+  get isEmpty(): boolean {
+    return this.headers + this.asked === 0
+  }
+
+  /** A profile is on its way to a shard. */
+  ask(shard: number, nowMs: number): void {
+    if (this.isEmpty) this.oldestArrivalMs = nowMs
+    this.asked++
+    this.parts[shard]!.isUsed = true
+  }
+
+  /** A shard has taken it. */
+  add(shard: number, { head, ordinal, deduplicate, size }: TakenProfile): Promise<Settlement> {
+    this.headers += size.headers
+    this.bytes += size.decompressedBytes
+    const { waiting } = this.parts[shard]!
+    let profiles = waiting.get(head)
+    if (profiles === undefined) {
+      profiles = []
+      waiting.set(head, profiles)
     }
-    return entry
+    const { promise, resolve } = Promise.withResolvers<Settlement>()
+    profiles[ordinal] = { deduplicate, settle: resolve }
+    return promise
   }
-
-  /** Drops the head if nothing is in it: no flush would ever come for it. */
-  dropEmpty({ head }: BatchHead): void {
-    if (head.profileCount === 0) this.heads.delete(textOf(head.key))
-  }
-
-  /** Returns by how much the batch grew in memory. */
-  account({ decompressedBytes, headers }: ProfileSize, nowMs: number): number {
-    if (this.profiles === 0) this.oldestArrivalMs = nowMs
-    this.profiles++
-    this.headers += headers
-    this.bytes += decompressedBytes
-    const newHeads = this.heads.size - this.#countedHeads
-    this.#countedHeads += newHeads
-    const overheadBytes = PROFILE_OVERHEAD_BYTES + headers * HEADER_OVERHEAD_BYTES + newHeads * HEAD_OVERHEAD_BYTES
-    const grownBytes = decompressedBytes + overheadBytes
-    this.memoryBytes += grownBytes
-    return grownBytes
-  }
-
-  /** Heads in the order of an object's datasets: tenant, service, window. Empty heads are left out. */
-  sortedHeads(): BatchHead[] {
-    return [...this.heads.values()]
-      .filter(({ head }) => head.profileCount > 0)
-      .sort((a, b) => compareKeys(a.head.key, b.head.key))
-  }
-}
-
-function textOf({ tenant, service, windowStartMs }: HeadKey): string {
-  return JSON.stringify([tenant, service, windowStartMs])
-}
-
-function compareKeys(a: HeadKey, b: HeadKey): number {
-  if (a.tenant !== b.tenant) return a.tenant < b.tenant ? -1 : 1
-  if (a.service !== b.service) return a.service < b.service ? -1 : 1
-  return a.windowStartMs - b.windowStartMs
 }

@@ -1,115 +1,133 @@
 /**
  * Makes a closed batch durable and visible: encode, PUT, commit, settle.
  *
- * 1. Each head becomes a dataset; a head that does not encode fails exactly the pushes in it.
+ * 1. Every shard makes datasets of its heads, each at the same time; a head that does not encode, or that was lost with
+ *    its thread, fails exactly the pushes in it.
  * 2. One object with all datasets is written; a failure fails all its pushes as retryable (nothing is visible).
  * 3. Its metadata is committed. The commit is idempotent by object id, so an unknown outcome is asked again; if it
  *    stays unknown, the pushes get a retryable error and a retry counts once.
  * 4. Headers that the commit put on a skip list are duplicates: their pushes succeed, their samples count once.
- * Must not: acknowledge before the commit, or hold the event loop for longer than `ENCODE_TURN_MS` and one head.
+ * Must not: acknowledge before the commit.
  */
 import { CinderError, isRetryable } from '#core/errors.ts'
-import { encodeDataset, encodeObject, type EncodedDataset } from '#core/block/write.ts'
+import { encodeObject } from '#core/block/write.ts'
 import { objectKey } from '#core/block/object-key.ts'
-import type { Dataset } from '#core/block/dataset.ts'
 import type { Clock } from '#core/ports/clock.ts'
-import type { Codec } from '#core/ports/codec.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { CommitSegmentRequest, CommitSegmentResponse, Metastore } from '#core/rpc/metastore.ts'
 import { PROFILE_ID_BYTES } from '#core/segment/head.ts'
-import type { Batch, BatchHead, Settlement } from './batch.ts'
-import type { LabelSetCache } from './label-set-cache.ts'
+import type { Batch, BatchPart } from './batch.ts'
+import { compareKeys, type HeadResult, type HeadShard } from './head-shard.ts'
 
 /** A commit whose outcome is unknown is asked again at most this often: 50, 200 and 800 ms later. */
 const COMMIT_ATTEMPTS_MAX = 4
 
-/**
- * Encoding lets requests in between after this long. Not after each head: a turn of the event loop costs 1 ms where a
- * small head costs 0.05 ms, so a flush of 5,000 services took 6 s.
- */
-const ENCODE_TURN_MS = 5
-
 export interface FlusherDeps {
   readonly store: ObjectStore
   readonly metastore: Metastore
-  readonly codec: Codec
   readonly clock: Clock
   readonly log: Log
-  readonly labelSets: LabelSetCache
+  readonly shards: readonly HeadShard[]
 }
 
 interface EncodedHead {
-  readonly source: BatchHead
-  readonly dataset: Dataset
-  readonly profileOrdinal: Uint32Array
-  readonly encoded: EncodedDataset
+  readonly part: BatchPart
+  readonly result: Extract<HeadResult, { kind: 'encoded' }>
 }
 
-/** Settles every waiting profile of the batch; never throws. */
-export async function flushBatch(deps: FlusherDeps, batch: Batch): Promise<void> {
-  const heads = await encodeHeads(deps, batch)
-  if (heads.length === 0) return
+/** Settles every waiting profile of the batch; never throws. True if a segment was committed. */
+export async function flushBatch(deps: FlusherDeps, batch: Batch): Promise<boolean> {
+  let isCommitted = false
   try {
-    const createdMs = deps.clock.nowMs()
+    const heads = await encodeHeads(deps, batch)
+    if (heads.length > 0) isCommitted = await storeSegment(deps, batch, heads)
+  } finally {
+    batch.parts.forEach(({ isUsed }, shard) => isUsed && deps.shards[shard]!.settled(batch.number, isCommitted))
+  }
+  return isCommitted
+}
+
+async function storeSegment(deps: FlusherDeps, batch: Batch, heads: readonly EncodedHead[]): Promise<boolean> {
+  const { objectId } = batch
+  try {
     const { bytes, descriptors } = encodeObject({
-      objectId: batch.objectId,
+      objectId,
       level: 0,
-      createdMs,
+      createdMs: deps.clock.nowMs(),
       sources: [],
-      datasets: heads.map(({ dataset, encoded }) => ({
-        tenant: dataset.tenant,
-        service: dataset.service,
-        windowStartMs: dataset.windowStartMs,
-        windowMs: dataset.windowMs,
-        encoded,
-      })),
+      datasets: heads.map(({ result: { key, encoded } }) => ({ ...key, encoded })),
     })
-    await deps.store.put(objectKey(batch.objectId), bytes)
-    const labelSets = heads.flatMap(({ dataset }) => deps.labelSets.missing(dataset))
+    await deps.store.put(objectKey(objectId), bytes)
     const response = await commit(deps, {
-      objectId: batch.objectId,
+      objectId,
       sizeBytes: bytes.length,
       datasets: descriptors,
       ...headerIds(heads),
-      labelSets,
+      labelSets: heads.flatMap(({ result }) => [...result.labelSets]),
     })
-    deps.labelSets.remember(labelSets)
     settleCommitted(heads, response)
+    return true
   } catch (error) {
     const failure = asRetryable(error)
-    deps.log.warn('segment not committed', { objectId: batch.objectId, kind: failure.kind, message: failure.message })
-    for (const { source } of heads) settleAll(source, { kind: 'failed', error: failure })
+    deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message })
+    for (const { part, result } of heads) part.settleHead(result.head, { kind: 'failed', error: failure })
+    return false
   }
 }
 
+/** In the order of an object's datasets. */
 async function encodeHeads(deps: FlusherDeps, batch: Batch): Promise<EncodedHead[]> {
-  const encoded: EncodedHead[] = []
-  let turnStartedMs = deps.clock.nowMs()
-  for (const source of batch.sortedHeads()) {
-    try {
-      const { dataset, profileOrdinal } = source.head.finish()
-      encoded.push({ source, dataset, profileOrdinal, encoded: encodeDataset(dataset, { codec: deps.codec }) })
-    } catch (cause) {
-      deps.log.error('head does not encode', { ...source.head.key, message: String(cause) })
-      const error = new CinderError('internal', 'the profiles could not be encoded', { reason: 'encode_failed', cause })
-      settleAll(source, { kind: 'failed', error })
+  const encoded = await Promise.all(batch.parts.map((part, shard) => encodePart(deps, batch, { part, shard })))
+  return encoded.flat().sort((a, b) => compareKeys(a.result.key, b.result.key))
+}
+
+async function encodePart(
+  deps: FlusherDeps,
+  batch: Batch,
+  { part, shard }: { part: BatchPart; shard: number },
+): Promise<EncodedHead[]> {
+  if (!part.isUsed) return []
+  const heads: EncodedHead[] = []
+  const kept = new Set<number>()
+  try {
+    for (const result of await deps.shards[shard]!.encode(batch.number)) {
+      if (result.kind === 'encoded') {
+        kept.add(result.head)
+        heads.push({ part, result })
+        continue
+      }
+      deps.log.error('head does not encode', { ...result.key, message: result.message })
+      const error = new CinderError('internal', 'the profiles could not be encoded', { reason: 'encode_failed' })
+      part.settleHead(result.head, { kind: 'failed', error })
     }
-    if (deps.clock.nowMs() - turnStartedMs < ENCODE_TURN_MS) continue
-    await deps.clock.sleep(0)
-    turnStartedMs = deps.clock.nowMs()
+  } catch (error) {
+    deps.log.warn('heads are lost', { objectId: batch.objectId, shard, message: String(error) })
   }
-  return encoded
+  // Whatever the shard knows nothing of any more: nothing of it was stored.
+  for (const head of part.waiting.keys())
+    if (!kept.has(head)) part.settleHead(head, { kind: 'failed', error: threadLost() })
+  return heads
+}
+
+/** Nothing of it was stored. */
+export function threadLost(): CinderError {
+  return new CinderError('unavailable', 'the thread that held the profiles has ended: send them again', {
+    reason: 'writer_thread',
+    outcome: 'not-applied',
+    retryAfterMs: 1000,
+  })
 }
 
 function headerIds(heads: readonly EncodedHead[]): Pick<CommitSegmentRequest, 'profileIds' | 'deduplicate'> {
-  const count = heads.reduce((sum, { dataset }) => sum + dataset.headers.count, 0)
+  const count = heads.reduce((sum, { result }) => sum + result.profileOrdinal.length, 0)
   const profileIds = new Uint8Array(count * PROFILE_ID_BYTES)
   const deduplicate = new Uint8Array(count)
   let at = 0
-  for (const { dataset, source, profileOrdinal } of heads) {
-    profileIds.set(dataset.headers.profileId, at * PROFILE_ID_BYTES)
-    for (const ordinal of profileOrdinal) deduplicate[at++] = source.waiting[ordinal]!.deduplicate ? 1 : 0
+  for (const { part, result } of heads) {
+    profileIds.set(result.profileIds, at * PROFILE_ID_BYTES)
+    const waiting = part.waiting.get(result.head)!
+    for (const ordinal of result.profileOrdinal) deduplicate[at++] = waiting[ordinal]!.deduplicate ? 1 : 0
   }
   return { profileIds, deduplicate }
 }
@@ -132,17 +150,14 @@ async function commit(deps: FlusherDeps, request: CommitSegmentRequest): Promise
 
 function settleCommitted(heads: readonly EncodedHead[], response: CommitSegmentResponse): void {
   const skipped = new Map(response.skips.map(({ index, positions }) => [index, positions]))
-  heads.forEach(({ source, profileOrdinal }, index) => {
+  heads.forEach(({ part, result }, index) => {
     const duplicate = new Set<number>()
-    for (const position of skipped.get(index) ?? []) duplicate.add(profileOrdinal[position]!)
-    source.waiting.forEach((waiting, ordinal) =>
-      waiting.settle(duplicate.has(ordinal) ? { kind: 'duplicate' } : { kind: 'stored' }),
-    )
+    for (const position of skipped.get(index) ?? []) duplicate.add(result.profileOrdinal[position]!)
+    part.waiting
+      .get(result.head)!
+      .forEach(({ settle }, ordinal) => settle({ kind: duplicate.has(ordinal) ? 'duplicate' : 'stored' }))
+    part.waiting.delete(result.head)
   })
-}
-
-function settleAll(source: BatchHead, settlement: Settlement): void {
-  for (const waiting of source.waiting) waiting.settle(settlement)
 }
 
 /** The client may retry: a retry of what did land is a duplicate. */

@@ -23,8 +23,10 @@ interface Entry {
 
 export class DictionaryCache {
   readonly #bytesMax: number
-  /** By tenant and service, the least recent first. */
+  /** By tenant and service. */
   readonly #entries = new Map<string, Entry>()
+  /** Of these, those that no head used when they were last seen, the least recent first: what may be dropped. */
+  readonly #idle = new Map<string, Entry>()
   readonly #dropped = new Set<Entry>()
   #sizeBytes = 0
 
@@ -43,9 +45,13 @@ export class DictionaryCache {
 
   dictionaryOf(tenant: string, service: string): Dictionary {
     const key = keyOf(tenant, service)
-    const entry = this.#entries.get(key) ?? this.#newEntry()
-    this.#entries.delete(key)
-    this.#entries.set(key, entry)
+    let entry = this.#entries.get(key)
+    if (entry === undefined) {
+      entry = { dictionary: new Dictionary(), sizeBytes: 0 }
+      this.#measure(entry)
+      this.#entries.set(key, entry)
+    }
+    this.#touch(key, entry)
     return entry.dictionary
   }
 
@@ -55,6 +61,7 @@ export class DictionaryCache {
     const entry = this.#entries.get(key)
     if (entry !== undefined) {
       this.#measure(entry)
+      this.#touch(key, entry)
       if (entry.sizeBytes > Math.min(DICTIONARY_BYTES_MAX, this.#bytesMax)) this.#drop(key, entry)
     }
     for (const dropped of this.#dropped) {
@@ -66,16 +73,16 @@ export class DictionaryCache {
 
   /** Drops what no head uses, the least recent first, until no more than this is held. */
   shrinkTo(sizeBytes: number): void {
-    for (const [key, entry] of this.#entries) {
+    for (const [key, entry] of this.#idle) {
       if (this.#sizeBytes <= sizeBytes) return
-      if (!entry.dictionary.isInUse) this.#drop(key, entry)
+      if (entry.dictionary.isInUse) this.#idle.delete(key)
+      else this.#drop(key, entry)
     }
   }
 
-  #newEntry(): Entry {
-    const entry: Entry = { dictionary: new Dictionary(), sizeBytes: 0 }
-    this.#measure(entry)
-    return entry
+  #touch(key: string, entry: Entry): void {
+    this.#idle.delete(key)
+    if (!entry.dictionary.isInUse) this.#idle.set(key, entry)
   }
 
   #measure(entry: Entry): void {
@@ -86,6 +93,7 @@ export class DictionaryCache {
 
   #drop(key: string, entry: Entry): void {
     this.#entries.delete(key)
+    this.#idle.delete(key)
     if (entry.dictionary.isInUse) this.#dropped.add(entry)
     else this.#forget(entry)
   }

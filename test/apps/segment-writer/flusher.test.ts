@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Batch } from '../../../apps/segment-writer/batch.ts'
-import { flushBatch } from '../../../apps/segment-writer/flusher.ts'
-import { LabelSetCache } from '../../../apps/segment-writer/label-set-cache.ts'
 import { objectKey, OBJECT_KEY_PREFIX, parseObjectKey } from '#core/block/object-key.ts'
 import { verifyObject } from '#core/block/read.ts'
 import { CinderError } from '#core/errors.ts'
@@ -10,7 +7,6 @@ import type { Codec } from '#core/ports/codec.ts'
 import type { CommitSegmentRequest } from '#core/rpc/metastore.ts'
 import { createCodec } from '#platform/codec.ts'
 import { buildPprof, realShapedSpec } from '../../support/profiles.ts'
-import { createSilentLog } from '../../support/silent-log.ts'
 import { createWritePath, NOW_NANOS, push, settle, simplePprof } from '../../support/write-path.ts'
 
 const BIG = buildPprof({ ...realShapedSpec({ samples: 200 }), timeNanos: NOW_NANOS })
@@ -59,27 +55,6 @@ test('a head that does not encode fails exactly its pushes; the retry is stored'
   const [retry] = await settle(clock, push(writer, [BIG], { tenant: 'a' }))
   assert.equal(retry!.status, 'stored')
   assert.equal((await read('a')).profiles, 2)
-})
-
-test('encoding lets requests in between every few milliseconds, not after every head', async () => {
-  const turns = { heads: 0, sleeps: 0 }
-  const batch = new Batch('0'.repeat(26))
-  for (let i = 0; i < 100; i++) {
-    const key = { tenant: 't', service: `s${i}`, windowStartMs: 0, windowMs: 3_600_000 }
-    const { head, waiting } = batch.headOf(key)
-    Object.defineProperty(head, 'profileCount', { value: 1 })
-    // A head takes 1 ms here, and ends in a failure, which is enough to be a turn.
-    head.finish = () => {
-      turns.heads++
-      throw new Error('does not encode')
-    }
-    waiting.push({ deduplicate: true, settle: () => undefined })
-  }
-  const { store, metastore } = createWritePath()
-  const clock = { nowMs: () => turns.heads, sleep: async () => void turns.sleeps++ }
-  const deps = { store, metastore, codec: createCodec(), log: createSilentLog(), labelSets: new LabelSetCache(), clock }
-  await flushBatch(deps, batch)
-  assert.deepEqual(turns, { heads: 100, sleeps: 20 })
 })
 
 test('a batch of which nothing encodes writes no object', async () => {

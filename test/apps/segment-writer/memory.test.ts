@@ -6,7 +6,6 @@ import type { ProfileVerdict } from '#core/rpc/segment-writer.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { MIB } from '#core/units.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
-import { Batch } from '../../../apps/segment-writer/batch.ts'
 import type { SegmentWriterService } from '../../../apps/segment-writer/app.ts'
 import { buildPprof, realShapedSpec } from '../../support/profiles.ts'
 import { createWritePath, NOW_NANOS, push, seriesOf, settle, simplePprof } from '../../support/write-path.ts'
@@ -133,9 +132,24 @@ test('a batch never holds more services than a commit takes, however long no flu
   await answer
 })
 
-test('a profile of which nothing is left leaves no head behind', () => {
-  const batch = new Batch('object')
-  const key = { tenant: 't', service: 's', windowStartMs: 0, windowMs: 3_600_000 }
-  batch.dropEmpty(batch.headOf(key))
-  assert.equal(batch.heads.size, 0)
+test('symbols are kept between segments, count, and make room before anything is shed', async () => {
+  const { writer, clock } = createWritePath({ settings: { memoryBytesMax: 600_000 } })
+  const pushOf = (seed: number) => push(writer, [profileBytes(seed)], { service: `s${seed}` })
+  await settle(clock, pushOf(1))
+  const { symbolBytes, pendingBytes } = writer.status()
+  assert.ok(symbolBytes > 10_000, `${symbolBytes} bytes of symbols`)
+  assert.equal(pendingBytes, 0)
+  await settle(clock, push(writer, [profileBytes(1)], { service: 's1', labels: { pod: 'b' } }))
+  assert.ok(writer.status().symbolBytes < 1.2 * symbolBytes, 'equal symbols are there once')
+  for (let seed = 2; seed < 30; seed++) {
+    await settle(clock, pushOf(seed))
+    assert.ok(writer.status().symbolBytes <= 150_000, 'a quarter of what the writer may hold')
+  }
+  // More than is left beside the symbols.
+  const large = Array.from({ length: 180 }, (_, i) => simplePprof(1, { timeNanos: NOW_NANOS + BigInt(i) }))
+  const verdicts = await settle(clock, push(writer, large, { service: 'large' }))
+  assert.deepEqual(new Set(verdicts.map(({ status }) => status)), new Set(['stored']))
+  assert.ok(writer.status().peakPendingBytes + 150_000 > 600_000, `${writer.status().peakPendingBytes} bytes pending`)
+  await writer.stop()
+  assert.equal(writer.status().symbolBytes, 0)
 })

@@ -1,0 +1,79 @@
+/**
+ * A shard: the heads of some tenants and services, in this thread (local-shard.ts) or in one of its own (thread-shard.ts).
+ *
+ * 1. `take` decodes a profile into a head of a batch, or says why not. A shard takes in the order it is asked.
+ * 2. `encode` turns what it has of a closed batch into datasets. Everything taken into that batch before is in it.
+ * 3. `settled` tells what became of the batch; only then is its memory given back.
+ * A batch is spread over shards; who flushes joins their datasets into one object.
+ */
+import type { EncodedDataset } from '#core/block/write.ts'
+import type { TenantLimits } from '#core/limits/limits.ts'
+import type { LabelSet } from '#core/rpc/metastore.ts'
+import type { IngestForm, ProfileVerdict, WriteProfile } from '#core/rpc/segment-writer.ts'
+import type { LabelPair } from '#core/labels/labels.ts'
+import type { HeadKey } from '#core/segment/head.ts'
+import type { ProfileSize } from './batch.ts'
+
+export interface BatchName {
+  readonly number: number
+  readonly objectId: string
+}
+
+export interface TakeInput {
+  readonly batch: BatchName
+  /** Counts equal profiles of one request (request-ordinals.ts), until `forget`. */
+  readonly request: number
+  readonly tenant: string
+  readonly labels: readonly LabelPair[]
+  readonly ingest: IngestForm | undefined
+  readonly profile: WriteProfile
+  readonly limits: TenantLimits
+  readonly nowMs: number
+}
+
+export interface TakenProfile {
+  readonly kind: 'taken'
+  /** Unique in the life of the shard, whatever became of its threads. */
+  readonly head: number
+  /** Ordinal of the profile in its head. */
+  readonly ordinal: number
+  /** The commit decides duplicates by the id. */
+  readonly deduplicate: boolean
+  readonly size: ProfileSize
+}
+
+export type TakeAnswer =
+  | TakenProfile
+  /** `isShed`: for want of room, not for the profile's sake. */
+  | { readonly kind: 'verdict'; readonly verdict: ProfileVerdict; readonly isShed: boolean }
+
+export type HeadResult = { readonly head: number; readonly key: HeadKey } & (
+  | {
+      readonly kind: 'encoded'
+      readonly encoded: EncodedDataset
+      /** Of the dataset's headers, in its order: ids, and the ordinals that `take` gave. */
+      readonly profileIds: Uint8Array
+      readonly profileOrdinal: Uint32Array
+      /** Those that the metastore may not have. */
+      readonly labelSets: readonly LabelSet[]
+    }
+  | { readonly kind: 'failed'; readonly message: string }
+)
+
+export interface HeadShard {
+  /** At once where it runs in this thread. Throws, or rejects, for a fault of ours. */
+  take(input: TakeInput): TakeAnswer | Promise<TakeAnswer>
+  /** Sorted by key; rejects if the heads are lost. */
+  encode(batch: number): Promise<readonly HeadResult[]>
+  settled(batch: number, isCommitted: boolean): void
+  /** No profile of this request will come any more. */
+  forget(request: number): void
+  stop(): void
+}
+
+/** Order of an object's datasets: tenant, service, window. */
+export function compareKeys(a: HeadKey, b: HeadKey): number {
+  if (a.tenant !== b.tenant) return a.tenant < b.tenant ? -1 : 1
+  if (a.service !== b.service) return a.service < b.service ? -1 : 1
+  return a.windowStartMs - b.windowStartMs
+}

@@ -1,0 +1,180 @@
+/**
+ * A shard in the thread that calls it: what a writer without threads of its own has one of, and what runs in each thread
+ * of one that has them (shard-thread.ts).
+ *
+ * Must not: do I/O, decide when a batch closes, or answer what it has not counted.
+ */
+import { encodeDataset } from '#core/block/write.ts'
+import { CinderError } from '#core/errors.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import type { Codec } from '#core/ports/codec.ts'
+import type { Digest } from '#core/ports/digest.ts'
+import { ProfileDecoder } from '#core/pprof/decode.ts'
+import { DictionaryCache } from '#core/segment/dictionary-cache.ts'
+import { RowScratch } from '#core/segment/rows.ts'
+import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
+import { BATCH_LIMIT, type IntakeDeps, takeProfile } from './intake.ts'
+import { LabelSetCache } from './label-set-cache.ts'
+import { RequestOrdinals } from './request-ordinals.ts'
+import { type BatchHead, type HeadTools, ShardBatch } from './shard-batch.ts'
+import type { TenantRates } from './tenant-rates.ts'
+import { rejectedVerdict } from './verdicts.ts'
+import { BATCH_HEADERS_MAX, BATCH_HEADS_MAX, type WriterAccount } from './writer-account.ts'
+
+/**
+ * Encoding lets requests in between after this long. Not after each head: a turn of the event loop costs 1 ms where a
+ * small head costs 0.05 ms, so a flush of 5,000 services took 6 s.
+ */
+const ENCODE_TURN_MS = 5
+
+export interface LocalShardDeps {
+  readonly codec: Codec
+  readonly digest: Digest
+  readonly clock: Clock
+  readonly account: WriterAccount
+  readonly rates: TenantRates | undefined
+}
+
+export interface LocalShardSettings {
+  readonly index: number
+  readonly count: number
+  /** Of the writer, over all shards. */
+  readonly memoryBytesMax: number
+  /** Of this shard. */
+  readonly dictionariesBytesMax: number
+  readonly firstHead: number
+}
+
+export class LocalShard implements HeadShard {
+  readonly #deps: LocalShardDeps
+  readonly #settings: LocalShardSettings
+  readonly #intake: IntakeDeps
+  readonly #tools: HeadTools
+  readonly #dictionaries: DictionaryCache
+  readonly #labelSets = new LabelSetCache()
+  readonly #batches = new Map<number, ShardBatch>()
+  readonly #ordinals = new Map<number, RequestOrdinals>()
+  #countedSymbolBytes = 0
+
+  constructor(deps: LocalShardDeps, settings: LocalShardSettings) {
+    this.#deps = deps
+    this.#settings = settings
+    const { codec, digest, rates, account } = deps
+    this.#intake = { codec, digest, rates, account, shard: settings, decoder: new ProfileDecoder() }
+    this.#dictionaries = new DictionaryCache(settings.dictionariesBytesMax)
+    let nextHead = settings.firstHead
+    this.#tools = { dictionaries: this.#dictionaries, scratch: new RowScratch(), nextHeadNumber: () => nextHead++ }
+  }
+
+  take(input: TakeInput): TakeAnswer {
+    const full = this.#whyFull(input)
+    if (full !== undefined) return { kind: 'verdict', verdict: rejectedVerdict(full, 0), isShed: true }
+    let into = this.#batches.get(input.batch.number)
+    if (into === undefined) {
+      into = new ShardBatch(input.batch, this.#tools)
+      this.#batches.set(input.batch.number, into)
+    }
+    let ordinals = this.#ordinals.get(input.request)
+    if (ordinals === undefined) {
+      ordinals = new RequestOrdinals()
+      this.#ordinals.set(input.request, ordinals)
+    }
+    const answer = takeProfile(this.#intake, { ...input, into, ordinals })
+    this.#countSymbols()
+    return answer
+  }
+
+  async encode(batch: number): Promise<readonly HeadResult[]> {
+    const from = this.#batches.get(batch)
+    if (from === undefined) return []
+    const { clock } = this.#deps
+    const results: HeadResult[] = []
+    let turnStartedMs = clock.nowMs()
+    for (const head of from.takeHeads()) {
+      results.push(this.#encodeHead(head))
+      from.release(head)
+      if (clock.nowMs() - turnStartedMs < ENCODE_TURN_MS) continue
+      await clock.sleep(0)
+      turnStartedMs = clock.nowMs()
+    }
+    this.#countSymbols()
+    from.labelSets = results.flatMap((result) => (result.kind === 'encoded' ? result.labelSets : []))
+    return results
+  }
+
+  settled(batch: number, isCommitted: boolean): void {
+    const from = this.#batches.get(batch)
+    if (from === undefined) return
+    this.#batches.delete(batch)
+    if (isCommitted) this.#labelSets.remember(from.labelSets)
+    this.#deps.account.add(this.#settings.index, 'pushes', -from.memoryBytes)
+  }
+
+  forget(request: number): void {
+    this.#ordinals.delete(request)
+  }
+
+  stop(): void {
+    this.#dictionaries.shrinkTo(0)
+    this.#countSymbols()
+  }
+
+  #encodeHead({ number, head }: BatchHead): HeadResult {
+    const { key } = head
+    try {
+      const { dataset, profileOrdinal } = head.finish()
+      const encoded = encodeDataset(dataset, { codec: this.#deps.codec })
+      const labelSets = this.#labelSets.missing(dataset)
+      return {
+        kind: 'encoded',
+        head: number,
+        key,
+        encoded,
+        profileIds: dataset.headers.profileId,
+        profileOrdinal,
+        labelSets,
+      }
+    } catch (error) {
+      return { kind: 'failed', head: number, key, message: String(error) }
+    }
+  }
+
+  #countSymbols(): void {
+    const { sizeBytes } = this.#dictionaries
+    this.#deps.account.add(this.#settings.index, 'symbols', sizeBytes - this.#countedSymbolBytes)
+    this.#countedSymbolBytes = sizeBytes
+  }
+
+  #whyFull({ batch, profile }: TakeInput): CinderError | undefined {
+    const { account } = this.#deps
+    const { memoryBytesMax } = this.#settings
+    // Of what waits for a shard only this profile: the rest has not been let in yet.
+    const neededBytes = account.bytesOf('pushes') + profile.bytes.length
+    const overBytes = neededBytes + account.bytesOf('symbols') - memoryBytesMax
+    if (overBytes > 0) {
+      // Symbols are kept for speed alone.
+      this.#dictionaries.shrinkTo(Math.max(0, this.#countedSymbolBytes - overBytes))
+      this.#countSymbols()
+    }
+    const full = memoryFull(neededBytes + account.bytesOf('symbols'), memoryBytesMax)
+    if (full !== undefined) return full
+    const headers = account.headersOf(batch.number)
+    if (headers >= BATCH_HEADERS_MAX)
+      return batchFull(`${headers} series of profiles wait for the store, ${BATCH_HEADERS_MAX} are allowed`)
+    const heads = account.headsOf(batch.number)
+    if (heads >= BATCH_HEADS_MAX)
+      return batchFull(`profiles of ${heads} services and hours wait for the store, ${BATCH_HEADS_MAX} are allowed`)
+    return undefined
+  }
+}
+
+/** Undefined if a writer may hold so many bytes. */
+export function memoryFull(heldBytes: number, memoryBytesMax: number): CinderError | undefined {
+  if (heldBytes <= memoryBytesMax) return undefined
+  const message = `the writer would hold ${heldBytes} bytes that are not stored yet, ${memoryBytesMax} are allowed: try again later`
+  return new CinderError('unavailable', message, { reason: 'memory_limit', retryAfterMs: 1000 })
+}
+
+function batchFull(message: string): CinderError {
+  return new CinderError('unavailable', `${message}: try again later`, { reason: BATCH_LIMIT, retryAfterMs: 1000 })
+}
