@@ -25,10 +25,12 @@ create table job_failures (
   holder text not null,
   epoch bigint not null,
   kind text not null,
-  reason text not null
+  reason text not null,
+  -- Of the job that this one was split from.
+  is_inherited boolean not null default false
 );
 create index job_failures_by_job on job_failures (job_id, id);
-create index job_failures_by_time on job_failures (failed_at);
+create index job_failures_by_time on job_failures (failed_at) where not is_inherited;
 
 -- Who polls. Says nothing about leases.
 create table workers (

@@ -26,6 +26,7 @@ import { Cleaner } from './cleaner.ts'
 import type { Database } from './database.ts'
 import { Duties, type Duty } from './duties.ts'
 import { listDuties } from './duty-list.ts'
+import { JobClaims } from './job-claims.ts'
 import { pollJobs } from './job-poll.ts'
 import { createLoops } from './loops.ts'
 import { Planner } from './planner.ts'
@@ -68,6 +69,7 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
   const { sql, clock, log, settings } = deps
   const stopping = new AbortController()
   const wake = new WakeSignal()
+  const claims = new JobClaims(deps)
   const planner = new Planner({ ...deps, onJobs: () => wake.wake() })
   const dutySql = deps.database?.dutySql ?? sql
   const cleaner = new Cleaner({ ...deps, sql: dutySql })
@@ -93,7 +95,7 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
     },
     async pollJobs(request) {
       checkJobTerms([...request.running, ...request.failed, ...request.released])
-      const poll = { sql, clock, log, settings, planner, wake, signal: stopping.signal }
+      const poll = { sql, clock, log, settings, planner, claims, wake, signal: stopping.signal }
       // A poll is as good as the timer; a duty that takes long does not hold it up.
       void duties.tick()
       return await withSqlErrors('poll jobs', () => pollJobs(poll, request))

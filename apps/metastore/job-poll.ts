@@ -11,10 +11,11 @@ import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
-import { claimJobs } from '#db/sql/claim-jobs.ts'
-import { failJobs } from '#db/sql/fail-jobs.ts'
+import { failJobs, type JobOutcome } from '#db/sql/fail-jobs.ts'
 import { releaseJobs } from '#db/sql/release-jobs.ts'
 import { renewJobs } from '#db/sql/renew-jobs.ts'
+import { noteWorker } from '#db/sql/workers.ts'
+import type { JobClaims } from './job-claims.ts'
 import type { Planner } from './planner.ts'
 import type { MetastoreSettings } from './settings.ts'
 import type { WakeSignal } from './wake-signal.ts'
@@ -32,19 +33,20 @@ export interface JobPollDeps {
   readonly log: Log
   readonly settings: MetastoreSettings
   readonly planner: Planner
+  readonly claims: JobClaims
   readonly wake: WakeSignal
   readonly signal: AbortSignal
 }
 
 export async function pollJobs(deps: JobPollDeps, request: PollJobsRequest): Promise<PollJobsResponse> {
-  const { sql, clock, log, settings, planner, wake, signal } = deps
-  const { workerId, running, failed, released } = request
+  const { sql, clock, log, settings, planner, claims, wake, signal } = deps
+  const { workerId, running, failed, released, worker } = request
   const { jobPolicy: policy } = settings
-  for (const job of await failJobs(sql, failed, { workerId, policy })) {
-    log.warn('job failed', { jobId: job.jobId, state: job.state, workerId })
-  }
+  // First of all: a shard of one worker must not wait for its own claim to know it.
+  await noteWorker(sql, { workerId, running: running.length, report: worker }, { ttlMs: policy.workerTtlMs })
+  logOutcomes(log, await failJobs(sql, failed, { workerId, policy }))
   if ((await releaseJobs(sql, released, { workerId })).length > 0) wake.wake()
-  const lost = await renewJobs(sql, running, { workerId, leaseMs: policy.leaseMs })
+  const lost = await renewJobs(sql, running, { workerId, leaseMs: policy.leaseMs, jobTimeMaxMs: policy.jobTimeMaxMs })
   const capacity = Math.min(request.capacity, CAPACITY_MAX)
   // A worker with running jobs must be back in time to renew them.
   const waitMaxMs = running.length > lost.length ? policy.leaseMs / 3 : WAIT_MAX_MS
@@ -54,7 +56,7 @@ export async function pollJobs(deps: JobPollDeps, request: PollJobsRequest): Pro
     if (signal.aborted) return { jobs: [], lost }
     const mark = wake.mark
     await planner.tick()
-    const jobs = capacity === 0 ? [] : await claimJobs(sql, { workerId, capacity, leaseMs: policy.leaseMs })
+    const jobs = capacity === 0 ? [] : await claims.claim(workerId, capacity)
     // A clock that was set back says nothing about the wait: it is over.
     const elapsedMs = clock.nowMs() - startedMs
     const remainingMs = elapsedMs < 0 ? 0 : waitMs - elapsedMs
@@ -62,5 +64,14 @@ export async function pollJobs(deps: JobPollDeps, request: PollJobsRequest): Pro
     if (jobs.length > 0 || lost.length > 0 || capacity === 0 || remainingMs <= 0 || signal.aborted)
       return { jobs, lost }
     await wake.wait(clock, mark, { maxMs: Math.min(RECHECK_MS, remainingMs), signal })
+  }
+}
+
+/** Parked is what somebody must look at. */
+export function logOutcomes(log: Log, outcomes: readonly JobOutcome[]): void {
+  for (const { jobId, state, partIds, reason } of outcomes) {
+    const fields = { jobId, state, reason, ...(partIds.length === 0 ? {} : { partIds }) }
+    if (state === 'parked') log.error('job parked', fields)
+    else log.warn('job failed', fields)
   }
 }

@@ -8,17 +8,24 @@
  */
 import { planSegmentJobs } from '#core/compaction/plan.ts'
 import { planWindowJobs } from '#core/compaction/plan-windows.ts'
+import { orderDelaySeconds } from '#core/compaction/job-order.ts'
+import { type CompactedTenants, compactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Sql } from '#db/client.ts'
 import { isUniqueViolation } from '#db/errors.ts'
+import { closeDeadJobs } from '#db/sql/close-dead-jobs.ts'
+import { selectTenantSwitches } from '#db/sql/compaction-tenants.ts'
 import { failExpiredJobs } from '#db/sql/fail-jobs.ts'
+import { markIdleSegments } from '#db/sql/idle-segments.ts'
 import { insertJobs } from '#db/sql/insert-jobs.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
 import { selectWaitingDatasets } from '#db/sql/waiting-datasets.ts'
 import { selectWaitingSegments } from '#db/sql/waiting-segments.ts'
+import { deleteGoneWorkers } from '#db/sql/workers.ts'
 import { HeldLease } from './held-lease.ts'
+import { logOutcomes } from './job-poll.ts'
 import type { MetastoreSettings } from './settings.ts'
 
 /** One pass: 63 full jobs. The next pass, half a second later, takes the rest. */
@@ -92,27 +99,39 @@ export class Planner {
     this.#lastPassMs = clock.nowMs()
     this.#isActive = false
     const expired = await failExpiredJobs(sql, settings.jobPolicy)
-    for (const job of expired) log.warn('job lease expired', { jobId: job.jobId, state: job.state })
+    logOutcomes(log, expired)
     if (expired.length > 0) onJobs()
     const term = await this.#lease.hold()
     if (term === undefined) return 0
-    const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX)
+    const tenants = compactedTenants(settings.jobPolicy, await selectTenantSwitches(sql))
+    const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX, tenants)
     if (waiting.length > 0) this.#isActive = true
     const jobs = planSegmentJobs(waiting, settings.segmentPolicy, nowMs)
-    const options = { term, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond }
+    const options = { term, tenants, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond }
     const made = jobs.length === 0 ? 0 : await this.#insert(() => insertJobs(sql, jobs, options))
     const sinceMs = clock.nowMs() - this.#lastWindowPassMs
     if (sinceMs >= 0 && sinceMs < settings.planWindowsIntervalMs) return made
-    return made + (await this.#passWindows(term))
+    await this.#tidy(tenants)
+    return made + (await this.#passWindows(term, tenants))
   }
 
-  async #passWindows(term: LeaseTerm): Promise<number> {
+  /** What would otherwise be looked at for ever: segments that nobody may compact, jobs whose data is gone. */
+  async #tidy(tenants: CompactedTenants): Promise<void> {
+    const { sql, log } = this.#deps
+    await markIdleSegments(sql, WAITING_MAX, tenants)
+    await deleteGoneWorkers(sql)
+    const closed = await closeDeadJobs(sql)
+    if (closed.length > 0) log.info('jobs closed, their data is gone', { jobs: closed.length, first: closed[0] })
+  }
+
+  async #passWindows(term: LeaseTerm, tenants: CompactedTenants): Promise<number> {
     const { sql, clock, settings } = this.#deps
     this.#lastWindowPassMs = clock.nowMs()
-    const { waiting, nowMs } = await selectWaitingDatasets(sql, WAITING_DATASETS_MAX)
+    const { waiting, nowMs } = await selectWaitingDatasets(sql, WAITING_DATASETS_MAX, tenants)
     const jobs = planWindowJobs(waiting, settings.windowPolicy, nowMs)
     if (jobs.length === 0) return 0
-    const options = { term, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond }
+    const delaysSeconds = jobs.map((job) => orderDelaySeconds(job, settings.jobPolicy, nowMs))
+    const options = { term, delaysSeconds }
     return await this.#insert(() => insertWindowJobs(sql, jobs, options))
   }
 

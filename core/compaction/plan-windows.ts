@@ -37,6 +37,9 @@ export interface WindowJob {
   readonly scope: string
   readonly sources: readonly { readonly objectId: string; readonly indexes: readonly number[] }[]
   readonly sizeBytes: number
+  /** Of the output, of the first dataset's window. */
+  readonly windowStartMs: number
+  readonly windowMs: number
 }
 
 export function planWindowJobs(
@@ -229,12 +232,7 @@ function toJob(datasets: readonly WaitingDataset[], { level, windowMs }: WindowS
       indexes: ofObject.map(({ index }) => index).sort((a, b) => a - b),
     }))
     .sort((a, b) => compareText(a.objectId, b.objectId))
-  const scope = JSON.stringify([
-    level,
-    floorTo(first.windowStartMs, windowMs),
-    first.tenant,
-    first.service,
-    first.index,
-  ])
-  return { level, scope, sources, sizeBytes: sumBytes(datasets) }
+  const windowStartMs = floorTo(first.windowStartMs, windowMs)
+  const scope = JSON.stringify([level, windowStartMs, first.tenant, first.service, first.index])
+  return { level, scope, sources, sizeBytes: sumBytes(datasets), windowStartMs, windowMs }
 }

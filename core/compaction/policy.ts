@@ -1,4 +1,8 @@
 /** Compaction policies: data that planning and the job queue read. Every figure carries its reason. */
+import type { FailurePolicy } from './after-failure.ts'
+import type { ClaimPolicy } from './claim-order.ts'
+import type { JobOrder } from './job-order.ts'
+import type { TenantSwitches } from './tenant-switch.ts'
 import { MIB, MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '../units.ts'
 
 export interface SegmentCompactionPolicy {
@@ -24,13 +28,15 @@ export const SEGMENT_COMPACTION_POLICY: SegmentCompactionPolicy = {
   jobBytesMax: 32 * MIB,
 }
 
-export interface JobQueuePolicy {
+/** A job that failed `failuresMax` times is parked: visible, retryable, never evicted. */
+export interface JobQueuePolicy extends FailurePolicy, ClaimPolicy, TenantSwitches {
   readonly leaseMs: number
-  /** A job that failed this often is parked: visible, retryable, never evicted. A lost lease counts. */
-  readonly failuresMax: number
-  /** Wait after the first failure; doubles with each. */
-  readonly backoffBaseMs: number
-  readonly backoffMaxMs: number
+  /** A job that runs longer loses its lease, which counts as a failure. */
+  readonly jobTimeMaxMs: number
+  /** A worker that did not poll for so long has no share of tenants any more. */
+  readonly workerTtlMs: number
+  /** Of the jobs of one tenant and level. */
+  readonly order: JobOrder
   /** Ageing: a job is overtaken by smaller ones only while they are younger by its size over this rate. */
   readonly ageingBytesPerSecond: number
   /** An object stays this long after its last dataset retired: no query outlives half of it. */
@@ -39,6 +45,17 @@ export interface JobQueuePolicy {
 
 export const JOB_QUEUE_POLICY: JobQueuePolicy = {
   leaseMs: 15 * MS_PER_SECOND,
+  // 64 MiB of inputs are merged in about ten seconds: sixty times that is a worker that hangs.
+  jobTimeMaxMs: 10 * MS_PER_MINUTE,
+  // Two leases: a worker polls at least every third of one.
+  workerTtlMs: 30 * MS_PER_SECOND,
+  order: 'small-job-first',
+  // One tenant may have the whole fleet while nobody else asks for it.
+  runningPerTenantMax: 0,
+  runningPerLevelMax: {},
+  tenantShardSize: 0,
+  enabledTenants: [],
+  disabledTenants: [],
   failuresMax: 3,
   backoffBaseMs: MS_PER_SECOND,
   backoffMaxMs: MS_PER_MINUTE,

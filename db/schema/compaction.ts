@@ -1,5 +1,6 @@
 /** Beside the queue of compaction: failures of jobs, the workers that poll, and what is left alone. */
 import { bigint, bigserial, boolean, index, integer, pgTable, primaryKey, text, timestamp } from 'drizzle-orm/pg-core'
+import { eq } from 'drizzle-orm'
 import { jobs } from './jobs.ts'
 
 /** Why a job failed, each time. */
@@ -15,8 +16,12 @@ export const jobFailures = pgTable(
     epoch: bigint('epoch', { mode: 'number' }).notNull(),
     kind: text('kind').notNull(),
     reason: text('reason').notNull(),
+    isInherited: boolean('is_inherited').notNull().default(false),
   },
-  (table) => [index('job_failures_by_job').on(table.jobId, table.id), index('job_failures_by_time').on(table.failedAt)],
+  (table) => [
+    index('job_failures_by_job').on(table.jobId, table.id),
+    index('job_failures_by_time').on(table.failedAt).where(eq(table.isInherited, false)),
+  ],
 )
 
 export const workers = pgTable('workers', {

@@ -46,7 +46,7 @@ export async function commitCompaction(
       from standing, job_sources js left join objects o on o.id = js.object_id
       where standing.standing = 'try' and js.job_id = ${jobId}::bigint
     ), segment_source as materialized (
-      select s.object_id, s.live, s.is_live, s.tenant, s.incarnation, s.skip_dataset, s.skip_position
+      select s.object_id, p.indexes, s.live, s.is_live, s.tenant, s.incarnation, s.skip_dataset, s.skip_position
       from planned p
       join objects o on o.id = p.object_id
       join segments s on s.created_at = p.created_at and s.object_id = p.object_id
@@ -62,8 +62,9 @@ export async function commitCompaction(
       for update of o, d
     ), found as (
       select s.object_id,
-        array(select i from generate_series(0, length(s.live) - 1) as i where get_bit(s.live, i) = 1 order by i) as indexes,
-        s.skip_dataset, s.skip_position
+        array(select i from unnest(s.indexes) as i where i < length(s.live) and get_bit(s.live, i) = 1 order by i) as indexes,
+        array(select k.d from unnest(s.skip_dataset, s.skip_position) as k(d, n) where k.d = any(s.indexes) order by k.d, k.n) as skip_dataset,
+        array(select k.n from unnest(s.skip_dataset, s.skip_position) as k(d, n) where k.d = any(s.indexes) order by k.d, k.n) as skip_position
       from segment_source s where s.is_live
       union all
       select d.object_id,
@@ -80,7 +81,7 @@ export async function commitCompaction(
       union
       select s.object_id from segment_source s cross join lateral unnest(s.tenant) with ordinality as d(tenant, n)
       join tenant_incarnations i on i.tenant = d.tenant and coalesce(s.incarnation[d.n], 1) < i.live_from
-      where get_bit(s.live, d.n::int - 1) = 1
+      where d.n::int - 1 = any(s.indexes)
       union
       select d.object_id from dataset_source d join tenant_incarnations i on i.tenant = d.tenant
       where d.incarnation < i.live_from
@@ -126,7 +127,10 @@ export async function commitCompaction(
         min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
       where v.verdict = 'committed' and v.is_first
     ), retired_segment as (
-      update segments s set live = s.live # s.live, is_live = false
+      update segments s set is_live = bit_count(s.live) > cardinality(p.indexes),
+        live = case when bit_count(s.live) <= cardinality(p.indexes) then s.live # s.live else (
+          select string_agg(case when n = any(p.indexes) then '0' else get_bit(s.live, n)::text end, '' order by n)
+          from generate_series(0, length(s.live) - 1) as n)::bit varying end
       from verdict v, planned p
       where v.verdict = 'committed' and s.created_at = p.created_at and s.object_id = p.object_id and s.is_live
     ), retired_dataset as (

@@ -8,13 +8,13 @@ import type { SqlSession } from '../client.ts'
 import { JOBS_CHANNEL } from './insert-jobs.ts'
 import type { LeaseTerm } from './leases.ts'
 
-/** Returns how many jobs were made: 0 also if the lease has moved. Fails with 23505 if a scope is taken. */
+/** One delay per job (core/compaction/job-order.ts). Returns how many jobs were made: 0 also if the lease has moved. Fails with 23505 if a scope is taken. */
 export async function insertWindowJobs(
   sql: SqlSession,
   jobs: readonly WindowJob[],
-  options: { readonly term: LeaseTerm; readonly ageingBytesPerSecond: number },
+  options: { readonly term: LeaseTerm; readonly delaysSeconds: readonly number[] },
 ): Promise<number> {
-  const { term, ageingBytesPerSecond } = options
+  const { term, delaysSeconds } = options
   const sources = jobs.flatMap((job, ordinal) =>
     job.sources.flatMap(({ objectId, indexes }) => indexes.map((index) => ({ ordinal, objectId, index }))),
   )
@@ -24,7 +24,7 @@ export async function insertWindowJobs(
       where name = ${term.name} and holder = ${term.holder} and epoch = ${term.epoch} and expires_at > now()
       for share
     ), planned as materialized (
-      select p.ordinal, d.object_id, d.dataset_index, d.skip_positions
+      select p.ordinal, d.object_id, d.dataset_index, d.tenant, d.skip_positions
       from lease, unnest(${sources.map((s) => s.ordinal)}::int[], ${sources.map((s) => s.objectId)}::text[],
         ${sources.map((s) => s.index)}::int[]) as p(ordinal, object_id, index)
       cross join lateral (
@@ -38,15 +38,18 @@ export async function insertWindowJobs(
           '{}') as skip_position
       from planned p left join lateral unnest(p.skip_positions) as k(position) on true
       group by p.ordinal, p.object_id
+    ), owner as materialized (
+      select ordinal, array_agg(distinct tenant order by tenant) as tenants from planned group by ordinal
     ), numbered as materialized (
-      select p.ordinal, p.scope, p.level, p.size_bytes, nextval('jobs_id_seq') as id
+      select p.ordinal, p.scope, p.level, p.size_bytes, p.delay_s, o.tenants, nextval('jobs_id_seq') as id
       from unnest(${jobs.map((_, i) => i)}::int[], ${jobs.map((j) => j.scope)}::text[],
-        ${jobs.map((j) => j.level)}::int[], ${jobs.map((j) => j.sizeBytes)}::bigint[]
-      ) as p(ordinal, scope, level, size_bytes)
-      where p.ordinal in (select ordinal from source)
+        ${jobs.map((j) => j.level)}::int[], ${jobs.map((j) => j.sizeBytes)}::bigint[], ${jobs.map((_, i) => String(delaysSeconds[i]))}::text[]::float8[]
+      ) as p(ordinal, scope, level, size_bytes, delay_s)
+      join owner o on o.ordinal = p.ordinal
     ), job as (
-      insert into jobs (id, state, level, size_bytes, rank)
-      select id, 'queued', level, size_bytes, extract(epoch from now()) + size_bytes / ${ageingBytesPerSecond}::float8
+      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant)
+      select id, 'queued', level, size_bytes, extract(epoch from now()) + delay_s, tenants,
+        case when cardinality(tenants) = 1 then tenants[1] else '' end
       from numbered
       returning id
     ), job_source as (

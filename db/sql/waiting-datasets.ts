@@ -2,13 +2,16 @@
  * Live datasets that may still be merged, with the finished blocks they may belong to: the input of window planning.
  *
  * 1. waiting: below the last level, oldest window first, through its partial index. A dataset of a parked job is left
- *    out, as if it were not there; one of another open job is marked as held.
+ *    out, as if it were not there; one of another open job is marked as held. Left out too: tenants that are not
+ *    compacted, marked datasets, and what a tenant's deletion hides.
  * 2. Blocks of the last level, of the services and days that have something waiting.
  */
 import type { WaitingDataset } from '#core/compaction/plan-windows.ts'
 import { LAST_LEVEL } from '#core/compaction/policy.ts'
 import { MS_PER_DAY } from '#core/units.ts'
+import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { SqlSession } from '../client.ts'
+import { ALL_TENANTS, isCompactedTenant } from './plannable-datasets.ts'
 
 interface Row {
   object_id: string
@@ -26,6 +29,7 @@ interface Row {
 export async function selectWaitingDatasets(
   sql: SqlSession,
   limit: number,
+  tenants: CompactedTenants = ALL_TENANTS,
 ): Promise<{ waiting: WaitingDataset[]; nowMs: number }> {
   // A literal: a generic plan would not see that the partial index holds these rows.
   const last = sql.unsafe(String(LAST_LEVEL))
@@ -36,11 +40,17 @@ export async function selectWaitingDatasets(
       select j.state from job_sources js join jobs j on j.id = js.job_id
       where js.object_id = d.object_id and d.dataset_index = any(js.indexes) limit 1
     ) as h on true`
+  const mayPlan = sql`h.state is distinct from 'parked' and ${isCompactedTenant(sql, tenants)}
+    and not exists (
+      select from compaction_marks m
+      where m.object_id = d.object_id and m.tenant = d.tenant and m.dataset_index in (-1, d.dataset_index)
+    )
+    and not exists (select from tenant_incarnations i where i.tenant = d.tenant and d.incarnation < i.live_from)`
   const rows = await sql<Row[]>`
     with waiting as materialized (
       select ${columns}
       from datasets d join objects o on o.id = d.object_id ${holder}
-      where d.is_live and d.level < ${last} and h.state is distinct from 'parked'
+      where d.is_live and d.level < ${last} and ${mayPlan}
       order by d.window_start_ms, d.object_id, d.dataset_index limit ${limit}
     ), day as materialized (
       select distinct tenant, service, window_start_ms - mod(window_start_ms, ${MS_PER_DAY}::bigint) as start_ms from waiting
@@ -51,7 +61,7 @@ export async function selectWaitingDatasets(
     from day
     join datasets d on d.window_start_ms = day.start_ms and d.tenant = day.tenant and d.service = day.service
     join objects o on o.id = d.object_id ${holder}
-    where d.is_live and d.level = ${last} and h.state is distinct from 'parked'`
+    where d.is_live and d.level = ${last} and ${mayPlan}`
   return {
     waiting: rows.map((row) => ({
       objectId: row.object_id,

@@ -1,16 +1,24 @@
-/** Live segments that no open job holds, oldest first: the input of planning. */
+/**
+ * Segments that have something to be planned, oldest first: the input of planning. Those that have nothing for as long as
+ * nobody changes a switch or a mark are passed over by the index (idle-segments.ts).
+ */
 import type { WaitingSegment } from '#core/compaction/plan.ts'
+import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { SqlSession } from '../client.ts'
+import { ALL_TENANTS, plannableDatasets } from './plannable-datasets.ts'
 
+/** A segment that is planned in part counts with the bytes of that part. */
 export async function selectWaitingSegments(
   sql: SqlSession,
   limit: number,
+  tenants: CompactedTenants = ALL_TENANTS,
 ): Promise<{ waiting: WaitingSegment[]; nowMs: number }> {
   const rows = await sql<{ object_id: string; size_bytes: number; created_at_ms: number; now_ms: number }[]>`
-    select s.object_id, s.size_bytes, (extract(epoch from s.created_at) * 1000)::float8 as created_at_ms,
+    select s.object_id, case when w.n = cardinality(s.tenant) then s.size_bytes else w.size_bytes end as size_bytes,
+      (extract(epoch from s.created_at) * 1000)::float8 as created_at_ms,
       (extract(epoch from now()) * 1000)::float8 as now_ms
-    from segments s
-    where s.is_live and not exists (select from job_sources js where js.object_id = s.object_id)
+    from segments s cross join lateral (${plannableDatasets(sql, tenants)}) as w
+    where s.is_live and not s.is_idle and w.n > 0
     order by s.created_at, s.object_id
     limit ${limit}`
   return {

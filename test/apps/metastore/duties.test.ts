@@ -117,7 +117,7 @@ test('a planner that was frozen past its lease writes nothing (H29)', async () =
   assert.equal(await jobCount(), before)
   assert.equal(await releaseLease(sql, zombie!), false)
   assert.equal(await insertJobs(sql, jobs, { term: heir!, ageingBytesPerSecond: 1 }), 1)
-  await assert.rejects(insertJobs(sql, jobs, { term: heir!, ageingBytesPerSecond: 1 }), { code: '23505' })
+  assert.equal(await insertJobs(sql, jobs, { term: heir!, ageingBytesPerSecond: 1 }), 0, 'they are in a job')
 })
 
 test('a lease: one holder, the exact term renews, an epoch is never given twice', async () => {
@@ -201,7 +201,7 @@ test('small jobs first, but an old large one is not overtaken for ever; a parked
       assert.equal(row.state, isLast ? 'parked' : 'queued')
       assert.equal(row.failures, failure)
       assert.equal(row.reason, 'lease expired: no word from w')
-      assert.ok(row.wait > 2 ** (failure - 1) - 1 && row.wait <= 2 ** (failure - 1))
+      if (!isLast) assert.ok(row.wait > 2 ** (failure - 1) - 1 && row.wait <= 2 ** (failure - 1))
     }
     await harness.endBackoff()
     await harness.metastore.pollJobs({ workerId: 'w', capacity: 3, running: [], failed: [], released: [], waitMs: 0 })
@@ -278,7 +278,7 @@ test('a clock that is set back delays neither planning nor planning upwards, and
     statements.length = 0
     await one.planner.tick()
     const count = (words: string) => statements.filter((text) => text.includes(words)).length
-    return [count('from segments s'), count('from datasets')]
+    return [count('w.n > 0'), count('with waiting as')]
   }
   assert.deepEqual(await passes(), [1, 0])
   assert.deepEqual(await passes(), [0, 0])

@@ -130,12 +130,13 @@ test('under a lease that moved nothing is inserted; sources that have gone are l
   ])
   await sql`update datasets set is_live = false where object_id = 'g' and dataset_index = 1`
   await sql`update datasets set skip_positions = '{2,5}' where object_id = 'g' and dataset_index = 0`
+  const shape = { level: 2, sizeBytes: 1, windowStartMs: HOUR_MS, windowMs: MS_PER_HOUR }
   const jobs = [
-    { level: 2, scope: 'one', sources: [{ objectId: 'g', indexes: [0, 1] }], sizeBytes: 1 },
-    { level: 2, scope: 'two', sources: [{ objectId: 'gone', indexes: [0] }], sizeBytes: 1 },
+    { ...shape, scope: 'one', sources: [{ objectId: 'g', indexes: [0, 1] }] },
+    { ...shape, scope: 'two', sources: [{ objectId: 'gone', indexes: [0] }] },
   ]
   const term = { name: 'windows', holder: 'me', epoch: 3 }
-  const options = { term, ageingBytesPerSecond: 1 }
+  const options = { term, delaysSeconds: [1, 1] }
   assert.equal(await insertWindowJobs(sql, jobs, options), 0)
   await sql`insert into leases values ('windows', 'me', 3, now() + interval '1 minute')`
   assert.equal(await insertWindowJobs(sql, jobs, options), 1)

@@ -141,13 +141,13 @@ test('sources above level 0: part of an object is retired, the object lives unti
   assert.equal(await buried(), 1)
 })
 
-test('an object is in at most one open job', async () => {
+test('a dataset is the first of one open job at most', async () => {
   const { n } = await prepare()
   const sql = harness.database.sql
   const [row] = await sql<
     { id: number }[]
   >`insert into jobs (state, level, size_bytes, rank) values ('parked', 1, 1, 0) returning id`
-  await assert.rejects(sql`insert into job_sources values (${`a${n}`}, ${row!.id}, '{0}', '{}', '{}')`, {
+  await assert.rejects(sql`insert into job_sources values (${`a${n}`}, ${row!.id}, '{0}', '{}', '{}', '0')`, {
     code: '23505',
   })
 })

@@ -1,0 +1,142 @@
+/**
+ * Who is served next: fair queueing between flows. A flow is the jobs of one tenant and level; jobs of several tenants
+ * are a flow of their own (tenant ''). Pure: what waits, what runs and the policy in, the jobs to take out.
+ *
+ * 1. Every job taken moves its flow forward in virtual time by its cost: its bytes and a share for being a job at all. The
+ *    flow whose next job would end first goes first. So small jobs come first, a tenant with a thousand jobs gets no more
+ *    than one with ten, and a large job comes when all others have got as much as it asks for.
+ * 2. A flow that was idle begins at the virtual time of what runs now: it neither saves up turns nor waits for others'
+ *    past. The tag of a job, kept in the table, is where it began.
+ * 3. First compaction costs an eighth of what all other flows cost together, so that it has 8 of 9 turns when both wait,
+ *    however many tenants have closed hours to merge; these still have one.
+ * 4. Not taken are jobs of tenants that are switched off, whose shard this worker is not in, or whose tenant or level
+ *    has as many running as the policy allows.
+ */
+import { MIB } from '../units.ts'
+import { FIRST_LEVEL } from './policy.ts'
+import { isInShard } from './tenant-shards.ts'
+import { type CompactedTenants, isCompacted } from './tenant-switch.ts'
+
+export interface QueuedJob {
+  readonly jobId: string
+  readonly sizeBytes: number
+}
+
+export interface QueuedFlow {
+  readonly level: number
+  readonly tenant: string
+  /** Of the job that was taken last; undefined if there is none. */
+  readonly last: { readonly tag: number; readonly sizeBytes: number } | undefined
+  /** The first by rank. */
+  readonly jobs: readonly QueuedJob[]
+}
+
+export interface RunningFlow {
+  readonly level: number
+  readonly tenant: string
+  readonly count: number
+  /** The highest of its jobs. */
+  readonly tag: number
+}
+
+export interface ClaimPolicy {
+  /** Jobs of one tenant that run at once, jobs of several tenants aside; 0 = any number. */
+  readonly runningPerTenantMax: number
+  /** By level of the output; a level that is not named may run any number. */
+  readonly runningPerLevelMax: Readonly<Record<number, number>>
+  /** Workers of a tenant; 0 = all. */
+  readonly tenantShardSize: number
+}
+
+export interface ClaimState {
+  readonly flows: readonly QueuedFlow[]
+  readonly running: readonly RunningFlow[]
+  /** Who polled lately, the worker that asks included. */
+  readonly workerIds: readonly string[]
+  readonly tenants: CompactedTenants
+}
+
+export interface ChosenJob {
+  readonly jobId: string
+  readonly tenant: string
+  readonly tag: number
+}
+
+/** Opening sources and writing outputs takes about as long as merging this much. */
+const JOB_COST_BYTES = MIB / 4
+const FIRST_LEVEL_SHARE = 8
+
+export function chooseJobs(
+  state: ClaimState,
+  policy: ClaimPolicy,
+  request: { readonly workerId: string; readonly limit: number },
+): ChosenJob[] {
+  const shard = { workerIds: state.workerIds, size: policy.tenantShardSize }
+  const mayTake = ({ tenant }: { readonly tenant: string }) =>
+    tenant === '' || (isCompacted(tenant, state.tenants) && isInShard(tenant, request.workerId, shard))
+  const flows = state.flows.filter(mayTake)
+  const costOf = costs(flows)
+  const nowTag = virtualNow(flows, state.running.filter(mayTake))
+  const caps = new RunningCaps(state.running, policy)
+  const open = flows.map((flow) => {
+    const { last } = flow
+    const endTag = last === undefined ? 0 : last.tag + costOf(flow.level, last.sizeBytes)
+    return { flow, at: 0, tag: Math.max(nowTag, endTag) }
+  })
+  const chosen: ChosenJob[] = []
+  while (chosen.length < request.limit) {
+    let next: (typeof open)[number] | undefined
+    let nextEnd = Number.POSITIVE_INFINITY
+    for (const each of open) {
+      const job = each.flow.jobs[each.at]
+      if (job === undefined || !caps.admits(each.flow)) continue
+      const end = each.tag + costOf(each.flow.level, job.sizeBytes)
+      if (end >= nextEnd) continue
+      next = each
+      nextEnd = end
+    }
+    if (next === undefined) break
+    const { flow, at, tag } = next
+    chosen.push({ jobId: flow.jobs[at]!.jobId, tenant: flow.tenant, tag })
+    caps.add(flow, 1)
+    next.at++
+    next.tag = nextEnd
+  }
+  return chosen
+}
+
+/** Where the newest of what runs began; if nothing runs, where the last of what waits did. */
+function virtualNow(flows: readonly QueuedFlow[], running: readonly RunningFlow[]): number {
+  const tags = running.length > 0 ? running.map(({ tag }) => tag) : flows.map(({ last }) => last?.tag ?? 0)
+  return tags.reduce((max, tag) => Math.max(max, tag), 0)
+}
+
+function costs(flows: readonly QueuedFlow[]): (level: number, sizeBytes: number) => number {
+  const others = flows.filter(({ level, jobs }) => level > FIRST_LEVEL && jobs.length > 0).length
+  const share = FIRST_LEVEL_SHARE * Math.max(1, others)
+  return (level, sizeBytes) => (sizeBytes + JOB_COST_BYTES) / (level <= FIRST_LEVEL ? share : 1)
+}
+
+class RunningCaps {
+  readonly #policy: ClaimPolicy
+  readonly #byTenant = new Map<string, number>()
+  readonly #byLevel = new Map<number, number>()
+
+  constructor(running: readonly RunningFlow[], policy: ClaimPolicy) {
+    this.#policy = policy
+    for (const flow of running) this.add(flow, flow.count)
+  }
+
+  add({ level, tenant }: { readonly level: number; readonly tenant: string }, count: number): void {
+    this.#byTenant.set(tenant, (this.#byTenant.get(tenant) ?? 0) + count)
+    this.#byLevel.set(level, (this.#byLevel.get(level) ?? 0) + count)
+  }
+
+  admits({ level, tenant }: { readonly level: number; readonly tenant: string }): boolean {
+    const { runningPerTenantMax, runningPerLevelMax } = this.#policy
+    const levelMax = runningPerLevelMax[level] ?? Number.POSITIVE_INFINITY
+    if ((this.#byLevel.get(level) ?? 0) >= levelMax) return false
+    if (tenant === '' || runningPerTenantMax === 0) return true
+    return (this.#byTenant.get(tenant) ?? 0) < runningPerTenantMax
+  }
+}
