@@ -73,3 +73,63 @@ export async function ensurePartition(sql: Sql, partition: Partition): Promise<b
     throw error
   }
 }
+
+/** A partition as its name tells its range; the default partition has none. */
+export interface KnownPartition {
+  readonly parent: Partition['parent']
+  readonly name: string
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** Partitions by range, oldest first. */
+export async function listPartitions(sql: Sql, parent: Partition['parent']): Promise<KnownPartition[]> {
+  const rows = await sql<{ name: string }[]>`
+    select c.relname::text as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = ${parent}::regclass order by 1`
+  return rows.flatMap(({ name }) => {
+    const match = /^(?:segments|datasets)_(\d{4})(\d{2})(\d{2})(\d{2})?$/.exec(name)
+    if (match === null) return []
+    const [, year, month, day, hour = '0'] = match
+    const fromMs = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour))
+    return [{ parent, name, fromMs, toMs: fromMs + (parent === 'segments' ? SEGMENT_RANGE_MS : MS_PER_DAY) }]
+  })
+}
+
+/** Reads and writes of the parent queue behind us while we wait for them: not for long. */
+const DROP_LOCK_TIMEOUT_MS = 200
+
+/**
+ * Drops a partition of which nothing is needed any more: of segments no row is live, of datasets there is none. False if
+ * that is not so, or if its locks were not to be had at once. Space returns to the system, which deleting rows never
+ * does (H31).
+ */
+export async function dropPartition(sql: Sql, { parent, name }: KnownPartition): Promise<boolean> {
+  try {
+    return await sql.begin(async (tx) => {
+      await tx.unsafe(`set local lock_timeout = ${DROP_LOCK_TIMEOUT_MS}`)
+      // The order in which dropping takes them, so that nobody who reads the parent can stand between.
+      await tx.unsafe(`lock table ${parent} in access exclusive mode`)
+      const needed = parent === 'segments' ? 'where is_live' : ''
+      const [row] = await tx.unsafe(`select 1 from ${name} ${needed} limit 1`)
+      if (row !== undefined) return false
+      await tx.unsafe(`drop table ${name}`)
+      return true
+    })
+  } catch (error) {
+    if ((error as { code?: string }).code === '55P03') return false
+    throw error
+  }
+}
+
+/** Retired rows that came to the default partition of segments before the time; batches of a plain delete. */
+export async function deleteDefaultSegments(sql: Sql, beforeMs: number, batchRows: number): Promise<number> {
+  const result = await sql`
+    with old as materialized (
+      select created_at, object_id from segments_default
+      where not is_live and created_at < to_timestamp(${beforeMs}::float8 / 1000) limit ${batchRows}
+      for update skip locked
+    )
+    delete from segments_default s using old where s.created_at = old.created_at and s.object_id = old.object_id`
+  return result.count
+}

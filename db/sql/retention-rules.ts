@@ -20,9 +20,9 @@ interface Row {
 export async function selectRetentionRules(sql: SqlSession): Promise<{ rules: RetentionRule[]; nowMs: number }> {
   const rows = await sql<Row[]>`
     select tenant, service, retention_ms, bound_ms, pending_ms,
-      (extract(epoch from pending_from) * 1000)::float8 as pending_from_ms
+      floor(extract(epoch from pending_from) * 1000)::float8 as pending_from_ms
     from retention_rules order by tenant, service`
-  const [time] = await sql<{ now_ms: number }[]>`select (extract(epoch from now()) * 1000)::float8 as now_ms`
+  const [time] = await sql<{ now_ms: number }[]>`select floor(extract(epoch from now()) * 1000)::float8 as now_ms`
   const rules = rows.map((row) => ({
     tenant: row.tenant,
     service: row.service,

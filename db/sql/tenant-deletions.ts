@@ -110,7 +110,7 @@ export async function selectDeletions(
 type NullableKey = 'removingAtMs' | 'finishedAtMs' | 'oldestMs' | 'newestMs'
 
 function ms(sql: SqlSession, column: string) {
-  return sql`(extract(epoch from ${sql.unsafe(`d.${column}`)}) * 1000)::float8`
+  return sql`floor(extract(epoch from ${sql.unsafe(`d.${column}`)}) * 1000)::float8`
 }
 
 /** What a rebuild must know of a tenant: see core/retention/tenant-object.ts. */

@@ -13,6 +13,7 @@ import { objectKey } from '#core/block/object-key.ts'
 import { SEGMENT_COMPACTION_POLICY } from '#core/compaction/policy.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import { hourStartMs, MS_PER_MINUTE } from '#core/units.ts'
+import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { deleteDueObjects } from '../../apps/compaction-worker/delete-objects.ts'
 import { defaultSettings } from '../../apps/metastore/settings.ts'
@@ -161,7 +162,7 @@ export function runPushCompactQuery(name: string, open: () => Promise<StackStore
 
       // Nothing is deleted by the compaction itself, nor before the grace has passed.
       assert.deepEqual(await stack.store.list(''), written)
-      const deletion = { metastore: inner, store: stack.store, log: createSilentLog() }
+      const deletion = { metastore: inner, store: stack.store, clock: createClock(), log: createSilentLog() }
       const { signal } = new AbortController()
       assert.equal(await deleteDueObjects(deletion, 'test', signal), 0)
       await stack.metastore.endGrace()

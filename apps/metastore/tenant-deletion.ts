@@ -1,0 +1,133 @@
+/**
+ * The duty that carries deletions of tenants out: one state at a time, in batches under its term; see the states in
+ * core/rpc/tenants.ts. A pass that is cut short goes on with the next.
+ *
+ * Before anything is taken out of the index, the bucket gets the object that says which incarnations are dead
+ * (core/retention/tenant-object.ts): an index that is rebuilt from the bucket must refuse them too.
+ */
+import { encodeTenantObject, tenantObjectKey } from '#core/retention/tenant-object.ts'
+import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
+import type { Log } from '#core/ports/log.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
+import type { Sql } from '#db/client.ts'
+import type { LeaseTerm } from '#db/sql/leases.ts'
+import { type DeletionRow, type DeletionState, selectDeletions, selectTenantDeath } from '#db/sql/tenant-deletions.ts'
+import {
+  hideDatasets,
+  moveDeletion,
+  noteGoneObjects,
+  noteObjects,
+  type RemovalBatch,
+  removeDatasets,
+  removeLabelSets,
+  restoreDatasets,
+} from '#db/sql/tenant-removal.ts'
+import { unpackDeadSegments } from '#db/sql/unpack-segments.ts'
+import { inBatches } from './retention.ts'
+
+/** 2,000 rows take about 40 ms: no commit waits long for an object that a batch holds. */
+const BATCH_ROWS = 2_000
+const BATCH_OBJECTS = 500
+/** Deletions under way at once; others wait for the next pass. */
+const DELETIONS_MAX = 100
+/** Names in a tenant's object, 27 bytes each: what is older by its id needs no name. */
+const ALSO_DEAD_MAX = 100_000
+
+export interface TenantDeletionDeps {
+  readonly sql: Sql
+  readonly log: Log
+  readonly deletionGraceMs: number
+  /** Without one no tenant objects are written: a rebuild from the bucket would then bring back what still lies there. */
+  readonly store?: Pick<ObjectStore, 'put'> | undefined
+}
+
+export class TenantDeletionPass {
+  readonly #deps: TenantDeletionDeps
+
+  constructor(deps: TenantDeletionDeps) {
+    this.#deps = deps
+  }
+
+  /** Every open deletion goes as far as it can. */
+  async pass(term: LeaseTerm, signal: AbortSignal): Promise<void> {
+    const open = await selectDeletions(this.#deps.sql, { tenant: '', isOpenOnly: true, limit: DELETIONS_MAX })
+    for (const deletion of open) {
+      if (signal.aborted) return
+      await this.#advance(deletion, { term, deletion, batchRows: BATCH_ROWS }, signal)
+    }
+  }
+
+  async #advance(deletion: DeletionRow, batch: RemovalBatch, signal: AbortSignal): Promise<void> {
+    switch (deletion.state) {
+      case 'hiding':
+        await this.#writeTenantObject(deletion.tenant)
+        await this.#hide(batch, signal)
+        await this.#move(batch, signal, { from: 'hiding', to: 'hidden' })
+        // Again: it names what was found.
+        return await this.#writeTenantObject(deletion.tenant)
+      case 'hidden':
+        // Commits that were under way when it began.
+        await this.#hide(batch, signal)
+        if (!deletion.isRemovalDue) return
+        await this.#move(batch, signal, { from: 'hidden', to: 'removing' })
+        return
+      case 'removing':
+        return await this.#remove(batch, signal)
+      case 'restoring':
+        await this.#restore(batch, signal)
+        return await this.#writeTenantObject(deletion.tenant)
+      case 'done':
+      case 'restored':
+        return
+    }
+  }
+
+  async #hide(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
+    const { sql } = this.#deps
+    const { term, deletion } = batch
+    const dead = { tenant: deletion.tenant, below: deletion.deadBelow }
+    await inBatches(signal, BATCH_OBJECTS, () => unpackDeadSegments(sql, { term, batchObjects: BATCH_OBJECTS }, dead))
+    await inBatches(signal, BATCH_ROWS, () => hideDatasets(sql, batch))
+    await inBatches(signal, BATCH_ROWS, () => noteObjects(sql, batch))
+  }
+
+  async #remove(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
+    const { sql, deletionGraceMs } = this.#deps
+    await this.#hide(batch, signal)
+    await inBatches(signal, BATCH_ROWS, () => removeDatasets(sql, batch, deletionGraceMs))
+    await inBatches(signal, BATCH_ROWS, () => removeLabelSets(sql, batch))
+    const left = await noteGoneObjects(sql, batch)
+    if (left > 0) return
+    if (await this.#move(batch, signal, { from: 'removing', to: 'done' })) {
+      await this.#writeTenantObject(batch.deletion.tenant)
+    }
+  }
+
+  async #restore(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
+    const { sql } = this.#deps
+    await inBatches(signal, BATCH_ROWS, () => restoreDatasets(sql, batch))
+    await this.#move(batch, signal, { from: 'restoring', to: 'restored' })
+  }
+
+  async #move(
+    batch: RemovalBatch,
+    signal: AbortSignal,
+    step: { readonly from: DeletionState; readonly to: DeletionState },
+  ): Promise<boolean> {
+    // Cut short: the work of the state is not done.
+    if (signal.aborted || !(await moveDeletion(this.#deps.sql, batch, step))) return false
+    this.#deps.log.info('deletion of a tenant', { tenant: batch.deletion.tenant, state: step.to })
+    return true
+  }
+
+  async #writeTenantObject(tenant: string): Promise<void> {
+    const { sql, store } = this.#deps
+    if (store === undefined) return
+    const death = await selectTenantDeath(sql, tenant, ALSO_DEAD_MAX)
+    if (death === undefined) return
+    const { incarnation, diedMs, objectIds } = death
+    const isMissed = (id: string) => diedMs !== undefined && (!isUlid(id) || ulidTimeMs(id) > diedMs)
+    const alsoDead = objectIds.filter(isMissed).sort()
+    await store.put(tenantObjectKey(tenant), encodeTenantObject({ tenant, incarnation, diedMs, alsoDead }))
+  }
+}
