@@ -85,7 +85,7 @@ function renderConcerns(concerns: readonly Concern[]): string {
   if (concerns.length === 0) return '<p class="banner good">All is well.</p>'
   const items = concerns.map(({ severity, subject, text }) => {
     const tone = severity === 'critical' ? 'bad' : 'warn'
-    return `<li class="banner ${tone}"><b>${escapeHtml(severity)}</b> <i>${escapeHtml(subject)}</i> ${escapeHtml(text)}</li>`
+    return `<li class="banner ${tone}"><b>${escapeHtml(severity)}</b> <i>${escapeHtml(subject)}:</i> ${escapeHtml(text)}</li>`
   })
   return `<ul class="concerns" role="alert">${items.join('')}</ul>`
 }
@@ -131,7 +131,7 @@ nav b{border-bottom:2px solid var(--accent)}
 a{color:inherit;text-decoration-color:var(--line);text-underline-offset:3px}
 a:hover{text-decoration-color:currentColor}
 .tools{margin-left:auto;color:var(--soft);font-size:.87rem}
-main{max-width:84rem;margin:0 auto;padding:1.1rem 1.5rem 3rem}
+main{max-width:92rem;margin:0 auto;padding:1.1rem 1.5rem 3rem}
 h1{font-size:1.25rem;margin:.2rem 0 .8rem}
 h2{font-size:1rem;margin:0 0 .45rem}
 h2 small{color:var(--soft);font-weight:400}
@@ -142,14 +142,16 @@ h2 small{color:var(--soft);font-weight:400}
 .banner.good{background:var(--goodbg);color:var(--good)}
 .banner.warn{background:var(--warnbg);color:var(--warn)}
 .banner.bad{background:var(--badbg);color:var(--bad)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.8rem;margin:1rem 0 0}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(12rem,1fr));gap:.8rem;margin:1rem 0 0}
 .facts div{background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.5rem .8rem;min-width:0}
 dt{color:var(--soft);font-size:.8rem}
 dd{margin:0;overflow-wrap:anywhere}
 section{margin-top:1.6rem}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.4rem}
 table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.4rem .8rem;border-top:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+th,td{text-align:left;padding:.4rem .8rem;border-top:1px solid var(--line);vertical-align:top;max-width:26rem;overflow-wrap:break-word}
+td:first-child,td:has(.bar){white-space:nowrap}
+td:first-child{max-width:18rem;overflow:hidden;text-overflow:ellipsis}
 thead th{border-top:0;color:var(--soft);font-weight:500;font-size:.8rem;white-space:nowrap}
 tbody tr:hover{background:color-mix(in srgb,var(--line) 35%,transparent)}
 .number{text-align:right;white-space:nowrap}

@@ -49,7 +49,7 @@ test('the title says how it stands, the worst first below it', () => {
   )
   const html = renderStatusPage(badNight, { view: 'status', refreshSeconds: 5 })
   assert.match(html, /<title>🔴 Status/)
-  assert.match(html, /<ul class="concerns" role="alert"><li class="banner bad"><b>critical<\/b> <i>restore<\/i>/)
+  assert.match(html, /<ul class="concerns" role="alert"><li class="banner bad"><b>critical<\/b> <i>restore:<\/i>/)
 })
 
 test('a fraction out of its range stays inside its bar', () => {
