@@ -161,10 +161,17 @@ export function stackHashes(symbols: Symbols): StackHashes {
   return out
 }
 
-interface PreparedHashes {
+/** Hashes of stacks as sums need them: made once for many calls. */
+export interface PreparedHashes {
   readonly h1: Uint32Array
   /** h2 modulo P. */
   readonly h2Reduced: Uint32Array
+}
+
+export function prepareHashes({ h1, h2 }: StackHashes): PreparedHashes {
+  const h2Reduced = new Uint32Array(h2.length)
+  for (let i = 0; i < h2Reduced.length; i++) h2Reduced[i] = h2[i]! % MIX_PRIME
+  return { h1, h2Reduced }
 }
 
 /** Value modulo P, below 2P. */
@@ -212,8 +219,18 @@ export function conservationSums(
   hashes: StackHashes,
   scope: ConservationScope = {},
 ): ConservationSum[] {
-  const h2Reduced = hashes.h2.map((h) => h % MIX_PRIME)
-  const prepared: PreparedHashes = { h1: hashes.h1, h2Reduced }
+  return sumHeaders(dataset, prepareHashes(hashes), scope)
+}
+
+/** `conservationSums` of a part of a dataset: `rows` is asked for the groups of its headers only. */
+export function sumHeaders(
+  dataset: {
+    readonly rows: readonly GroupRows[]
+    readonly headers: Pick<Dataset['headers'], 'count' | 'group' | 'series' | 'rowStart' | 'rowLength'>
+  },
+  prepared: PreparedHashes,
+  scope: ConservationScope = {},
+): ConservationSum[] {
   const { headers } = dataset
   const count = scope.positions?.length ?? headers.count
   const position = (i: number): number => scope.positions?.[i] ?? i
@@ -232,7 +249,7 @@ export function conservationSums(
   return scope.positions === undefined ? parts.sort(compareKeys) : addSums([parts])
 }
 
-function sameSeries(headers: Dataset['headers'], a: number, b: number): boolean {
+function sameSeries(headers: Pick<Dataset['headers'], 'group' | 'series'>, a: number, b: number): boolean {
   return headers.group[a] === headers.group[b] && headers.series[a] === headers.series[b]
 }
 

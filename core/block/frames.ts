@@ -96,49 +96,83 @@ export interface FrameContent {
 }
 
 export function encodeFrames(content: FrameContent, codec: Codec, plans: readonly FramePlan[]): EncodedFrames {
-  const rowsMax = plans.reduce((max, plan) => Math.max(max, plan.rowCount), 0)
-  const typesMax = content.groups.reduce((max, group) => Math.max(max, group.types.length), 0)
-  const scratch: FrameScratch = {
-    bytes: new Uint8Array(scratchBytes(rowsMax)),
-    residuals: Array.from({ length: typesMax }, () => allocateInt64Column(rowsMax)),
-    deltas: new Uint32Array(rowsMax),
+  const encoder = new FrameEncoder(content.groups, codec, rowsOfLargest(plans))
+  for (const plan of plans) {
+    const lengths = content.headers.rowLength.subarray(plan.firstHeader, plan.firstHeader + plan.headerCount)
+    encoder.add(plan, { rows: content.rows[plan.group]!, start: plan.rowStart, lengths })
   }
-  const built = plans.map((plan) => encodeFrame(plan, content, { codec, scratch }))
-  const frames = plans.map((plan, f): Frame => ({ ...plan, columns: built[f]!.map(({ chunk }) => chunk) }))
-  const bytes = new Uint8Array(assignOffsets(frames))
-  for (const { frame, column } of chunksInOrder(frames))
-    bytes.set(built[frame]![column]!.stored, frames[frame]!.columns[column]!.offset)
-  return { frames, bytes }
+  return encoder.finish()
+}
+
+export function rowsOfLargest(plans: readonly FramePlan[]): number {
+  return plans.reduce((max, plan) => Math.max(max, plan.rowCount), 0)
+}
+
+/** Rows of one frame: [start, start + rowCount) of `rows`, and the rows of each of its headers. */
+export interface FrameRows {
+  readonly rows: GroupRows
+  readonly start: number
+  readonly lengths: Uint32Array
+}
+
+/** Encodes frame by frame, so that no more rows are in memory than one frame has; keeps what is encoded. */
+export class FrameEncoder {
+  readonly #codec: Codec
+  readonly #scratch: FrameScratch
+  readonly #built: { readonly plan: FramePlan; readonly chunks: readonly BuiltChunk[] }[] = []
+
+  /** `rowsMax`: of the largest frame. */
+  constructor(groups: readonly SampleGroup[], codec: Codec, rowsMax: number) {
+    const typesMax = groups.reduce((max, group) => Math.max(max, group.types.length), 0)
+    this.#codec = codec
+    this.#scratch = {
+      bytes: new Uint8Array(scratchBytes(rowsMax)),
+      residuals: Array.from({ length: typesMax }, () => allocateInt64Column(rowsMax)),
+      deltas: new Uint32Array(rowsMax),
+    }
+  }
+
+  add(plan: FramePlan, from: FrameRows): void {
+    const chunks = encodeFrame(plan, from, { codec: this.#codec, scratch: this.#scratch })
+    this.#built.push({ plan, chunks })
+  }
+
+  finish(): EncodedFrames {
+    const built = this.#built
+    const frames = built.map(({ plan, chunks }): Frame => ({ ...plan, columns: chunks.map(({ chunk }) => chunk) }))
+    const bytes = new Uint8Array(assignOffsets(frames))
+    for (const { frame, column } of chunksInOrder(frames))
+      bytes.set(built[frame]!.chunks[column]!.stored, frames[frame]!.columns[column]!.offset)
+    return { frames, bytes }
+  }
 }
 
 function encodeFrame(
   plan: FramePlan,
-  content: FrameContent,
+  { rows, start, lengths }: FrameRows,
   tools: { codec: Codec; scratch: FrameScratch },
 ): BuiltChunk[] {
   const { codec, scratch } = tools
-  const rows = content.rows[plan.group]!
-  const lengths = content.headers.rowLength.subarray(plan.firstHeader, plan.firstHeader + plan.headerCount)
-  stackDeltas(rows.stackId, plan.rowStart, lengths, scratch.deltas)
+  stackDeltas(rows.stackId, start, lengths, scratch.deltas)
   const stack = encodeNarrow(scratch.deltas, plan.rowCount, scratch.bytes)
   const chunks = [plan.rowCount === 0 ? zeroChunk() : packChunk(codec, stack, 0)]
   const known: { type: number; wide: boolean }[] = []
-  rows.values.forEach((column, type) => chunks.push(encodeValues({ column, type, known }, plan, tools)))
+  const range = { start, end: start + plan.rowCount }
+  rows.values.forEach((column, type) => chunks.push(encodeValues({ column, type, known }, range, tools)))
   for (const column of [rows.spanId, rows.traceIdHigh, rows.traceIdLow]) {
-    const end = plan.rowStart + plan.rowCount
-    if (column === undefined || isZero(column, plan.rowStart, end)) chunks.push(zeroChunk())
-    else chunks.push(packChunk(codec, encodeSparse(column, plan.rowStart, end, scratch.bytes), 0))
+    if (column === undefined || isZero(column, range.start, range.end)) chunks.push(zeroChunk())
+    else chunks.push(packChunk(codec, encodeSparse(column, range.start, range.end, scratch.bytes), 0))
   }
   return chunks
 }
 
 function encodeValues(
   source: { column: Int64Column; type: number; known: { type: number; wide: boolean }[] },
-  plan: FramePlan,
+  range: { readonly start: number; readonly end: number },
   tools: { codec: Codec; scratch: FrameScratch },
 ): BuiltChunk {
   const { codec, scratch } = tools
-  const range = { start: plan.rowStart, end: plan.rowStart + plan.rowCount }
+  const rowCount = range.end - range.start
   const measure = measureColumn(source.column, range.start, range.end)
   if (measure.divisor === 0) return zeroChunk()
   const residuals = scratch.residuals[source.type]!
@@ -146,8 +180,8 @@ function encodeValues(
   for (const other of source.known) {
     if (other.wide === measure.narrow) continue
     const earlier = scratch.residuals[other.type]!
-    if (!equalRows(residuals.lo, earlier.lo, plan.rowCount)) continue
-    if (other.wide && !equalRows(residuals.hi, earlier.hi, plan.rowCount)) continue
+    if (!equalRows(residuals.lo, earlier.lo, rowCount)) continue
+    if (other.wide && !equalRows(residuals.hi, earlier.hi, rowCount)) continue
     return {
       ...zeroChunk(),
       chunk: { ...zeroChunk().chunk, encoding: CHUNK_ENCODING.same, divisor: measure.divisor, reference: other.type },
@@ -155,8 +189,8 @@ function encodeValues(
   }
   source.known.push({ type: source.type, wide: !measure.narrow })
   const encoded = measure.narrow
-    ? encodeNarrow(residuals.lo, plan.rowCount, scratch.bytes)
-    : encodeWide(residuals, plan.rowCount, scratch.bytes)
+    ? encodeNarrow(residuals.lo, rowCount, scratch.bytes)
+    : encodeWide(residuals, rowCount, scratch.bytes)
   return packChunk(codec, encoded, measure.divisor)
 }
 

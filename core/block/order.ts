@@ -65,8 +65,8 @@ function compareUnsigned(column: Int64Column | undefined, a: number, b: number):
   return column.hi[a] !== column.hi[b] ? column.hi[a]! - column.hi[b]! : column.lo[a]! - column.lo[b]!
 }
 
-/** First row of [start, end) that is not above the row before it, or -1. */
-function findRowFault(rows: GroupRows, start: number, end: number): number {
+/** First row of [start, end), the rows of one header, that is not above the row before it, or -1. */
+export function findRowFault(rows: GroupRows, start: number, end: number): number {
   const stackId = rows.stackId
   for (let i = start + 1; i < end; i++) {
     if (stackId[i - 1]! < stackId[i]!) continue

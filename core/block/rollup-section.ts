@@ -16,7 +16,8 @@ import { corrupt, datasetSubject, FRAME_ROWS_TARGET, HEADER_ROWS_MAX } from './f
 import type { Dataset, SampleGroup } from './dataset.ts'
 import { decodeFrameIndex, encodeFrameIndex, type Frame } from './frame-index.ts'
 import { type EncodedFrames, encodeFrames, type FramePlan } from './frames.ts'
-import { ALL_SERIES, buildRollups, filterRollups, findRollupFault, type RollupIndex, type Rollups } from './rollup.ts'
+import { ALL_SERIES, filterRollups, findRollupFault, type RollupIndex, type Rollups } from './rollup.ts'
+import { buildRollups } from './rollup-build.ts'
 
 /** 1/4 of the bytes of the frames: what an hour answered twenty times faster may cost, and never more. */
 export const ROLLUP_BYTES_FRACTION = 1 / 4
@@ -51,7 +52,15 @@ export interface EncodedRollups {
 /** Undefined where they would not pay. Fails with `data_loss` if they do not add up to the headers. */
 export function encodeRollups(dataset: Dataset, codec: Codec, allowedBytes: number): EncodedRollups | undefined {
   if (allowedBytes === 0) return undefined
-  const all = buildRollups(dataset)
+  return packRollups(dataset, buildRollups(dataset), { codec, allowedBytes })
+}
+
+/** The same from rollups that are built already. */
+export function packRollups(
+  dataset: Pick<Dataset, 'tenant' | 'service' | 'headers' | 'groups'>,
+  all: Rollups,
+  { codec, allowedBytes }: { readonly codec: Codec; readonly allowedBytes: number },
+): EncodedRollups | undefined {
   const fault = findRollupFault(dataset, { index: all, valuesOf: (group, type) => all.rows[group]!.values[type]! })
   if (fault !== undefined) throw rollupFault(dataset, fault)
   const encoded = encodeSections(all, dataset.groups, codec)
@@ -61,7 +70,7 @@ export function encodeRollups(dataset: Dataset, codec: Codec, allowedBytes: numb
   return fits(smaller, allowedBytes) ? smaller : undefined
 }
 
-function rollupFault(dataset: Dataset, fault: string): CinderError {
+function rollupFault(dataset: Pick<Dataset, 'tenant' | 'service'>, fault: string): CinderError {
   return corrupt(`${datasetSubject({ ...dataset, index: 0 })}: rollups`, fault)
 }
 

@@ -3,6 +3,7 @@
  *
  * 1. `encodeDataset`: order asserted, frames encoded, sections packed, table in front. Symbols, rollups and frames last,
  *    so that what a flame graph needs is one run of bytes after the head. With a function level come rollups, if they pay.
+ *    `encodeRegion` is its second half, for rows that were encoded frame by frame.
  * 2. `encodeObject`: header, regions without gaps, footer, trailer.
  */
 import { assert } from '../assert.ts'
@@ -15,11 +16,11 @@ import type { ConservationSum, Dataset } from './dataset.ts'
 import { encodeFooter, encodeHeader, type ObjectSource } from './footer.ts'
 import { HEADER_BYTES, SECTION_CODEC, SECTION_KIND, type SectionName } from './format.ts'
 import { encodeFrameIndex } from './frame-index.ts'
-import { encodeFrames, planFrames } from './frames.ts'
+import { type EncodedFrames, encodeFrames, planFrames } from './frames.ts'
 import { encodeHeaders, PROFILE_ID_BYTES, timeBounds } from './header-section.ts'
 import { encodeGroups, encodeSeries } from './label-sections.ts'
 import { findOrderFault } from './order.ts'
-import { encodeRollups, ROLLUP_BYTES_FRACTION } from './rollup-section.ts'
+import { type EncodedRollups, encodeRollups, ROLLUP_BYTES_FRACTION } from './rollup-section.ts'
 import { encodeTable, packSection, type EncodedSection } from './section-table.ts'
 import { encodeSums } from './sum-section.ts'
 import {
@@ -66,36 +67,49 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
   const fault = findOrderFault(dataset)
   assert(fault === undefined, `dataset out of order: ${fault}`)
   const sums = options.sums ?? conservationSums(dataset, stackHashes(dataset.symbols))
-  const { codec } = options
+  const { codec, functionLevel } = options
   const frames = encodeFrames(dataset, codec, planFrames(headers))
   const allowedBytes = frames.bytes.length * (options.rollupBytesFraction ?? ROLLUP_BYTES_FRACTION)
-  const rollups = options.functionLevel === undefined ? undefined : encodeRollups(dataset, codec, allowedBytes)
+  const rollups = functionLevel === undefined ? undefined : encodeRollups(dataset, codec, allowedBytes)
+  return encodeRegion({ ...dataset, functionLevel, sums, frames, rollups }, codec)
+}
+
+/** A dataset whose rows are encoded already. Its order is the caller's to check (order.ts). */
+export interface RegionContent extends Omit<Dataset, 'rows' | 'windowStartMs' | 'windowMs'> {
+  readonly functionLevel: FunctionLevel | undefined
+  readonly sums: readonly ConservationSum[]
+  readonly frames: EncodedFrames
+  readonly rollups: EncodedRollups | undefined
+}
+
+export function encodeRegion(content: RegionContent, codec: Codec): EncodedDataset {
+  const { headers, groups, frames, rollups } = content
   const pack = (name: SectionName, write: (out: ByteWriter) => void): EncodedSection => {
     const out = new ByteWriter(1024)
     write(out)
     return packSection(name, out.view(), codec)
   }
   const head = [
-    pack('series', (out) => encodeSeries(dataset.series, out)),
-    pack('groups', (out) => encodeGroups(dataset.groups, out)),
-    pack('headers', (out) => encodeHeaders(headers, dataset.groups, out)),
-    pack('sums', (out) => encodeSums(sums, out)),
-    pack('frameIndex', (out) => encodeFrameIndex(frames.frames, dataset.groups, out)),
+    pack('series', (out) => encodeSeries(content.series, out)),
+    pack('groups', (out) => encodeGroups(groups, out)),
+    pack('headers', (out) => encodeHeaders(headers, groups, out)),
+    pack('sums', (out) => encodeSums(content.sums, out)),
+    pack('frameIndex', (out) => encodeFrameIndex(frames.frames, groups, out)),
   ]
   if (rollups !== undefined) head.push(packSection('rollupIndex', rollups.index, codec))
-  const body = packSymbols(dataset, options.functionLevel, pack)
+  const body = packSymbols(content, content.functionLevel, pack)
   if (rollups !== undefined) body.push(chunkedSection('rollups', rollups.frames))
   body.push(chunkedSection('frames', frames.bytes))
-  const table = encodeTable([...head, ...body], head.length, dataset)
+  const table = encodeTable([...head, ...body], head.length, content)
   const bytes = concat([table, ...head.map(({ stored }) => stored), ...body.map(({ stored }) => stored)])
   return {
-    tenant: dataset.tenant,
-    service: dataset.service,
+    tenant: content.tenant,
+    service: content.service,
     bytes,
     headBytes: head.reduce((sum, { stored }) => sum + stored.length, table.length),
     ...timeBounds(headers),
     profileCount: headers.count,
-    sampleCount: dataset.rows.reduce((sum, rows) => sum + rows.rowCount, 0),
+    sampleCount: frames.frames.reduce((sum, { rowCount }) => sum + rowCount, 0),
   }
 }
 
@@ -106,7 +120,7 @@ function chunkedSection(name: 'frames' | 'rollups', stored: Uint8Array): Encoded
 
 /** Ids and what only a pprof needs first; then what flame graphs need, next to the frames. */
 function packSymbols(
-  { symbols, headers }: Dataset,
+  { symbols, headers }: Pick<Dataset, 'symbols' | 'headers'>,
   functionLevel: FunctionLevel | undefined,
   pack: (name: SectionName, write: (out: ByteWriter) => void) => EncodedSection,
 ): EncodedSection[] {

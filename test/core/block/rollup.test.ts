@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { buildRollups } from '#core/block/rollup-build.ts'
 import {
-  buildRollups,
   filterRollups,
   findRollupFault,
   groupByHour,
