@@ -98,6 +98,14 @@ export class RestoreGuard {
     return (await this.standing()).behindSinceMs !== undefined
   }
 
+  /** For who restores it himself: whatever the counters say, in the transaction of the restore. */
+  async declareBehind(tx: SqlSession, why: string): Promise<void> {
+    const record = await readRecord(this.#deps.store)
+    await clearBehind(tx)
+    await markBehind(tx, why, record?.jobId ?? 0)
+    this.#standingMs = Number.NEGATIVE_INFINITY
+  }
+
   /** The index was mended: it counts on from above the bucket. */
   async clear(): Promise<void> {
     const { sql, store } = this.#deps

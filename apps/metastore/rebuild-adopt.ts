@@ -1,0 +1,249 @@
+/**
+ * Adopts what a rebuild has decided upon.
+ *
+ * 1. Garbage: registered and given a tombstone.
+ * 2. Outputs, one attempt a transaction, together with the datasets of the index that they replace. Where datasets
+ *    overlap that may hold a profile twice (core/recovery/contested.ts), ids are read, and the older one skips it.
+ * 3. Segments by the commit of every segment, in order of their ids: duplicates are decided as ever, by profile ids. Ids
+ *    of overlapping outputs are put into the ledger right before, and those of the last quarter of an hour.
+ */
+import { assert } from '#core/assert.ts'
+import { labelSetsOfHead } from '#core/recovery/head-label-sets.ts'
+import { type ContestedDataset, findContested, skipSeen } from '#core/recovery/contested.ts'
+import type { DatasetDescriptor, LabelSet } from '#core/rpc/metastore.ts'
+import { MS_PER_MINUTE } from '#core/units.ts'
+import { ulidTimeMs } from '#core/wire/ulid.ts'
+import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
+import { adoptGarbage, adoptOutput, type AdoptedOutput, insertProfileIds } from '#db/sql/adopt-object.ts'
+import { commitSegment } from '#db/sql/commit-segment.ts'
+import { planQuery } from '#db/sql/plan-query.ts'
+import { retireDatasets } from '#db/sql/recover-retire.ts'
+import { type DecidedObject, markAdopted } from '#db/sql/recovered-objects.ts'
+import { READS_AT_ONCE, type RebuildDeps, recoveredPages, type RunReport } from './rebuild.ts'
+import { inParallel, readHead, readProfileIds } from './recovery-objects.ts'
+
+/** The promise to clients: a retry within 15 minutes counts once. */
+const PROFILE_ID_AGE_MS = 15 * MS_PER_MINUTE
+/** 80 MB of ids in one statement would be too much; 50,000 are 800 KB. */
+const IDS_PER_INSERT = 50_000
+/** Of one group: 5 M ids take about 500 MB while they are compared. */
+const CONTESTED_PROFILES_MAX = 5_000_000
+/** Objects whose heads are read together and then adopted one after the other. */
+const BATCH_OBJECTS = 64
+
+interface LiveDataset extends ContestedDataset {
+  readonly objectId: string
+  readonly descriptor: DatasetDescriptor
+  /** 2 = of the index, 1 = an output, 0 = a segment; then job and epoch. */
+  readonly rank: readonly [number, bigint, number]
+  readonly isSegment: boolean
+}
+
+export async function adoptDecided(deps: RebuildDeps, report: RunReport): Promise<void> {
+  const open: DecidedObject[] = []
+  let done = 0
+  for await (const page of recoveredPages(deps.sql, ['decided'])) {
+    const garbage = page.filter(({ live }) => live.length === 0)
+    open.push(...page.filter(({ live }) => live.length > 0))
+    await adoptGarbage(
+      deps.sql,
+      garbage.map(({ objectId, sizeBytes, footer: { level } }) => ({ objectId, level, sizeBytes })),
+      deps,
+    )
+    await markAdopted(
+      deps.sql,
+      garbage.map(({ objectId }) => objectId),
+    )
+    done += garbage.length
+  }
+  const total = done + open.length
+  const groups = await contestedGroups(deps, open)
+  const skips = await decideSkips(deps, groups, report)
+  const attempts = Map.groupBy(
+    open.filter(({ footer }) => footer.level > 0),
+    ({ footer }) => `${footer.jobId}/${footer.epoch}`,
+  )
+  for (const outputs of attempts.values()) {
+    await adoptAttempt(deps, outputs, skips)
+    done += outputs.length
+    await report.progress('adopting outputs', done, total)
+  }
+  const segments = open.filter(({ footer }) => footer.level === 0)
+  if (segments.length > 0) await enterContestedIds(deps, groups)
+  for (let at = 0; at < segments.length; at += BATCH_OBJECTS) {
+    const batch = segments.slice(at, at + BATCH_OBJECTS)
+    await adoptSegments(deps, batch)
+    done += batch.length
+    await report.progress('adopting segments', done, total)
+  }
+}
+
+async function contestedGroups({ sql }: RebuildDeps, open: readonly DecidedObject[]): Promise<LiveDataset[][]> {
+  const mine = open.flatMap(({ objectId, live, footer }) =>
+    live.map((index): LiveDataset => {
+      const isSegment = footer.level === 0
+      const origin = isSegment ? objectId : `${footer.jobId}/${footer.epoch}`
+      const job = /^\d{1,19}$/.test(footer.jobId) ? BigInt(footer.jobId) : -1n
+      const descriptor = footer.datasets[index]!
+      return {
+        ...timesOf(descriptor),
+        objectId,
+        descriptor,
+        origin,
+        isSegment,
+        rank: [isSegment ? 0 : 1, job, footer.epoch],
+      }
+    }),
+  )
+  const ofIndex: LiveDataset[] = []
+  for (const datasets of Map.groupBy(mine, ({ tenant, service }) => JSON.stringify([tenant, service])).values()) {
+    const { tenant, service } = datasets[0]!
+    const startMs = datasets.reduce((min, { minTimeMs }) => Math.min(min, minTimeMs), Number.POSITIVE_INFINITY)
+    const endMs = datasets.reduce((max, { maxTimeMs }) => Math.max(max, maxTimeMs), Number.NEGATIVE_INFINITY)
+    for (const object of await planQuery(sql, { tenants: [tenant], services: [service], startMs, endMs }))
+      for (const { descriptor } of object.datasets)
+        ofIndex.push({
+          ...timesOf(descriptor),
+          objectId: object.objectId,
+          descriptor,
+          origin: 'index',
+          isSegment: false,
+          rank: [2, 0n, 0],
+        })
+  }
+  // Segments alone decide among themselves when they are committed.
+  return findContested([...mine, ...ofIndex]).filter((group) => group.some(({ isSegment }) => !isSegment))
+}
+
+function timesOf({ tenant, service, minTimeMs, maxTimeMs }: DatasetDescriptor) {
+  return { tenant, service, minTimeMs, maxTimeMs }
+}
+
+type Skips = Map<string, readonly number[]>
+
+/** What the index counts comes first, then the newest job; an older output skips what was met before. */
+async function decideSkips(deps: RebuildDeps, groups: readonly LiveDataset[][], report: RunReport): Promise<Skips> {
+  const skips: Skips = new Map()
+  for (const [g, group] of groups.entries()) {
+    await report.progress('comparing profile ids', g, groups.length)
+    const outputs = group.filter(({ isSegment }) => !isSegment).sort(byRank)
+    if (new Set(outputs.map(({ origin }) => origin)).size < 2) continue
+    const profiles = outputs.reduce((sum, { descriptor }) => sum + descriptor.profileCount, 0)
+    if (profiles > CONTESTED_PROFILES_MAX) {
+      const { tenant, service, minTimeMs } = group[0]!
+      const subject = `tenant ${tenant}, service ${service}, from ${new Date(minTimeMs).toISOString()}`
+      const detail = `${profiles} profiles overlap, more than the ${CONTESTED_PROFILES_MAX} whose ids are compared: some may count twice`
+      await report.found([{ kind: 'not-restored', subject, detail, mend: '', isMended: false }])
+      continue
+    }
+    const seen = new Set<string>()
+    for (const { objectId, descriptor, rank } of outputs) {
+      const skip = skipSeen(await idsOf(deps, objectId, descriptor), seen)
+      if (rank[0] === 1) skips.set(`${objectId}/${descriptor.index}`, skip)
+    }
+  }
+  return skips
+}
+
+function byRank(a: LiveDataset, b: LiveDataset): number {
+  if (a.rank[0] !== b.rank[0]) return b.rank[0] - a.rank[0]
+  if (a.rank[1] !== b.rank[1]) return a.rank[1] < b.rank[1] ? 1 : -1
+  return b.rank[2] - a.rank[2]
+}
+
+async function adoptAttempt(deps: RebuildDeps, outputs: readonly DecidedObject[], skips: Skips): Promise<void> {
+  const { sql, clock } = deps
+  const adopted: AdoptedOutput[] = []
+  for (const { objectId, sizeBytes, footer, live } of outputs) {
+    const labelSets: LabelSet[] = []
+    await inParallel(live, READS_AT_ONCE, async (index) => {
+      const head = await readHead(deps, objectId, footer.datasets[index]!)
+      labelSets.push(...labelSetsOfHead(head))
+      if (!isRecent(deps, objectId)) return
+      await enterIds(deps, await readProfileIds(deps, objectId, head))
+    })
+    const datasets = live.map((index) => ({
+      descriptor: footer.datasets[index]!,
+      skip: skips.get(`${objectId}/${index}`) ?? [],
+    }))
+    adopted.push({ objectId, level: footer.level, sizeBytes, datasets, labelSets })
+  }
+  const starts = adopted.flatMap(({ datasets }) => datasets.map(({ descriptor }) => descriptor.windowStartMs))
+  for (const partition of datasetPartitions(starts, clock.nowMs())) await ensurePartition(sql, partition)
+  await sql.begin(async (tx) => {
+    for (const output of adopted) await adoptOutput(tx, output, deps)
+    await retireDatasets(
+      tx,
+      outputs.flatMap(({ retires }) => retires),
+      deps,
+    )
+    await markAdopted(
+      tx,
+      outputs.map(({ objectId }) => objectId),
+    )
+  })
+}
+
+function isRecent({ clock }: RebuildDeps, objectId: string): boolean {
+  return clock.nowMs() - ulidTimeMs(objectId) < PROFILE_ID_AGE_MS
+}
+
+/** Of outputs that a segment may share a profile with. */
+async function enterContestedIds(deps: RebuildDeps, groups: readonly LiveDataset[][]): Promise<void> {
+  for (const group of groups) {
+    if (!group.some(({ isSegment }) => isSegment)) continue
+    for (const { objectId, descriptor, isSegment } of group)
+      if (!isSegment) await enterIds(deps, await idsOf(deps, objectId, descriptor))
+  }
+}
+
+async function adoptSegments(deps: RebuildDeps, segments: readonly DecidedObject[]): Promise<void> {
+  const { sql } = deps
+  const requests = new Map<string, Parameters<typeof commitSegment>[1]>()
+  await inParallel(segments, READS_AT_ONCE, async (segment) => {
+    requests.set(segment.objectId, await segmentRequest(deps, segment))
+  })
+  for (const { objectId, footer, live } of segments) {
+    const request = requests.get(objectId)
+    assert(request !== undefined, 'every segment of the batch was read')
+    const dead = footer.datasets.filter(({ index }) => !live.includes(index))
+    await sql.begin(async (tx) => {
+      await commitSegment(tx, request, deps)
+      await retireDatasets(
+        tx,
+        dead.map(({ index }) => ({ objectId, index })),
+        deps,
+      )
+      await markAdopted(tx, [objectId])
+    })
+  }
+}
+
+/** What its writer sent, or would have. Ids of datasets that are dead decide nothing. */
+async function segmentRequest(deps: RebuildDeps, { objectId, sizeBytes, footer, live }: DecidedObject) {
+  const { datasets } = footer
+  const count = datasets.reduce((sum, { profileCount }) => sum + profileCount, 0)
+  const profileIds = new Uint8Array(count * 16)
+  const deduplicate = new Uint8Array(count)
+  const labelSets: LabelSet[] = []
+  let at = 0
+  for (const descriptor of datasets) {
+    if (live.includes(descriptor.index)) {
+      const head = await readHead(deps, objectId, descriptor)
+      profileIds.set(await readProfileIds(deps, objectId, head), at * 16)
+      deduplicate.fill(1, at, at + descriptor.profileCount)
+      labelSets.push(...labelSetsOfHead(head))
+    }
+    at += descriptor.profileCount
+  }
+  return { objectId, sizeBytes, datasets: [...datasets], profileIds, deduplicate, labelSets }
+}
+
+async function idsOf(deps: RebuildDeps, objectId: string, descriptor: DatasetDescriptor): Promise<Uint8Array> {
+  return await readProfileIds(deps, objectId, await readHead(deps, objectId, descriptor))
+}
+
+async function enterIds({ sql }: RebuildDeps, ids: Uint8Array): Promise<void> {
+  for (let at = 0; at < ids.length; at += IDS_PER_INSERT * 16)
+    await insertProfileIds(sql, ids.subarray(at, at + IDS_PER_INSERT * 16))
+}

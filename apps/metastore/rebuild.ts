@@ -1,0 +1,169 @@
+/**
+ * Restores the index from the bucket: what a lost or restored database does not know, it learns from footers.
+ *
+ * 1. Settings come back from their last dump, so that what follows obeys deletions and retention.
+ * 2. Footers of all objects that the index does not know are read and kept in the database; what cannot be read is named
+ *    and put under quarantine.
+ * 3. core/recovery/lineage.ts decides which datasets are live; the decisions are kept, all or none.
+ * 4. rebuild-adopt.ts adopts: garbage, then outputs, then segments, each by its own commit, with label sets and ids.
+ * 5. The database counts on from above the bucket, and what could not be restored is listed.
+ * A run that is interrupted goes on: every step passes over what is done.
+ */
+import { OBJECT_KEY_PREFIX, parseObjectKey } from '#core/block/object-key.ts'
+import type { ObjectFooter } from '#core/block/footer.ts'
+import { CinderError } from '#core/errors.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import { decideLineage, type LineageObject } from '#core/recovery/lineage.ts'
+import type { RecoveryFinding } from '#core/rpc/recovery.ts'
+import type { Sql } from '#db/client.ts'
+import { quarantine } from '#db/sql/adopt-object.ts'
+import { selectIndexed } from '#db/sql/recover-index.ts'
+import {
+  clearRecovered,
+  type DecidedObject,
+  insertRecovered,
+  type RecoveredObject,
+  saveDecisions,
+  selectRecovered,
+  selectUnknown,
+} from '#db/sql/recovered-objects.ts'
+import { adoptDecided } from './rebuild-adopt.ts'
+import { inParallel, type ObjectReader, readFooter } from './recovery-objects.ts'
+import type { RestoreGuard } from './restore-guard.ts'
+import { restoreSettings } from './settings-dump.ts'
+
+export interface RebuildDeps extends ObjectReader {
+  readonly sql: Sql
+  readonly clock: Clock
+  readonly guard: RestoreGuard
+  readonly deletionGraceMs: number
+}
+
+/** What a run tells while it works. Both fail once another process has taken the run over. */
+export interface RunReport {
+  progress(phase: string, done: number, total: number): Promise<void>
+  found(findings: readonly RecoveryFinding[]): Promise<void>
+}
+
+/** One LIST of S3. */
+const PAGE_KEYS = 1_000
+/** About what one connection pool of a store client carries; footers are 16 KiB each. */
+export const READS_AT_ONCE = 16
+/** A footer in memory is about 1 KiB once decided upon: 1 GiB. Beyond it the bucket is rebuilt by prefix, by hand. */
+const OBJECTS_MAX = 1_000_000
+
+export async function rebuildIndex(deps: RebuildDeps, report: RunReport): Promise<void> {
+  const { sql, store, guard } = deps
+  const { isEmpty } = await guard.standing()
+  await report.progress('settings', 0, 0)
+  await report.found(await restoreSettings(sql, store))
+  const isDecided = (await selectRecovered(sql, { states: ['decided'], after: '', limit: 1 })).length > 0
+  if (!isDecided) {
+    await readFooters(deps, report)
+    await decide(deps, report)
+  }
+  await adoptDecided(deps, report)
+  await guard.clear()
+  await clearRecovered(sql)
+  if (isEmpty) await report.found(LOST_WITH_THE_DATABASE)
+}
+
+const LOST_WITH_THE_DATABASE: readonly RecoveryFinding[] = [
+  ['jobs', 'parked jobs and their reasons: everything is planned anew, and what fails again is parked again'],
+  ['receipts', 'receipts and announcements since the last daily dump of settings'],
+].map(([subject, detail]) => ({ kind: 'not-restored', subject: subject!, detail: detail!, mend: '', isMended: false }))
+
+async function readFooters(deps: RebuildDeps, report: RunReport): Promise<void> {
+  const { sql, store } = deps
+  let after = ''
+  let seen = 0
+  for (;;) {
+    const keys = await store.list(OBJECT_KEY_PREFIX, {
+      ...(after === '' ? {} : { startAfter: after }),
+      limit: PAGE_KEYS,
+    })
+    const unknown = await selectUnknown(
+      sql,
+      keys.flatMap((key) => parseObjectKey(key) ?? []),
+    )
+    await readPage(deps, report, unknown)
+    seen += keys.length
+    if (seen > OBJECTS_MAX)
+      throw new CinderError(
+        'resource_exhausted',
+        `the bucket has more than ${OBJECTS_MAX} objects, the most of one rebuild`,
+      )
+    await report.progress('reading footers', seen, 0)
+    if (keys.length < PAGE_KEYS) return
+    after = keys.at(-1)!
+  }
+}
+
+async function readPage(deps: RebuildDeps, report: RunReport, objectIds: readonly string[]): Promise<void> {
+  if (objectIds.length === 0) return
+  const found: RecoveredObject[] = []
+  const unreadable: RecoveryFinding[] = []
+  await inParallel(objectIds, READS_AT_ONCE, async (objectId) => {
+    try {
+      found.push({ objectId, ...(await readFooter(deps, objectId)) })
+    } catch (error) {
+      const finding = unreadableFinding(objectId, error)
+      if (finding !== undefined) unreadable.push(finding)
+    }
+  })
+  if (found.length > 0) await insertRecovered(deps.sql, found)
+  await quarantine(
+    deps.sql,
+    unreadable.map(({ subject }) => subject),
+  )
+  await report.found(unreadable)
+}
+
+/** Undefined: it was deleted since it was listed. A store that fails is not the object's fault. */
+export function unreadableFinding(objectId: string, error: unknown): RecoveryFinding | undefined {
+  const kind = error instanceof CinderError ? error.kind : 'internal'
+  if (kind === 'not_found') return undefined
+  if (kind !== 'data_loss' && kind !== 'unimplemented') throw error
+  return {
+    kind: 'unreadable-object',
+    subject: objectId,
+    detail: (error as Error).message,
+    mend: 'kept in the bucket under quarantine: neither read nor deleted',
+    isMended: true,
+  }
+}
+
+async function decide({ sql }: RebuildDeps, report: RunReport): Promise<void> {
+  const objects = new Map<string, LineageObject>()
+  for await (const page of recoveredPages(sql, ['read'])) {
+    for (const { objectId, footer } of page) objects.set(objectId, lineageOf(footer))
+    await report.progress('deciding', objects.size, objects.size)
+  }
+  const sources = new Set<string>()
+  for (const object of objects.values()) for (const { objectId } of object.sources) sources.add(objectId)
+  const ids = [...sources].filter((objectId) => !objects.has(objectId))
+  for (let at = 0; at < ids.length; at += PAGE_KEYS) {
+    for (const { objectId, level, datasets, live } of await selectIndexed(sql, ids.slice(at, at + PAGE_KEYS)))
+      objects.set(objectId, { objectId, level, jobId: '', epoch: 0, sources: [], datasets, indexed: live })
+  }
+  const decisions = decideLineage(objects.values())
+  await sql.begin(async (tx) => {
+    for (let at = 0; at < decisions.length; at += PAGE_KEYS)
+      await saveDecisions(tx, decisions.slice(at, at + PAGE_KEYS))
+  })
+}
+
+function lineageOf({ objectId, level, jobId, epoch, sources, datasets }: ObjectFooter): LineageObject {
+  const counts = datasets.map(({ tenant, service, profileCount }) => ({ tenant, service, profileCount }))
+  return { objectId, level, jobId, epoch, sources, datasets: counts }
+}
+
+export async function* recoveredPages(sql: Sql, states: readonly string[]): AsyncGenerator<DecidedObject[]> {
+  let after = ''
+  for (;;) {
+    const page = await selectRecovered(sql, { states, after, limit: PAGE_KEYS })
+    if (page.length > 0) yield page
+    if (page.length < PAGE_KEYS) return
+    after = page.at(-1)!.objectId
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Objects of a bucket that the index does not know become part of it. Each statement begins with the id's row in
+ * `object_ids`, as every commit does: what somebody committed meanwhile is left as it is, and a repeat changes nothing.
+ *
+ * Datasets of a deleted tenant are not adopted: an object that was begun before the tenant's incarnation died belongs to it.
+ */
+import type { DatasetDescriptor, LabelSet } from '#core/rpc/metastore.ts'
+import { ulidTimeMs } from '#core/wire/ulid.ts'
+import type { SqlSession } from '../client.ts'
+import { formatIntArray, formatTextArray } from '../array-literal.ts'
+
+export interface AdoptedOutput {
+  readonly objectId: string
+  readonly level: number
+  readonly sizeBytes: number
+  /** The live ones alone, each with header positions that another dataset counts. */
+  readonly datasets: readonly { readonly descriptor: DatasetDescriptor; readonly skip: readonly number[] }[]
+  readonly labelSets: readonly LabelSet[]
+}
+
+/** An object above level 0. False: its id was registered already. */
+export async function adoptOutput(
+  sql: SqlSession,
+  output: AdoptedOutput,
+  options: { readonly deletionGraceMs: number },
+): Promise<boolean> {
+  const { objectId, level, sizeBytes, datasets, labelSets } = output
+  const rows = datasets.map(({ descriptor }) => descriptor)
+  const begunMs = ulidTimeMs(objectId)
+  const result = await sql`
+    with gate as (
+      insert into object_ids (id) values (${objectId}::text) on conflict (id) do nothing returning id
+    ), dataset as (
+      insert into datasets (object_id, dataset_index, level, object_size_bytes, tenant, service, window_start_ms,
+        window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count,
+        skip_positions, incarnation)
+      select ${objectId}::text, d.index, ${level}::int, ${sizeBytes}::bigint, d.tenant, d.service, d.window_start_ms,
+        d.window_ms, d.min_time_ms, d.max_time_ms, d.dataset_offset, d.size_bytes, d.head_bytes, d.profile_count,
+        d.sample_count, d.skip::int[], coalesce(i.incarnation, 1)
+      from gate, unnest(
+        ${rows.map((d) => d.index)}::int[], ${rows.map((d) => d.tenant)}::text[], ${rows.map((d) => d.service)}::text[],
+        ${rows.map((d) => d.windowStartMs)}::bigint[], ${rows.map((d) => d.windowMs)}::bigint[],
+        ${rows.map((d) => d.minTimeMs)}::bigint[], ${rows.map((d) => d.maxTimeMs)}::bigint[],
+        ${rows.map((d) => d.offset)}::bigint[], ${rows.map((d) => d.sizeBytes)}::bigint[],
+        ${rows.map((d) => d.headBytes)}::bigint[], ${rows.map((d) => d.profileCount)}::int[],
+        ${rows.map((d) => d.sampleCount)}::bigint[], ${datasets.map(({ skip }) => formatIntArray([...skip]))}::text[]
+      ) as d(index, tenant, service, window_start_ms, window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes,
+        head_bytes, profile_count, sample_count, skip)
+      left join tenant_incarnations i on i.tenant = d.tenant
+      where cardinality(d.skip::int[]) < d.profile_count
+        and coalesce(extract(epoch from i.died_at) * 1000 <= ${begunMs}::float8, true)
+      returning dataset_index
+    ), object as (
+      insert into objects (id, level, size_bytes, live_datasets)
+      select id, ${level}::int, ${sizeBytes}::bigint, (select count(*) from dataset) from gate
+    ), tombstone as (
+      insert into tombstones (object_id, due_at)
+      select id, now() + ${options.deletionGraceMs}::float8 * interval '1 millisecond' from gate
+      where not exists (select from dataset)
+    ), label_set as (
+      insert into label_sets (tenant, window_start_ms, hash, pairs, incarnation)
+      select l.tenant, l.window_start_ms, md5(l.pairs)::uuid, l.pairs::text[], coalesce(i.incarnation, 1)
+      from gate, unnest(${labelSets.map((set) => set.tenant)}::text[], ${labelSets.map((set) => set.windowStartMs)}::bigint[],
+        ${labelSets.map((set) => formatTextArray(set.pairs))}::text[]) as l(tenant, window_start_ms, pairs)
+      left join tenant_incarnations i on i.tenant = l.tenant
+      where coalesce(extract(epoch from i.died_at) * 1000 <= ${begunMs}::float8, true)
+      order by l.tenant collate "C", l.window_start_ms, md5(l.pairs)
+      on conflict do nothing
+    )
+    select id from gate`
+  return result.length === 1
+}
+
+/** Objects without a live dataset: registered, so that nothing publishes them, and deleted after the grace. */
+export async function adoptGarbage(
+  sql: SqlSession,
+  objects: readonly { readonly objectId: string; readonly level: number; readonly sizeBytes: number }[],
+  options: { readonly deletionGraceMs: number },
+): Promise<void> {
+  await sql`
+    with gate as (
+      insert into object_ids (id) select k.id from unnest(${objects.map((o) => o.objectId)}::text[]) as k(id) order by k.id
+      on conflict (id) do nothing returning id
+    ), object as (
+      insert into objects (id, level, size_bytes, live_datasets)
+      select o.id, o.level, o.size_bytes, 0
+      from unnest(${objects.map((o) => o.objectId)}::text[], ${objects.map((o) => o.level)}::int[],
+        ${objects.map((o) => o.sizeBytes)}::bigint[]) as o(id, level, size_bytes)
+      where o.id in (select id from gate)
+    )
+    insert into tombstones (object_id, due_at)
+    select id, now() + ${options.deletionGraceMs}::float8 * interval '1 millisecond' from gate
+    on conflict (object_id) do nothing`
+}
+
+/** Registered and nothing else: not searched for as an orphan, not deleted, until somebody looks at it. */
+export async function quarantine(sql: SqlSession, objectIds: readonly string[]): Promise<void> {
+  await sql`
+    insert into object_ids (id) select k.id from unnest(${objectIds}::text[]) as k(id) order by k.id
+    on conflict (id) do nothing`
+}
+
+/** Ids that count from now on: a profile with one of them is a duplicate for the next 15 minutes. */
+export async function insertProfileIds(sql: SqlSession, ids: Uint8Array): Promise<void> {
+  await sql`
+    insert into profile_ids (id)
+    select distinct substring(${ids}::bytea from n * 16 + 1 for 16) as id
+    from generate_series(0, ${ids.length / 16 - 1}::int) as n order by id
+    on conflict (id) do nothing`
+}

@@ -1,0 +1,60 @@
+/**
+ * Settings and marks as rows of JSON: what people decided, and no bucket can tell. Tables that this database does not have
+ * are passed over; rows that are there already stay as they are.
+ */
+import type { SqlSession } from '../client.ts'
+
+/** In the order in which they must come back. */
+const SETTINGS_TABLES = [
+  'tenant_incarnations',
+  'tenant_deletions',
+  'tenant_deletion_objects',
+  'retention_rules',
+  'compaction_marks',
+] as const
+
+export interface SettingsTable {
+  readonly table: string
+  readonly rows: readonly unknown[]
+}
+
+export async function dumpSettings(sql: SqlSession): Promise<SettingsTable[]> {
+  const tables: SettingsTable[] = []
+  for (const table of await existing(sql)) {
+    const [row] = await sql<{ rows: unknown[] }[]>`
+      select coalesce(jsonb_agg(to_jsonb(t)), '[]') as rows from ${sql(table)} as t`
+    tables.push({ table, rows: row!.rows })
+  }
+  return tables
+}
+
+/** Returns how many rows came back, by table. */
+export async function restoreSettingRows(
+  sql: SqlSession,
+  tables: readonly SettingsTable[],
+): Promise<{ table: string; restored: number; dumped: number }[]> {
+  const known = new Set<string>(await existing(sql))
+  const counts: { table: string; restored: number; dumped: number }[] = []
+  for (const { table, rows } of tables) {
+    if (!known.has(table) || rows.length === 0) continue
+    const result = await sql`
+      insert into ${sql(table)} select r.* from jsonb_populate_recordset(null::${sql(table)},
+        ${JSON.stringify(rows)}::text::jsonb) as r
+      on conflict do nothing`
+    counts.push({ table, restored: result.count, dumped: rows.length })
+  }
+  await sql`select setval(pg_get_serial_sequence('tenant_deletions', 'id'),
+    greatest((select max(id) from tenant_deletions), (select last_value from tenant_deletions_id_seq)))`
+  return counts
+}
+
+export async function noteSettingsDump(sql: SqlSession): Promise<void> {
+  await sql`update recovery_state set settings_dumped_at = now()`
+}
+
+async function existing(sql: SqlSession): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`
+    select t.name from unnest(${[...SETTINGS_TABLES]}::text[]) with ordinality as t(name, n)
+    where to_regclass(t.name) is not null order by t.n`
+  return rows.map(({ name }) => name)
+}
