@@ -18,6 +18,11 @@ export interface Entry {
   isDeleted: boolean
 }
 
+export interface TimeRange {
+  readonly startMs: number
+  readonly endMs: number
+}
+
 export class Ledger {
   readonly entries: Entry[] = []
 
@@ -27,8 +32,11 @@ export class Ledger {
     return entry
   }
 
-  ofTenant(tenant: string): Entry[] {
-    return this.entries.filter((entry) => entry.tenant === tenant)
+  /** Those that a query of the tenant and range is about; both ends are in it. */
+  within(tenant: string, range: TimeRange): Entry[] {
+    return this.entries.filter(
+      (entry) => entry.tenant === tenant && entry.timeMs >= range.startMs && entry.timeMs <= range.endMs,
+    )
   }
 }
 
@@ -60,6 +68,11 @@ export function boundsOf(before: readonly Entry[], now: readonly Entry[]): Bound
     const mustCount = then !== undefined && then.isAcked && !isDeleted
     return { number, min: mustCount ? 1 : 0, max: then?.isDeleted === true ? 0 : 1 }
   })
+}
+
+/** A time series sums the totals of headers; of the same profiles it must say the same as their samples. */
+export function totalOfTree(selfByName: ReadonlyMap<string, number>): number {
+  return [...selfByName.values()].reduce((sum, self) => sum + self, 0)
 }
 
 /** Compares a tree's self values by function name with the bounds. Returns what is wrong with it. */

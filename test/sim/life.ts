@@ -8,17 +8,19 @@ import type { Scheduler } from './scheduler.ts'
 export class Life {
   readonly name: string
   readonly clock: Clock
+  /** How far its clock is off. Its timers are not: they count the time that passes. */
+  skewMs: number
   #isDead = false
   #isPaused = false
   #held: (() => void)[] = []
   readonly #scheduler: Scheduler
 
-  /** `skewMs`: how far its clock is off. Its timers are not: they count the time that passes. */
   constructor(name: string, scheduler: Scheduler, skewMs: number) {
     this.name = name
+    this.skewMs = skewMs
     this.#scheduler = scheduler
     this.clock = {
-      nowMs: () => scheduler.nowMs + skewMs,
+      nowMs: () => scheduler.nowMs + this.skewMs,
       sleep: (durationMs, signal) => this.#sleep(durationMs, signal),
     }
   }

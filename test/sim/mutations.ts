@@ -85,7 +85,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'the worker deletes sources itself, once its output is committed',
-    shows: ['grace'],
+    shows: ['grace', 'live-deleted'],
     worker: (ports) => deletingSources(ports, 'after'),
   },
   {

@@ -7,7 +7,7 @@ import { startCompactionWorker, type CompactionWorkerService } from '../../apps/
 import { runMergeTask } from '../../apps/compaction-worker/merge-task.ts'
 import type { Merger } from '../../apps/compaction-worker/run-job.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
-import { selectMergeStacktraces } from '../../apps/query-frontend/profiles.ts'
+import { selectMergeStacktraces, selectSeries } from '../../apps/query-frontend/profiles.ts'
 import { createSegmentWriter, type SegmentWriterService } from '../../apps/segment-writer/app.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { Digest } from '#core/ports/digest.ts'
@@ -17,8 +17,8 @@ import type { Random } from '#core/ports/random.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
-import { MIB } from '#core/units.ts'
-import { SelectMergeStacktracesRequestSchema } from '#platform/gen/querier/v1/querier_pb.ts'
+import { MIB, MS_PER_HOUR } from '#core/units.ts'
+import { SelectMergeStacktracesRequestSchema, SelectSeriesRequestSchema } from '#platform/gen/querier/v1/querier_pb.ts'
 import type { Life } from './life.ts'
 import { SIM_LIMITS } from './policies.ts'
 
@@ -79,22 +79,22 @@ export interface QueryPorts {
   readonly nowMs: number
 }
 
-/** Self values by function name: everything of a tenant, through the real plan, reads and merge. */
-export async function queryAll(
-  { store, metastore, codec, regex, nowMs }: QueryPorts,
-  tenant: string,
-  range: { readonly startMs: number; readonly endMs: number },
-): Promise<Map<string, number>> {
-  const backend = createQueryBackend({ store, codec, regex })
+export interface Query {
+  readonly tenant: string
+  readonly startMs: number
+  readonly endMs: number
+}
+
+/** Self values by function name, through the real plan, reads and merge. */
+export async function queryTree(ports: QueryPorts, { tenant, startMs, endMs }: Query): Promise<Map<string, number>> {
   const request = create(SelectMergeStacktracesRequestSchema, {
     profileTypeID: PROFILE_TYPE,
     labelSelector: '{}',
-    start: BigInt(range.startMs),
-    end: BigInt(range.endMs),
+    start: BigInt(startMs),
+    end: BigInt(endMs),
     maxNodes: 1_000_000n,
   })
-  const context = { tenants: [tenant], limitsOf: () => SIM_LIMITS, regex, nowMs }
-  const answer = await selectMergeStacktraces({ metastore, backend }, request, context, new AbortController().signal)
+  const answer = await selectMergeStacktraces(sourcesOf(ports), request, contextOf(ports, tenant), NEVER)
   const selfByName = new Map<string, number>()
   const { names, levels } = answer.flamegraph!
   for (const { values } of levels)
@@ -103,4 +103,27 @@ export async function queryAll(
       selfByName.set(name, (selfByName.get(name) ?? 0) + Number(values[at + 2]))
     }
   return selfByName
+}
+
+/** The sum of all points. The first point also covers the step before the range, so the steps begin an hour into it. */
+export async function queryTotal(ports: QueryPorts, { tenant, startMs, endMs }: Query): Promise<number> {
+  const request = create(SelectSeriesRequestSchema, {
+    profileTypeID: PROFILE_TYPE,
+    labelSelector: '{}',
+    start: BigInt(startMs + MS_PER_HOUR),
+    end: BigInt(endMs),
+    step: MS_PER_HOUR / 1_000,
+  })
+  const { series = [] } = await selectSeries(sourcesOf(ports), request, contextOf(ports, tenant), NEVER)
+  return series.flatMap(({ points }) => points).reduce((sum, { value }) => sum + value, 0)
+}
+
+const NEVER = new AbortController().signal
+
+function sourcesOf({ store, metastore, codec, regex }: QueryPorts): Parameters<typeof selectMergeStacktraces>[0] {
+  return { metastore, backend: createQueryBackend({ store, codec, regex }) }
+}
+
+function contextOf({ regex, nowMs }: QueryPorts, tenant: string): Parameters<typeof selectMergeStacktraces>[2] {
+  return { tenants: [tenant], limitsOf: () => SIM_LIMITS, regex, nowMs }
 }

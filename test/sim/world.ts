@@ -20,7 +20,7 @@ import { Checker } from './checker.ts'
 import { runClient } from './client.ts'
 import { Dice } from './dice.ts'
 import { type FaultClass, Faults } from './faults.ts'
-import { boundsOf, judgeTree, Ledger } from './ledger.ts'
+import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
 import type { Mutation } from './mutations.ts'
 import { SIM_JOB_POLICY } from './policies.ts'
@@ -29,7 +29,10 @@ import { Scheduler } from './scheduler.ts'
 import {
   createSimMerger,
   type ProcessPorts,
-  queryAll,
+  type Query,
+  type QueryPorts,
+  queryTotal,
+  queryTree,
   startWorker,
   startWriter,
   WRITER_MEMORY_BYTES,
@@ -78,8 +81,12 @@ const MEMORY_SLACK_BYTES = 64 * 1024
 /** Of the claims: their holder stops for longer than its lease. */
 const CLAIM_STOPS_PERCENT = 6
 const SKEW_MS_MAX = 5_000
+/** Somebody sets the clock. */
+const JUMP_MS_MAX = 90_000
+const FINAL_MS_MAX = 60_000
+const WHOLE = { startMs: START_MS - 3 * MS_PER_DAY, endMs: START_MS + MS_PER_DAY }
 const TENANTS = ['acme', 'beta']
-const SERVICES = ['cart', 'shop', 'web']
+const SERVICES = ['cart', 'shop']
 
 export async function runWorld(spec: WorldSpec): Promise<WorldReport> {
   const world = new World(spec)
@@ -117,7 +124,6 @@ class World {
   readonly #replicas: Replica[] = []
   readonly #writers: { life: Life; service: SegmentWriterService }[] = []
   readonly #processes: SimProcess[] = []
-  readonly #range = { startMs: START_MS - 3 * MS_PER_DAY, endMs: START_MS + MS_PER_DAY }
   #clientsLeft = 0
   #lives = 0
   #counts = { queries: 0, failedQueries: 0, crashes: 0, pauses: 0, deleted: 0 }
@@ -266,7 +272,7 @@ class World {
       pushes: dice.between(3, 8),
       tenants: TENANTS,
       services: SERVICES,
-      hoursMs: [hour, hour - MS_PER_HOUR, hour - 30 * MS_PER_HOUR, hour - 31 * MS_PER_HOUR],
+      hoursMs: [hour, hour - MS_PER_HOUR, hour - 30 * MS_PER_HOUR],
       send: (request) => this.#send(life, request),
       onAck: (entries) => {
         this.#note(name, `stored ${entries.map(({ number }) => `p${number}`).join(' ')}`)
@@ -297,28 +303,38 @@ class World {
     const life = this.#newLife('reader', 0)
     while (this.#faults.isOn) {
       await life.clock.sleep(dice.between(500, 4_000))
-      await this.#query(life, dice.pick(TENANTS))
+      // Whole hours come from rollups, the rest from samples; half of the ranges are cut anywhere.
+      const hour = START_MS - dice.pick([0, 1, 30]) * MS_PER_HOUR
+      const isCut = dice.chance(50)
+      const cut = { startMs: hour - dice.below(2 * MS_PER_HOUR), endMs: hour + dice.below(MS_PER_HOUR) }
+      await this.#query(life, { tenant: dice.pick(TENANTS), ...(isCut ? cut : WHOLE) })
     }
   }
 
-  /** False if it was not answered. An answer must lie between what was known before it and after it. */
-  async #query(life: Life, tenant: string): Promise<boolean> {
-    const before = this.#ledger.ofTenant(tenant).map((entry) => ({ ...entry }))
-    const store = storeFor({ ...this.#database, objects: this.#objects }, life, 'reader')
-    const metastore = metastoreFor(this.#database, life, this.#replicas)
-    const ports = { store, metastore, codec: this.#codec, regex: this.#regex, nowMs: this.#scheduler.nowMs }
-    this.#counts.queries++
-    let answer: Map<string, number>
-    try {
-      answer = await queryAll(ports, tenant, this.#range)
-    } catch (error) {
-      this.#note(life.name, `query of ${tenant} failed: ${String(error)}`)
-      this.#counts.failedQueries++
-      return false
+  #queryPorts(life: Life): QueryPorts {
+    return {
+      store: storeFor({ ...this.#database, objects: this.#objects }, life, 'reader'),
+      metastore: metastoreFor(this.#database, life, this.#replicas),
+      codec: this.#codec,
+      regex: this.#regex,
+      nowMs: this.#scheduler.nowMs,
     }
-    const seen = judgeTree(answer, boundsOf(before, this.#ledger.ofTenant(tenant)))
-    for (const { kind, what } of seen) this.#checker.report(kind, `query of ${tenant}: ${what}`)
-    return true
+  }
+
+  /** Undefined if it was not answered. An answer must lie between what was known before it and after it. */
+  async #query(life: Life, query: Query): Promise<Map<string, number> | undefined> {
+    const before = this.#ledger.within(query.tenant, query).map((entry) => ({ ...entry }))
+    this.#counts.queries++
+    try {
+      const answer = await queryTree(this.#queryPorts(life), query)
+      const seen = judgeTree(answer, boundsOf(before, this.#ledger.within(query.tenant, query)))
+      for (const { kind, what } of seen) this.#checker.report(kind, `query of ${query.tenant}: ${what}`)
+      return answer
+    } catch (error) {
+      this.#note(life.name, `query of ${query.tenant} failed: ${String(error)}`)
+      this.#counts.failedQueries++
+      return undefined
+    }
   }
 
   /** Takes a live dataset away, as retention does: what it holds is gone for good, wherever it is copied meanwhile. */
@@ -346,6 +362,8 @@ class World {
     while (this.#faults.isOn) {
       await life.clock.sleep(dice.between(300, 5_000))
       const process = dice.pick(this.#processes)
+      const jumpMs = dice.between(-JUMP_MS_MAX, JUMP_MS_MAX)
+      if (dice.chance(10) && this.#faults.has('skew')) process.life.skewMs += jumpMs
       const isCrash = dice.chance(50)
       const outMs = isCrash ? dice.between(50, 6_000) : dice.between(500, 25_000)
       if (process.life.isDead || process.life.isPaused) continue
@@ -364,8 +382,7 @@ class World {
   #restart(process: SimProcess): void {
     if (!process.life.isDead) return
     const [name] = process.life.name.split('.')
-    const skewMs = process.life.clock.nowMs() - this.#scheduler.nowMs
-    process.life = this.#newLife(name!, skewMs)
+    process.life = this.#newLife(name!, process.life.skewMs)
     process.start(process.life)
   }
 
@@ -429,14 +446,21 @@ class World {
 
   async #askFinally(): Promise<void> {
     const life = this.#newLife('reader', 0)
-    for (const tenant of TENANTS) {
-      const asked = this.#query(life, tenant).then((isAnswered) => {
-        if (!isAnswered) this.#checker.report('lost', `the last query of ${tenant} is not answered`)
-        isDone = true
-      })
-      let isDone = false
-      void asked
-      await this.#runUntil(this.#scheduler.nowMs + 60_000, () => isDone)
-    }
+    const asked = Promise.all(
+      TENANTS.map(async (tenant) => {
+        const tree = await this.#query(life, { tenant, ...WHOLE })
+        if (tree === undefined) this.#checker.report('lost', `the last query of ${tenant} is not answered`)
+        const total = await queryTotal(this.#queryPorts(life), { tenant, ...WHOLE })
+        if (tree !== undefined && total !== totalOfTree(tree))
+          this.#checker.report('sums', `${tenant}: headers sum up to ${total}, samples to ${totalOfTree(tree)}`)
+      }),
+    )
+    let isDone = false
+    const end = (): void => void (isDone = true)
+    asked.then(end, (error: unknown) => {
+      this.#checker.report('crashed', `the last queries: ${String(error)}`)
+    })
+    await this.#runUntil(this.#scheduler.nowMs + FINAL_MS_MAX, () => isDone)
+    if (!isDone) this.#checker.report('never-ends', 'the last queries')
   }
 }
