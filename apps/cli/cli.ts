@@ -11,6 +11,7 @@ import { QUERY_FLAMEGRAPH, runQueryFlamegraph } from './query-flamegraph.ts'
 import { QUERY_LABELS, QUERY_TYPES, runQueryLabels, runQueryTypes } from './query-labels.ts'
 import { QUERY_SERIES, runQuerySeries } from './query-series.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
+import { runStatus, STATUS } from './status.ts'
 
 interface Command {
   readonly spec: CommandSpec
@@ -24,6 +25,7 @@ const COMMANDS: readonly Command[] = [
   { spec: QUERY_LABELS, run: runQueryLabels },
   { spec: QUERY_TYPES, run: runQueryTypes },
   { spec: INSPECT, run: runInspect },
+  { spec: STATUS, run: runStatus },
 ]
 
 export async function runCli(argv: readonly string[], shell: Shell, version: string): Promise<ExitCode> {

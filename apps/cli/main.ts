@@ -1,10 +1,22 @@
 /** Composition root of `cinder`: the real terminal, clock, network and files. */
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { openInternal } from '#platform/connect/internal-bun.ts'
 import { runCli } from './cli.ts'
-import type { Shell } from './shell.ts'
+import { EXIT, type Shell } from './shell.ts'
 
 const { stdout, stderr, env } = process
+
+/** The shared token and certificates, from the same settings as those of the services. */
+function openShared(): ReturnType<typeof openInternal>['client'] {
+  try {
+    return openInternal(env).client
+  } catch (error) {
+    stderr.write(`cinder: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(EXIT.usage)
+  }
+}
+const { token: internalToken, fetch: send } = openShared()
 
 const shell: Shell = {
   out: (text) => void stdout.write(`${text}\n`),
@@ -18,7 +30,8 @@ const shell: Shell = {
   hasColour: stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
   columns: stdout.columns ?? 0,
   nowMs: () => Date.now(),
-  fetch: (url, init) => fetch(url, init),
+  fetch: send ?? ((url, init) => fetch(url, init)),
+  internalToken,
   readFile: async (path) => new Uint8Array(await readFile(path)),
 }
 

@@ -43,6 +43,7 @@ export function serverOf(args: Arguments, shell: Shell): Server {
           // Without the parameter, label names with dots are left out of answers.
           Accept: '*/*;allow-utf8-labelnames=true',
           ...(tenant === undefined ? {} : { 'X-Scope-OrgID': tenant }),
+          ...authorizationOf(procedure, shell),
         },
         body: body as BodyInit,
         signal: deadline,
@@ -73,6 +74,12 @@ export function serverOf(args: Arguments, shell: Shell): Server {
       await (await call(procedure, 'application/proto', message)).arrayBuffer()
     },
   }
+}
+
+/** A query or a push may go to anybody's server. */
+function authorizationOf(procedure: string, { internalToken }: Shell): Record<string, string> {
+  if (internalToken === undefined || !procedure.startsWith('cinder.v1.')) return {}
+  return { Authorization: `Bearer ${internalToken}` }
 }
 
 function withoutAnswer(url: string, isLate: boolean, cause: unknown): CinderError {

@@ -15,6 +15,8 @@ export interface Shell {
   nowMs(): number
   fetch(url: string, init: RequestInit): Promise<Response>
   readFile(path: string): Promise<Uint8Array>
+  /** For calls of our own services alone (`cinder.v1`): never sent with a query or a push. */
+  readonly internalToken?: string | undefined
 }
 
 /** What a command answers to the shell that started it. */
