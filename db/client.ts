@@ -98,7 +98,8 @@ function sessionSettings(settings: ClientSettings): Record<string, string | numb
     lock_timeout: settings.lockTimeoutMs ?? 0,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     // Statements here are small: compiling one to machine code costs more than running it.
-    jit: false,
+    // The client drops what is false.
+    jit: 'off',
   }
 }
 

@@ -184,6 +184,8 @@ export class Duties {
   }
 
   async #outcome(duty: Duty, term: LeaseTerm, signal: AbortSignal): Promise<DutyEnd> {
+    // Stopped while it began: a run that waits for the signal's event would wait for ever.
+    if (signal.aborted) return { kind: 'stopped' }
     try {
       await duty.run(term, signal)
       if (this.#stopping.signal.aborted) return { kind: 'stopped' }
