@@ -14,11 +14,13 @@ import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
+import type { RetentionRuleStatus } from '#core/rpc/tenants.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
 import type { Internal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountMetrics } from '#platform/http/metrics.ts'
 import { serveHttp } from '#platform/http/serve.ts'
@@ -32,9 +34,11 @@ import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker
 import { createThreadMerger } from '../compaction-worker/thread-merger.ts'
 import { createDistributor } from '../distributor/app.ts'
 import { createMetastore } from '../metastore/app.ts'
-import { openDatabase } from '../metastore/database.ts'
+import { type Database, openDatabase } from '../metastore/database.ts'
 import { mountOperator } from '../metastore/operate.ts'
-import { defaultSettings } from '../metastore/settings.ts'
+import { defaultSettings, type MetastoreSettings } from '../metastore/settings.ts'
+import { applyDefaultRetention } from '../metastore/tenant-service.ts'
+import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenants.ts'
 import { createQueryBackend } from '../query-backend/app.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
@@ -81,11 +85,12 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   try {
     const opened = meterStores(await openStore(config.storageUrl, { log: deps.log }), instruments)
     const database = await startDatabase(shared)
-    const metastore = await startMetastore(shared, database, opened)
+    const { metastore, retention } = await startMetastore(shared, database, opened)
     edge.open(await startServices(shared, metastore, opened))
     await lifecycle.add(listener)
     const readyMs = performance.now() - startedMs
-    return { url: shownUrl(config, listener.url), database: database.describe, objects: opened.describe, readyMs }
+    const where = { url: shownUrl(config, listener.url), database: database.describe, objects: opened.describe }
+    return { ...where, retention, readyMs }
   } catch (error) {
     await listener.stop()
     throw error
@@ -130,7 +135,11 @@ async function startDatabase({ config, log, lifecycle }: Shared): Promise<Databa
 }
 
 /** The metastore with its duties, and the worker that it feeds. */
-async function startMetastore(shared: Shared, address: DatabaseAddress, opened: OpenedStore): Promise<Metastore> {
+async function startMetastore(
+  shared: Shared,
+  address: DatabaseAddress,
+  opened: OpenedStore,
+): Promise<{ metastore: Metastore; retention: RetentionRuleStatus }> {
   const { clock, log, random, lifecycle } = shared
   const unusable = (cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
@@ -141,8 +150,10 @@ async function startMetastore(shared: Shared, address: DatabaseAddress, opened: 
   await lifecycle.add({ name: 'database connections', stop: () => database.stop() })
   await database.migrate().catch(unusable)
   const instanceId = randomUUID()
-  const metastoreDeps = { sql: database.sql, database, clock, log, settings: defaultSettings(instanceId) }
-  const metastore = createMetastore(metastoreDeps)
+  const settings = defaultSettings(instanceId)
+  const metastoreDeps = { sql: database.sql, database, clock, log, settings }
+  const { tenants, retention } = await startTenants(shared, settings, { database, opened })
+  const metastore = createMetastore({ ...metastoreDeps, duties: tenants.duties })
   const metered = shared.instruments.metastore(metastore)
   const { registry } = shared.instruments
   mountOperator(
@@ -173,7 +184,21 @@ async function startMetastore(shared: Shared, address: DatabaseAddress, opened: 
   )
   await lifecycle.add({ name: 'compaction worker', stop: () => worker.stop() })
   await lifecycle.add({ name: 'metastore', stop: () => metastore.stop() })
-  return metered
+  return { metastore: metered, retention }
+}
+
+async function startTenants(
+  { config, clock, codec, log, operator }: Shared,
+  settings: MetastoreSettings,
+  { database, opened }: { readonly database: Database; readonly opened: OpenedStore },
+): Promise<{ tenants: Tenants; retention: RetentionRuleStatus }> {
+  const { retentionMs, deletionDelayMs: delayMs } = config.retention
+  const store = opened.patientStore
+  const deps = { sql: database.dutySql, clock, log, store, ...tenantsSettings(settings, config.retention) }
+  const tenants = createTenants(deps)
+  const options = { bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
+  mountTenants(operator, tenants.service, options)
+  return { tenants, retention: await applyDefaultRetention(database.sql, retentionMs, { delayMs }) }
 }
 
 function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore {

@@ -5,6 +5,7 @@ import type { TenantLimits } from '#core/limits/limits.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
+import { readRetention, RETENTION_NAMES, type RetentionSettings } from '#platform/retention-setting.ts'
 import { parseSettings, portSchema } from '#platform/settings.ts'
 
 const NAMES = [
@@ -16,6 +17,7 @@ const NAMES = [
   'STORAGE_URL',
   'CINDER_MULTITENANCY',
   'CINDER_LIMITS',
+  ...RETENTION_NAMES,
 ] as const
 
 const schema = v.object({
@@ -31,6 +33,8 @@ const schema = v.object({
   STORAGE_URL: v.optional(v.string()),
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
+  CINDER_RETENTION: v.optional(v.string()),
+  CINDER_DELETION_DELAY: v.optional(v.string()),
 })
 
 export interface AllInOneConfig {
@@ -46,6 +50,7 @@ export interface AllInOneConfig {
   readonly storageUrl: string
   readonly isMultitenant: boolean
   readonly limits: TenantLimits
+  readonly retention: RetentionSettings
 }
 
 export function readConfig(env: Env): AllInOneConfig {
@@ -60,5 +65,6 @@ export function readConfig(env: Env): AllInOneConfig {
     storageUrl: settings.STORAGE_URL === undefined ? join(dataDir, 'objects') : resolveStorageUrl(settings.STORAGE_URL),
     isMultitenant: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
+    retention: readRetention(settings),
   }
 }

@@ -3,11 +3,18 @@ import * as v from 'valibot'
 import { invalidArgument } from '#core/errors.ts'
 import { MIB } from '#core/units.ts'
 import { pickSettings, type Env } from '#platform/env.ts'
+import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
+import { readRetention, RETENTION_NAMES, type RetentionSettings } from '#platform/retention-setting.ts'
 import { parseSettings, portSchema } from '#platform/settings.ts'
+
+const NAMES = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'STORAGE_URL', 'PORT', 'HOST', ...RETENTION_NAMES] as const
 
 const schema = v.object({
   DATABASE_URL: v.string(),
   DATABASE_DIRECT_URL: v.optional(v.string()),
+  STORAGE_URL: v.optional(v.string()),
+  CINDER_RETENTION: v.optional(v.string()),
+  CINDER_DELETION_DELAY: v.optional(v.string()),
   PORT: v.optional(portSchema, '4046'),
   HOST: v.optional(v.string(), '127.0.0.1'),
 })
@@ -16,6 +23,9 @@ export interface MetastoreConfig {
   readonly databaseUrl: string
   /** Where databaseUrl is a pooler: past it, for LISTEN and migrations. */
   readonly directUrl: string | undefined
+  /** The bucket, for what a rebuild of the index must know of deleted tenants; undefined: it is not written there. */
+  readonly storageUrl: string | undefined
+  readonly retention: RetentionSettings
   readonly port: number
   readonly host: string
   readonly bodyLimitBytes: number
@@ -26,7 +36,7 @@ const BODY_LIMIT_BYTES = 16 * MIB
 
 /** Fails with one sentence that names the setting. */
 export function readConfig(env: Env): MetastoreConfig {
-  const settings = parseSettings(schema, pickSettings(env, ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'PORT', 'HOST']))
+  const settings = parseSettings(schema, pickSettings(env, NAMES))
   for (const name of ['DATABASE_URL', 'DATABASE_DIRECT_URL'] as const) {
     // The value is not repeated: it may hold a password.
     if (!/^postgres(ql)?:\/\//.test(settings[name] ?? 'postgres://')) {
@@ -36,6 +46,8 @@ export function readConfig(env: Env): MetastoreConfig {
   return {
     databaseUrl: settings.DATABASE_URL,
     directUrl: settings.DATABASE_DIRECT_URL,
+    storageUrl: settings.STORAGE_URL === undefined ? undefined : resolveStorageUrl(settings.STORAGE_URL),
+    retention: readRetention(settings),
     port: settings.PORT,
     host: settings.HOST,
     bodyLimitBytes: BODY_LIMIT_BYTES,

@@ -4,11 +4,13 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { mountMetastore } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
+import { openStore } from '#platform/object-store/open-store.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { runProcess } from '#platform/service.ts'
 import { createMetastore } from './app.ts'
@@ -16,24 +18,31 @@ import { readConfig } from './config.ts'
 import { openDatabase } from './database.ts'
 import { mountOperator } from './operate.ts'
 import { defaultSettings } from './settings.ts'
+import { applyDefaultRetention } from './tenant-service.ts'
+import { createTenants, tenantsSettings } from './tenants.ts'
 
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { databaseUrl, directUrl, host, port, bodyLimitBytes } = readConfig(process.env)
+  const { databaseUrl, directUrl, storageUrl, retention, host, port, bodyLimitBytes } = readConfig(process.env)
   const internal = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('metastore', clock)
   const database = await openDatabase({ url: databaseUrl, directUrl }, { clock, log })
   await lifecycle.add({ name: 'postgres', stop: () => database.stop() })
   const applied = await database.migrate()
-  const deps = { sql: database.sql, database, clock, log, settings: defaultSettings(randomUUID()) }
-  const metastore = createMetastore(deps)
+  const store = storageUrl === undefined ? undefined : (await openStore(storageUrl, { log })).patientStore
+  const settings = defaultSettings(randomUUID())
+  const deps = { sql: database.sql, database, clock, log, settings }
+  const tenants = createTenants({ ...tenantsSettings(settings, retention), sql: database.dutySql, clock, log, store })
+  const metastore = createMetastore({ ...deps, duties: tenants.duties })
+  await applyDefaultRetention(database.sql, retention.retentionMs, { delayMs: retention.deletionDelayMs })
   await metastore.start()
   const app = createGuardedApp(internal.tokens)
   const service = { bodyLimitBytes, compression: codecCompression(createCodec()), log }
   mountMetastore(app, metastore, service)
   mountOperator(app, { ...deps, registry: instruments.registry }, service)
+  mountTenants(app, tenants.service, service)
   mountReady(app)
   internal.warnIfOpen({ name: 'metastore', host }, log)
   const { tls } = internal

@@ -9,6 +9,7 @@ import type { TenantService } from '#core/rpc/tenants.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import type { Duty } from './duties.ts'
+import type { MetastoreSettings } from './settings.ts'
 import { RetentionPass } from './retention.ts'
 import { TenantDeletionPass } from './tenant-deletion.ts'
 import { createTenantService } from './tenant-service.ts'
@@ -22,6 +23,14 @@ export interface TenantsDeps {
   readonly delayMs: number
   /** Queries that were planned before an object's last dataset went may read it for this long. */
   readonly deletionGraceMs: number
+}
+
+/** What of the settings concerns tenants. */
+export function tenantsSettings(
+  { jobPolicy }: MetastoreSettings,
+  { deletionDelayMs }: { readonly deletionDelayMs: number },
+): Pick<TenantsDeps, 'delayMs' | 'deletionGraceMs'> {
+  return { delayMs: deletionDelayMs, deletionGraceMs: jobPolicy.deletionGraceMs }
 }
 
 export interface Tenants {

@@ -121,7 +121,7 @@ function parseDuration(key: string, value: unknown): number {
 }
 
 /** "0" and "1d12h" are durations; "1x", "h" and "" are not. */
-function durationTextMs(text: string): number | undefined {
+export function durationTextMs(text: string): number | undefined {
   if (text === '0') return 0
   if (!/^(?:\d{1,15}(?:ms|[smhdw]))+$/.test(text)) return undefined
   let totalMs = 0

@@ -5,7 +5,14 @@ import { readConfig } from '../../../apps/metastore/config.ts'
 
 test('a database is all it needs', () => {
   const { bodyLimitBytes, ...config } = readConfig({ DATABASE_URL: 'postgres://u@h/d' })
-  assert.deepEqual(config, { databaseUrl: 'postgres://u@h/d', directUrl: undefined, port: 4046, host: '127.0.0.1' })
+  assert.deepEqual(config, {
+    databaseUrl: 'postgres://u@h/d',
+    directUrl: undefined,
+    storageUrl: undefined,
+    retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },
+    port: 4046,
+    host: '127.0.0.1',
+  })
   assert.ok(bodyLimitBytes > 0)
 })
 
@@ -17,6 +24,7 @@ const refused: [Record<string, string>, RegExp][] = [
     /DATABASE_DIRECT_URL must begin with postgres/,
   ],
   [{ DATABASE_URL: 'postgres://h/d', PORT: '70000' }, /PORT/],
+  [{ DATABASE_URL: 'postgres://h/d', CINDER_RETENTION: 'soon' }, /CINDER_RETENTION is "soon"/],
   [{ DATABASE_URL: 'postgres://h/d', CINDER_METASTORE: 'x' }, /unknown setting CINDER_METASTORE/],
 ]
 for (const [env, message] of refused) {

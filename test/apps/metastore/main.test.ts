@@ -14,9 +14,14 @@ before(async () => {
 })
 after(() => database.close())
 
+/** The data of these requests is of a fixed day. */
 function start(env: Record<string, string> = {}): Program {
   const command = [process.execPath, join(ROOT, 'apps/metastore/main.ts')] as const
-  return startProgram({ command, cwd: ROOT, env: { PATH: process.env.PATH, PORT: '0', ...database.env, ...env } })
+  return startProgram({
+    command,
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, PORT: '0', CINDER_RETENTION: '0', ...database.env, ...env },
+  })
 }
 
 test('it migrates, serves, answers a waiting poll when told to stop, and exits with 0', async () => {
