@@ -12,10 +12,10 @@ const RANKS: string[][] = [
   ['wire', 'ports'],
   ['labels', 'store'],
   ['rpc'],
-  ['limits', 'pprof', 'symbols'],
+  ['limits', 'pprof', 'symbols', 'retention', 'status'],
   ['flamegraph', 'ingest', 'tsdb', 'parquet', 'foreign'],
   ['block'],
-  ['segment', 'placement', 'compaction', 'query'],
+  ['segment', 'placement', 'compaction', 'query', 'recovery'],
 ]
 
 function findUpwardImports(files: SourceFile[]): string[] {

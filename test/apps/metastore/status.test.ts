@@ -185,7 +185,7 @@ test('without a database there is still a report, which says so', async () => {
 })
 
 test('a database that stalls costs a person four seconds, not more', async () => {
-  const stalled = Object.assign(() => new Promise(() => undefined), {}) as unknown as StatusDeps['sql']
+  const stalled = (() => Promise.withResolvers().promise) as unknown as StatusDeps['sql']
   const hand = new HandClock(1_000)
   const answer = statusOver({ sql: stalled, clock: hand }).getStatus()
   hand.advance(4_000)
