@@ -9,7 +9,7 @@
  *    from us removes its directory.
  */
 import { spawn } from 'node:child_process'
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, statfsSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -102,7 +102,8 @@ async function startOther(bin: string, dataDir: string): Promise<Server> {
   if (!existsSync(join(bin, 'initdb'))) throw new Error(`POSTGRES_BIN is ${bin}, which has no initdb`)
   const query = { dataDir, clusterName: 'cluster', binariesDir: bin, allowNamespace: true, stagingRoot: undefined }
   const runner = planRunner(await gatherRunnerFacts(query))
-  if (runner.user !== undefined) throw new Error('POSTGRES_BIN as root needs user namespaces; run as another user')
+  // Where root may not make a user namespace, the server is `nobody`.
+  if (runner.user !== undefined) chownSync(dataDir, runner.user.uid, runner.user.gid)
   const cluster = join(dataDir, 'cluster')
   const logPath = join(dataDir, 'postgres.log')
   const start = (stopSignal: 'INT' | 'TERM', ...command: string[]) => {
@@ -110,7 +111,7 @@ async function startOther(bin: string, dataDir: string): Promise<Server> {
     const child = spawnSupervised({
       command: [...runner.prefix, ...command],
       stopSignal,
-      user: undefined,
+      user: runner.user,
       cwd: dataDir,
       outputFd,
     })
