@@ -88,8 +88,10 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       checkSegment(request)
       const outcome = await asWrite(deps, 'commit segment', () => commitSegment(sql, request, grace))
       planner.noteCommit()
-      if (outcome.kind === 'committed')
-        return { verdict: 'committed', skips: outcome.skips, labelEpoch: outcome.labelEpoch }
+      if (outcome.kind === 'committed') {
+        const { skips, labelEpoch, expired } = outcome
+        return { verdict: 'committed', skips, labelEpoch, expired }
+      }
       const skips = await withSqlErrors('read verdict', () => readVerdict(sql, request.objectId))
       return skips === undefined ? { verdict: 'refused', skips: [] } : { verdict: 'replayed', skips }
     },

@@ -6,7 +6,8 @@
  * 2. One object with all datasets is written; a failure fails all its pushes as retryable (nothing is visible).
  * 3. Its metadata is committed. The commit is idempotent by object id, so an unknown outcome is asked again; if it
  *    stays unknown, the pushes get a retryable error and a retry counts once.
- * 4. Headers that the commit put on a skip list are duplicates: their pushes succeed, their samples count once.
+ * 4. Headers that the commit put on a skip list are duplicates: their pushes succeed, their samples count once. What is
+ *    older than its retention was not kept, and its pushes say so.
  * Must not: acknowledge before the commit.
  */
 import { CinderError, isRetryable } from '#core/errors.ts'
@@ -150,7 +151,12 @@ async function commit(deps: FlusherDeps, request: CommitSegmentRequest): Promise
 
 function settleCommitted(heads: readonly EncodedHead[], response: CommitSegmentResponse): void {
   const skipped = new Map(response.skips.map(({ index, positions }) => [index, positions]))
+  const expired = new Set(response.expired)
   heads.forEach(({ part, result }, index) => {
+    if (expired.has(index)) {
+      part.settleHead(result.head, { kind: 'failed', error: olderThanRetention(result.key) })
+      return
+    }
     const duplicate = new Set<number>()
     for (const position of skipped.get(index) ?? []) duplicate.add(result.profileOrdinal[position]!)
     part.waiting
@@ -158,6 +164,16 @@ function settleCommitted(heads: readonly EncodedHead[], response: CommitSegmentR
       .forEach(({ settle }, ordinal) => settle({ kind: duplicate.has(ordinal) ? 'duplicate' : 'stored' }))
     part.waiting.delete(result.head)
   })
+}
+
+/** A retry would meet the same. */
+function olderThanRetention({ tenant, service }: { readonly tenant: string; readonly service: string }): CinderError {
+  return new CinderError(
+    'invalid_argument',
+    `the profile is older than the retention of service ${service} of tenant ${tenant} (CINDER_RETENTION, or a rule of ` +
+      'retention): what is that old was deleted, and is not taken again',
+    { reason: 'retention' },
+  )
 }
 
 /** The client may retry: a retry of what did land is a duplicate. */

@@ -54,6 +54,8 @@ export interface CommitSegmentResponse {
   skips: DatasetSkips[]
   /** Grows with every deletion of a tenant: what a writer remembers of label sets is worth nothing across it. */
   labelEpoch?: number
+  /** Datasets of which every profile is older than the retention of its tenant and service: they were not kept. */
+  expired?: number[]
 }
 
 /** One dataset of one object as a plan or a job names it. */

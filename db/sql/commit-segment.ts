@@ -24,7 +24,12 @@ const PROFILE_ID_BYTES = 16
 
 /** `registered` means that the id was there already: the caller reads the first verdict (read-verdict.ts). */
 export type SegmentOutcome =
-  | { readonly kind: 'committed'; readonly skips: DatasetSkips[]; readonly labelEpoch: number }
+  | {
+      readonly kind: 'committed'
+      readonly skips: DatasetSkips[]
+      readonly labelEpoch: number
+      readonly expired: number[]
+    }
   | { readonly kind: 'registered' }
 
 export async function commitSegment(
@@ -39,7 +44,9 @@ export async function commitSegment(
   const tenants = datasets.map((dataset) => dataset.tenant)
   const services = datasets.map((dataset) => dataset.service)
   const maxTimes = datasets.map((dataset) => dataset.maxTimeMs)
-  const [row] = await sql<{ skip_dataset: number[]; skip_position: number[]; label_epoch: number }[]>`
+  const [row] = await sql<
+    { skip_dataset: number[]; skip_position: number[]; label_epoch: number; expired: number[] }[]
+  >`
     with gate as (
       insert into object_ids (id) values (${objectId}::text) on conflict (id) do nothing returning id
     ), sent as materialized (
@@ -66,9 +73,9 @@ export async function commitSegment(
       join tenant_incarnations i on i.tenant = d.tenant
       cross join lateral (select ${beginMs(objectId)}::float8 <= extract(epoch from i.died_at) * 1000 as is_dead) as b
     ), dead as materialized (
-      select n from born where is_removed
+      select n, false as is_expired from born where is_removed
       union all
-      select d.n from unnest(${tenants}::text[], ${services}::text[], ${maxTimes}::bigint[])
+      select d.n, true from unnest(${tenants}::text[], ${services}::text[], ${maxTimes}::bigint[])
         with ordinality as d(tenant, service, max_time_ms, n)
       where ${Math.min(...maxTimes)}::bigint < (select max(bound_ms) from retention_rules) and d.max_time_ms < (
         select r.bound_ms from retention_rules r where r.tenant in (d.tenant, '') and r.service in (d.service, '')
@@ -120,13 +127,15 @@ export async function commitSegment(
       order by l.tenant collate "C", l.window_start_ms, md5(l.pairs)
       on conflict do nothing
     )
-    select skip_dataset, skip_position, (select coalesce(sum(incarnation), 0) from tenant_incarnations)::int as label_epoch
+    select skip_dataset, skip_position, (select coalesce(sum(incarnation), 0) from tenant_incarnations)::int as label_epoch,
+      array(select n::int - 1 from dead where is_expired order by n) as expired
     from facts`
   if (row === undefined) return { kind: 'registered' }
   return {
     kind: 'committed',
     skips: groupSkips(row.skip_dataset, row.skip_position),
     labelEpoch: row.label_epoch,
+    expired: row.expired,
   }
 }
 

@@ -281,13 +281,12 @@ function segmentContract({ fresh, commit, planned, metastore }: SegmentTools): v
       { tenant, service: 'a', profiles: [base, base + 1, base] },
       { tenant, service: 'b', profiles: [base + 1, base + 2] },
     ]
-    assert.deepEqual(await commit(`a${n}`, specs), {
-      verdict: 'committed',
-      skips: [
-        { index: 0, positions: [2] },
-        { index: 1, positions: [0] },
-      ],
-    })
+    const { verdict, skips } = await commit(`a${n}`, specs)
+    assert.equal(verdict, 'committed')
+    assert.deepEqual(skips, [
+      { index: 0, positions: [2] },
+      { index: 1, positions: [0] },
+    ])
     assert.deepEqual(await planned(tenant), [`a${n}/0/2`, `a${n}/1/0`])
   })
 
