@@ -18,7 +18,7 @@ import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import { selectBacklog } from '#db/sql/status-backlog.ts'
 import { type DatabaseFacts, selectDatabaseFacts } from '#db/sql/status-database.ts'
-import { selectDeletions } from '#db/sql/status-deletions.ts'
+import { selectDefaultRetention, selectDeletions } from '#db/sql/status-deletions.ts'
 import { selectDutyStatus } from '#db/sql/status-duties.ts'
 import { selectStatusJobs } from '#db/sql/status-jobs.ts'
 import { selectLeases, selectWriters } from '#db/sql/status-leases.ts'
@@ -31,7 +31,7 @@ export interface StatusDeps {
   readonly clock: Clock
   readonly version: string
   readonly instanceId: string
-  /** What holds where no rule says otherwise. */
+  /** What holds where no rule says otherwise, not even one for everybody. */
   readonly retentionDefaultMs: number
   /** Default: judged by the reading itself. */
   readonly health?: () => Pick<DatabaseStatus, 'state' | 'sinceMs' | 'words' | 'lastError'>
@@ -110,8 +110,14 @@ async function readFacts(deps: StatusDeps, report: StatusReport, late: Promise<n
 
 async function readSections(deps: StatusDeps, report: StatusReport, late: Promise<never>): Promise<void> {
   const { sql } = deps
+  let isLate = false
+  late.catch(() => {
+    isLate = true
+  })
   const section = async (name: string, read: () => Promise<Partial<StatusReport>>) => {
     try {
+      // A database that stands still is not asked more and more.
+      if (isLate) return await late
       Object.assign(report, await Promise.race([read(), late]))
     } catch (error) {
       report.failed.push({ section: name, message: sentenceOf(error) })
@@ -127,6 +133,10 @@ async function readSections(deps: StatusDeps, report: StatusReport, late: Promis
   await section('writers', async () => ({ writers: await selectWriters(sql) }))
   await section('tombstones', async () => ({ tombstones: await selectTombstoneStatus(sql, TOMBSTONE_OVERDUE_MS) }))
   await section('workers', async () => ({ workers: await selectWorkers(sql) }))
+  await section('retention', async () => {
+    const retentionMs = await selectDefaultRetention(sql)
+    return retentionMs === undefined ? {} : { retentionDefaultMs: retentionMs }
+  })
   await section('deletions', async () => ({ deletions: await selectDeletions(sql) }))
   await section('restore', async () => ({ restore: await selectRestore(sql) }))
 }

@@ -62,6 +62,13 @@ export async function selectDeletions(sql: SqlSession): Promise<DeletionStatus[]
   ]
 }
 
+/** The rule for everybody; undefined if there is none. */
+export async function selectDefaultRetention(sql: SqlSession): Promise<number | undefined> {
+  const [row] = await sql<{ retention_ms: number | null }[]>`
+    select retention_ms::float8 from retention_rules where tenant = '' and service = ''`
+  return row?.retention_ms ?? undefined
+}
+
 function retentionWords(retentionMs: number | null): string {
   if (retentionMs === null) return 'the default'
   return retentionMs === 0 ? 'for ever' : formatAge(retentionMs)
