@@ -111,14 +111,14 @@ export class Planner {
     const made = jobs.length === 0 ? 0 : await this.#insert(() => insertJobs(sql, jobs, options))
     const sinceMs = clock.nowMs() - this.#lastWindowPassMs
     if (sinceMs >= 0 && sinceMs < settings.planWindowsIntervalMs) return made
-    await this.#tidy(tenants)
+    await this.#tidy()
     return made + (await this.#passWindows(term, tenants))
   }
 
   /** What would otherwise be looked at for ever: segments that nobody may compact, jobs whose data is gone. */
-  async #tidy(tenants: CompactedTenants): Promise<void> {
-    const { sql, log } = this.#deps
-    await markIdleSegments(sql, WAITING_MAX, tenants)
+  async #tidy(): Promise<void> {
+    const { sql, log, settings } = this.#deps
+    await markIdleSegments(sql, WAITING_MAX, (switched) => compactedTenants(settings.jobPolicy, switched))
     await deleteGoneWorkers(sql)
     const closed = await closeDeadJobs(sql)
     if (closed.length > 0) log.info('jobs closed, their data is gone', { jobs: closed.length, first: closed[0] })

@@ -2,42 +2,69 @@
  * Segments of which nothing may be planned leave the planner's index until somebody changes that: those whose live
  * datasets all belong to tenants that are not compacted, or are marked. Without it a tenant that is switched off and
  * writes four segments a second would be walked through twice a second, 345,600 rows after a day.
- * Only segments that no open job holds: what a job gives back must be found again.
+ *
+ * 1. Only segments that no open job holds become idle: what a job gives back must be found again.
+ * 2. They become idle by the switches and marks that are read under a lock, and a change is made under the same lock. So
+ *    what a change wakes afterwards does not fall asleep again by what was true before it.
  */
 import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
-import type { SqlSession } from '../client.ts'
+import type { Sql, SqlSession } from '../client.ts'
+import { selectTenantSwitches, type TenantSwitch } from './compaction-tenants.ts'
 import { plannableDatasets } from './plannable-datasets.ts'
 
-export async function markIdleSegments(sql: SqlSession, limit: number, tenants: CompactedTenants): Promise<number> {
-  const result = await sql`
-    with idle as materialized (
-      select s.created_at, s.object_id
-      from segments s cross join lateral (${plannableDatasets(sql, tenants)}) as w
-      where s.is_live and not s.is_idle and w.n = 0
-        and not exists (select from job_sources js where js.object_id = s.object_id)
-      order by s.created_at, s.object_id limit ${limit} for update of s skip locked
-    )
-    update segments s set is_idle = true
-    from idle where s.created_at = idle.created_at and s.object_id = idle.object_id`
-  return result.count
+/** A change wakes all that it concerns, batch by batch; an hour of a busy writer is three. */
+const WAKE_BATCH_ROWS = 5_000
+const WAKE_BATCHES_MAX = 1_000
+
+/** Runs a change of switches or marks, or their use, one at a time. */
+export async function withPlanRules<T>(sql: Sql, run: (tx: SqlSession) => Promise<T>): Promise<T> {
+  return (await sql.begin(async (tx) => {
+    await tx`select pg_advisory_xact_lock(hashtextextended('plan rules', 0))`
+    return await run(tx)
+  })) as T
 }
 
-/** After a change of a switch or a mark: planning looks at them again, and finds out what is still idle. */
+export async function markIdleSegments(
+  sql: Sql,
+  limit: number,
+  decide: (switched: readonly TenantSwitch[]) => CompactedTenants,
+): Promise<number> {
+  return await withPlanRules(sql, async (tx) => {
+    const tenants = decide(await selectTenantSwitches(tx))
+    const result = await tx`
+      with idle as materialized (
+        select s.created_at, s.object_id
+        from segments s cross join lateral (${plannableDatasets(tx, tenants)}) as w
+        where s.is_live and not s.is_idle and w.n = 0
+          and not exists (select from job_sources js where js.object_id = s.object_id)
+        order by s.created_at, s.object_id limit ${limit} for update of s skip locked
+      )
+      update segments s set is_idle = true
+      from idle where s.created_at = idle.created_at and s.object_id = idle.object_id`
+    return result.count
+  })
+}
+
+/** After a change: planning looks at them again. Returns how many. */
 export async function wakeIdleSegments(
   sql: SqlSession,
-  limit: number,
   of: { readonly tenant?: string; readonly objectId?: string },
 ): Promise<number> {
   const { tenant, objectId } = of
-  const result = await sql`
-    with woken as materialized (
-      select s.created_at, s.object_id from segments s
-      where s.is_live and s.is_idle
-        and (${tenant ?? null}::text is null or s.tenant @> array[${tenant ?? ''}::text])
-        and (${objectId ?? null}::text is null or s.object_id = ${objectId ?? ''}::text)
-      order by s.created_at, s.object_id limit ${limit} for update
-    )
-    update segments s set is_idle = false
-    from woken where s.created_at = woken.created_at and s.object_id = woken.object_id`
-  return result.count
+  let woken = 0
+  for (let batch = 0; batch < WAKE_BATCHES_MAX; batch++) {
+    const result = await sql`
+      with woken as materialized (
+        select s.created_at, s.object_id from segments s
+        where s.is_live and s.is_idle
+          ${tenant === undefined ? sql`` : sql`and ${tenant}::text = any(s.tenant)`}
+          ${objectId === undefined ? sql`` : sql`and s.object_id = ${objectId}::text`}
+        order by s.created_at, s.object_id limit ${WAKE_BATCH_ROWS} for update
+      )
+      update segments s set is_idle = false
+      from woken where s.created_at = woken.created_at and s.object_id = woken.object_id`
+    woken += result.count
+    if (result.count < WAKE_BATCH_ROWS) break
+  }
+  return woken
 }

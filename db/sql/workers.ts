@@ -1,4 +1,5 @@
 /** Workers as they tell of themselves with every poll. A row says who is there, not who holds what. */
+import type { WorkerSummary } from '#core/rpc/jobs.ts'
 import type { WorkerReport } from '#core/rpc/metastore.ts'
 import type { SqlSession } from '../client.ts'
 
@@ -33,4 +34,13 @@ export async function noteWorker(
 /** Workers that are gone for a day. */
 export async function deleteGoneWorkers(sql: SqlSession): Promise<number> {
   return (await sql`delete from workers where expires_at < now() - interval '1 day'`).count
+}
+
+/** Those that polled within a day, by name. */
+export async function selectWorkers(sql: SqlSession, limit: number): Promise<WorkerSummary[]> {
+  return await sql<WorkerSummary[]>`
+    select worker_id as "workerId", address, version, threads, capacity, running, budget_bytes as "budgetBytes",
+      used_bytes as "usedBytes", round(extract(epoch from first_seen_at) * 1000)::float8 as "firstSeenMs",
+      round(extract(epoch from seen_at) * 1000)::float8 as "seenMs", expires_at > now() as "isLive"
+    from workers order by worker_id limit ${limit}`
 }
