@@ -25,7 +25,7 @@ export async function setMark(
   mark: MarkKey & { readonly reason: string },
 ): Promise<CompactionMark | 'unknown' | 'full'> {
   const { objectId, tenant, index, reason } = mark
-  const isOwn = sql`tenant = ${tenant}::text and (${index}::int = -1 or position = ${index}::int)`
+  const isOwn = sql`d.tenant = ${tenant}::text and (${index}::int = -1 or d.position = ${index}::int)`
   const [row] = await sql<(Row & { is_known: boolean })[]>`
     with known as materialized (
       select exists (
