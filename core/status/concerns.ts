@@ -67,8 +67,8 @@ const firstCompaction: Rule = ({ nowMs, oldestInputMs, workers }, { inputAgeMs, 
 
 const parked: Rule = ({ parkedTotal }) => {
   if (parkedTotal === 0) return []
-  const what = parkedTotal === 1 ? '1 job is' : `${formatCount(parkedTotal)} jobs are`
-  return [warning('jobs', `${what} parked: their data stays readable; cinder jobs list --state parked, then retry`)]
+  const what = parkedTotal === 1 ? '1 job is parked: its' : `${formatCount(parkedTotal)} jobs are parked: their`
+  return [warning('jobs', `${what} data stays readable; see cinder jobs list --state parked, mend the cause, retry`)]
 }
 
 const leases: Rule = ({ leases, nowMs }, { leaseFreeMs }) =>

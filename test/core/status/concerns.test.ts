@@ -34,7 +34,7 @@ test('each rule speaks at its threshold and not before', () => {
     'warning duties: cleaning failed 3 times in a row: its process died',
   ])
   assert.deepEqual(judge({ parkedTotal: 1 }), [
-    'warning jobs: 1 job is parked: their data stays readable; cinder jobs list --state parked, then retry',
+    'warning jobs: 1 job is parked: its data stays readable; see cinder jobs list --state parked, mend the cause, retry',
   ])
 })
 
