@@ -10,7 +10,27 @@ import { PUSH, runPush } from './push.ts'
 import { QUERY_FLAMEGRAPH, runQueryFlamegraph } from './query-flamegraph.ts'
 import { QUERY_LABELS, QUERY_TYPES, runQueryLabels, runQueryTypes } from './query-labels.ts'
 import { QUERY_SERIES, runQuerySeries } from './query-series.ts'
+import {
+  RETENTION_CANCEL,
+  RETENTION_LIST,
+  RETENTION_PREVIEW,
+  RETENTION_SET,
+  runRetentionCancel,
+  runRetentionList,
+  runRetentionPreview,
+  runRetentionSet,
+} from './retention.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
+import {
+  runTenantsDelete,
+  runTenantsList,
+  runTenantsShow,
+  runTenantsUndelete,
+  TENANTS_DELETE,
+  TENANTS_LIST,
+  TENANTS_SHOW,
+  TENANTS_UNDELETE,
+} from './tenants.ts'
 import { runStatus, STATUS } from './status.ts'
 
 interface Command {
@@ -25,6 +45,14 @@ const COMMANDS: readonly Command[] = [
   { spec: QUERY_LABELS, run: runQueryLabels },
   { spec: QUERY_TYPES, run: runQueryTypes },
   { spec: INSPECT, run: runInspect },
+  { spec: TENANTS_LIST, run: runTenantsList },
+  { spec: TENANTS_DELETE, run: runTenantsDelete },
+  { spec: TENANTS_UNDELETE, run: runTenantsUndelete },
+  { spec: TENANTS_SHOW, run: runTenantsShow },
+  { spec: RETENTION_LIST, run: runRetentionList },
+  { spec: RETENTION_SET, run: runRetentionSet },
+  { spec: RETENTION_CANCEL, run: runRetentionCancel },
+  { spec: RETENTION_PREVIEW, run: runRetentionPreview },
   { spec: STATUS, run: runStatus },
 ]
 
