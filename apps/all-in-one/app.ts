@@ -43,6 +43,7 @@ import { createQueryBackend } from '../query-backend/app.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from '../segment-writer/app.ts'
+import { defaultThreads } from '../segment-writer/shards.ts'
 import type { AllInOneConfig } from './config.ts'
 import { lockDataDir } from './data-lock.ts'
 import { createEdge, type EdgeApps } from './edge.ts'
@@ -218,6 +219,7 @@ async function startServices(shared: Shared, metastore: Metastore, opened: Opene
       putsPerSecondMax,
       memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
       writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
+      threads: config.writerThreads ?? defaultThreads(availableParallelism()),
     },
   )
   await lifecycle.add({ name: 'segment writer', stop: () => writer.stop() })

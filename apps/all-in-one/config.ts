@@ -7,6 +7,7 @@ import { readLimits } from '#platform/limits-setting.ts'
 import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
 import { readRetention, RETENTION_NAMES, type RetentionSettings } from '#platform/retention-setting.ts'
 import { parseSettings, portSchema } from '#platform/settings.ts'
+import { threadsSchema } from '../segment-writer/config.ts'
 
 const NAMES = [
   'PORT',
@@ -17,6 +18,7 @@ const NAMES = [
   'STORAGE_URL',
   'CINDER_MULTITENANCY',
   'CINDER_LIMITS',
+  'CINDER_WRITER_THREADS',
   ...RETENTION_NAMES,
 ] as const
 
@@ -33,6 +35,7 @@ const schema = v.object({
   STORAGE_URL: v.optional(v.string()),
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
+  CINDER_WRITER_THREADS: threadsSchema,
   CINDER_RETENTION: v.optional(v.string()),
   CINDER_DELETION_DELAY: v.optional(v.string()),
 })
@@ -50,6 +53,8 @@ export interface AllInOneConfig {
   readonly storageUrl: string
   readonly isMultitenant: boolean
   readonly limits: TenantLimits
+  /** Undefined = by cores. */
+  readonly writerThreads: number | undefined
   readonly retention: RetentionSettings
 }
 
@@ -65,6 +70,7 @@ export function readConfig(env: Env): AllInOneConfig {
     storageUrl: settings.STORAGE_URL === undefined ? join(dataDir, 'objects') : resolveStorageUrl(settings.STORAGE_URL),
     isMultitenant: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
+    writerThreads: settings.CINDER_WRITER_THREADS,
     retention: readRetention(settings),
   }
 }

@@ -41,6 +41,8 @@ export interface SegmentWriterDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** A test's way to the threads. */
+  readonly startThread?: (() => Worker) | undefined
 }
 
 export interface SegmentWriterSettings {
@@ -50,8 +52,8 @@ export interface SegmentWriterSettings {
   readonly putsPerSecondMax: number
   /** Held by unsettled batches, and by the symbols that are kept between segments. */
   readonly memoryBytesMax: number
-  /** Threads that decode and encode; 0 or absent = the thread that answers does it. */
-  readonly threads?: number
+  /** Threads that decode and encode; 0 = the thread that answers does it. */
+  readonly threads: number
   readonly writeDeadlineMs: number
 }
 

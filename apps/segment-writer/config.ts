@@ -4,6 +4,17 @@ import type { TenantLimits } from '#core/limits/limits.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
+import { THREADS_MAX } from './shards.ts'
+
+/** Undefined = by cores. */
+export const threadsSchema = v.optional(
+  v.pipe(
+    v.string(),
+    v.regex(/^\d{1,3}$/, `a number of threads from 0 to ${THREADS_MAX}`),
+    v.transform(Number),
+    v.maxValue(THREADS_MAX, `a number of threads from 0 to ${THREADS_MAX}`),
+  ),
+)
 
 const schema = v.object({
   PORT: v.optional(portSchema, '4042'),
@@ -11,6 +22,7 @@ const schema = v.object({
   METASTORE_URL: urlSchema,
   STORAGE_URL: v.string(),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
+  CINDER_WRITER_THREADS: threadsSchema,
 })
 
 export interface SegmentWriterConfig {
@@ -19,11 +31,13 @@ export interface SegmentWriterConfig {
   readonly metastoreUrl: string
   readonly storageUrl: string
   readonly limits: TenantLimits
+  /** Undefined = by cores. */
+  readonly threads: number | undefined
 }
 
 /** Fails with one sentence that names the setting. */
 export function readConfig(env: Env): SegmentWriterConfig {
-  const names = ['PORT', 'HOST', 'METASTORE_URL', 'STORAGE_URL', 'CINDER_LIMITS'] as const
+  const names = ['PORT', 'HOST', 'METASTORE_URL', 'STORAGE_URL', 'CINDER_LIMITS', 'CINDER_WRITER_THREADS'] as const
   const settings = parseSettings(schema, pickSettings(env, names))
   return {
     port: settings.PORT,
@@ -31,5 +45,6 @@ export function readConfig(env: Env): SegmentWriterConfig {
     metastoreUrl: settings.METASTORE_URL,
     storageUrl: settings.STORAGE_URL,
     limits: readLimits(settings.CINDER_LIMITS),
+    threads: settings.CINDER_WRITER_THREADS,
   }
 }

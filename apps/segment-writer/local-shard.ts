@@ -25,7 +25,7 @@ import { BATCH_HEADERS_MAX, BATCH_HEADS_MAX, type WriterAccount } from './writer
  * Encoding lets requests in between after this long. Not after each head: a turn of the event loop costs 1 ms where a
  * small head costs 0.05 ms, so a flush of 5,000 services took 6 s.
  */
-const ENCODE_TURN_MS = 5
+export const ENCODE_TURN_MS = 5
 
 export interface LocalShardDeps {
   readonly codec: Codec
@@ -43,6 +43,8 @@ export interface LocalShardSettings {
   /** Of this shard. */
   readonly dictionariesBytesMax: number
   readonly firstHead: number
+  /** Encoding lets others have a turn after this long. */
+  readonly encodeTurnMs: number
 }
 
 export class LocalShard implements HeadShard {
@@ -93,7 +95,7 @@ export class LocalShard implements HeadShard {
     for (const head of from.takeHeads()) {
       results.push(this.#encodeHead(head))
       from.release(head)
-      if (clock.nowMs() - turnStartedMs < ENCODE_TURN_MS) continue
+      if (clock.nowMs() - turnStartedMs < this.#settings.encodeTurnMs) continue
       await clock.sleep(0)
       turnStartedMs = clock.nowMs()
     }
@@ -148,8 +150,7 @@ export class LocalShard implements HeadShard {
   #whyFull({ batch, profile }: TakeInput): CinderError | undefined {
     const { account } = this.#deps
     const { memoryBytesMax } = this.#settings
-    // Of what waits for a shard only this profile: the rest has not been let in yet.
-    const neededBytes = account.bytesOf('pushes') + profile.bytes.length
+    const neededBytes = account.bytesOf('pushes') + account.bytesOf('waiting') + profile.bytes.length
     const overBytes = neededBytes + account.bytesOf('symbols') - memoryBytesMax
     if (overBytes > 0) {
       // Symbols are kept for speed alone.

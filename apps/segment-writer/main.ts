@@ -1,4 +1,5 @@
 /** The segment-writer on Bun: settings from the environment, an object store, a metastore by URL, one listener. */
+import { availableParallelism } from 'node:os'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -16,12 +17,13 @@ import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from './app.ts'
 import { readConfig } from './config.ts'
+import { defaultThreads } from './shards.ts'
 import { addWriterMetrics } from './writer-metrics.ts'
 
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { limits, host, port, metastoreUrl, storageUrl } = readConfig(process.env)
+  const { limits, host, port, metastoreUrl, storageUrl, threads } = readConfig(process.env)
   const internal = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('segment-writer', clock)
@@ -36,6 +38,7 @@ await runProcess(log, async (lifecycle) => {
       putsPerSecondMax,
       memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
       writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
+      threads: threads ?? defaultThreads(availableParallelism()),
     },
   )
   await lifecycle.add({ name: 'segment-writer', stop: () => writer.stop() })

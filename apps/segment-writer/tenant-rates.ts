@@ -24,14 +24,27 @@ export class TenantRates {
     if (ingestionRateBytes === 0) return
     const limits = { ratePerSecond: ingestionRateBytes, burst: ingestionBurstBytes }
     const result = takeTokens(this.#buckets.get(tenant) ?? fullBucket(limits, nowMs), limits, bytes, nowMs)
-    this.#buckets.delete(tenant)
-    if (this.#buckets.size >= TENANTS_MAX) this.#buckets.delete(this.#buckets.keys().next().value!)
-    this.#buckets.set(tenant, result.bucket)
+    this.#set(tenant, result.bucket)
     if (result.allowed) return
     throw new CinderError(
       'resource_exhausted',
       `push rate limit (ingestionRateBytes: ${ingestionRateBytes} bytes/s, ingestionBurstBytes: ${ingestionBurstBytes}) exceeded while adding ${bytes} bytes`,
       { reason: 'rate_limited', retryAfterMs: result.retryAfterMs },
     )
+  }
+
+  /** What was taken was more by so many bytes, or less if negative: the next ones pay, or gain. */
+  correct(tenant: string, bytes: number, nowMs: number): void {
+    const { ingestionRateBytes, ingestionBurstBytes } = this.#limitsOf(tenant)
+    if (ingestionRateBytes === 0 || bytes === 0) return
+    const limits = { ratePerSecond: ingestionRateBytes, burst: ingestionBurstBytes }
+    const { tokens, updatedMs } = this.#buckets.get(tenant) ?? fullBucket(limits, nowMs)
+    this.#set(tenant, { tokens: tokens - bytes, updatedMs })
+  }
+
+  #set(tenant: string, bucket: Bucket): void {
+    this.#buckets.delete(tenant)
+    if (this.#buckets.size >= TENANTS_MAX) this.#buckets.delete(this.#buckets.keys().next().value!)
+    this.#buckets.set(tenant, bucket)
   }
 }

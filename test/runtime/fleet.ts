@@ -72,6 +72,7 @@ export async function startFleet(): Promise<Fleet> {
       putsPerSecondMax: 0,
       memoryBytesMax: 256 * MIB,
       writeDeadlineMs: 20_000,
+      threads: 0,
     },
   )
   const waiting: ((query: HangingQuery) => void)[] = []

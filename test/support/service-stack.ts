@@ -95,6 +95,7 @@ export async function createServiceStack(
         putsPerSecondMax: 0,
         memoryBytesMax: 64 * 1024 * 1024,
         writeDeadlineMs: 20_000,
+        threads: 0,
       },
     )
     stops.push(() => writer.stop())

@@ -87,6 +87,7 @@ export function createWritePath({
       putsPerSecondMax: 0,
       memoryBytesMax: 64 * MIB,
       writeDeadlineMs: 8_000,
+      threads: 0,
       ...overrides,
     })
   const reader = { store, metastore: twin }

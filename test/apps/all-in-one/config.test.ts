@@ -14,6 +14,7 @@ test('no settings at all give the defaults', () => {
     storageUrl: join(resolve('data'), 'objects'),
     isMultitenant: false,
     limits: DEFAULT_LIMITS,
+    writerThreads: undefined,
     retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },
   })
 })
@@ -25,6 +26,7 @@ test('every setting is read; the objects follow the data directory', () => {
     CINDER_DATA_DIR: '/srv/cinder',
     DATABASE_URL: 'postgresql://me@db/cinder',
     CINDER_MULTITENANCY: 'true',
+    CINDER_WRITER_THREADS: '0',
     CINDER_LIMITS: '{"rejectOlderThan":"2h","maxSamples":0}',
   })
   assert.equal(config.port, 0)
@@ -33,6 +35,7 @@ test('every setting is read; the objects follow the data directory', () => {
   assert.equal(config.storageUrl, '/srv/cinder/objects')
   assert.equal(readConfig({ STORAGE_URL: 'file:///var/objects' }).storageUrl, '/var/objects')
   assert.equal(config.isMultitenant, true)
+  assert.equal(config.writerThreads, 0)
   assert.deepEqual(config.limits, { ...DEFAULT_LIMITS, rejectOlderThanMs: 7_200_000, maxSamples: 0 })
 })
 
@@ -42,6 +45,7 @@ for (const [env, sentence] of [
   [{ CINDER_MULTITENANCY: 'yes' }, /setting CINDER_MULTITENANCY is "yes": true or false/],
   [{ DATABASE_URL: 'mysql://x' }, /setting DATABASE_URL is "mysql:\/\/x": a URL such as postgres:/],
   [{ STORAGE_URL: 'gs://bucket' }, /STORAGE_URL has the scheme gs:\/\/, .* allowed: a path, file:.* or s3:/],
+  [{ CINDER_WRITER_THREADS: '99' }, /setting CINDER_WRITER_THREADS is .*99.*: a number of threads from 0 to 16/],
   [{ CINDER_LIMITS: '{oops' }, /CINDER_LIMITS is not JSON/],
   [{ CINDER_LIMITS: '{"maxSample":1}' }, /unknown limit "maxSample"/],
   [{ CINDER_DATADIR: 'x' }, /unknown setting CINDER_DATADIR/],

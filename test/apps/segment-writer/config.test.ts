@@ -17,3 +17,10 @@ test('a setting that is missing or wrong is named', () => {
   assert.throws(() => readConfig({ ...ENV, CINDER_LIMITS: '{"maxSample":1}' }), /maxSample/)
   assert.equal(readConfig({ ...ENV, CINDER_LIMITS: '{"maxSamples":1}' }).limits.maxSamples, 1)
 })
+
+test('threads are a number, or follow the cores', () => {
+  assert.equal(readConfig(ENV).threads, undefined)
+  assert.equal(readConfig({ ...ENV, CINDER_WRITER_THREADS: '3' }).threads, 3)
+  for (const bad of ['-1', 'two', '17'])
+    assert.throws(() => readConfig({ ...ENV, CINDER_WRITER_THREADS: bad }), /0 to 16/)
+})

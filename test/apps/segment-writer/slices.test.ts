@@ -58,6 +58,7 @@ function createScene(onTurn: () => void = () => undefined) {
       putsPerSecondMax: 0,
       memoryBytesMax: 64 * 1024 * 1024,
       writeDeadlineMs: 8_000,
+      threads: 0,
     },
   )
   const labels = [

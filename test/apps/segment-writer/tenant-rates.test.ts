@@ -42,3 +42,14 @@ test('tenants are remembered up to a bound, those seen last longest', () => {
   assert.ok(refusal(rates, 'kept', 1, 0))
   assert.equal(refusal(rates, 'first', 100, 0), undefined, 'forgotten: a full bucket')
 })
+
+test('what was taken by a guess is corrected: the next ones pay or gain', () => {
+  const rates = new TenantRates(() => ({ ...DEFAULT_LIMITS, ingestionRateBytes: 100, ingestionBurstBytes: 1_000 }))
+  rates.take('a', 100, 0)
+  rates.correct('a', 1_400, 0)
+  assert.throws(() => rates.take('a', 1, 0), { reason: 'rate_limited', retryAfterMs: 5_010 })
+  rates.correct('a', -1_400, 0)
+  rates.take('a', 900, 0)
+  assert.throws(() => rates.take('a', 1, 0), { reason: 'rate_limited' })
+  rates.take('b', 1_000, 0)
+})

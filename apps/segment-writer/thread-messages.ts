@@ -1,0 +1,84 @@
+/**
+ * What a writer and the thread of a shard say to each other. Bodies of profiles travel in one buffer a message, by
+ * transfer; labels as one list of strings and answers as one column of numbers, because cloning costs 1.6 µs an object.
+ */
+import type { TenantLimits } from '#core/limits/limits.ts'
+import type { IngestForm } from '#core/rpc/segment-writer.ts'
+import type { HeadResult, TakeAnswer, TakenProfile } from './head-shard.ts'
+import type { AccountBuffers } from './writer-account.ts'
+
+/** The first message to a thread. */
+export interface ThreadSettings {
+  readonly index: number
+  readonly count: number
+  readonly memoryBytesMax: number
+  readonly dictionariesBytesMax: number
+  readonly firstHead: number
+  readonly account: AccountBuffers
+}
+
+export interface TakeOrder {
+  readonly kind: 'take'
+  readonly id: number
+  readonly batch: { readonly number: number; readonly objectId: string }
+  readonly request: number
+  readonly tenant: string
+  /** Name, value, name, … */
+  readonly labels: readonly string[]
+  readonly ingest: IngestForm | undefined
+  readonly clientId: string
+  /** Of the message's bodies: [start, end). */
+  readonly start: number
+  readonly end: number
+  /** Index of the message's limits. */
+  readonly limits: number
+  readonly nowMs: number
+}
+
+export type ThreadOrder =
+  | TakeOrder
+  | { readonly kind: 'encode'; readonly id: number; readonly batch: number }
+  | { readonly kind: 'settled'; readonly batch: number; readonly isCommitted: boolean }
+  | { readonly kind: 'forget'; readonly request: number }
+
+/** Carried out in order. */
+export interface ThreadQuestion {
+  readonly orders: readonly ThreadOrder[]
+  readonly bodies: Uint8Array
+  readonly limits: readonly TenantLimits[]
+}
+
+export type ThreadReply =
+  /** To every take of a question so far. The last reply of a question says so. */
+  | {
+      readonly kind: 'taken'
+      readonly isLast: boolean
+      readonly taken: Float64Array
+      readonly others: readonly { readonly id: number; readonly answer: TakeAnswer }[]
+      readonly faults: readonly ThreadFault[]
+    }
+  | { readonly kind: 'encoded'; readonly id: number; readonly results: readonly HeadResult[] }
+  | { readonly kind: 'fault'; readonly fault: ThreadFault }
+
+export interface ThreadFault {
+  readonly id: number
+  readonly message: string
+}
+
+const TAKEN_NUMBERS = 6
+
+export function packTaken(taken: readonly { readonly id: number; readonly answer: TakenProfile }[]): Float64Array {
+  const out = new Float64Array(taken.length * TAKEN_NUMBERS)
+  taken.forEach(({ id, answer: { head, ordinal, deduplicate, size } }, i) => {
+    out.set([id, head, ordinal, deduplicate ? 1 : 0, size.decompressedBytes, size.headers], i * TAKEN_NUMBERS)
+  })
+  return out
+}
+
+export function* unpackTaken(packed: Float64Array): Generator<{ id: number; answer: TakenProfile }> {
+  for (let at = 0; at < packed.length; at += TAKEN_NUMBERS) {
+    const [id, head, ordinal, deduplicate, decompressedBytes, headers] = packed.subarray(at, at + TAKEN_NUMBERS)
+    const size = { decompressedBytes: decompressedBytes!, headers: headers! }
+    yield { id: id!, answer: { kind: 'taken', head: head!, ordinal: ordinal!, deduplicate: deduplicate === 1, size } }
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * A shard in a thread of its own, so that the thread that answers HTTP never holds a decode.
+ *
+ * 1. Orders wait here in their order. While the thread has fewer than `QUESTIONS_MAX` questions to answer, what waits goes
+ *    out as one message: alone when the thread is idle, many together when it is busy.
+ * 2. Takes are answered before what follows them, so a batch knows all its profiles before it is encoded.
+ * 3. A thread that dies fails what it was asked as retryable, and gives its memory back; what waits here goes to the next
+ *    one, which starts with the next order and numbers its heads elsewhere. Heads that died are found missing by the flush.
+ * Memory: what waits counts by its bytes, and past the writer's bound it is refused here; the thread counts the rest in the
+ * same account, and refuses too. Rates are kept here, over all threads: by the size that a gzip says it has, corrected
+ * by the size it had.
+ */
+import type { TenantLimits } from '#core/limits/limits.ts'
+import { CinderError } from '#core/errors.ts'
+import { labelsToPairs } from '#core/labels/labels.ts'
+import type { Log } from '#core/ports/log.ts'
+import { threadLost } from './flusher.ts'
+import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
+import { memoryFull } from './local-shard.ts'
+import type { TenantRates } from './tenant-rates.ts'
+import {
+  type TakeOrder,
+  type ThreadOrder,
+  type ThreadQuestion,
+  type ThreadReply,
+  unpackTaken,
+} from './thread-messages.ts'
+import { rejectedVerdict } from './verdicts.ts'
+import type { WriterAccount } from './writer-account.ts'
+
+/** One that is worked on and one behind it, so that the thread need not wait for us. */
+const QUESTIONS_MAX = 2
+/** 64 profiles are 30 ms: answers, and a flush, wait no longer than that for what was asked together. */
+const ORDERS_MAX = 64
+/** Likewise for large profiles: 1 MiB of gzip is as much work as 64 small ones. */
+const BODIES_BYTES_MAX = 1024 * 1024
+/** Held by a profile that waits besides its bytes: promises, labels, the order. */
+const WAITING_OVERHEAD_BYTES = 2_048
+/** Heads of one thread's life; a batch has 16,384 at most. */
+const HEADS_PER_LIFE = 2 ** 32
+
+export interface ThreadShardDeps {
+  readonly account: WriterAccount
+  readonly rates: TenantRates
+  readonly log: Log
+  /** A test's way to the thread. */
+  readonly startThread?: (() => Worker) | undefined
+}
+
+export interface ThreadShardSettings {
+  readonly index: number
+  readonly count: number
+  readonly memoryBytesMax: number
+  readonly dictionariesBytesMax: number
+}
+
+type WaitingOrder =
+  | (Omit<TakeOrder, 'start' | 'end' | 'limits'> & { readonly bytes: Uint8Array; readonly limits: TenantLimits })
+  | Exclude<ThreadOrder, TakeOrder>
+
+interface Pending {
+  readonly answer: (answer: TakeAnswer | readonly HeadResult[]) => void
+  readonly fail: (error: Error) => void
+  /** The thread is gone. */
+  readonly lose: () => void
+  isSent: boolean
+}
+
+export class ThreadShard implements HeadShard {
+  readonly #deps: ThreadShardDeps
+  readonly #settings: ThreadShardSettings
+  #worker: Worker | undefined
+  #lives = 0
+  #nextId = 1
+  /** Bounded by the writer's memory: what waits is counted. */
+  #waiting: WaitingOrder[] = []
+  readonly #pending = new Map<number, Pending>()
+  #questions = 0
+  #isStopped = false
+
+  constructor(deps: ThreadShardDeps, settings: ThreadShardSettings) {
+    this.#deps = deps
+    this.#settings = settings
+  }
+
+  take(input: TakeInput): TakeAnswer | Promise<TakeAnswer> {
+    const { account, rates } = this.#deps
+    const { profile, tenant, nowMs } = input
+    const waitingBytes = profile.bytes.length + WAITING_OVERHEAD_BYTES
+    const full = this.#isStopped
+      ? threadLost()
+      : memoryFull(account.bytesOf('pushes') + account.bytesOf('waiting') + waitingBytes, this.#settings.memoryBytesMax)
+    if (full !== undefined) return { kind: 'verdict', verdict: rejectedVerdict(full, 0), isShed: true }
+    const saidBytes = inflatedBytes(profile.bytes, input.limits.maxProfileSizeBytes)
+    try {
+      rates.take(tenant, saidBytes, nowMs)
+    } catch (error) {
+      if (!(error instanceof CinderError)) throw error
+      return { kind: 'verdict', verdict: rejectedVerdict(error, saidBytes), isShed: false }
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<TakeAnswer>()
+    const { index } = this.#settings
+    account.add(index, 'waiting', waitingBytes)
+    const done = (): void => account.add(index, 'waiting', -waitingBytes)
+    const id = this.#register({
+      answer: (answer) => {
+        done()
+        rates.correct(tenant, decompressedBytesOf(answer as TakeAnswer) - saidBytes, nowMs)
+        resolve(answer as TakeAnswer)
+      },
+      fail: (error) => {
+        done()
+        reject(error)
+      },
+      lose: () => {
+        done()
+        resolve({ kind: 'verdict', verdict: rejectedVerdict(threadLost(), 0), isShed: false })
+      },
+    })
+    const { batch, request, ingest, limits } = input
+    const labels = labelsToPairs(input.labels)
+    const { bytes, clientId } = profile
+    this.#order({ kind: 'take', id, batch, request, tenant, labels, ingest, clientId, bytes, limits, nowMs })
+    return promise
+  }
+
+  encode(batch: number): Promise<readonly HeadResult[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly HeadResult[]>()
+    const answer: Pending['answer'] = (results) => resolve(results as readonly HeadResult[])
+    const id = this.#register({ answer, fail: reject, lose: () => reject(threadLost()) })
+    this.#order({ kind: 'encode', id, batch })
+    return promise
+  }
+
+  settled(batch: number, isCommitted: boolean): void {
+    this.#order({ kind: 'settled', batch, isCommitted })
+  }
+
+  forget(request: number): void {
+    this.#order({ kind: 'forget', request })
+  }
+
+  /** Everything was settled before; what is not is lost. */
+  stop(): void {
+    this.#isStopped = true
+    const worker = this.#worker
+    this.#waiting = []
+    this.#lose(() => true)
+    worker?.terminate()
+  }
+
+  #register(pending: Omit<Pending, 'isSent'>): number {
+    const id = this.#nextId++
+    this.#pending.set(id, { ...pending, isSent: false })
+    return id
+  }
+
+  #order(order: WaitingOrder): void {
+    if (this.#isStopped) return
+    // Alone these wake nobody: they go with what comes next.
+    const isUrgent = order.kind === 'take' || order.kind === 'encode'
+    this.#waiting.push(order)
+    if (isUrgent || this.#waiting.length >= ORDERS_MAX || order.kind === 'settled') this.#send()
+  }
+
+  #send(): void {
+    while (this.#questions < QUESTIONS_MAX && this.#waiting.length > 0) {
+      const question = this.#nextQuestion()
+      this.#questions++
+      this.#thread().postMessage(question, [question.bodies.buffer as ArrayBuffer])
+    }
+  }
+
+  #nextQuestion(): ThreadQuestion {
+    let count = 0
+    let bodyBytes = 0
+    for (const order of this.#waiting) {
+      if (order.kind === 'take') {
+        if (bodyBytes > 0 && bodyBytes + order.bytes.length > BODIES_BYTES_MAX) break
+        bodyBytes += order.bytes.length
+      }
+      if (++count === ORDERS_MAX) break
+    }
+    const bodies = new Uint8Array(bodyBytes)
+    const limits: TenantLimits[] = []
+    let at = 0
+    const orders = this.#waiting.splice(0, count).map((order): ThreadOrder => {
+      if ('id' in order) this.#pending.get(order.id)!.isSent = true
+      if (order.kind !== 'take') return order
+      const { bytes, limits: own, ...rest } = order
+      const start = at
+      bodies.set(bytes, start)
+      at += bytes.length
+      if (!limits.includes(own)) limits.push(own)
+      return { ...rest, start, end: at, limits: limits.indexOf(own) }
+    })
+    return { orders, bodies, limits }
+  }
+
+  #thread(): Worker {
+    if (this.#worker !== undefined) return this.#worker
+    const { account, startThread = startShardThread } = this.#deps
+    const worker = startThread()
+    this.#worker = worker
+    worker.onmessage = (event: MessageEvent<ThreadReply>) => {
+      if (worker === this.#worker) this.#replied(event.data)
+    }
+    worker.onerror = (event: ErrorEvent) => this.#died(worker, event.message)
+    worker.addEventListener('close', () => this.#died(worker, 'it has ended'))
+    const firstHead = HEADS_PER_LIFE * this.#lives++
+    worker.postMessage({ ...this.#settings, firstHead, account: account.buffers }, [])
+    return worker
+  }
+
+  #replied(reply: ThreadReply): void {
+    if (reply.kind === 'encoded') this.#settle(reply.id, (pending) => pending.answer(reply.results))
+    else if (reply.kind === 'fault') this.#fail(reply.fault)
+    else {
+      for (const { id, answer } of unpackTaken(reply.taken)) this.#settle(id, (pending) => pending.answer(answer))
+      for (const { id, answer } of reply.others) this.#settle(id, (pending) => pending.answer(answer))
+      for (const fault of reply.faults) this.#fail(fault)
+      if (!reply.isLast) return
+      this.#questions--
+      this.#send()
+    }
+  }
+
+  #fail({ id, message }: { id: number; message: string }): void {
+    this.#settle(id, (pending) => pending.fail(new Error(message)))
+  }
+
+  #settle(id: number, settle: (pending: Pending) => void): void {
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    this.#pending.delete(id)
+    settle(pending)
+  }
+
+  #died(worker: Worker, why: string): void {
+    if (worker !== this.#worker) return
+    this.#deps.log.error('writer thread died', { shard: this.#settings.index, message: why })
+    worker.terminate()
+    this.#lose(({ isSent }) => isSent)
+    this.#send()
+  }
+
+  #lose(isLost: (pending: Pending) => boolean): void {
+    this.#worker = undefined
+    this.#questions = 0
+    this.#deps.account.clear(this.#settings.index)
+    for (const [id, pending] of this.#pending) {
+      if (!isLost(pending)) continue
+      this.#pending.delete(id)
+      pending.lose()
+    }
+  }
+}
+
+function startShardThread(): Worker {
+  return new Worker(new URL('./shard-thread.ts', import.meta.url).href)
+}
+
+function decompressedBytesOf(answer: TakeAnswer): number {
+  return answer.kind === 'taken' ? answer.size.decompressedBytes : answer.verdict.decompressedBytes
+}
+
+/** What the last member of a gzip says of its size, at most `limitBytes` (0 = any); otherwise the bytes as they are. */
+function inflatedBytes(bytes: Uint8Array, limitBytes: number): number {
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes.length < 18) return bytes.length
+  const said = new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 4, 4).getUint32(0, true)
+  return Math.max(bytes.length, limitBytes === 0 ? said : Math.min(said, limitBytes))
+}

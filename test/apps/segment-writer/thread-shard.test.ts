@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { MIB } from '#core/units.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createDigest } from '#platform/digest.ts'
+import { ENCODE_TURN_MS, LocalShard } from '../../../apps/segment-writer/local-shard.ts'
+import { TenantRates } from '../../../apps/segment-writer/tenant-rates.ts'
+import { ThreadShard } from '../../../apps/segment-writer/thread-shard.ts'
+import { WriterAccount } from '../../../apps/segment-writer/writer-account.ts'
+import {
+  ask,
+  headShardContract,
+  NO_RATE,
+  profileOf,
+  type ShardScene,
+  type ShardSceneSettings,
+  shardTrace,
+  takenOf,
+} from '../../contract/head-shard.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
+import { simplePprof } from '../../support/write-path.ts'
+
+const opened: ThreadShard[] = []
+after(() => {
+  for (const shard of opened) shard.stop()
+})
+
+function createThreads({ memoryBytesMax = 64 * MIB, limits = NO_RATE }: ShardSceneSettings = {}) {
+  const threads: Worker[] = []
+  const posted: number[] = []
+  const log = createSilentLog()
+  const account = new WriterAccount(1)
+  const startThread = (): Worker => {
+    const thread = new Worker(new URL('../../../apps/segment-writer/shard-thread.ts', import.meta.url).href)
+    const postMessage = thread.postMessage.bind(thread) as (message: unknown, transfer: Transferable[]) => void
+    thread.postMessage = (message: { orders?: readonly unknown[] }, transfer?: unknown) => {
+      if (message.orders !== undefined) posted.push(message.orders.length)
+      postMessage(message, transfer as Transferable[])
+    }
+    threads.push(thread)
+    return thread
+  }
+  const rates = new TenantRates(() => limits)
+  const settings = { index: 0, count: 1, memoryBytesMax, dictionariesBytesMax: memoryBytesMax / 4 }
+  const shard = new ThreadShard({ account, rates, log, startThread }, settings)
+  opened.push(shard)
+  return { shard, account, threads, posted, log }
+}
+
+headShardContract(createThreads)
+
+test('a thread writes the same datasets, byte for byte, as a shard in this thread', async () => {
+  const account = new WriterAccount(1)
+  const deps = {
+    codec: createCodec(),
+    digest: createDigest(),
+    clock: { nowMs: () => 0, sleep: async () => {} },
+    account,
+  }
+  const settings = { index: 0, count: 1, memoryBytesMax: 64 * MIB, dictionariesBytesMax: MIB, firstHead: 0 }
+  const local: ShardScene = {
+    account,
+    shard: new LocalShard({ ...deps, rates: undefined }, { ...settings, encodeTurnMs: ENCODE_TURN_MS }),
+  }
+  assert.deepEqual(await shardTrace(createThreads()), await shardTrace(local))
+})
+
+test('what is asked while the thread is busy goes out together', async () => {
+  const { shard, posted } = createThreads()
+  await Promise.all(Array.from({ length: 300 }, (_, i) => ask(shard, { bytes: simplePprof(1 + i), request: i })))
+  assert.ok(posted.length <= 10, `${posted.length} messages for 300 profiles`)
+  assert.equal(
+    posted.reduce((sum, orders) => sum + orders, 0),
+    300,
+  )
+  assert.ok(
+    posted.every((orders) => orders <= 64),
+    'answers come in between',
+  )
+})
+
+test('bytes of a caller stay his: they are copied, never transferred', async () => {
+  const { shard } = createThreads()
+  const bytes = profileOf(1)
+  const before = bytes.slice()
+  takenOf(await ask(shard, { bytes }))
+  assert.deepEqual(bytes, before)
+})
+
+test('a thread that dies fails what it was asked as retryable, holds nothing, and is replaced', async () => {
+  const { shard, account, threads, log } = createThreads()
+  const first = takenOf(await ask(shard, { bytes: profileOf(1) }))
+  assert.ok(account.bytesOf('pushes') > 0)
+  const asked = [2, 3].map((seed) => ask(shard, { bytes: profileOf(seed), request: seed }))
+  threads[0]!.terminate()
+  const answers = await Promise.all(asked)
+  for (const answer of answers) {
+    assert.ok(answer.kind === 'verdict')
+    const { status, kind, reason, retryAfterMs } = answer.verdict
+    assert.deepEqual([status, kind, reason, retryAfterMs], ['rejected', 'unavailable', 'writer_thread', 1000])
+  }
+  assert.equal(account.heldBytes(), 0)
+  assert.deepEqual(await shard.encode(0), [], 'its heads are gone')
+  assert.deepEqual(
+    log.events.map(({ event }) => event),
+    ['writer thread died'],
+  )
+  const second = takenOf(await ask(shard, { bytes: profileOf(1) }))
+  assert.equal(threads.length, 2)
+  assert.notEqual(second.head, first.head, 'nobody mistakes it for a head that died')
+  const [result] = await shard.encode(0)
+  assert.equal(result!.head, second.head)
+  shard.settled(0, true)
+})
+
+test('encoding is given up when its thread dies', async () => {
+  const { shard, threads } = createThreads()
+  takenOf(await ask(shard, { bytes: profileOf(1) }))
+  const encoded = shard.encode(0)
+  threads[0]!.terminate()
+  await assert.rejects(encoded, { kind: 'unavailable', reason: 'writer_thread', outcome: 'not-applied' })
+})
+
+test('what had not gone out when the thread died is done by the next one', async () => {
+  const { shard, threads, account } = createThreads()
+  const asked = Array.from({ length: 400 }, (_, i) => ask(shard, { bytes: simplePprof(1 + i), request: i }))
+  threads[0]!.terminate()
+  const kinds = (await Promise.all(asked)).map(({ kind }) => kind)
+  const lost = kinds.filter((kind) => kind === 'verdict').length
+  assert.ok(lost > 0 && lost <= 128, `${lost} were with the thread`)
+  assert.deepEqual(new Set(kinds.slice(lost)), new Set(['taken']))
+  const [result] = await shard.encode(0)
+  assert.ok(result!.kind === 'encoded')
+  assert.equal(result!.encoded.profileCount, 400 - lost)
+  assert.equal(account.bytesOf('waiting'), 0)
+})
+
+test('a fault of ours in the thread is an error, and the thread lives on', async () => {
+  const { shard, threads } = createThreads()
+  const timeless = simplePprof(1, { timeNanos: 0n })
+  await assert.rejects(ask(shard, { bytes: timeless, nowMs: Number.NaN }), /integer/)
+  takenOf(await ask(shard, { bytes: profileOf(1), request: 2 }))
+  assert.equal(threads.length, 1)
+})
+
+test('a gzip that says too little of its size is charged what it had', async () => {
+  const raw = profileOf(1)
+  const lying = createCodec().gzip(raw)
+  const both = new Uint8Array([...lying, ...createCodec().gzip(new Uint8Array(0))])
+  const limits = { ...NO_RATE, ingestionRateBytes: 1_000, ingestionBurstBytes: raw.length }
+  const { shard } = createThreads({ limits })
+  // The last member, which says 0 bytes, is not all of it.
+  takenOf(await ask(shard, { bytes: both, limits }))
+  const next = await ask(shard, { bytes: both, limits, request: 2 })
+  assert.ok(next.kind === 'verdict')
+  assert.equal(next.verdict.reason, 'rate_limited')
+})
+
+test('stop ends the thread; who still waits is told to come again, and later ones too', async () => {
+  const { shard, account, threads } = createThreads()
+  const waiting = ask(shard, { bytes: profileOf(1) })
+  const { promise: closed, resolve } = Promise.withResolvers<void>()
+  threads[0]!.addEventListener('close', () => resolve())
+  shard.stop()
+  const late = ask(shard, { bytes: profileOf(2) })
+  for (const answer of await Promise.all([waiting, late])) {
+    assert.ok(answer.kind === 'verdict')
+    assert.equal(answer.verdict.kind, 'unavailable')
+  }
+  await closed
+  assert.equal(account.heldBytes(), 0)
+})
