@@ -71,6 +71,7 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
     const signal = call.signal === undefined ? deadline : AbortSignal.any([call.signal, deadline])
     let status: number
     let bytes: Uint8Array
+    let isRefusedByGuard: boolean
     try {
       const response = await send(`${base}/${where}`, {
         method: 'POST',
@@ -86,11 +87,13 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
         signal,
       })
       status = response.status
+      // The header is the guard's: an error of a service has none.
+      isRefusedByGuard = status === 401 && response.headers.has('www-authenticate')
       bytes = new Uint8Array(await response.arrayBuffer())
     } catch (cause) {
       throw withoutAnswer(where, deadlineMs, cause, { deadline, caller: call.signal })
     }
-    if (status === 401) throw tokenRefused(where)
+    if (isRefusedByGuard) throw tokenRefused(where)
     if (status !== 200) throw fromErrorResponse(where, status, new TextDecoder().decode(bytes))
     try {
       return fromBinary(method.output, bytes)
