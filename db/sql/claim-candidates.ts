@@ -3,7 +3,9 @@
  *
  * 1. Levels, then tenants of a level, are found by skipping through the index jobs_by_flow: one probe each, however many
  *    jobs a flow has. Of a level with more tenants than FLOWS_MAX those after the cursor are taken, then from the start.
- * 2. Of each flow the first jobs by rank whose wait is over, fewer the more flows there are, and the job taken last.
+ * 2. Of each flow the first jobs by rank whose wait is over, fewer the more flows there are, and the job taken last. A
+ *    job that waits after a failure has a rank of the time when its wait ends: of a flow whose first WAITING_MAX all wait
+ *    nothing is taken until the first of them may, a minute at most. So an outage that fails all jobs costs no claim more.
  * 3. What runs, who works and which tenants are switched, in the same snapshot.
  */
 import type { QueuedFlow, RunningFlow } from '#core/compaction/claim-order.ts'
@@ -11,6 +13,8 @@ import type { SqlSession } from '../client.ts'
 
 /** A probe takes about 10 us: all seven levels full cost 10 ms. */
 const FLOWS_MAX = 64
+/** Looked at in one flow, beside those that are taken. */
+const WAITING_MAX = 64
 /** Over all flows: a claim takes 32 at most. */
 const JOBS_MAX = 512
 const WORKERS_MAX = 1_000
@@ -65,8 +69,11 @@ export async function selectClaimCandidates(
     select f.level, f.tenant, last.tag, coalesce(last.size_bytes, 0) as tag_bytes, j.id::text, j.size_bytes
     from flow f
     cross join lateral (
-      select q.id, q.size_bytes, q.rank from jobs q
-      where q.state = 'queued' and q.level = f.level and q.tenant = f.tenant and q.not_before <= now()
+      select q.id, q.size_bytes, q.rank from (
+        select * from jobs q where q.state = 'queued' and q.level = f.level and q.tenant = f.tenant
+        order by q.rank limit ${WAITING_MAX + jobsPerFlow}
+      ) as q
+      where q.not_before <= now()
       order by q.rank
       limit (select least(${jobsPerFlow}::bigint, greatest(2, ${JOBS_MAX}::bigint / count(*))) from flow)
     ) as j

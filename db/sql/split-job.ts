@@ -40,7 +40,7 @@ export async function splitJob(sql: SqlSession, split: SplitJob): Promise<string
       insert into jobs (id, state, level, size_bytes, rank, failures, not_before, tenants, tenant, parent_id, reason,
         failure_kind)
       select p.id, case p.is_parked when 1 then 'parked' else 'queued' end, j.level, p.size_bytes,
-        extract(epoch from now()) + p.size_bytes / ${ageingBytesPerSecond}::float8, p.failures,
+        extract(epoch from now()) + p.size_bytes / ${ageingBytesPerSecond}::float8 + p.delay_ms / 1000.0, p.failures,
         now() + p.delay_ms * interval '1 millisecond', p.tenants,
         case when cardinality(p.tenants) = 1 then p.tenants[1] else '' end, j.id,
         case when p.failures > 0 then ${reason}::text end, case when p.failures > 0 then ${kind}::text end
