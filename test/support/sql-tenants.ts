@@ -1,4 +1,5 @@
 /** Tenants and retention beside a metastore on a database of its own; duties run by hand, delays end by a lever. */
+import type { MetastoreSettings } from '../../apps/metastore/settings.ts'
 import { createTenants, type Tenants } from '../../apps/metastore/tenants.ts'
 import { acquireLease, type LeaseTerm } from '#db/sql/leases.ts'
 import { createClock } from '#platform/clock.ts'
@@ -16,8 +17,8 @@ export interface SqlTenants extends TenantsHarness {
   term(name: string): Promise<LeaseTerm>
 }
 
-export async function createSqlTenants(): Promise<SqlTenants> {
-  const sqlMetastore = await createSqlMetastore()
+export async function createSqlTenants(overrides: Partial<MetastoreSettings> = {}): Promise<SqlTenants> {
+  const sqlMetastore = await createSqlMetastore(overrides)
   const { sql } = sqlMetastore.database
   const store = createMemoryStore()
   const log = createSilentLog()
