@@ -43,7 +43,7 @@ test('anything else is 401 with a sentence that holds no token', async () => {
     `Basic ${btoa(`${first}:`)}`,
   ]) {
     const response = await ask(authorization)
-    assert.equal(response.status, 401, authorization)
+    assert.equal(response.status, 401, String(authorization))
     const body = await response.text()
     assert.equal((JSON.parse(body) as { code: string }).code, 'unauthenticated')
     assert.ok(!TOKENS.some((token) => body.includes(token)))
