@@ -7,7 +7,8 @@
  * 3. A commit whose outcome is unknown is repeated, because the metastore answers a repeat as it did the first time.
  * 4. Stop: jobs are cancelled and given back, so that another worker has them at once instead of after their lease, and
  *    no failure is counted. A job whose commit is under way is left to its verdict.
- * 5. Due tombstones are claimed, their objects deleted, then confirmed: delete, confirm, forget.
+ * 5. With each poll goes what the worker is and has: capacity, memory, progress; with a failure who is to blame for it.
+ * 6. Due tombstones are claimed, their objects deleted, then confirmed: delete, confirm, forget.
  * Must not: choose what to compact, or publish without the metastore's verdict.
  */
 import { CinderError, isRetryable } from '#core/errors.ts'
@@ -21,7 +22,17 @@ import type {
   PollJobsRequest,
 } from '#core/rpc/metastore.ts'
 import { deleteDueObjects } from './delete-objects.ts'
-import { type JobDeps, runJob } from './run-job.ts'
+import { blameOf } from './job-failure.ts'
+import { JOB_BUDGET_BYTES, type JobDeps, type JobProgress, runJob } from './run-job.ts'
+import {
+  inputOf,
+  jobStatus,
+  pollReport,
+  type TrackedJob,
+  usedBytesOf,
+  type WorkerIdentity,
+  type WorkerStatus,
+} from './worker-status.ts'
 
 export interface CompactionWorkerSettings {
   readonly workerId: string
@@ -30,6 +41,9 @@ export interface CompactionWorkerSettings {
   /** Long poll when there is nothing to do. */
   readonly pollWaitMs: number
   readonly deleteIntervalMs: number
+  /** Where its /status is, for people. */
+  readonly address?: string
+  readonly version?: string
 }
 
 /** 1 s: long enough that an idle worker costs one query a second, short enough for the 15 s lease. */
@@ -44,13 +58,15 @@ const POLL_BACKOFF_MS = 1_000
 const POLL_GAP_MIN_MS = 100
 /** The last report of a worker that stops: half of the least that a process leaves to one part. */
 const LAST_POLL_MAX_MS = 1_000
+/** A poll that waits ends by itself within `pollWaitMs`; one that does not is given up: jobs it brings come back by their lease. */
+const POLL_STOP_MAX_MS = 2_000
 /** A commit is repeated 50, 200 and 800 ms later: less than a renewal, so the lease holds meanwhile. */
 const COMMIT_ATTEMPTS_MAX = 4
 
 export interface CompactionWorkerService {
   /** Resolves when running jobs have ended; unfinished ones are given back. */
   stop(): Promise<void>
-  status(): { running: number; committed: number; failed: number; stale: number; deleted: number }
+  status(): WorkerStatus
 }
 
 export function startCompactionWorker(
@@ -60,9 +76,9 @@ export function startCompactionWorker(
   return new Worker(deps, settings)
 }
 
-interface RunningJob {
-  readonly job: CompactionJob
+interface RunningJob extends TrackedJob {
   readonly cancel: AbortController
+  readonly progress: JobProgress
   /** From here on only the metastore knows whether it is done. */
   isCommitting: boolean
 }
@@ -79,13 +95,19 @@ class Worker implements CompactionWorkerService {
   /** Jobs that ended so far, and the signal that ends the wait for the next one. */
   #ended = 0
   #jobEnded = new AbortController()
-  #counts = { committed: 0, failed: 0, stale: 0, deleted: 0 }
+  /** Ends a poll that outlives the stop. */
+  readonly #pollCancel = new AbortController()
+  #counts = { committed: 0, failed: 0, stale: 0, deleted: 0, samples: 0, inputBytes: 0 }
+  readonly #identity: WorkerIdentity
   readonly #polls: Promise<void>
   readonly #deletions: Promise<void>
 
   constructor(deps: JobDeps & { clock: Clock; log: Log; metastore: Metastore }, settings: CompactionWorkerSettings) {
     this.#deps = deps
     this.#settings = settings
+    const { workerId, capacity, address = '', version = '' } = settings
+    const budgetBytes = capacity * JOB_BUDGET_BYTES
+    this.#identity = { workerId, address, version, threads: capacity, capacity, budgetBytes }
     this.#polls = this.#pollLoop()
     this.#deletions = this.#deleteLoop()
   }
@@ -97,13 +119,20 @@ class Worker implements CompactionWorkerService {
       cancel.abort()
       if (!isCommitting) this.#release(job)
     }
-    // A poll that waits ends by its own time, and may bring jobs.
-    await this.#polls
+    await this.#endPolls()
     // Before the merges end: they cannot be interrupted, and the process may not live that long.
     await this.#lastPoll()
     await Promise.all([this.#deletions, ...this.#tasks])
     // Commits that failed meanwhile.
     await this.#lastPoll()
+  }
+
+  /** A poll that waits ends by its own time, and may bring jobs; one that hangs is given up. */
+  async #endPolls(): Promise<void> {
+    const ended = new AbortController()
+    const polls = this.#polls.finally(() => ended.abort())
+    await Promise.race([polls, this.#deps.clock.sleep(POLL_STOP_MAX_MS, ended.signal)])
+    this.#pollCancel.abort()
   }
 
   #release({ jobId, epoch }: CompactionJob): void {
@@ -120,7 +149,7 @@ class Worker implements CompactionWorkerService {
     const { workerId } = this.#settings
     const heard = new AbortController()
     const poll = metastore
-      .pollJobs({ workerId, capacity: 0, running: [], failed, released, waitMs: 0 })
+      .pollJobs({ workerId, capacity: 0, running: [], failed, released, waitMs: 0 }, { signal: heard.signal })
       .catch((error: unknown) => {
         log.warn('last poll failed', { message: error instanceof Error ? error.message : String(error) })
       })
@@ -128,8 +157,16 @@ class Worker implements CompactionWorkerService {
     heard.abort()
   }
 
-  status(): ReturnType<CompactionWorkerService['status']> {
-    return { running: this.#running.size, ...this.#counts }
+  status(): WorkerStatus {
+    const jobs = [...this.#running.values()]
+    return {
+      ...this.#identity,
+      ...this.#counts,
+      running: jobs.length,
+      usedBytes: usedBytesOf(jobs),
+      isStopping: this.#stopping.signal.aborted,
+      jobs: jobs.map(jobStatus),
+    }
   }
 
   async #pollLoop(): Promise<void> {
@@ -162,17 +199,11 @@ class Worker implements CompactionWorkerService {
     const failed = this.#failures
     this.#failures = []
     const capacity = Math.max(0, this.#settings.capacity - this.#running.size)
-    const running = [...this.#running.values()].map(({ job }) => ({ jobId: job.jobId, epoch: job.epoch }))
+    const { worker, running } = pollReport(this.#identity, [...this.#running.values()])
     const waitMs = this.#running.size === 0 ? this.#settings.pollWaitMs : 0
     try {
-      const response = await metastore.pollJobs({
-        workerId: this.#settings.workerId,
-        capacity,
-        running,
-        failed,
-        released: [],
-        waitMs,
-      })
+      const request = { workerId: this.#settings.workerId, capacity, running, failed, released: [], waitMs, worker }
+      const response = await metastore.pollJobs(request, { signal: this.#pollCancel.signal })
       for (const jobId of response.lost) this.#running.get(jobId)?.cancel.abort()
       for (const job of response.jobs) this.#start(job)
     } catch (error) {
@@ -187,7 +218,9 @@ class Worker implements CompactionWorkerService {
       this.#release(job)
       return
     }
-    const running: RunningJob = { job, cancel: new AbortController(), isCommitting: false }
+    const progress = { progress: 0, usedBytes: 0 }
+    const sinceMs = this.#deps.clock.nowMs()
+    const running: RunningJob = { job, cancel: new AbortController(), progress, sinceMs, isCommitting: false }
     this.#running.set(job.jobId, running)
     const task = this.#run(running).finally(() => {
       this.#running.delete(job.jobId)
@@ -203,13 +236,13 @@ class Worker implements CompactionWorkerService {
     const { job } = running
     const { signal } = running.cancel
     try {
-      const outputs = await runJob(this.#deps, job, signal)
+      const outputs = [...(await runJob(this.#deps, job, { signal, progress: running.progress }))]
       if (signal.aborted) return
       running.isCommitting = true
       const { jobId, epoch } = job
       const { workerId } = this.#settings
       const { verdict, staleObjectIds } = await this.#commit({ workerId, jobId, epoch, outputs }, signal)
-      if (verdict === 'committed') this.#counts.committed++
+      if (verdict === 'committed') this.#countCommitted(job)
       else {
         this.#counts.stale++
         log.warn('compaction not committed', { jobId: job.jobId, verdict, staleObjectIds })
@@ -221,10 +254,19 @@ class Worker implements CompactionWorkerService {
         return
       }
       const reason = error instanceof Error ? error.message : String(error)
+      const { failure: kind, culprits } = blameOf(error)
+      const { jobId, epoch } = job
       this.#counts.failed++
-      this.#failures.push({ jobId: job.jobId, epoch: job.epoch, reason: reason.slice(0, 1000) })
-      log.error('compaction failed', { jobId: job.jobId, reason })
+      this.#failures.push({ jobId, epoch, reason: reason.slice(0, 1000), kind, culprits: [...culprits] })
+      log.error('compaction failed', { jobId, kind, reason, culprits: culprits.length })
     }
+  }
+
+  #countCommitted(job: CompactionJob): void {
+    const { inputBytes, samples } = inputOf(job)
+    this.#counts.committed++
+    this.#counts.inputBytes += inputBytes
+    this.#counts.samples += samples
   }
 
   async #commit(request: CommitCompactionRequest, signal: AbortSignal): Promise<CommitCompactionResponse> {

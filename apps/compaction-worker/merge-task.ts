@@ -1,172 +1,93 @@
 /**
- * A merge as a pure function: bytes of source objects in, encoded objects out. Runs in this thread or in another.
+ * The merge of one batch as a pure function: regions in, encoded datasets out. Runs in this thread or in another.
  *
- * 1. Datasets of the sources are grouped by tenant, service and the window of the output's level; each group is decoded,
- *    merged and encoded before the next, so that one group's columns are in memory at a time.
- * 2. Conservation: the sums of the output, computed anew from its rows, must equal the sums of the inputs less their
- *    skipped profiles. A difference names series and type and fails the task: the sources stay.
- * 3. Tenants below `PACKED_TENANT_BYTES` share one object; a larger one has an object of its own. So 300 small tenants
- *    do not cost 300 PUTs. From the hour level on an object has one tenant.
+ * Each group is merged and encoded before the next (core/compaction/merge-regions.ts). A group whose symbols pass the
+ * budget comes out as several datasets of one key. What fails is told apart: over the budget, a damaged source (each input
+ * of the group is then read alone to name it), or a fault of ours, which names nobody and keeps the sources.
  */
-import {
-  addSums,
-  compareSums,
-  conservationSums,
-  describeDifference,
-  renumberSums,
-  stackHashes,
-  subtractSums,
-} from '#core/block/conservation.ts'
-import type { ConservationSum, Dataset } from '#core/block/dataset.ts'
+import { compareSums, conservationSums, stackHashes } from '#core/block/conservation.ts'
 import { decodeDataset, openDataset } from '#core/block/read.ts'
-import { encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
-import { type MergeInput, mergeDatasets, type MergeWindow } from '#core/compaction/merge.ts'
-import { mergeNumbering } from '#core/compaction/merge-headers.ts'
-import { CLOSED_LEVEL, windowMsOfLevel } from '#core/compaction/policy.ts'
+import type { ObjectDataset } from '#core/block/write.ts'
+import { mergeRegions } from '#core/compaction/merge-regions.ts'
+import type { RegionInput } from '#core/compaction/merge-source.ts'
+import type { MergeWindow } from '#core/compaction/merge.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Codec } from '#core/ports/codec.ts'
-import type { DatasetDescriptor, SourceDataset, SourceObject } from '#core/rpc/metastore.ts'
-import { floorTo } from '#core/units.ts'
+import { blame } from './job-failure.ts'
 
-export interface MergeTask {
-  readonly jobId: string
-  readonly epoch: number
-  readonly level: number
-  readonly createdMs: number
-  /** Ids for outputs; unused ones are forgotten. */
-  readonly objectIds: readonly string[]
-  readonly sources: { readonly source: SourceObject; readonly bytes: Uint8Array }[]
+export interface MergeGroupInput extends RegionInput {
+  readonly objectId: string
 }
 
-export interface MergeOutput {
-  readonly objectId: string
-  readonly bytes: Uint8Array
-  readonly descriptors: DatasetDescriptor[]
+/** Datasets of one tenant, service and window. */
+export interface MergeGroup {
+  readonly window: MergeWindow
+  readonly inputs: readonly MergeGroupInput[]
+}
+
+export interface MergeTask {
+  readonly groups: readonly MergeGroup[]
+  /** Of the symbols of one group. */
+  readonly symbolBytesMax: number
 }
 
 export interface MergeTaskResult {
-  readonly outputs: MergeOutput[]
-  readonly samples: number
-}
-
-/** 1 MiB of output: below it a tenant's own object would mostly be request overhead. */
-export const PACKED_TENANT_BYTES = 1024 * 1024
-
-interface SourceRegion {
-  readonly dataset: SourceDataset
-  readonly region: Uint8Array
+  /** In the order of the groups. */
+  readonly datasets: readonly ObjectDataset[]
 }
 
 export function runMergeTask(task: MergeTask, codec: Codec): MergeTaskResult {
-  const merged: ObjectDataset[] = []
-  let samples = 0
-  for (const group of groupSources(task)) {
-    const dataset = mergeGroup(group, task.level, codec)
-    merged.push(dataset)
-    samples += dataset.encoded.sampleCount
-  }
-  const outputs = packObjects(merged, task.level).map((datasets, i) => {
-    const objectId = task.objectIds[i]
-    if (objectId === undefined)
-      throw new CinderError('internal', `a job makes more than ${task.objectIds.length} objects`, {
-        reason: 'job_too_large',
-      })
-    return { objectId, ...encodeObject({ ...outputHeader(task), objectId, datasets }) }
-  })
-  return { outputs, samples }
+  return { datasets: task.groups.flatMap((group) => mergeGroup(group, task.symbolBytesMax, codec)) }
 }
 
-function outputHeader(
-  task: MergeTask,
-): Pick<Parameters<typeof encodeObject>[0], 'level' | 'createdMs' | 'sources' | 'job'> {
-  return {
-    level: task.level,
-    createdMs: task.createdMs,
-    job: { jobId: task.jobId, epoch: task.epoch },
-    sources: task.sources.map(({ source }) => ({
-      objectId: source.objectId,
-      datasets: source.datasets.map(({ descriptor }) => descriptor.index),
-    })),
-  }
-}
-
-/** Regions by tenant, service and window, in the order of an object's datasets. */
-function groupSources(task: MergeTask): SourceRegion[][] {
-  const groups = new Map<string, SourceRegion[]>()
-  for (const { source, bytes } of task.sources) {
-    for (const dataset of source.datasets) {
-      const { tenant, service, offset, sizeBytes } = dataset.descriptor
-      const key = JSON.stringify([tenant, service, outputWindow(dataset.descriptor, task.level).windowStartMs])
-      const region = bytes.subarray(offset, offset + sizeBytes)
-      const group = groups.get(key)
-      if (group === undefined) groups.set(key, [{ dataset, region }])
-      else group.push({ dataset, region })
+function mergeGroup({ window, inputs }: MergeGroup, budgetBytes: number, codec: Codec): ObjectDataset[] {
+  const datasets: ObjectDataset[] = []
+  for (let rest = inputs; rest.length > 0; ) {
+    try {
+      const merged = mergeRegions(rest, { codec, window, budgetBytes })
+      datasets.push(merged.dataset)
+      rest = rest.slice(merged.inputs)
+    } catch (error) {
+      throw explain(error, rest, { codec, budgetBytes })
     }
   }
-  return [...groups.values()].sort((a, b) => compareDescriptors(a[0]!.dataset.descriptor, b[0]!.dataset.descriptor))
+  return datasets
 }
 
-function compareDescriptors(a: DatasetDescriptor, b: DatasetDescriptor): number {
-  if (a.tenant !== b.tenant) return a.tenant < b.tenant ? -1 : 1
-  if (a.service !== b.service) return a.service < b.service ? -1 : 1
-  return a.windowStartMs - b.windowStartMs
-}
-
-function outputWindow({ windowStartMs }: DatasetDescriptor, level: number): MergeWindow {
-  const windowMs = windowMsOfLevel(level)
-  return { windowStartMs: floorTo(windowStartMs, windowMs), windowMs }
-}
-
-function mergeGroup(group: readonly SourceRegion[], level: number, codec: Codec): ObjectDataset {
-  const inputs: MergeInput[] = group.map(({ dataset, region }) => ({
-    dataset: decodeDataset(region, dataset.descriptor, codec),
-    skip: dataset.skip,
-  }))
-  const { dataset, functionLevel } = mergeDatasets(inputs, outputWindow(group[0]!.dataset.descriptor, level))
-  const sums = conservationSums(dataset, stackHashes(dataset.symbols))
-  const stored = group.map(({ dataset: { descriptor }, region }) => openDataset(region, descriptor, codec).sums)
-  checkConservation({ inputs, stored, dataset, sums })
-  const { tenant, service, windowStartMs, windowMs } = dataset
-  return { tenant, service, windowStartMs, windowMs, encoded: encodeDataset(dataset, { codec, functionLevel, sums }) }
-}
-
-interface ConservationCheck {
-  readonly inputs: readonly MergeInput[]
-  readonly stored: readonly (readonly ConservationSum[])[]
-  readonly dataset: Dataset
-  readonly sums: readonly ConservationSum[]
-}
-
-function checkConservation({ inputs, stored, dataset, sums }: ConservationCheck): void {
-  const numbering = mergeNumbering(
-    inputs.map((input) => input.dataset),
-    dataset,
-  )
-  const expected = inputs.map((input, i) => {
-    const whole = stored[i]!
-    const skipped =
-      input.skip.length === 0
-        ? []
-        : conservationSums(input.dataset, stackHashes(input.dataset.symbols), { positions: input.skip })
-    return renumberSums(subtractSums(whole, skipped), numbering[i]!)
-  })
-  const difference = compareSums(addSums(expected), sums)
-  if (difference === undefined) return
-  throw new CinderError('data_loss', `merge does not conserve: ${describeDifference(difference, dataset)}`, {
-    reason: 'conservation',
-  })
-}
-
-/** Below the hour level tenants with little share the first object; the others follow, one each. */
-function packObjects(datasets: readonly ObjectDataset[], level: number): ObjectDataset[][] {
-  const bytesByTenant = new Map<string, number>()
-  for (const { tenant, encoded } of datasets)
-    bytesByTenant.set(tenant, (bytesByTenant.get(tenant) ?? 0) + encoded.bytes.length)
-  const packed: ObjectDataset[] = []
-  const own = new Map<string, ObjectDataset[]>()
-  for (const dataset of datasets) {
-    if (level < CLOSED_LEVEL && bytesByTenant.get(dataset.tenant)! < PACKED_TENANT_BYTES) packed.push(dataset)
-    else own.set(dataset.tenant, [...(own.get(dataset.tenant) ?? []), dataset])
+function explain(
+  error: unknown,
+  inputs: readonly MergeGroupInput[],
+  { codec, budgetBytes }: { readonly codec: Codec; readonly budgetBytes: number },
+): unknown {
+  if (!(error instanceof CinderError)) return error
+  const refs = (of: readonly MergeGroupInput[]) =>
+    of.map(({ objectId, descriptor: { index } }) => ({ objectId, index }))
+  if (error.reason === 'over_budget') {
+    const isLarge = (input: MergeGroupInput): boolean => failsAlone(input, { codec, budgetBytes })
+    return blame(error, { failure: 'over-budget', culprits: refs(inputs.filter(isLarge)) })
   }
-  return packed.length === 0 ? [...own.values()] : [packed, ...own.values()]
+  if (error.kind !== 'data_loss') return error
+  const damaged = inputs.filter((input) => isDamaged(input, codec))
+  return damaged.length === 0 ? error : blame(error, { failure: 'corrupt-source', culprits: refs(damaged) })
+}
+
+function failsAlone(input: MergeGroupInput, options: { readonly codec: Codec; readonly budgetBytes: number }): boolean {
+  const { windowStartMs, windowMs } = input.descriptor
+  try {
+    mergeRegions([input], { ...options, window: { windowStartMs, windowMs } })
+    return false
+  } catch (error) {
+    return error instanceof CinderError && error.reason === 'over_budget'
+  }
+}
+
+/** Unreadable, or not what its own sums say. */
+function isDamaged({ region, descriptor }: MergeGroupInput, codec: Codec): boolean {
+  try {
+    const dataset = decodeDataset(region, descriptor, codec)
+    const { sums } = openDataset(region, descriptor, codec)
+    return compareSums(sums, conservationSums(dataset, stackHashes(dataset.symbols))) !== undefined
+  } catch {
+    return true
+  }
 }

@@ -1,10 +1,11 @@
 /**
- * The worker thread behind `createThreadMerger`: takes merge tasks, answers with encoded objects. Bytes come and go by
+ * The worker thread behind `createThreadMerger`: takes merge tasks, answers with encoded datasets. Bytes come and go by
  * transfer, never by copy. It holds nothing between tasks.
  */
 import { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
+import { blameOf } from './job-failure.ts'
 import { runMergeTask } from './merge-task.ts'
 import type { ThreadAnswer, ThreadQuestion } from './thread-merger.ts'
 
@@ -18,12 +19,14 @@ self.onmessage = (event: MessageEvent<ThreadQuestion>) => {
   const transfer: ArrayBuffer[] = []
   try {
     const result = runMergeTask(task, codec)
-    for (const output of result.outputs) transfer.push(output.bytes.buffer as ArrayBuffer)
+    for (const { encoded } of result.datasets) transfer.push(encoded.bytes.buffer as ArrayBuffer)
     answer = { id, result }
   } catch (error) {
     const { kind, reason } =
       error instanceof CinderError ? error : { kind: 'internal' as const, reason: 'merge_failed' }
-    answer = { id, error: { kind, reason, message: error instanceof Error ? error.message : String(error) } }
+    const message = error instanceof Error ? error.message : String(error)
+    const { failure, culprits } = blameOf(error)
+    answer = { id, error: { kind, reason, message, failure, culprits } }
   }
   self.postMessage(answer, transfer)
 }

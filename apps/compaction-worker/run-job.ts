@@ -1,20 +1,27 @@
 /**
- * One job from start to end: read the sources, merge, write the outputs. The commit is the caller's.
+ * One job from start to end: read the sources, merge, write the outputs, portion by portion. The commit is the caller's.
  *
- * 1. Of every source object the named datasets are read; all of them in one request if they are most of it. The plan
- *    bounds a job's bytes.
- * 2. The bytes go to the merger (in process, or a thread: merge-thread.ts), which returns encoded objects.
- * 3. Each output is written under a new id, so no attempt ever overwrites another's.
+ * 1. The plan (job-plan.ts) cuts the job into batches. One is read while the one before is merged; a merge runs in this
+ *    thread or in another (`Merger`), one at a time for a job.
+ * 2. Merged datasets go to their objects as they come (pack-outputs.ts, object-writer.ts), under ids that no other attempt
+ *    has. A source that is a whole object is read once for each batch that needs it.
+ * 3. A job that fails or is cancelled aborts its uploads and deletes what it had finished: nobody knows those objects.
  * Must not: touch a source, decide what is merged, or keep bytes after it returns.
  */
-import { coalesceRanges } from '#core/block/coalesce.ts'
 import { objectKey } from '#core/block/object-key.ts'
+import type { ObjectDataset } from '#core/block/write.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Random } from '#core/ports/random.ts'
-import type { CompactionJob, OutputObject, SourceObject } from '#core/rpc/metastore.ts'
+import type { CompactionJob, OutputObject } from '#core/rpc/metastore.ts'
+import { MIB } from '#core/units.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
-import type { MergeTask, MergeTaskResult } from './merge-task.ts'
+import { JobFailure } from './job-failure.ts'
+import { GROUP_BYTES_MAX, type JobPlan, planJob, type PlannedBatch } from './job-plan.ts'
+import type { MergeGroup, MergeTask, MergeTaskResult } from './merge-task.ts'
+import { ObjectWriter } from './object-writer.ts'
+import { OutputPacker } from './pack-outputs.ts'
+import { readBatch } from './read-batch.ts'
 
 /** Runs a merge task somewhere: in this thread, or in a worker thread that the bytes are transferred to. */
 export interface Merger {
@@ -29,60 +36,142 @@ export interface JobDeps {
   readonly merger: Merger
 }
 
-/** One packed object, and one for each tenant that fills its own: 64 of 1 MiB in a job of 64 MiB. */
-const OUTPUT_IDS_MAX = 80
-
-export async function runJob(deps: JobDeps, job: CompactionJob, signal: AbortSignal): Promise<OutputObject[]> {
-  const sources: MergeTask['sources'] = []
-  for (const source of job.sources) {
-    if (signal.aborted) return []
-    sources.push(await readSource(deps.store, source))
-  }
-  const createdMs = deps.clock.nowMs()
-  const objectIds = Array.from({ length: OUTPUT_IDS_MAX }, () =>
-    makeUlid(createdMs, deps.random.bytes(ULID_RANDOM_BYTES)),
-  )
-  const { outputs } = await deps.merger.merge({
-    jobId: job.jobId,
-    epoch: job.epoch,
-    level: job.level,
-    createdMs,
-    objectIds,
-    sources,
-  })
-  const written: OutputObject[] = []
-  for (const output of outputs) {
-    if (signal.aborted) return []
-    await deps.store.put(objectKey(output.objectId), output.bytes)
-    written.push({
-      objectId: output.objectId,
-      level: job.level,
-      sizeBytes: output.bytes.length,
-      datasets: output.descriptors,
-    })
-  }
-  return written
+/** What a job tells while it runs. */
+export interface JobProgress {
+  /** Input bytes merged over all, 0 to 1. */
+  progress: number
+  /** Sources and outputs in memory, and the symbols that a merge may hold. */
+  usedBytes: number
 }
 
-/** The named datasets, one after the other, with offsets into those bytes; the object as it is if it has little else. */
-async function readSource(store: ObjectStore, source: SourceObject): Promise<MergeTask['sources'][number]> {
-  const key = objectKey(source.objectId)
-  const named = source.datasets.map(({ descriptor: { offset, sizeBytes } }) => ({ offset, lengthBytes: sizeBytes }))
-  const ranges = coalesceRanges(named)
-  const lengthBytes = ranges.reduce((sum, range) => sum + range.lengthBytes, 0)
-  if (lengthBytes * 2 >= source.sizeBytes) return { source, bytes: await store.get(key) }
-  const bytes = new Uint8Array(lengthBytes)
-  const placed: { offset: number; end: number; at: number }[] = []
-  let at = 0
-  for (const range of ranges) {
-    bytes.set(await store.getRange(key, range.offset, range.lengthBytes), at)
-    placed.push({ offset: range.offset, end: range.offset + range.lengthBytes, at })
-    at += range.lengthBytes
+/** 256 MiB: the symbols of one group, tables and columns; 1 M distinct stacks of 20 frames take about as much. */
+export const SYMBOL_BYTES_MAX = 256 * MIB
+/** What a thread may hold: the batch that is merged and the next, its symbols, and two open outputs. */
+export const JOB_BUDGET_BYTES = SYMBOL_BYTES_MAX + 2 * GROUP_BYTES_MAX
+
+export interface RunJobOptions {
+  readonly signal: AbortSignal
+  readonly progress?: JobProgress
+  readonly symbolBytesMax?: number
+  readonly plan?: JobPlan
+}
+
+/** The outputs; none if it was cancelled. */
+export async function runJob(
+  deps: JobDeps,
+  job: CompactionJob,
+  options: RunJobOptions,
+): Promise<readonly OutputObject[]> {
+  const plan = options.plan ?? planJob(job)
+  if (plan.tooLarge.length > 0) throw tooLarge(plan)
+  const packer = new OutputPacker(job.level, () => openOutput(deps, job))
+  const attempt = new Attempt(deps, { job, options, packer })
+  try {
+    for (let i = 0; i < plan.batches.length; i++) {
+      const merged = await attempt.mergeBatch(plan.batches, i)
+      if (options.signal.aborted) break
+      for (const dataset of merged) await packer.add(dataset)
+      attempt.report(plan, i)
+      if (options.signal.aborted) break
+    }
+    if (!options.signal.aborted) {
+      const outputs = await packer.finish()
+      if (!options.signal.aborted) return outputs
+    }
+  } catch (error) {
+    discard(deps, packer)
+    await attempt.settle()
+    throw error
   }
-  const datasets = source.datasets.map((dataset) => {
-    const { offset } = dataset.descriptor
-    const part = placed.find((each) => offset >= each.offset && offset < each.end)!
-    return { ...dataset, descriptor: { ...dataset.descriptor, offset: part.at + offset - part.offset } }
+  discard(deps, packer)
+  await attempt.settle()
+  return []
+}
+
+function tooLarge({ tooLarge: culprits }: JobPlan): JobFailure {
+  const message = `${culprits.length} datasets are larger than the allowed ${GROUP_BYTES_MAX} bytes of one group`
+  return new JobFailure({ failure: 'over-budget', culprits }, message, {
+    kind: 'resource_exhausted',
+    reason: 'over_budget',
   })
-  return { source: { ...source, datasets }, bytes }
+}
+
+function openOutput({ store, clock, random }: JobDeps, job: CompactionJob): ObjectWriter {
+  const createdMs = clock.nowMs()
+  return new ObjectWriter(store, {
+    objectId: makeUlid(createdMs, random.bytes(ULID_RANDOM_BYTES)),
+    level: job.level,
+    createdMs,
+    job: { jobId: job.jobId, epoch: job.epoch },
+    sources: job.sources.map(({ objectId, datasets }) => ({
+      objectId,
+      datasets: datasets.map(({ descriptor }) => descriptor.index),
+    })),
+  })
+}
+
+/** Not waited for: a store that is down must not hold up what comes next. What stays is found by the search for orphans. */
+function discard({ store }: JobDeps, packer: OutputPacker): void {
+  void packer.abort()
+  void Promise.allSettled(packer.finished.map(({ objectId }) => store.delete(objectKey(objectId))))
+}
+
+interface AttemptContext {
+  readonly job: CompactionJob
+  readonly options: RunJobOptions
+  readonly packer: OutputPacker
+}
+
+class Attempt {
+  readonly #deps: JobDeps
+  readonly #context: AttemptContext
+  /** The batch that is read ahead. */
+  #next: Promise<MergeGroup[]> | undefined
+  #mergedBytes = 0
+
+  constructor(deps: JobDeps, context: AttemptContext) {
+    this.#deps = deps
+    this.#context = context
+  }
+
+  async mergeBatch(batches: readonly PlannedBatch[], i: number): Promise<readonly ObjectDataset[]> {
+    const { options } = this.#context
+    const groups = await (this.#next ?? this.#read(batches[i]!))
+    this.#next = undefined
+    if (options.signal.aborted) return []
+    const after = batches[i + 1]
+    this.#hold(batches[i]!.sizeBytes + (after?.sizeBytes ?? 0))
+    const symbolBytesMax = options.symbolBytesMax ?? SYMBOL_BYTES_MAX
+    const merging = this.#deps.merger.merge({ groups, symbolBytesMax })
+    if (after !== undefined && batches[i]!.sizeBytes + after.sizeBytes <= GROUP_BYTES_MAX) {
+      this.#next = this.#read(after)
+      // Looked at with the next batch; unless the merge fails first.
+      this.#next.catch(() => undefined)
+    }
+    return (await merging).datasets
+  }
+
+  report(plan: JobPlan, i: number): void {
+    this.#mergedBytes += plan.batches[i]!.sizeBytes
+    const { progress } = this.#context.options
+    if (progress === undefined) return
+    progress.progress = plan.sizeBytes === 0 ? 1 : this.#mergedBytes / plan.sizeBytes
+    this.#hold(plan.batches[i + 1]?.sizeBytes ?? 0)
+  }
+
+  /** Reads must not go on when the job has ended. */
+  async settle(): Promise<void> {
+    await this.#next?.catch(() => undefined)
+  }
+
+  #hold(sourceBytes: number): void {
+    const { options, packer } = this.#context
+    // A merge of these bytes holds about four times as much: symbols, a frame of each input, and the output.
+    if (options.progress !== undefined) options.progress.usedBytes = 4 * sourceBytes + packer.bufferedBytes
+  }
+
+  #read(batch: PlannedBatch): Promise<MergeGroup[]> {
+    const { job, options } = this.#context
+    return readBatch({ store: this.#deps.store, sources: job.sources, signal: options.signal }, batch)
+  }
 }

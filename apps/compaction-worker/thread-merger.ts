@@ -3,6 +3,7 @@
  * queries. Threads start with the first task and stay; a thread that dies fails its task and is replaced.
  */
 import { CinderError, type ErrorKind } from '#core/errors.ts'
+import { type Blame, JobFailure } from './job-failure.ts'
 import type { MergeTask, MergeTaskResult } from './merge-task.ts'
 import type { Merger } from './run-job.ts'
 
@@ -12,7 +13,7 @@ export interface ThreadQuestion {
 }
 
 /** An error's fields, because a clone of an error loses its class and what we added to it. */
-export interface ThreadError {
+export interface ThreadError extends Blame {
   readonly kind: ErrorKind
   readonly reason: string
   readonly message: string
@@ -29,7 +30,9 @@ interface Slot {
   settle: ((answer: ThreadAnswer) => void) | undefined
 }
 
-/** At most `threadsMax` tasks run at once; the compaction worker's capacity keeps more from arriving. */
+/**
+ * The regions' buffers go to the thread and are gone here: each must hold nothing else. At most `threadsMax` tasks run at once; the compaction worker's capacity keeps more from arriving.
+ */
 export function createThreadMerger(threadsMax: number): Merger {
   const slots: Slot[] = []
   let nextId = 1
@@ -53,11 +56,10 @@ export function createThreadMerger(threadsMax: number): Merger {
       if (idle === undefined)
         throw new CinderError('resource_exhausted', `all ${threadsMax} merge threads are busy`, { retryAfterMs: 1000 })
       const id = nextId++
-      const owned = { ...task, sources: task.sources.map(({ source, bytes }) => ({ source, bytes: ownBuffer(bytes) })) }
-      const answer = await ask(idle, { id, task: owned })
+      const answer = await ask(idle, { id, task })
       if ('result' in answer) return answer.result
-      const { kind, reason, message } = answer.error
-      throw new CinderError(kind, message, { reason })
+      const { kind, reason, message, ...blamed } = answer.error
+      throw new JobFailure(blamed, message, { kind, reason })
     },
     async stop() {
       isStopped = true
@@ -72,9 +74,12 @@ export function createThreadMerger(threadsMax: number): Merger {
 async function ask(slot: Slot, question: ThreadQuestion): Promise<ThreadAnswer> {
   const { promise, resolve } = Promise.withResolvers<ThreadAnswer>()
   slot.settle = resolve
-  const buffers = question.task.sources.map(({ bytes }) => bytes.buffer as ArrayBuffer)
+  // Regions of one read share its buffer.
+  const buffers = new Set<ArrayBuffer>()
+  for (const { inputs } of question.task.groups)
+    for (const { region } of inputs) buffers.add(region.buffer as ArrayBuffer)
   try {
-    slot.worker.postMessage(question, buffers)
+    slot.worker.postMessage(question, [...buffers])
     return await promise
   } catch (error) {
     // The runtime refused the message: the thread has not seen it and is free.
@@ -85,10 +90,5 @@ async function ask(slot: Slot, question: ThreadQuestion): Promise<ThreadAnswer> 
 }
 
 function failure(message: string): ThreadAnswer {
-  return { id: 0, error: { kind: 'internal', reason: 'merge_thread', message } }
-}
-
-/** Bytes alone in their buffer, as a transfer needs them: small reads come as views of a shared pool. */
-function ownBuffer(bytes: Uint8Array): Uint8Array {
-  return bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+  return { id: 0, error: { kind: 'internal', reason: 'merge_thread', message, failure: 'error', culprits: [] } }
 }

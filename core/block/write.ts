@@ -4,7 +4,7 @@
  * 1. `encodeDataset`: order asserted, frames encoded, sections packed, table in front. Symbols, rollups and frames last,
  *    so that what a flame graph needs is one run of bytes after the head. With a function level come rollups, if they pay.
  *    `encodeRegion` is its second half, for rows that were encoded frame by frame.
- * 2. `encodeObject`: header, regions without gaps, footer, trailer.
+ * 2. `encodeObject`: header, regions without gaps, footer, trailer; `ObjectEncoder` gives them out as they come.
  */
 import { assert } from '../assert.ts'
 import type { Codec } from '../ports/codec.ts'
@@ -178,30 +178,60 @@ export function compareObjectDatasets(
   return a.windowStartMs - b.windowStartMs
 }
 
-export function encodeObject(content: ObjectContent): { bytes: Uint8Array; descriptors: DatasetDescriptor[] } {
-  const { datasets } = content
-  let offset = HEADER_BYTES
-  const descriptors = datasets.map((dataset, index): DatasetDescriptor => {
+/** The parts of an object in their order: header, regions as they come, footer. */
+export class ObjectEncoder {
+  readonly #content: Omit<ObjectContent, 'datasets'>
+  readonly #descriptors: DatasetDescriptor[] = []
+  #last: ObjectDataset | undefined
+  #offset = HEADER_BYTES
+
+  constructor(content: Omit<ObjectContent, 'datasets'>) {
+    this.#content = content
+  }
+
+  get header(): Uint8Array {
+    return encodeHeader()
+  }
+
+  /** Says where the region lies that the caller writes next. */
+  add(dataset: ObjectDataset): DatasetDescriptor {
     const { tenant, service, windowStartMs, windowMs, encoded } = dataset
-    if (index > 0)
-      assert(compareObjectDatasets(datasets[index - 1]!, dataset) <= 0, 'datasets by tenant, service, window')
+    if (this.#last !== undefined)
+      assert(compareObjectDatasets(this.#last, dataset) <= 0, 'datasets by tenant, service, window')
     assert(encoded.tenant === tenant, 'a region keeps its tenant')
     assert(encoded.service === service, 'a region keeps its service')
     const { headBytes, minTimeMs, maxTimeMs, profileCount, sampleCount, bytes } = encoded
-    const place = { index, tenant, service, windowStartMs, windowMs, offset, sizeBytes: bytes.length, headBytes }
-    offset += bytes.length
-    return { ...place, minTimeMs, maxTimeMs, profileCount, sampleCount }
-  })
-  const footer = encodeFooter({
-    objectId: content.objectId,
-    level: content.level,
-    createdMs: content.createdMs,
-    jobId: content.job?.jobId ?? '',
-    epoch: content.job?.epoch ?? 0,
-    sources: content.sources,
-    datasets: descriptors,
-  })
-  return { bytes: concat([encodeHeader(), ...datasets.map(({ encoded }) => encoded.bytes), footer]), descriptors }
+    const place = { tenant, service, windowStartMs, windowMs, offset: this.#offset, sizeBytes: bytes.length, headBytes }
+    const index = this.#descriptors.length
+    const descriptor = { index, ...place, minTimeMs, maxTimeMs, profileCount, sampleCount }
+    this.#descriptors.push(descriptor)
+    // Its bytes are the caller's: nothing of them is kept here.
+    this.#last = { ...dataset, encoded: { ...encoded, bytes: EMPTY } }
+    this.#offset += bytes.length
+    return descriptor
+  }
+
+  finish(): Uint8Array {
+    const { objectId, level, createdMs, job, sources } = this.#content
+    return encodeFooter({
+      objectId,
+      level,
+      createdMs,
+      jobId: job?.jobId ?? '',
+      epoch: job?.epoch ?? 0,
+      sources,
+      datasets: this.#descriptors,
+    })
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+
+export function encodeObject(content: ObjectContent): { bytes: Uint8Array; descriptors: DatasetDescriptor[] } {
+  const encoder = new ObjectEncoder(content)
+  const descriptors = content.datasets.map((dataset) => encoder.add(dataset))
+  const regions = content.datasets.map(({ encoded }) => encoded.bytes)
+  return { bytes: concat([encoder.header, ...regions, encoder.finish()]), descriptors }
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {

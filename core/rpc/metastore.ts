@@ -223,7 +223,8 @@ export interface RegisterWriterResponse {
 
 export interface Metastore {
   commitSegment(request: CommitSegmentRequest): Promise<CommitSegmentResponse>
-  pollJobs(request: PollJobsRequest): Promise<PollJobsResponse>
+  /** `signal` ends the wait of a long poll with `canceled`; jobs it would have brought come back by their lease. */
+  pollJobs(request: PollJobsRequest, options?: { readonly signal?: AbortSignal }): Promise<PollJobsResponse>
   commitCompaction(request: CommitCompactionRequest): Promise<CommitCompactionResponse>
   planQuery(request: PlanQueryRequest): Promise<PlanQueryResponse>
   labelSets(request: LabelSetsRequest): Promise<LabelSetsResponse>

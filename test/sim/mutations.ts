@@ -16,6 +16,8 @@ export interface Mutation {
   readonly rules?: Partial<TwinRules>
   /** For what needs several faults at once: so many calls between processes meet one. */
   readonly linkPercent?: number
+  /** Likewise: so many who were given a job or a tombstone stop for longer than their lease. */
+  readonly claimStopsPercent?: number
   readonly writer?: (ports: ProcessPorts) => ProcessPorts
   readonly worker?: (ports: ProcessPorts) => ProcessPorts
   readonly merger?: (merger: Merger) => Merger
@@ -39,7 +41,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'an old claim confirms a deletion',
     shows: ['zombie'],
     rules: { leasesTombstones: false },
-    linkPercent: 30,
+    linkPercent: 20,
+    claimStopsPercent: 40,
   },
   {
     name: 'a late commit has published output deleted',
@@ -48,6 +51,13 @@ export const MUTATIONS: readonly Mutation[] = [
     linkPercent: 30,
   },
   { name: 'label sets are dropped', shows: ['labels'], rules: { keepsLabelSets: false } },
+  { name: 'a failing job is parked whole', shows: ['parked'], rules: { bisects: false } },
+  {
+    name: 'an orphan is deleted before its id is retired',
+    shows: ['not-durable', 'live-deleted'],
+    rules: { registersOrphans: false },
+    linkPercent: 30,
+  },
   { name: 'leases never run out', shows: ['never-ends'], rules: { expiresLeases: false } },
   {
     name: 'the writer acknowledges before the commit',
@@ -80,7 +90,12 @@ export const MUTATIONS: readonly Mutation[] = [
     merger: (inner) => ({
       ...inner,
       merge: (task) =>
-        inner.merge({ ...task, sources: task.sources.length > 1 ? task.sources.slice(1) : task.sources }),
+        inner.merge({
+          ...task,
+          groups: task.groups.map((group) =>
+            group.inputs.length > 1 ? { ...group, inputs: group.inputs.slice(1) } : group,
+          ),
+        }),
     }),
   },
   {

@@ -9,6 +9,7 @@ import type { Merger } from '../../apps/compaction-worker/run-job.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
 import { selectMergeStacktraces, selectSeries } from '../../apps/query-frontend/profiles.ts'
 import { createSegmentWriter, type SegmentWriterService } from '../../apps/segment-writer/app.ts'
+import { CinderError } from '#core/errors.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { Digest } from '#core/ports/digest.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -45,6 +46,7 @@ export function startWriter(ports: ProcessPorts): SegmentWriterService {
       flushPolicy: FLUSH_POLICY_DEFAULT,
       putsPerSecondMax: 4,
       memoryBytesMax: WRITER_MEMORY_BYTES,
+      threads: 0,
       writeDeadlineMs: 8_000,
     },
   )
@@ -60,11 +62,18 @@ export function startWorker(ports: ProcessPorts, merger: Merger): CompactionWork
   )
 }
 
-export function createSimMerger({ life, random, codec }: ProcessPorts): Merger {
+/** `isPoison`: no worker ever merges this dataset. */
+export function createSimMerger(
+  { life, random, codec }: ProcessPorts,
+  isPoison: (objectId: string, index: number) => boolean,
+): Merger {
   return {
     async merge(task) {
       const [high, low] = random.bytes(2)
       await life.clock.sleep((high! * 256 + low!) % MERGE_MS_MAX)
+      for (const { inputs } of task.groups)
+        for (const { objectId, descriptor } of inputs)
+          if (isPoison(objectId, descriptor.index)) throw new CinderError('internal', 'poison')
       return runMergeTask(task, codec)
     },
     stop: async () => undefined,

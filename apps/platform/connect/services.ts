@@ -37,9 +37,9 @@ export function createMetastoreClient(url: string, options?: ConnectClientOption
   const { method } = MetastoreService
   return {
     commitSegment: (request) => call(method.commitSegment, request),
-    async pollJobs(request) {
+    async pollJobs(request, { signal } = {}) {
       const deadlineMs = request.waitMs + (options?.deadlineMs ?? CALL_DEADLINE_DEFAULT_MS)
-      const response = await call(method.pollJobs, request, { deadlineMs })
+      const response = await call(method.pollJobs, request, { deadlineMs, signal })
       for (const job of response.jobs) checkSources(job.sources)
       return response as PollJobsResponse
     },

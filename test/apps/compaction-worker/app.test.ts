@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startCompactionWorker } from '../../../apps/compaction-worker/app.ts'
+import { type CompactionWorkerService, startCompactionWorker } from '../../../apps/compaction-worker/app.ts'
 import { OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
@@ -13,6 +13,11 @@ import { createSilentLog } from '../../support/silent-log.ts'
 import { createWritePath, NOW_NANOS, push, settle, simplePprof } from '../../support/write-path.ts'
 
 const SETTINGS = { workerId: 'w1', capacity: 2, pollWaitMs: 1_000, deleteIntervalMs: 30_000 }
+
+const countsOf = (worker: CompactionWorkerService) => {
+  const { running, committed, failed, stale, deleted } = worker.status()
+  return { running, committed, failed, stale, deleted }
+}
 
 /** Segments in a store, written by a real writer, and a way to start workers over them. */
 async function scene({ segments = 3 } = {}) {
@@ -40,7 +45,7 @@ test('a job that appears during a long poll is merged and committed; answers sta
   await clock.advance(500)
   twin.plan()
   await idle()
-  assert.deepEqual(worker.status(), { running: 0, committed: 1, failed: 0, stale: 0, deleted: 0 })
+  assert.deepEqual(countsOf(worker), { running: 0, committed: 1, failed: 0, stale: 0, deleted: 0 })
   assert.equal(twin.liveObjectIds().length, 1)
   assert.deepEqual(await read(), before)
   assert.equal(before.total, 111n)
@@ -147,7 +152,7 @@ test('a lost lease cancels the job: it publishes nothing, another worker does it
   assert.equal(second.status().committed, 1)
   stall.release()
   await clock.advance(5_000)
-  assert.deepEqual(first.status(), { running: 0, committed: 0, failed: 0, stale: 0, deleted: 0 })
+  assert.deepEqual(countsOf(first), { running: 0, committed: 0, failed: 0, stale: 0, deleted: 0 })
   assert.equal(metastore.calls.filter((call) => call === 'commitCompaction').length, 1)
   assert.equal((await read()).total, 111n)
   await Promise.all([stop(first), stop(second)])
@@ -202,7 +207,7 @@ test('a commit whose answer is lost is repeated: done once, not merged again', a
   metastore.failNext('commitCompaction', STORE_DOWN)
   const worker = start()
   await clock.advance(5_000)
-  assert.deepEqual(worker.status(), { running: 0, committed: 1, failed: 0, stale: 0, deleted: 0 })
+  assert.deepEqual(countsOf(worker), { running: 0, committed: 1, failed: 0, stale: 0, deleted: 0 })
   assert.equal(await objectCount(), 4, 'one output')
   assert.equal((await read()).total, 111n)
   await stop(worker)
@@ -264,7 +269,7 @@ test('stop while a commit is under way: its verdict stands; if it fails, the job
   assert.equal((await read()).total, 111n)
   const third = start({ workerId: 'w3' })
   await clock.advance(5_000)
-  assert.deepEqual(third.status(), { running: 0, committed: 0, failed: 0, stale: 0, deleted: 0 })
+  assert.deepEqual(countsOf(third), { running: 0, committed: 0, failed: 0, stale: 0, deleted: 0 })
   await stop(third)
 })
 

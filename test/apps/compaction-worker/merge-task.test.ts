@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { PACKED_TENANT_BYTES, runMergeTask } from '../../../apps/compaction-worker/merge-task.ts'
+import type { JobFailure } from '../../../apps/compaction-worker/job-failure.ts'
+import { runMergeTask } from '../../../apps/compaction-worker/merge-task.ts'
+import { PACKED_TENANT_BYTES } from '../../../apps/compaction-worker/pack-outputs.ts'
 import { conservationSums, stackHashes } from '#core/block/conservation.ts'
 import type { Dataset } from '#core/block/dataset.ts'
 import { decodeDataset, verifyObject } from '#core/block/read.ts'
 import { mergeDatasets } from '#core/compaction/merge.ts'
-import type { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
 import { contentsOf } from '../../support/contents.ts'
 import {
@@ -17,9 +18,9 @@ import {
   WINDOW_START_MS,
   WINDOW_START_NANOS,
 } from '../../support/datasets.ts'
-import { mergeTaskOf } from '../../support/merge-jobs.ts'
+import { mergeTaskOf, runInMemory, sourcesOf } from '../../support/merge-jobs.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
-import type { ObjectInput } from '../../support/objects.ts'
+import { objectIdOf, type ObjectInput } from '../../support/objects.ts'
 
 const codec = createCodec()
 
@@ -41,15 +42,19 @@ function small(tenant: string, service = 'shop', id = 1, value = 5n): Dataset {
   })
 }
 
-const run = (objects: readonly (readonly ObjectInput[])[], outputsMax?: number) =>
-  runMergeTask(mergeTaskOf(objects, outputsMax), codec)
+const run = async (objects: readonly (readonly ObjectInput[])[], level = 1) => ({
+  outputs: (await runInMemory(sourcesOf(objects), { level })).map((output) => ({
+    ...output,
+    descriptors: output.datasets,
+  })),
+})
 
-test('datasets of one tenant, service and window become one; the footer names job and sources', () => {
+test('datasets of one tenant, service and window become one; the footer names job and sources', async () => {
   const objects = [
     [{ dataset: small('a') }, { dataset: small('b') }],
     [{ dataset: small('a', 'shop', 2) }, { dataset: small('a', 'cart') }],
   ]
-  const { outputs, samples } = run(objects)
+  const { outputs } = await run(objects)
   assert.equal(outputs.length, 1)
   const [{ bytes, descriptors, objectId }] = outputs as [(typeof outputs)[number]]
   assert.deepEqual(
@@ -60,7 +65,10 @@ test('datasets of one tenant, service and window become one; the footer names jo
       ['b', 'shop', 1],
     ],
   )
-  assert.equal(samples, 4)
+  assert.equal(
+    descriptors.reduce((sum, { sampleCount }) => sum + sampleCount, 0),
+    4,
+  )
   const footer = verifyObject(bytes, codec)
   assert.deepEqual([footer.objectId, footer.level, footer.jobId, footer.epoch], [objectId, 1, '7', 3])
   assert.deepEqual(
@@ -72,7 +80,7 @@ test('datasets of one tenant, service and window become one; the footer names jo
   )
 })
 
-test('what a task makes holds what its sources held, less what they skip (H42)', () => {
+test('what a task makes holds what its sources held, less what they skip (H42)', async () => {
   const withSkip = arbitraryDataset().chain((dataset) =>
     fc.record({
       dataset: fc.constant(dataset),
@@ -84,9 +92,9 @@ test('what a task makes holds what its sources held, less what they skip (H42)',
         .map((positions) => positions.sort((a, b) => a - b)),
     }),
   )
-  fc.assert(
-    fc.property(fc.array(withSkip, { minLength: 1, maxLength: 4 }), (inputs) => {
-      const { outputs } = run(inputs.map((input) => [input]))
+  await fc.assert(
+    fc.asyncProperty(fc.array(withSkip, { minLength: 1, maxLength: 4 }), async (inputs) => {
+      const { outputs } = await run(inputs.map((input) => [input]))
       const [descriptor] = outputs[0]!.descriptors
       const region = outputs[0]!.bytes.subarray(descriptor!.offset, descriptor!.offset + descriptor!.sizeBytes)
       const expected = mergeDatasets(inputs).dataset
@@ -97,10 +105,10 @@ test('what a task makes holds what its sources held, less what they skip (H42)',
   )
 })
 
-test('small tenants share one object, a large one has its own', () => {
+test('small tenants share one object, a large one has its own', async () => {
   const large = noisyDataset({ tenant: 'm-large', service: 'shop', profiles: 100, samples: 600 })
   const many = Array.from({ length: 60 }, (_, i) => ({ dataset: small(`t${100 + i}`) }))
-  const { outputs } = run([
+  const { outputs } = await run([
     [...many, { dataset: large }],
     [{ dataset: small('z') }, { dataset: small('m-large', 'cart') }],
   ])
@@ -116,14 +124,7 @@ test('small tenants share one object, a large one has its own', () => {
   for (const { bytes } of outputs) verifyObject(bytes, codec)
 })
 
-test('a task that makes more objects than it has ids for is a fault of planning', () => {
-  assert.throws(
-    () => run([[{ dataset: small('a') }]], 0),
-    (error: CinderError) => error.kind === 'internal' && error.reason === 'job_too_large',
-  )
-})
-
-test('a stored sum that does not fit its rows fails the task and names the series', () => {
+test('a stored sum that does not fit its rows fails the task and names the series and the source', async () => {
   const dataset = small('a')
   const sums = conservationSums(dataset, stackHashes(dataset.symbols))
   for (const tampered of [
@@ -132,19 +133,20 @@ test('a stored sum that does not fit its rows fails the task and names the serie
     sums.map((sum) => ({ ...sum, mixPrime: sum.mixPrime + 1 })),
     sums.slice(1),
   ])
-    assert.throws(
-      () => run([[{ dataset: small('a', 'shop', 2) }], [{ dataset, sums: tampered }]]),
-      (error: CinderError) => {
+    await assert.rejects(
+      run([[{ dataset: small('a', 'shop', 2) }], [{ dataset, sums: tampered }]]),
+      (error: JobFailure) => {
         assert.deepEqual([error.kind, error.reason], ['data_loss', 'conservation'])
+        assert.deepEqual([error.failure, error.culprits], ['corrupt-source', [{ objectId: objectIdOf(1), index: 0 }]])
         assert.match(error.message, /does not conserve/)
         assert.match(error.message, /pod/)
         return true
       },
     )
-  assert.equal(run([[{ dataset, sums }]]).outputs.length, 1, 'the true sums pass')
+  assert.equal((await run([[{ dataset, sums }]])).outputs.length, 1, 'the true sums pass')
 })
 
-test('sums of skipped profiles are left out of the balance', () => {
+test('sums of skipped profiles are left out of the balance', async () => {
   const dataset = makeDataset({
     series: [makeLabels({ pod: 'a' }), makeLabels({ pod: 'b' })],
     groups: [CPU_GROUP],
@@ -156,33 +158,63 @@ test('sums of skipped profiles are left out of the balance', () => {
       samples: [{ stack: ['f'], values: [1n, 2n ** 63n - 1n] }],
     })),
   })
-  const { outputs } = run([[{ dataset, skip: [0] }], [{ dataset, skip: [1] }]])
+  const { outputs } = await run([[{ dataset, skip: [0] }], [{ dataset, skip: [1] }]])
   assert.equal(outputs[0]!.descriptors[0]!.profileCount, 2)
 })
 
-test('any flipped bit of a source is data_loss that names dataset and section, or changes nothing', () => {
-  const task = mergeTaskOf([[{ dataset: small('a', 'shop') }]])
-  const clean = runMergeTask(task, codec).outputs[0]!.bytes
-  const [{ source, bytes }] = task.sources as [(typeof task.sources)[number]]
-  const { offset, sizeBytes } = source.datasets[0]!.descriptor
+test('any flipped bit of a source is data_loss that names dataset, section and source, or changes nothing', () => {
+  const task = mergeTaskOf(sourcesOf([[{ dataset: small('a', 'shop') }], [{ dataset: small('a', 'shop', 2) }]]))
+  const [group] = task.groups as [(typeof task.groups)[number]]
+  const [first, second] = group.inputs as [(typeof group.inputs)[number], (typeof group.inputs)[number]]
+  const clean = runMergeTask(task, codec).datasets[0]!.encoded.bytes
   let caught = 0
-  for (let at = offset; at < offset + sizeBytes; at += 3) {
-    const flipped = bytes.slice()
+  for (let at = 0; at < second.region.length; at += 3) {
+    const flipped = second.region.slice()
     flipped[at]! ^= 1 << (at % 8)
+    const inputs = [first, { ...second, region: flipped }]
     try {
-      const { outputs } = runMergeTask({ ...task, sources: [{ source, bytes: flipped }] }, codec)
-      assert.deepEqual(outputs[0]!.bytes, clean, `byte ${at}`)
+      const { datasets } = runMergeTask({ ...task, groups: [{ ...group, inputs }] }, codec)
+      assert.deepEqual(datasets[0]!.encoded.bytes, clean, `byte ${at}`)
     } catch (error) {
-      const { kind, message } = error as CinderError
+      const { kind, message, failure, culprits } = error as JobFailure
       assert.equal(kind, 'data_loss', `byte ${at}: ${message}`)
       assert.match(message, /shop/, `byte ${at}`)
+      assert.deepEqual([failure, culprits], ['corrupt-source', [{ objectId: second.objectId, index: 0 }]])
       caught++
     }
   }
-  assert.ok(caught * 3 > sizeBytes * 0.9, `${caught * 3} of ${sizeBytes} bytes are covered`)
+  assert.ok(caught * 3 > second.region.length * 0.9, `${caught * 3} of ${second.region.length} bytes are covered`)
 })
 
-test('from the hour level on an object has one tenant, and a dataset the window of its level', () => {
+test('a group whose symbols pass the budget becomes several datasets of one key; a source that passes it alone is named (H43)', () => {
+  const sources = sourcesOf(
+    [1, 2, 3, 4].map((id) => [{ dataset: noisyDataset({ service: 'shop', profiles: 4 + id, samples: 60 }) }]),
+  )
+  const roomy = runMergeTask(mergeTaskOf(sources), codec).datasets
+  assert.equal(roomy.length, 1)
+  let tight = runMergeTask(mergeTaskOf(sources), codec).datasets
+  let symbolBytesMax = 8 * 1024 * 1024
+  for (; tight.length < 2; symbolBytesMax *= 0.9)
+    tight = runMergeTask(mergeTaskOf(sources, 1, symbolBytesMax), codec).datasets
+  const profiles = (of: typeof tight): number => of.reduce((sum, { encoded }) => sum + encoded.profileCount, 0)
+  assert.equal(profiles(tight), profiles(roomy))
+  assert.ok(
+    tight.every(({ service, windowStartMs }) => service === 'shop' && windowStartMs === tight[0]!.windowStartMs),
+  )
+  assert.throws(
+    () => runMergeTask(mergeTaskOf(sources, 1, 1_000), codec),
+    ({ failure, culprits }: JobFailure) => {
+      assert.equal(failure, 'over-budget')
+      assert.deepEqual(
+        culprits,
+        sources.map(({ source }) => ({ objectId: source.objectId, index: 0 })),
+      )
+      return true
+    },
+  )
+})
+
+test('from the hour level on an object has one tenant, and a dataset the window of its level', async () => {
   const hourMs = 3_600_000
   const at = (tenant: string, hour: number, windowMs = hourMs) =>
     makeDataset({
@@ -205,7 +237,7 @@ test('from the hour level on an object has one tenant, and a dataset the window 
     [0, 1, 2].map((hour) => ({ dataset: at('a', hour) })),
     [{ dataset: at('a', 3) }, { dataset: at('b', 0) }],
   ]
-  const { outputs } = runMergeTask({ ...mergeTaskOf(objects), level: 6 }, codec)
+  const { outputs } = await run(objects, 6)
   assert.deepEqual(
     outputs.map(({ descriptors }) =>
       descriptors.map(({ tenant, windowStartMs, windowMs, profileCount }) => [
@@ -225,5 +257,5 @@ test('from the hour level on an object has one tenant, and a dataset the window 
   )
   for (const { bytes } of outputs) verifyObject(bytes, codec)
   const wide = [[{ dataset: at('a', -4, 6 * hourMs) }]]
-  assert.throws(() => run(wide), /output window/, 'a level below the one of its inputs is a fault of planning')
+  await assert.rejects(run(wide), /output window/, 'a level below the one of its inputs is a fault of planning')
 })

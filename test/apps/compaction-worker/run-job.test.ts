@@ -4,18 +4,17 @@ import { runJob } from '../../../apps/compaction-worker/run-job.ts'
 import { objectKey, OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import { verifyObject } from '#core/block/read.ts'
 import type { CinderError } from '#core/errors.ts'
-import type { CompactionJob, SourceObject } from '#core/rpc/metastore.ts'
+import type { SourceObject } from '#core/rpc/metastore.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
 import { faultyStore, STORE_DOWN } from '../../support/faulty-store.ts'
 import { createManualClock } from '../../support/manual-clock.ts'
-import { createInlineMerger } from '../../support/merge-jobs.ts'
+import { createInlineMerger, jobOf } from '../../support/merge-jobs.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { objectIdOf, putObject } from '../../support/objects.ts'
 
-const NEVER = new AbortController().signal
-const jobOf = (sources: SourceObject[]): CompactionJob => ({ jobId: '1', epoch: 1, leaseMs: 15_000, level: 1, sources })
+const NEVER = { signal: new AbortController().signal }
 
 async function scene() {
   const store = faultyStore(createMemoryStore())
@@ -44,7 +43,7 @@ test('outputs are in the store as the answer describes them, under new ids; sour
 
 test('a cancelled job reads and writes no more, and has no outputs', async () => {
   const { store, deps, sources, keys } = await scene()
-  assert.deepEqual(await runJob(deps, jobOf(sources), AbortSignal.abort()), [])
+  assert.deepEqual(await runJob(deps, jobOf(sources), { signal: AbortSignal.abort() }), [])
   for (const call of ['get', 'put'] as const) {
     const cancel = new AbortController()
     const merger = {
@@ -55,7 +54,7 @@ test('a cancelled job reads and writes no more, and has no outputs', async () =>
       },
     }
     const stall = store.stallNext('get')
-    const running = runJob({ ...deps, merger }, jobOf(sources), cancel.signal)
+    const running = runJob({ ...deps, merger }, jobOf(sources), { signal: cancel.signal })
     await stall.reached
     if (call === 'get') cancel.abort()
     stall.release()

@@ -1,0 +1,198 @@
+/**
+ * Merges dataset regions into one region, frame by frame: what a worker does with a group of a job.
+ *
+ * 1. Heads of all inputs: headers, series, groups, sums. Symbols input by input: decoded, mapped into those of the merge,
+ *    dropped. If the tables pass the budget, the inputs so far are a piece of their own, and the rest is for the next call:
+ *    datasets of equal tenant, service and window may follow each other in an object.
+ * 2. Then, for each frame of the output: its rows are gathered from the frames of the inputs (of each input one is
+ *    decoded at a time, for headers come in the same order everywhere), summed, rolled up and encoded.
+ * 3. Conservation: the sums of the output, computed from its rows, must equal the stored sums of the inputs less those of
+ *    their skipped profiles, else the merge fails with series and type.
+ *
+ * Memory: the regions, the symbols of the merge, one frame of each input and of the output, the encoded output. Rows of a
+ * whole dataset are never in memory. Must not: drop a profile that is not skipped, or trust an input's order.
+ */
+import type { ConservationSum } from '../block/dataset.ts'
+import {
+  addSums,
+  compareSums,
+  type PreparedHashes,
+  describeDifference,
+  prepareHashes,
+  renumberSums,
+  stackHashes,
+  subtractSums,
+  sumHeaders,
+} from '../block/conservation.ts'
+import { FrameEncoder, planFrames, rowsOfLargest } from '../block/frames.ts'
+import { findHeaderFault } from '../block/order.ts'
+import { ROLLUP_BYTES_FRACTION, packRollups } from '../block/rollup-section.ts'
+import { RollupBuilder } from '../block/rollup-build.ts'
+import { encodeRegion, type ObjectDataset } from '../block/write.ts'
+import { assert } from '../assert.ts'
+import { CinderError } from '../errors.ts'
+import type { Codec } from '../ports/codec.ts'
+import { mergeHeaders, type MergedHeaders, mergeNumbering } from './merge-headers.ts'
+import { gatherRows, RowSorter } from './merge-rows.ts'
+import { RegionSource, type RegionInput } from './merge-source.ts'
+import { MergedSymbols, type TakenSymbols } from './merge-symbols.ts'
+import { checkMembers, type MergeWindow } from './merge.ts'
+
+export interface MergedRegion {
+  readonly dataset: ObjectDataset
+  /** How many of the inputs, from the first on, it holds. */
+  readonly inputs: number
+}
+
+export interface MergeRegionsOptions {
+  readonly codec: Codec
+  readonly window: MergeWindow
+  /** Of symbol tables; an input that passes it alone fails with reason `over_budget`. */
+  readonly budgetBytes: number
+}
+
+export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegionsOptions): MergedRegion {
+  const { codec, window, budgetBytes } = options
+  checkMembers(
+    inputs.map(({ descriptor }) => descriptor),
+    window,
+  )
+  const taken = takeSymbols(inputs, { codec, budgetBytes })
+  const { sources, symbols } = taken
+  const merged = mergeHeaders(sources)
+  const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, codec)
+  checkConservation(sources, merged, rows.sums)
+  const { tenant, service } = inputs[0]!.descriptor
+  const named = { tenant, service, ...merged }
+  const allowedBytes = rows.frames.bytes.length * ROLLUP_BYTES_FRACTION
+  const rollups = packRollups(named, rows.rollups, { codec, allowedBytes })
+  const encoded = encodeRegion({ ...named, ...symbols, sums: rows.sums, frames: rows.frames, rollups }, codec)
+  return { dataset: { tenant, service, ...window, encoded }, inputs: sources.length }
+}
+
+interface SourcesWithSymbols {
+  readonly sources: readonly RegionSource[]
+  /** Stack of the merge, by stack of each source. */
+  readonly stackOf: readonly Uint32Array[]
+  readonly symbols: TakenSymbols
+}
+
+/** As many inputs as fit, at least one. */
+function takeSymbols(
+  inputs: readonly RegionInput[],
+  { codec, budgetBytes }: { readonly codec: Codec; readonly budgetBytes: number },
+): SourcesWithSymbols {
+  const sources: RegionSource[] = []
+  const stackOf: Uint32Array[] = []
+  let tables: MergedSymbols | undefined
+  for (const input of inputs) {
+    const source = new RegionSource(input, codec)
+    const ownBytes = source.symbolBytesMax
+    const heldBytes = tables?.sizeBytes ?? 0
+    if (heldBytes + ownBytes > budgetBytes) {
+      if (sources.length > 0) break
+      throw overBudget(input, ownBytes, budgetBytes)
+    }
+    const symbols = source.decodeSymbols()
+    tables ??= new MergedSymbols(symbols)
+    stackOf.push(tables.addSource(symbols, source.usedStacks(symbols)))
+    source.closeSymbols(symbols)
+    sources.push(source)
+  }
+  return { sources, stackOf, symbols: tables!.take() }
+}
+
+function overBudget({ descriptor }: RegionInput, neededBytes: number, budgetBytes: number): CinderError {
+  const { index, tenant, service } = descriptor
+  return new CinderError(
+    'resource_exhausted',
+    `dataset ${index} (tenant ${JSON.stringify(tenant)}, service ${JSON.stringify(service)}) may need ${neededBytes} bytes for its symbols, allowed are ${budgetBytes}`,
+    { reason: 'over_budget' },
+  )
+}
+
+interface RowsContext {
+  readonly sources: readonly RegionSource[]
+  readonly stackOf: readonly Uint32Array[]
+  readonly merged: MergedHeaders
+  readonly taken: TakenSymbols
+}
+
+interface MergedRows {
+  readonly sums: readonly ConservationSum[]
+  readonly frames: ReturnType<FrameEncoder['finish']>
+  readonly rollups: ReturnType<RollupBuilder['finish']>
+}
+
+function mergeRows({ sources, stackOf, merged, taken }: RowsContext, codec: Codec): MergedRows {
+  const { headers, groups, series, refs } = merged
+  const fault = findHeaderFault(headers, { groups: groups.length, series: series.length })
+  assert(fault === undefined, `dataset out of order: ${fault}`)
+  const plans = planFrames(headers)
+  const encoder = new FrameEncoder(groups, codec, rowsOfLargest(plans))
+  const rollups = new RollupBuilder({ groups, headers, stackCount: taken.symbols.stackCount })
+  const hashes = prepareHashes(stackHashes(taken.symbols))
+  const gatherer = {
+    refs,
+    stackOf,
+    sorter: new RowSorter(),
+    spanOf: (input: number, position: number) => sources[input]!.spanOf(position),
+  }
+  const parts: ConservationSum[][] = []
+  for (const plan of plans) {
+    const { firstHeader: first, headerCount, rowCount } = plan
+    const end = first + headerCount
+    const hasContext = anyContext(sources, merged, { first, end })
+    const rows = gatherRows(gatherer, { first, end }, { group: groups[plan.group]!, rowCount, hasContext })
+    const lengths = headers.rowLength.subarray(first, end)
+    parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, hashes))
+    rollups.addHeaders({ first, end }, rows, 0)
+    encoder.add(plan, { rows, start: 0, lengths })
+  }
+  return { sums: addSums(parts), frames: encoder.finish(), rollups: rollups.finish() }
+}
+
+function anyContext(
+  sources: readonly RegionSource[],
+  { refs }: MergedHeaders,
+  { first, end }: { readonly first: number; readonly end: number },
+): boolean {
+  for (let h = first; h < end; h++) if (sources[refs.input[h]!]!.hasContext(refs.position[h]!)) return true
+  return false
+}
+
+function sumFrame(
+  { headers }: MergedHeaders,
+  of: { readonly first: number; readonly end: number; readonly group: number },
+  rows: ReturnType<typeof gatherRows>,
+  hashes: PreparedHashes,
+): ConservationSum[] {
+  const { first, end } = of
+  const base = headers.rowStart[first]!
+  const part = {
+    count: end - first,
+    group: headers.group.subarray(first, end),
+    series: headers.series.subarray(first, end),
+    rowStart: headers.rowStart.slice(first, end).map((start) => start - base),
+    rowLength: headers.rowLength.subarray(first, end),
+  }
+  const ofGroup: (typeof rows)[] = []
+  ofGroup[of.group] = rows
+  return sumHeaders({ rows: ofGroup, headers: part }, hashes)
+}
+
+function checkConservation(
+  sources: readonly RegionSource[],
+  merged: MergedHeaders,
+  sums: readonly ConservationSum[],
+): void {
+  const numbering = mergeNumbering(sources, merged)
+  const expected = sources.map((source, i) =>
+    renumberSums(subtractSums(source.head.sums, source.skippedSums), numbering[i]!),
+  )
+  const difference = compareSums(addSums(expected), sums)
+  if (difference === undefined) return
+  throw new CinderError('data_loss', `merge does not conserve: ${describeDifference(difference, merged)}`, {
+    reason: 'conservation',
+  })
+}

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { Dataset } from '#core/block/dataset.ts'
+import { decodeDataset, openDataset, verifyObject } from '#core/block/read.ts'
+import { encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
+import { mergeDatasets } from '#core/compaction/merge.ts'
+import { mergeRegions } from '#core/compaction/merge-regions.ts'
+import type { CinderError } from '#core/errors.ts'
+import { createCodec } from '#platform/codec.ts'
+import { contentsOf } from '../../support/contents.ts'
+import {
+  arbitraryDataset,
+  makeDataset,
+  makeLabels,
+  CPU_GROUP,
+  WINDOW_START_MS,
+  WINDOW_START_NANOS,
+} from '../../support/datasets.ts'
+import { noisyDataset } from '../../support/noisy-dataset.ts'
+import { encodeSource } from '../../support/objects.ts'
+import { repetitiveDataset } from '../../support/rollups.ts'
+
+const codec = createCodec()
+const ROOMY = 1 << 30
+
+function regionOf(dataset: Dataset, skip: readonly number[] = [], number = 0) {
+  const { source, bytes } = encodeSource(number, [{ dataset }])
+  const { descriptor } = source.datasets[0]!
+  return { descriptor, skip, region: bytes.subarray(descriptor.offset, descriptor.offset + descriptor.sizeBytes) }
+}
+
+function windowOf({ windowStartMs, windowMs }: Dataset) {
+  return { windowStartMs, windowMs }
+}
+
+function decode(dataset: ObjectDataset) {
+  const { bytes, descriptors } = encodeObject({
+    objectId: '01JD8ZQ4T6M3B5X9W2R1C0V87K',
+    level: 1,
+    createdMs: 0,
+    sources: [],
+    datasets: [dataset],
+  })
+  verifyObject(bytes, codec)
+  const descriptor = descriptors[0]!
+  const region = bytes.subarray(descriptor.offset, descriptor.offset + descriptor.sizeBytes)
+  return { dataset: decodeDataset(region, descriptor, codec), head: openDataset(region, descriptor, codec) }
+}
+
+const withSkip = (of: fc.Arbitrary<Dataset>) =>
+  of.chain((dataset) =>
+    fc
+      .subarray(
+        Array.from({ length: dataset.headers.count }, (_, i) => i),
+        { maxLength: dataset.headers.count - 1 },
+      )
+      .map((positions) => ({ dataset, skip: positions.sort((a, b) => a - b) })),
+  )
+
+test('regions merged frame by frame are what their datasets merge to, byte for byte', () => {
+  fc.assert(
+    fc.property(
+      fc.array(withSkip(fc.oneof(arbitraryDataset(), repetitiveDataset())), { minLength: 1, maxLength: 4 }),
+      (inputs) => {
+        const window = { windowStartMs: WINDOW_START_MS - (WINDOW_START_MS % 86_400_000), windowMs: 86_400_000 }
+        const regions = inputs.map(({ dataset, skip }, i) => regionOf(dataset, skip, i))
+        const merged = mergeRegions(regions, { codec, window, budgetBytes: ROOMY })
+        assert.equal(merged.inputs, inputs.length)
+        const whole = mergeDatasets(inputs, window)
+        assert.deepEqual(contentsOf(decode(merged.dataset).dataset), contentsOf(whole.dataset))
+        const { functionLevel } = whole
+        assert.deepEqual(merged.dataset.encoded, encodeDataset(whole.dataset, { codec, functionLevel }))
+      },
+    ),
+    { numRuns: 60 },
+  )
+})
+
+/** Rows of two frames: 12 profiles of 6,000 samples, spread over two series. */
+function wide(seed: number): Dataset {
+  return makeDataset({
+    series: [makeLabels({ pod: 'a' }), makeLabels({ pod: 'b' })],
+    groups: [CPU_GROUP],
+    profiles: Array.from({ length: 12 }, (_, p) => ({
+      series: p % 2,
+      group: 0,
+      id: seed * 100 + p,
+      timeNanos: WINDOW_START_NANOS + BigInt(p * 2 + seed) * 1_000_000_000n,
+      samples: Array.from({ length: 6_000 }, (_row, i) => ({
+        stack: [`f${(i * 7 + p) % 6_100}`],
+        values: [BigInt(i + 1), BigInt(i + 1) * 10n],
+      })),
+    })),
+  })
+}
+
+test('datasets of several frames, whose profiles alternate', () => {
+  const datasets = [wide(0), wide(1)]
+  const regions = datasets.map((dataset, i) => regionOf(dataset, [], i))
+  assert.ok(openDataset(regions[0]!.region, regions[0]!.descriptor, codec).frames.length > 1)
+  const merged = mergeRegions(regions, { codec, window: windowOf(datasets[0]!), budgetBytes: ROOMY })
+  const whole = mergeDatasets(datasets.map((dataset) => ({ dataset, skip: [] })))
+  assert.deepEqual(merged.dataset.encoded, encodeDataset(whole.dataset, { codec, functionLevel: whole.functionLevel }))
+  decode(merged.dataset)
+})
+
+test('past the budget a merge ends with the inputs so far; one alone that passes it is refused before it is read', () => {
+  const datasets = [1, 2, 3].map((i) => noisyDataset({ service: 'shop', profiles: 3 + i, samples: 60 }))
+  const regions = datasets.map((dataset, i) => regionOf(dataset, [], i))
+  const counts = new Set<number>()
+  for (let budgetBytes = 4 << 20; budgetBytes > 1 << 14; budgetBytes = Math.floor(budgetBytes * 0.9)) {
+    try {
+      const { inputs, dataset } = mergeRegions(regions, { codec, window: windowOf(datasets[0]!), budgetBytes })
+      counts.add(inputs)
+      const expected = datasets.slice(0, inputs).reduce((sum, { headers }) => sum + headers.count, 0)
+      assert.equal(dataset.encoded.profileCount, expected)
+    } catch (error) {
+      const { kind, reason } = error as CinderError
+      assert.deepEqual([kind, reason], ['resource_exhausted', 'over_budget'])
+      counts.add(0)
+    }
+  }
+  assert.deepEqual(
+    [0, 1, 3].filter((count) => !counts.has(count)),
+    [],
+  )
+})
