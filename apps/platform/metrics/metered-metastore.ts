@@ -34,35 +34,38 @@ export function meterMetastore(inner: Metastore, registry: Registry, nowMs: () =
     },
   )
   return {
-    async commitSegment(request) {
-      const answer = await timed('commit_segment', () => inner.commitSegment(request))
+    async commitSegment(...call) {
+      const answer = await timed('commit_segment', () => inner.commitSegment(...call))
+      const [request] = call
       flushes(request.sizeBytes, request.datasets)
       return answer
     },
-    async pollJobs(request) {
+    async pollJobs(...call) {
       // Its duration is how long it waited.
-      const answer = await inner.pollJobs(request)
+      const answer = await inner.pollJobs(...call)
+      const [request] = call
       for (const { jobId } of request.failed) jobs.end(jobId, 'failure')
       for (const { jobId } of request.released) jobs.end(jobId, 'released')
       for (const jobId of answer.lost) jobs.end(jobId, 'lost')
       for (const job of answer.jobs) jobs.begin(job)
       return answer
     },
-    async commitCompaction(request) {
-      const answer = await timed('commit_compaction', () => inner.commitCompaction(request))
+    async commitCompaction(...call) {
+      const [request] = call
+      const answer = await timed('commit_compaction', () => inner.commitCompaction(...call))
       jobs.end(request.jobId, answer.verdict === 'committed' ? 'success' : answer.verdict)
       return answer
     },
-    planQuery: (request) => timed('plan_query', () => inner.planQuery(request)),
-    labelSets: (request) => timed('label_sets', () => inner.labelSets(request)),
-    tenantStats: (request) => timed('tenant_stats', () => inner.tenantStats(request)),
-    claimTombstones: (request) => timed('claim_tombstones', () => inner.claimTombstones(request)),
-    async confirmDeleted(request) {
-      const answer = await timed('confirm_deleted', () => inner.confirmDeleted(request))
+    planQuery: (...call) => timed('plan_query', () => inner.planQuery(...call)),
+    labelSets: (...call) => timed('label_sets', () => inner.labelSets(...call)),
+    tenantStats: (...call) => timed('tenant_stats', () => inner.tenantStats(...call)),
+    claimTombstones: (...call) => timed('claim_tombstones', () => inner.claimTombstones(...call)),
+    async confirmDeleted(...call) {
+      const answer = await timed('confirm_deleted', () => inner.confirmDeleted(...call))
       deleted.add(answer.forgotten, 'success')
       return answer
     },
-    registerWriter: (request) => timed('register_writer', () => inner.registerWriter(request)),
+    registerWriter: (...call) => timed('register_writer', () => inner.registerWriter(...call)),
   }
 }
 

@@ -36,11 +36,12 @@ export function meterPushes(inner: SegmentWriter, registry: Registry): SegmentWr
     tenant,
   )
   return {
-    async write(request) {
+    async write(...call) {
+      const [request] = call
       let response: WriteResponse
       const sizesSent = sizesOf(request)
       try {
-        response = await inner.write(request)
+        response = await inner.write(...call)
       } catch (error) {
         const reason = error instanceof Error && 'reason' in error ? String(error.reason) : 'internal'
         discarded.add(sizesSent.length, reason, request.tenant)
