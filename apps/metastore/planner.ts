@@ -21,17 +21,16 @@ import { markIdleSegments } from '#db/sql/idle-segments.ts'
 import { insertJobs } from '#db/sql/insert-jobs.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
-import { selectWaitingDatasets } from '#db/sql/waiting-datasets.ts'
+import type { CellCursor } from '#db/sql/waiting-cells.ts'
 import { selectWaitingSegments } from '#db/sql/waiting-segments.ts'
 import { deleteGoneWorkers } from '#db/sql/workers.ts'
 import { HeldLease } from './held-lease.ts'
 import { logOutcomes } from './job-poll.ts'
+import { loadPlanningSlice, SLICE_LIMITS } from './planning-slice.ts'
 import type { MetastoreSettings } from './settings.ts'
 
 /** One pass: 63 full jobs. The next pass, half a second later, takes the rest. */
 const WAITING_MAX = 2_000
-/** About 20 MB of rows, once in ten seconds: 1,000 services with 29 objects an hour and a day of closed hours. */
-const WAITING_DATASETS_MAX = 50_000
 
 export interface PlannerDeps {
   readonly sql: Sql
@@ -49,6 +48,8 @@ export class Planner {
   #lastPassMs = Number.NEGATIVE_INFINITY
   #isActive = true
   #lastWindowPassMs: number
+  /** Where the next slice of windows begins; undefined = a new round. */
+  #nextCell: CellCursor | undefined
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps
@@ -124,13 +125,19 @@ export class Planner {
     if (closed.length > 0) log.info('jobs closed, their data is gone', { jobs: closed.length, first: closed[0] })
   }
 
+  /** One slice. Slices follow each other without a pause until the round is over. */
   async #passWindows(term: LeaseTerm, tenants: CompactedTenants): Promise<number> {
     const { sql, clock, settings } = this.#deps
-    this.#lastWindowPassMs = clock.nowMs()
-    const { waiting, nowMs } = await selectWaitingDatasets(sql, WAITING_DATASETS_MAX, tenants)
-    const jobs = planWindowJobs(waiting, settings.windowPolicy, nowMs)
+    const { windowPolicy: policy } = settings
+    const slice = await loadPlanningSlice(sql, { after: this.#nextCell, policy, tenants, limits: SLICE_LIMITS })
+    const jobs = planWindowJobs(slice.waiting, policy, slice.nowMs)
+    // Of a slice with more jobs than a pass makes, the rest is planned when those hold their datasets.
+    if (jobs.length < policy.jobsPerPassMax) this.#nextCell = slice.next
+    const isRoundOver = this.#nextCell === undefined && jobs.length < policy.jobsPerPassMax
+    this.#lastWindowPassMs = isRoundOver ? clock.nowMs() : Number.NEGATIVE_INFINITY
+    if (!isRoundOver) this.#isActive = true
     if (jobs.length === 0) return 0
-    const delaysSeconds = jobs.map((job) => orderDelaySeconds(job, settings.jobPolicy, nowMs))
+    const delaysSeconds = jobs.map((job) => orderDelaySeconds(job, settings.jobPolicy, slice.nowMs))
     const options = { term, delaysSeconds }
     return await this.#insert(() => insertWindowJobs(sql, jobs, options))
   }

@@ -75,8 +75,8 @@ export const datasets = pgTable(
     primaryKey({ columns: [table.windowStartMs, table.objectId, table.datasetIndex] }),
     index('datasets_live').on(table.tenant, table.maxTimeMs, table.minTimeMs).where(eq(table.isLive, true)),
     index('datasets_by_object').on(table.objectId, table.datasetIndex),
-    index('datasets_waiting')
-      .on(table.windowStartMs)
+    index('datasets_planning')
+      .on(table.tenant, table.windowStartMs, table.level)
       .where(and(eq(table.isLive, true), lt(table.level, LAST_LEVEL))!),
     index('datasets_hidden').on(table.hiddenBy).where(isNotNull(table.hiddenBy)),
     index('datasets_retired').on(table.tenant).where(eq(table.isLive, false)),

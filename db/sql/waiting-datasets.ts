@@ -1,11 +1,12 @@
 /**
- * Live datasets that may still be merged, with the finished blocks they may belong to: the input of window planning.
+ * Live datasets that may be merged now, with the finished blocks they may belong to: the input of window planning.
  *
- * 1. waiting: below the last level, oldest window first, through its partial index. A dataset of a parked job is left
+ * 1. waiting: below the last level in the given ranges, service by service. A dataset of a parked job is left
  *    out, as if it were not there; one of another open job is marked as held. Left out too: tenants that are not
  *    compacted, marked datasets, and what a tenant's deletion hides.
  * 2. Blocks of the last level, of the services and days that have something waiting.
  */
+import type { PlanningRange } from '#core/compaction/plan-cells.ts'
 import type { WaitingDataset } from '#core/compaction/plan-windows.ts'
 import { LAST_LEVEL } from '#core/compaction/policy.ts'
 import { MS_PER_DAY } from '#core/units.ts'
@@ -24,13 +25,23 @@ interface Row {
   created_at_ms: number
   is_held: boolean
   now_ms: number
+  is_finished: boolean
 }
 
+export interface WaitingDatasets {
+  readonly waiting: WaitingDataset[]
+  readonly nowMs: number
+  /** There are more than the limit. */
+  readonly isCut: boolean
+}
+
+/** At most `limit` of step 1. */
 export async function selectWaitingDatasets(
   sql: SqlSession,
-  limit: number,
-  tenants: CompactedTenants = ALL_TENANTS,
-): Promise<{ waiting: WaitingDataset[]; nowMs: number }> {
+  ranges: readonly PlanningRange[],
+  options: { readonly limit: number; readonly tenants?: CompactedTenants },
+): Promise<WaitingDatasets> {
+  const { limit, tenants = ALL_TENANTS } = options
   // A literal: a generic plan would not see that the partial index holds these rows.
   const last = sql.unsafe(String(LAST_LEVEL))
   const columns = sql`d.object_id, d.dataset_index, d.level, d.tenant, d.service, d.window_start_ms, d.size_bytes,
@@ -48,32 +59,37 @@ export async function selectWaitingDatasets(
     and not exists (select from tenant_incarnations i where i.tenant = d.tenant and d.incarnation < i.live_from)`
   const rows = await sql<Row[]>`
     with waiting as materialized (
-      select ${columns}
-      from datasets d join objects o on o.id = d.object_id ${holder}
+      select ${columns}, false as is_finished
+      from unnest(${ranges.map((r) => r.tenant)}::text[], ${ranges.map((r) => r.fromMs)}::bigint[],
+        ${ranges.map((r) => r.toMs)}::bigint[]) as r(tenant, from_ms, to_ms)
+      join datasets d on d.tenant = r.tenant and d.window_start_ms >= r.from_ms and d.window_start_ms < r.to_ms
+      join objects o on o.id = d.object_id ${holder}
       where d.is_live and d.level < ${last} and ${mayPlan}
-      order by d.window_start_ms, d.object_id, d.dataset_index limit ${limit}
+      order by d.tenant, d.service, d.window_start_ms, d.object_id, d.dataset_index limit ${limit}
     ), day as materialized (
       select distinct tenant, service, window_start_ms - mod(window_start_ms, ${MS_PER_DAY}::bigint) as start_ms from waiting
     )
     select * from waiting
     union all
-    select ${columns}
+    select ${columns}, true
     from day
     join datasets d on d.window_start_ms = day.start_ms and d.tenant = day.tenant and d.service = day.service
     join objects o on o.id = d.object_id ${holder}
     where d.is_live and d.level = ${last} and ${mayPlan}`
+  const waitingCount = rows.filter(({ is_finished }) => !is_finished).length
+  return { waiting: rows.map(toDataset), nowMs: rows[0]?.now_ms ?? 0, isCut: waitingCount >= limit }
+}
+
+function toDataset(row: Row): WaitingDataset {
   return {
-    waiting: rows.map((row) => ({
-      objectId: row.object_id,
-      index: row.dataset_index,
-      level: row.level,
-      tenant: row.tenant,
-      service: row.service,
-      windowStartMs: row.window_start_ms,
-      sizeBytes: row.size_bytes,
-      createdAtMs: row.created_at_ms,
-      isHeld: row.is_held,
-    })),
-    nowMs: rows[0]?.now_ms ?? 0,
+    objectId: row.object_id,
+    index: row.dataset_index,
+    level: row.level,
+    tenant: row.tenant,
+    service: row.service,
+    windowStartMs: row.window_start_ms,
+    sizeBytes: row.size_bytes,
+    createdAtMs: row.created_at_ms,
+    isHeld: row.is_held,
   }
 }

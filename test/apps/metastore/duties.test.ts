@@ -278,7 +278,7 @@ test('a clock that is set back delays neither planning nor planning upwards, and
     statements.length = 0
     await one.planner.tick()
     const count = (words: string) => statements.filter((text) => text.includes(words)).length
-    return [count('w.n > 0'), count('with waiting as')]
+    return [count('w.n > 0'), count('with recursive cell')]
   }
   assert.deepEqual(await passes(), [1, 0])
   assert.deepEqual(await passes(), [0, 0])

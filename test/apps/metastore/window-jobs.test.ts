@@ -55,6 +55,8 @@ const block = (objectId: string, tenant: string, services: string[], level: numb
   return { ...output, datasets }
 }
 
+const everyRange = (tenant: string) => [{ tenant, fromMs: 0, toMs: HOUR_MS * 2 }]
+
 test('a closed hour goes up by tenant, two jobs on the same objects at once; then the day; then nothing', async () => {
   const shared = [
     { tenant: 't', service: 's0', profiles: [1] },
@@ -90,7 +92,7 @@ test('late data of a finished day becomes a block of its hour, the day is read a
   await harness.plan()
   const [job] = await poll()
   assert.equal(text(job!), '5: late/0')
-  const { waiting } = await selectWaitingDatasets(harness.database.sql, 100)
+  const { waiting } = await selectWaitingDatasets(harness.database.sql, everyRange('t'), { limit: 100 })
   assert.deepEqual(
     waiting.map(({ objectId, index, level, isHeld }) => [objectId, index, level, isHeld]),
     [
@@ -115,7 +117,7 @@ test('a parked job keeps its datasets out of planning', async () => {
   await harness.plan()
   const [job] = await poll()
   await harness.database.sql`update jobs set state = 'parked', holder = null where id = ${job!.jobId}::bigint`
-  const { waiting } = await selectWaitingDatasets(harness.database.sql, 100)
+  const { waiting } = await selectWaitingDatasets(harness.database.sql, everyRange('p'), { limit: 100 })
   assert.deepEqual(
     waiting.filter(({ tenant }) => tenant === 'p'),
     [],
