@@ -2,14 +2,20 @@
  * The duty that carries deletions of tenants out: one state at a time, in batches under its term; see the states in
  * core/rpc/tenants.ts. A pass that is cut short goes on with the next.
  *
+ * A shared object goes with its last dataset, which ordinary merges see to within hours. One that still lives after
+ * REWRITE_AFTER_MS gets a job of its own, which writes the rest of it anew.
+ *
  * Before anything is taken out of the index, the bucket gets the object that says which incarnations are dead
  * (core/retention/tenant-object.ts): an index that is rebuilt from the bucket must refuse them too.
  */
 import { encodeTenantObject, tenantObjectKey } from '#core/retention/tenant-object.ts'
+import { MS_PER_HOUR } from '#core/units.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Sql } from '#db/client.ts'
+import { isUniqueViolation } from '#db/errors.ts'
+import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
 import { type DeletionRow, type DeletionState, selectDeletions, selectTenantDeath } from '#db/sql/tenant-deletions.ts'
 import {
@@ -22,6 +28,7 @@ import {
   removeLabelSets,
   restoreDatasets,
 } from '#db/sql/tenant-removal.ts'
+import { planRewrites } from '#db/sql/tenant-rewrites.ts'
 import { unpackDeadSegments } from '#db/sql/unpack-segments.ts'
 import { inBatches } from './retention.ts'
 
@@ -32,6 +39,10 @@ const BATCH_OBJECTS = 500
 const DELETIONS_MAX = 100
 /** Names in a tenant's object, 27 bytes each: what is older by its id needs no name. */
 const ALSO_DEAD_MAX = 100_000
+/** An hour: what is below the hour level is merged sooner, and above it no object is shared. */
+const REWRITE_AFTER_MS = MS_PER_HOUR
+/** A pass: 64 jobs of one object each, so that others' work is not held up. The next goes on. */
+const REWRITES_MAX = 64
 
 export interface TenantDeletionDeps {
   readonly sql: Sql
@@ -39,6 +50,7 @@ export interface TenantDeletionDeps {
   readonly deletionGraceMs: number
   /** Without one no tenant objects are written: a rebuild from the bucket would then bring back what still lies there. */
   readonly store?: Pick<ObjectStore, 'put'> | undefined
+  readonly rewriteAfterMs?: number
 }
 
 export class TenantDeletionPass {
@@ -97,9 +109,23 @@ export class TenantDeletionPass {
     await inBatches(signal, BATCH_ROWS, () => removeDatasets(sql, batch, deletionGraceMs))
     await inBatches(signal, BATCH_ROWS, () => removeLabelSets(sql, batch))
     const left = await noteGoneObjects(sql, batch)
-    if (left > 0) return
+    if (left > 0) return await this.#rewrite(batch, signal)
     if (await this.#move(batch, signal, { from: 'removing', to: 'done' })) {
       await this.#writeTenantObject(batch.deletion.tenant)
+    }
+  }
+
+  async #rewrite({ term, deletion }: RemovalBatch, signal: AbortSignal): Promise<void> {
+    const { sql, log, rewriteAfterMs: afterMs = REWRITE_AFTER_MS } = this.#deps
+    const jobs = await planRewrites(sql, { deletionId: deletion.id, afterMs, limit: REWRITES_MAX })
+    if (jobs.length === 0 || signal.aborted) return
+    try {
+      // Behind what came before, by nothing more.
+      const made = await insertWindowJobs(sql, jobs, { term, delaysSeconds: jobs.map(() => 0) })
+      log.info('shared objects are written anew', { tenant: deletion.tenant, jobs: made })
+    } catch (error) {
+      // The planner had one of them first: the next pass sees its jobs.
+      if (!isUniqueViolation(error)) throw error
     }
   }
 

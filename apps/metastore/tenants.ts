@@ -23,6 +23,8 @@ export interface TenantsDeps {
   readonly delayMs: number
   /** Queries that were planned before an object's last dataset went may read it for this long. */
   readonly deletionGraceMs: number
+  /** How long the removal of a tenant waits for others' merges before it has a shared object written anew. */
+  readonly rewriteAfterMs?: number
 }
 
 /** What of the settings concerns tenants. */
@@ -46,9 +48,8 @@ const RETENTION_INTERVAL_MS = 5 * MS_PER_MINUTE
 const DELETION_INTERVAL_MS = 5 * MS_PER_SECOND
 
 export function createTenants(deps: TenantsDeps): Tenants {
-  const { sql, log, store, deletionGraceMs } = deps
   const retentionPass = new RetentionPass(deps)
-  const deletionPass = new TenantDeletionPass({ sql, log, store, deletionGraceMs })
+  const deletionPass = new TenantDeletionPass(deps)
   const duties: Duty[] = [
     {
       name: 'retention',

@@ -210,3 +210,41 @@ test('a bucket that cannot be written to holds up the removal, not the hiding', 
   const { deletions } = await site.service.tenantDeletions({ tenant: 't', limit: 1 })
   assert.equal(deletions[0]!.state, 'hiding')
 })
+
+test('a shared object that nobody merges is written anew without the deleted tenant, and the receipt is complete (H65)', async () => {
+  const timeMs = await site.nowMs()
+  await site.metastore.commitSegment(
+    makeSegment('a', [
+      { tenant: 'gone', timeMs, profiles: [1] },
+      { tenant: 'kept', timeMs, profiles: [2, 2] },
+    ]),
+  )
+  await site.service.deleteTenant({ tenant: 'gone', delayMs: 0 })
+  for (let pass = 0; pass < 4; pass++) await site.runDeletions()
+  const poll = { workerId: 'w', capacity: 9, running: [], failed: [], released: [], waitMs: 0 }
+  assert.deepEqual((await site.metastore.pollJobs(poll)).jobs, [], 'not before the time of ordinary merges')
+  await sql`update tenant_deletions set removing_at = now() - interval '2 hours'`
+  await site.runDeletions()
+  await site.runDeletions()
+  const { jobs } = await site.metastore.pollJobs(poll)
+  assert.equal(jobs.length, 1)
+  const [source] = jobs[0]!.sources
+  assert.deepEqual(
+    source!.datasets.map(({ descriptor, skip }) => [descriptor.tenant, skip]),
+    [['kept', [1]]],
+  )
+  const { jobId, epoch, level } = jobs[0]!
+  const outputs = [makeOutput('b', [{ tenant: 'kept', timeMs, profiles: [2] }], level)]
+  assert.equal((await site.metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs })).verdict, 'committed')
+  await site.endGrace()
+  const { tombstones } = await site.metastore.claimTombstones({ holder: 'd', limit: 9 })
+  assert.deepEqual(
+    tombstones.map(({ objectId }) => objectId),
+    ['a'],
+  )
+  await site.metastore.confirmDeleted({ holder: 'd', deleted: tombstones })
+  await site.runDeletions()
+  const { deletions } = await site.service.tenantDeletions({ tenant: 'gone', limit: 1 })
+  assert.deepEqual([deletions[0]!.state, deletions[0]!.deletedObjects], ['done', 1])
+  assert.deepEqual([await planned('gone'), await planned('kept')], [[], ['b/0/1']])
+})
