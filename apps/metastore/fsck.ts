@@ -160,7 +160,7 @@ async function missing(
     detail:
       `dataset ${index}: tenant ${tenant}, service ${service}, ${profileCount} profiles from ` +
       `${new Date(minTimeMs).toISOString()} to ${new Date(maxTimeMs).toISOString()}`,
-    mend: 'taken out of the index: its data is lost, and queries go on without it',
+    mend: 'taken out of the index, and queries go on: its data is lost, unless a restore made the index older than its merge',
     isMended: options.repair,
   }))
 }

@@ -8,6 +8,7 @@
  *    of overlapping outputs are put into the ledger right before, and those of the last quarter of an hour.
  */
 import { assert } from '#core/assert.ts'
+import { CinderError } from '#core/errors.ts'
 import { labelSetsOfHead } from '#core/recovery/head-label-sets.ts'
 import { type ContestedDataset, findContested, skipSeen } from '#core/recovery/contested.ts'
 import type { DatasetDescriptor, LabelSet } from '#core/rpc/metastore.ts'
@@ -19,6 +20,7 @@ import { commitSegment } from '#db/sql/commit-segment.ts'
 import { planQuery } from '#db/sql/plan-query.ts'
 import { retireDatasets } from '#db/sql/recover-retire.ts'
 import { type DecidedObject, markAdopted } from '#db/sql/recovered-objects.ts'
+import { type Deaths, isDead } from './rebuild-deaths.ts'
 import { READS_AT_ONCE, type RebuildDeps, recoveredPages, type RunReport } from './rebuild.ts'
 import { inParallel, readHead, readProfileIds } from './recovery-objects.ts'
 
@@ -31,6 +33,9 @@ const CONTESTED_PROFILES_MAX = 5_000_000
 /** Objects whose heads are read together and then adopted one after the other. */
 const BATCH_OBJECTS = 64
 
+/** Origin of what the index has already. */
+const INDEX = 'index'
+
 interface LiveDataset extends ContestedDataset {
   readonly objectId: string
   readonly descriptor: DatasetDescriptor
@@ -39,10 +44,15 @@ interface LiveDataset extends ContestedDataset {
   readonly isSegment: boolean
 }
 
-export async function adoptDecided(deps: RebuildDeps, report: RunReport): Promise<void> {
+export interface AdoptDeps extends RebuildDeps {
+  readonly deaths: Deaths
+}
+
+export async function adoptDecided(deps: AdoptDeps, report: RunReport): Promise<void> {
   const open: DecidedObject[] = []
   let done = 0
-  for await (const page of recoveredPages(deps.sql, ['decided'])) {
+  for await (const decided of recoveredPages(deps.sql, ['decided'])) {
+    const page = decided.map((object) => withoutDead(deps.deaths, object))
     const garbage = page.filter(({ live }) => live.length === 0)
     open.push(...page.filter(({ live }) => live.length > 0))
     await adoptGarbage(
@@ -78,6 +88,12 @@ export async function adoptDecided(deps: RebuildDeps, report: RunReport): Promis
   }
 }
 
+/** Without what belongs to a deleted tenant. */
+function withoutDead(deaths: Deaths, object: DecidedObject): DecidedObject {
+  const { objectId, footer, live } = object
+  return { ...object, live: live.filter((index) => !isDead(deaths, footer.datasets[index]!.tenant, objectId)) }
+}
+
 async function contestedGroups({ sql }: RebuildDeps, open: readonly DecidedObject[]): Promise<LiveDataset[][]> {
   const mine = open.flatMap(({ objectId, live, footer }) =>
     live.map((index): LiveDataset => {
@@ -95,6 +111,7 @@ async function contestedGroups({ sql }: RebuildDeps, open: readonly DecidedObjec
       }
     }),
   )
+  const retired = new Set(open.flatMap(({ retires }) => retires.map(({ objectId, index }) => `${objectId}/${index}`)))
   const ofIndex: LiveDataset[] = []
   for (const datasets of Map.groupBy(mine, ({ tenant, service }) => JSON.stringify([tenant, service])).values()) {
     const { tenant, service } = datasets[0]!
@@ -102,14 +119,15 @@ async function contestedGroups({ sql }: RebuildDeps, open: readonly DecidedObjec
     const endMs = datasets.reduce((max, { maxTimeMs }) => Math.max(max, maxTimeMs), Number.NEGATIVE_INFINITY)
     for (const object of await planQuery(sql, { tenants: [tenant], services: [service], startMs, endMs }))
       for (const { descriptor } of object.datasets)
-        ofIndex.push({
-          ...timesOf(descriptor),
-          objectId: object.objectId,
-          descriptor,
-          origin: 'index',
-          isSegment: false,
-          rank: [2, 0n, 0],
-        })
+        if (!retired.has(`${object.objectId}/${descriptor.index}`))
+          ofIndex.push({
+            ...timesOf(descriptor),
+            objectId: object.objectId,
+            descriptor,
+            origin: INDEX,
+            isSegment: false,
+            rank: [2, 0n, 0],
+          })
   }
   // Segments alone decide among themselves when they are committed.
   return findContested([...mine, ...ofIndex]).filter((group) => group.some(({ isSegment }) => !isSegment))
@@ -137,9 +155,9 @@ async function decideSkips(deps: RebuildDeps, groups: readonly LiveDataset[][], 
       continue
     }
     const seen = new Set<string>()
-    for (const { objectId, descriptor, rank } of outputs) {
-      const skip = skipSeen(await idsOf(deps, objectId, descriptor), seen)
-      if (rank[0] === 1) skips.set(`${objectId}/${descriptor.index}`, skip)
+    for (const output of outputs) {
+      const skip = skipSeen(await idsOf(deps, output), seen)
+      if (output.origin !== INDEX) skips.set(`${output.objectId}/${output.descriptor.index}`, skip)
     }
   }
   return skips
@@ -192,8 +210,7 @@ function isRecent({ clock }: RebuildDeps, objectId: string): boolean {
 async function enterContestedIds(deps: RebuildDeps, groups: readonly LiveDataset[][]): Promise<void> {
   for (const group of groups) {
     if (!group.some(({ isSegment }) => isSegment)) continue
-    for (const { objectId, descriptor, isSegment } of group)
-      if (!isSegment) await enterIds(deps, await idsOf(deps, objectId, descriptor))
+    for (const dataset of group) if (!dataset.isSegment) await enterIds(deps, await idsOf(deps, dataset))
   }
 }
 
@@ -239,8 +256,14 @@ async function segmentRequest(deps: RebuildDeps, { objectId, sizeBytes, footer, 
   return { objectId, sizeBytes, datasets: [...datasets], profileIds, deduplicate, labelSets }
 }
 
-async function idsOf(deps: RebuildDeps, objectId: string, descriptor: DatasetDescriptor): Promise<Uint8Array> {
-  return await readProfileIds(deps, objectId, await readHead(deps, objectId, descriptor))
+/** None of an object of the index that the bucket has lost: a check names it. */
+async function idsOf(deps: RebuildDeps, { objectId, descriptor, origin }: LiveDataset): Promise<Uint8Array> {
+  try {
+    return await readProfileIds(deps, objectId, await readHead(deps, objectId, descriptor))
+  } catch (error) {
+    if (origin === INDEX && error instanceof CinderError && error.kind === 'not_found') return new Uint8Array(0)
+    throw error
+  }
 }
 
 async function enterIds({ sql }: RebuildDeps, ids: Uint8Array): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * Restores the index from the bucket: what a lost or restored database does not know, it learns from footers.
  *
- * 1. Settings come back from their last dump, so that what follows obeys deletions and retention.
+ * 1. Settings come back from their last dump, deletions of tenants from their objects, so that what follows obeys them.
  * 2. Footers of all objects that the index does not know are read and kept in the database; what cannot be read is named
  *    and put under quarantine.
  * 3. core/recovery/lineage.ts decides which datasets are live; the decisions are kept, all or none.
@@ -28,6 +28,7 @@ import {
   selectUnknown,
 } from '#db/sql/recovered-objects.ts'
 import { adoptDecided } from './rebuild-adopt.ts'
+import { obeyDeaths, readDeaths } from './rebuild-deaths.ts'
 import { inParallel, type ObjectReader, readFooter } from './recovery-objects.ts'
 import type { RestoreGuard } from './restore-guard.ts'
 import { restoreSettings } from './settings-dump.ts'
@@ -47,6 +48,8 @@ export interface RunReport {
 
 /** One LIST of S3. */
 const PAGE_KEYS = 1_000
+/** Read together, then kept: what an interruption costs at most. */
+const BATCH_FOOTERS = 128
 /** About what one connection pool of a store client carries; footers are 16 KiB each. */
 export const READS_AT_ONCE = 16
 /** A footer in memory is about 1 KiB once decided upon: 1 GiB. Beyond it the bucket is rebuilt by prefix, by hand. */
@@ -54,18 +57,21 @@ const OBJECTS_MAX = 1_000_000
 
 export async function rebuildIndex(deps: RebuildDeps, report: RunReport): Promise<void> {
   const { sql, store, guard } = deps
-  const { isEmpty } = await guard.standing()
+  // One that never counted is new.
+  const isNew = (await guard.standing()).counter === 0
   await report.progress('settings', 0, 0)
   await report.found(await restoreSettings(sql, store))
+  const deaths = await readDeaths(store)
+  await report.found(await obeyDeaths(sql, deaths))
   const isDecided = (await selectRecovered(sql, { states: ['decided'], after: '', limit: 1 })).length > 0
   if (!isDecided) {
     await readFooters(deps, report)
     await decide(deps, report)
   }
-  await adoptDecided(deps, report)
+  await adoptDecided({ ...deps, deaths }, report)
   await guard.clear()
   await clearRecovered(sql)
-  if (isEmpty) await report.found(LOST_WITH_THE_DATABASE)
+  if (isNew) await report.found(LOST_WITH_THE_DATABASE)
 }
 
 const LOST_WITH_THE_DATABASE: readonly RecoveryFinding[] = [
@@ -86,7 +92,8 @@ async function readFooters(deps: RebuildDeps, report: RunReport): Promise<void> 
       sql,
       keys.flatMap((key) => parseObjectKey(key) ?? []),
     )
-    await readPage(deps, report, unknown)
+    for (let at = 0; at < unknown.length; at += BATCH_FOOTERS)
+      await readBatch(deps, report, unknown.slice(at, at + BATCH_FOOTERS))
     seen += keys.length
     if (seen > OBJECTS_MAX)
       throw new CinderError(
@@ -99,8 +106,7 @@ async function readFooters(deps: RebuildDeps, report: RunReport): Promise<void> 
   }
 }
 
-async function readPage(deps: RebuildDeps, report: RunReport, objectIds: readonly string[]): Promise<void> {
-  if (objectIds.length === 0) return
+async function readBatch(deps: RebuildDeps, report: RunReport, objectIds: readonly string[]): Promise<void> {
   const found: RecoveredObject[] = []
   const unreadable: RecoveryFinding[] = []
   await inParallel(objectIds, READS_AT_ONCE, async (objectId) => {

@@ -1,0 +1,30 @@
+/**
+ * Incarnations of tenants that died, as the bucket has them: what is of a dead one must not come back. A database that does
+ * not know of a death (it is older) gets a deletion of its own, which removes what it has.
+ */
+import type { TenantObject } from '#core/retention/tenant-object.ts'
+import type { SqlSession } from '../client.ts'
+
+/** Returns the tenants whose deletion cannot be undone any more, because this database did not have it. */
+export async function enterDeaths(sql: SqlSession, deaths: readonly TenantObject[]): Promise<string[]> {
+  const dead = deaths.filter(({ diedMs }) => diedMs !== undefined)
+  const rows = await sql<{ tenant: string }[]>`
+    with death as materialized (
+      select d.tenant, d.incarnation, to_timestamp(d.died_ms::float8 / 1000) as died_at, i.incarnation as known, i.live_from
+      from unnest(${dead.map((d) => d.tenant)}::text[], ${dead.map((d) => d.incarnation)}::int[],
+        ${dead.map((d) => String(d.diedMs))}::text[]) as d(tenant, incarnation, died_ms)
+      left join tenant_incarnations i on i.tenant = d.tenant
+      where i.tenant is null or i.incarnation < d.incarnation
+    ), entered as (
+      insert into tenant_incarnations (tenant, incarnation, live_from, died_at, is_final)
+      select tenant, incarnation, incarnation, died_at, true from death order by tenant
+      on conflict (tenant) do update set incarnation = excluded.incarnation, live_from = excluded.live_from,
+        died_at = excluded.died_at, is_final = true
+    ), deletion as (
+      insert into tenant_deletions (tenant, state, dead_below, previous_live_from, remove_at)
+      select tenant, 'hiding', incarnation, coalesce(live_from, 1), now() from death order by tenant
+      on conflict do nothing
+    )
+    select tenant from death order by tenant`
+  return rows.map(({ tenant }) => tenant)
+}
