@@ -6,6 +6,8 @@ import { CinderError } from '#core/errors.ts'
 import { type Arguments, type CommandSpec, parseArguments, USAGE_REASON } from './arguments.ts'
 import { renderHelp, renderOverview } from './help.ts'
 import { INSPECT, runInspect } from './inspect.ts'
+import { JOB_COMMANDS } from './jobs.ts'
+import { MARK_COMMANDS } from './marks.ts'
 import { PUSH, runPush } from './push.ts'
 import { QUERY_FLAMEGRAPH, runQueryFlamegraph } from './query-flamegraph.ts'
 import { QUERY_LABELS, QUERY_TYPES, runQueryLabels, runQueryTypes } from './query-labels.ts'
@@ -54,6 +56,8 @@ const COMMANDS: readonly Command[] = [
   { spec: RETENTION_CANCEL, run: runRetentionCancel },
   { spec: RETENTION_PREVIEW, run: runRetentionPreview },
   { spec: STATUS, run: runStatus },
+  ...JOB_COMMANDS,
+  ...MARK_COMMANDS,
 ]
 
 export async function runCli(argv: readonly string[], shell: Shell, version: string): Promise<ExitCode> {

@@ -29,6 +29,12 @@ export function textOf(json: Json, name: string): string {
   throw wrong(name, value)
 }
 
+export function textsOf(json: Json, name: string): string[] {
+  const value = json[name] ?? []
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value
+  throw wrong(name, value)
+}
+
 function wrong(name: string, value: unknown): CinderError {
   return new CinderError('unknown', `the server answered ${name} as ${JSON.stringify(value)}`)
 }

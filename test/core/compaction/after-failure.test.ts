@@ -163,7 +163,12 @@ function runToEnd(held: readonly JobDataset[], isPoison: (dataset: JobDataset) =
     const verdict = afterFailure({ kind: 'error', culprits: [], ...job, lately }, POLICY)
     if (verdict.kind === 'park') parked.push(...job.datasets)
     else if (verdict.kind === 'retry') queue.push({ ...job, failures: verdict.failures })
-    else for (const part of verdict.parts) part.isParked ? parked.push(...part.datasets) : queue.push(part)
+    else {
+      for (const part of verdict.parts) {
+        if (part.isParked) parked.push(...part.datasets)
+        else queue.push(part)
+      }
+    }
   }
   return { parked, merged, failed }
 }
