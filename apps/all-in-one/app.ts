@@ -30,8 +30,10 @@ import { startPostgres } from '#platform/postgres/launcher.ts'
 import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import type { Lifecycle, Part } from '#platform/service.ts'
+import { VERSION } from '#platform/version.ts'
 import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker } from '../compaction-worker/app.ts'
 import { createThreadMerger } from '../compaction-worker/thread-merger.ts'
+import { addWorkerMetrics } from '../compaction-worker/worker-metrics.ts'
 import { createDistributor } from '../distributor/app.ts'
 import { createMetastore } from '../metastore/app.ts'
 import { type Database, openDatabase } from '../metastore/database.ts'
@@ -181,8 +183,10 @@ async function startMetastore(
       capacity,
       pollWaitMs: POLL_WAIT_MS_DEFAULT,
       deleteIntervalMs: DELETE_INTERVAL_MS_DEFAULT,
+      version: VERSION,
     },
   )
+  addWorkerMetrics(registry, () => worker.status())
   await lifecycle.add({ name: 'compaction worker', stop: () => worker.stop() })
   await lifecycle.add({ name: 'metastore', stop: () => metastore.stop() })
   return { metastore: metered, retention }

@@ -11,9 +11,11 @@ import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
 import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
+import { VERSION } from '#platform/version.ts'
 import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker } from './app.ts'
 import { readConfig } from './config.ts'
 import { createThreadMerger } from './thread-merger.ts'
+import { addWorkerMetrics } from './worker-metrics.ts'
 
 const log = createProcessLog()
 
@@ -36,9 +38,17 @@ await runProcess(log, async (lifecycle) => {
       clock,
       random: createRandom(),
     },
-    { workerId, capacity, pollWaitMs: POLL_WAIT_MS_DEFAULT, deleteIntervalMs: DELETE_INTERVAL_MS_DEFAULT },
+    {
+      workerId,
+      capacity,
+      pollWaitMs: POLL_WAIT_MS_DEFAULT,
+      deleteIntervalMs: DELETE_INTERVAL_MS_DEFAULT,
+      address: `${internal.tls === undefined ? 'http' : 'https'}://${hostname()}:${port}`,
+      version: VERSION,
+    },
   )
   await lifecycle.add({ name: 'compaction-worker', stop: () => worker.stop() })
+  addWorkerMetrics(instruments.registry, () => worker.status())
   const app = createGuardedApp(internal.tokens)
   mountReady(app)
   app.get('/status', (context) => context.json(worker.status()))
