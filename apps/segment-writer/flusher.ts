@@ -39,17 +39,25 @@ interface EncodedHead {
 
 /** Settles every waiting profile of the batch; never throws. True if a segment was committed. */
 export async function flushBatch(deps: FlusherDeps, batch: Batch): Promise<boolean> {
-  let isCommitted = false
+  let response: CommitSegmentResponse | undefined
   try {
     const heads = await encodeHeads(deps, batch)
-    if (heads.length > 0) isCommitted = await storeSegment(deps, batch, heads)
+    if (heads.length > 0) response = await storeSegment(deps, batch, heads)
   } finally {
-    batch.parts.forEach(({ isUsed }, shard) => isUsed && deps.shards[shard]!.settled(batch.number, isCommitted))
+    const isCommitted = response !== undefined
+    batch.parts.forEach(({ isUsed }, shard) => {
+      if (isUsed) deps.shards[shard]!.settled(batch.number, isCommitted, response?.labelEpoch)
+    })
   }
-  return isCommitted
+  return response !== undefined
 }
 
-async function storeSegment(deps: FlusherDeps, batch: Batch, heads: readonly EncodedHead[]): Promise<boolean> {
+/** Undefined: nothing was committed, and the pushes were told. */
+async function storeSegment(
+  deps: FlusherDeps,
+  batch: Batch,
+  heads: readonly EncodedHead[],
+): Promise<CommitSegmentResponse | undefined> {
   const { objectId } = batch
   try {
     const { bytes, descriptors } = encodeObject({
@@ -68,12 +76,12 @@ async function storeSegment(deps: FlusherDeps, batch: Batch, heads: readonly Enc
       labelSets: heads.flatMap(({ result }) => [...result.labelSets]),
     })
     settleCommitted(heads, response)
-    return true
+    return response
   } catch (error) {
     const failure = asRetryable(error)
     deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message })
     for (const { part, result } of heads) part.settleHead(result.head, { kind: 'failed', error: failure })
-    return false
+    return undefined
   }
 }
 

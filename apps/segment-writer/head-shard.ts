@@ -65,7 +65,8 @@ export interface HeadShard {
   take(input: TakeInput): TakeAnswer | Promise<TakeAnswer>
   /** Sorted by key; rejects if the heads are lost. */
   encode(batch: number): Promise<readonly HeadResult[]>
-  settled(batch: number, isCommitted: boolean): void
+  /** `labelEpoch`: of the commit's answer. */
+  settled(batch: number, isCommitted: boolean, labelEpoch?: number): void
   /** No profile of this request will come any more. */
   forget(request: number): void
   stop(): void

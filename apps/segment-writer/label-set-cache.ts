@@ -1,6 +1,9 @@
 /**
  * Which label sets of which data hour the metastore already has from this writer: a set is sent once an hour, not once
  * a segment. Only a hint: sending a set again changes nothing.
+ *
+ * A deletion of a tenant takes its sets along. The label epoch of commits' answers tells of it; everything is then sent
+ * again, with the next flush that has it.
  */
 import type { Dataset } from '#core/block/dataset.ts'
 import { labelsFromPairs, labelsKey, labelsToPairs } from '#core/labels/labels.ts'
@@ -12,6 +15,7 @@ const ENTRIES_MAX = 200_000
 
 export class LabelSetCache {
   readonly #known = new Set<string>()
+  #labelEpoch: number | undefined
 
   /** Sets of this dataset that the metastore may not have: one per series and type with a total that is not zero. */
   missing(dataset: Dataset): LabelSet[] {
@@ -43,8 +47,12 @@ export class LabelSetCache {
     return sets
   }
 
-  /** After a commit that carried them. */
-  remember(sets: readonly LabelSet[]): void {
+  /** After a commit that carried them. An answer without an epoch tells nothing. */
+  remember(sets: readonly LabelSet[], labelEpoch?: number): void {
+    if (labelEpoch !== undefined && labelEpoch !== this.#labelEpoch) {
+      this.#known.clear()
+      this.#labelEpoch = labelEpoch
+    }
     if (this.#known.size + sets.length > ENTRIES_MAX) this.#known.clear()
     for (const { tenant, windowStartMs, pairs } of sets) {
       this.#known.add(cacheKey(tenant, windowStartMs, labelsKey(labelsFromPairs(pairs))))

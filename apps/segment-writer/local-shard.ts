@@ -104,11 +104,11 @@ export class LocalShard implements HeadShard {
     return results
   }
 
-  settled(batch: number, isCommitted: boolean): void {
+  settled(batch: number, isCommitted: boolean, labelEpoch?: number): void {
     const from = this.#batches.get(batch)
     if (from === undefined) return
     this.#batches.delete(batch)
-    if (isCommitted) this.#labelSets.remember(from.labelSets)
+    if (isCommitted) this.#labelSets.remember(from.labelSets, labelEpoch)
     this.#deps.account.add(this.#settings.index, 'pushes', -from.memoryBytes)
   }
 

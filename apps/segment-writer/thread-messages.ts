@@ -38,7 +38,12 @@ export interface TakeOrder {
 export type ThreadOrder =
   | TakeOrder
   | { readonly kind: 'encode'; readonly id: number; readonly batch: number }
-  | { readonly kind: 'settled'; readonly batch: number; readonly isCommitted: boolean }
+  | {
+      readonly kind: 'settled'
+      readonly batch: number
+      readonly isCommitted: boolean
+      readonly labelEpoch?: number | undefined
+    }
   | { readonly kind: 'forget'; readonly request: number }
 
 /** Carried out in order. */

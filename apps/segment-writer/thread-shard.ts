@@ -132,8 +132,8 @@ export class ThreadShard implements HeadShard {
     return promise
   }
 
-  settled(batch: number, isCommitted: boolean): void {
-    this.#order({ kind: 'settled', batch, isCommitted })
+  settled(batch: number, isCommitted: boolean, labelEpoch?: number): void {
+    this.#order({ kind: 'settled', batch, isCommitted, labelEpoch })
   }
 
   forget(request: number): void {

@@ -73,16 +73,17 @@ class Scene {
     return `${name}${this.n}`
   }
 
-  /** A segment with one profile a dataset; ages in days before now. */
-  async commit(objectId: string, specs: (Omit<DatasetSpec, 'profiles'> & { ageMs?: number })[]): Promise<void> {
+  /** A segment with one profile a dataset. Returns the datasets that were older than their retention. */
+  async commit(objectId: string, specs: (Omit<DatasetSpec, 'profiles'> & { ageMs?: number })[]): Promise<number[]> {
     const nowMs = await this.harness.nowMs()
     const full = specs.map(({ ageMs, ...spec }) => ({
       timeMs: hourStartMs(nowMs - (ageMs ?? 0)) + 60_000,
       ...spec,
       profiles: [this.#profiles++],
     }))
-    const { verdict } = await this.metastore.commitSegment(makeSegment(objectId, full))
+    const { verdict, expired = [] } = await this.metastore.commitSegment(makeSegment(objectId, full))
     assert.equal(verdict, 'committed')
+    return expired
   }
 
   async planned(tenant = this.tenant): Promise<string[]> {
@@ -429,10 +430,11 @@ function retentionContract(scene: () => Scene): void {
     await rule(s, 5)
     await s.harness.runRetention()
     await rule(s, 90)
-    await s.commit(s.id('late'), [
+    const expired = await s.commit(s.id('late'), [
       { tenant: s.tenant, ageMs: 10 * DAY },
       { tenant: s.other, ageMs: 10 * DAY },
     ])
+    assert.deepEqual(expired, [0], 'its pushes are told')
     await s.commit(s.id('within'), [{ tenant: s.tenant, ageMs: 4 * DAY }])
     await s.commit(s.id('dead'), [{ tenant: s.tenant, ageMs: 10 * DAY }])
     assert.deepEqual(await s.planned(), [`${s.id('within')}/0`])

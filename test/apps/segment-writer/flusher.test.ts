@@ -122,3 +122,19 @@ test('label sets of a commit that failed are sent again', async () => {
   })
   assert.equal(sets.length, 1)
 })
+
+test('what the commit did not keep, because it is older than its retention, is refused with the reason', async () => {
+  const { writer, clock, metastore } = createWritePath()
+  const commit = metastore.commitSegment
+  metastore.commitSegment = async (request) => ({ ...(await commit.call(metastore, request)), expired: [1] })
+  const answers = ['a', 'b'].map((tenant) => push(writer, [simplePprof(1)], { tenant }))
+  const verdicts = (await settle(clock, Promise.all(answers))).flat()
+  assert.deepEqual(
+    verdicts.map(({ status, kind, reason }) => [status, kind, reason]),
+    [
+      ['stored', '', ''],
+      ['rejected', 'invalid_argument', 'retention'],
+    ],
+  )
+  assert.match(verdicts[1]!.message, /older than the retention of service .* of tenant b/)
+})

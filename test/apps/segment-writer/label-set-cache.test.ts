@@ -46,3 +46,14 @@ test('what is remembered is not sent again in its hour; what is not, is', () => 
   assert.equal(cache.missing(datasetOf(['a'], { hour: 1 })).length, 2)
   assert.equal(cache.missing({ ...datasetOf(['a']), tenant: 'other' }).length, 2)
 })
+
+test('a new label epoch makes everything unknown but what came with it; no epoch tells nothing', () => {
+  const cache = new LabelSetCache()
+  cache.remember(cache.missing(datasetOf(['a'])), 0)
+  cache.remember(cache.missing(datasetOf(['b'])), 0)
+  assert.deepEqual(typesOf(cache, datasetOf(['a', 'b'])), [])
+  cache.remember([])
+  assert.deepEqual(typesOf(cache, datasetOf(['a', 'b'])), [])
+  cache.remember(cache.missing(datasetOf(['c'])), 2)
+  assert.deepEqual(typesOf(cache, datasetOf(['a', 'c'])), ['a/samples', 'a/cpu'])
+})
