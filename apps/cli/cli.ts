@@ -4,6 +4,8 @@
  */
 import { CinderError } from '#core/errors.ts'
 import { type Arguments, type CommandSpec, parseArguments, USAGE_REASON } from './arguments.ts'
+import { BACKUP, runBackup } from './backup.ts'
+import { FSCK, runFsck } from './fsck.ts'
 import { renderHelp, renderOverview } from './help.ts'
 import { INSPECT, runInspect } from './inspect.ts'
 import { JOB_COMMANDS } from './jobs.ts'
@@ -22,6 +24,7 @@ import {
   runRetentionPreview,
   runRetentionSet,
 } from './retention.ts'
+import { REBUILD_INDEX, runRebuildIndex } from './rebuild-index.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
 import {
   runTenantsDelete,
@@ -47,6 +50,9 @@ const COMMANDS: readonly Command[] = [
   { spec: QUERY_LABELS, run: runQueryLabels },
   { spec: QUERY_TYPES, run: runQueryTypes },
   { spec: INSPECT, run: runInspect },
+  { spec: FSCK, run: runFsck },
+  { spec: REBUILD_INDEX, run: runRebuildIndex },
+  { spec: BACKUP, run: runBackup },
   { spec: TENANTS_LIST, run: runTenantsList },
   { spec: TENANTS_DELETE, run: runTenantsDelete },
   { spec: TENANTS_UNDELETE, run: runTenantsUndelete },

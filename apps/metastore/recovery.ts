@@ -51,6 +51,9 @@ const DUTY = 'recovery'
 /** A run that another replica was asked for begins within this. */
 const LOOK_INTERVAL_MS = 15 * MS_PER_SECOND
 const RUNS_LISTED = 10
+/** Below the idle limits of load balancers; a run is looked at four times a second meanwhile. */
+const WAIT_MAX_MS = 20 * MS_PER_SECOND
+const WAIT_STEP_MS = 250
 /** In one row: about 3 MB. */
 const FINDINGS_MAX = 10_000
 
@@ -86,7 +89,15 @@ export function createRecovery(deps: RecoveryDeps): Recovery {
         void duties?.runDue()
         return await getRun(sql, id)
       },
-      getRecovery: ({ runId }) => getRun(sql, runId),
+      async getRecovery({ runId, waitMs }) {
+        const endMs = clock.nowMs() + Math.min(Math.max(0, waitMs), WAIT_MAX_MS)
+        for (;;) {
+          const run = await getRun(sql, runId)
+          const leftMs = endMs - clock.nowMs()
+          if (run.finishedMs > 0 || leftMs <= 0) return run
+          await clock.sleep(Math.min(leftMs, WAIT_STEP_MS))
+        }
+      },
     },
   }
 }

@@ -65,9 +65,15 @@ export interface StartRecoveryRequest {
   key: string
 }
 
+export interface GetRecoveryRequest {
+  runId: string
+  /** Long poll: answer when the run has ended, or after this. */
+  waitMs: number
+}
+
 export interface RecoveryService {
   recoveryStatus(): Promise<RecoveryStatus>
   /** Fails with `failed_precondition` while another run is open. */
   startRecovery(request: StartRecoveryRequest): Promise<RecoveryRun>
-  getRecovery(request: { runId: string }): Promise<RecoveryRun>
+  getRecovery(request: GetRecoveryRequest): Promise<RecoveryRun>
 }

@@ -36,7 +36,7 @@ export function createRecoveryHarness(sql: Sql, store: ObjectStore): RecoveryHar
     async run(request) {
       const { runId } = await recovery.service.startRecovery({ repair: false, deep: false, key: '', ...request })
       await work()
-      return await recovery.service.getRecovery({ runId })
+      return await recovery.service.getRecovery({ runId, waitMs: 0 })
     },
   }
 }

@@ -195,14 +195,14 @@ test('a rebuild goes on where it was interrupted, and rubbish beside the objects
       done = true
     } catch {
       interruptions++
-      const { state } = await site.recovery.service.getRecovery({ runId })
+      const { state } = await site.recovery.service.getRecovery({ runId, waitMs: 0 })
       assert.equal(state, 'running')
       assert.ok(interruptions < 50)
     }
   }
   failAt = -1
   assert.ok(interruptions >= 2, `${interruptions} interruptions`)
-  const run = await site.recovery.service.getRecovery({ runId })
+  const run = await site.recovery.service.getRecovery({ runId, waitMs: 0 })
   assert.equal(run.state, 'done', run.error)
   const unreadable = run.findings.filter(({ kind }) => kind === 'unreadable-object').map(({ subject }) => subject)
   assert.deepEqual(unreadable.sort(), rubbish)
