@@ -8,7 +8,7 @@ const SEEDS_MAX = 400
 
 describe('a planted bug is found', () => {
   for (const mutation of MUTATIONS) {
-    test(mutation.name, async () => {
+    test(mutation.name, { timeout: 60_000 }, async () => {
       const found = await findMutation(mutation, SEEDS_MAX)
       assert.ok(found !== undefined, `not in ${SEEDS_MAX} worlds`)
       const { kind, what } = found.report.seen!

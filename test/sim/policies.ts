@@ -28,7 +28,15 @@ export const SIM_WINDOW_POLICY: WindowCompactionPolicy = {
   lateBlocksMax: 3,
 }
 
-export const SIM_JOB_POLICY: JobQueuePolicy = { ...JOB_QUEUE_POLICY, deletionGraceMs: 6_000 }
+export const SIM_JOB_POLICY: JobQueuePolicy = {
+  ...JOB_QUEUE_POLICY,
+  deletionGraceMs: 6_000,
+  backoffMaxMs: 5_000,
+  jobTimeMaxMs: 40_000,
+}
+
+/** Shorter than late commits are late: a search for orphans meets them. */
+export const SIM_ORPHAN_GRACE_MS = 12_000
 
 /** Clocks are off by seconds and data is days old: no limit looks at times here. */
 export const SIM_LIMITS: TenantLimits = {

@@ -2,11 +2,14 @@
  * A replica of the metastore: it serves the contract over the database and plans under a lease, as apps/metastore does.
  * Its statements reach the database one by one, each at one instant; between two of them anything may happen to it.
  */
+import { OBJECT_KEY_PREFIX, parseObjectKey } from '#core/block/object-key.ts'
 import { planSegmentJobs } from '#core/compaction/plan.ts'
 import { planWindowJobs } from '#core/compaction/plan-windows.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
-import { failExpiredJobs, forgetClosedJobs } from '../support/metastore-twin/jobs.ts'
+import { closeDeadJobs, failExpiredJobs, forgetClosedJobs } from '../support/metastore-twin/jobs.ts'
+import { noteListed, retireOrphans } from '../support/metastore-twin/orphans.ts'
 import { confirmDeleted } from '../support/metastore-twin/tombstones.ts'
 import {
   acquireLease,
@@ -21,7 +24,7 @@ import type { Checker } from './checker.ts'
 import type { Dice } from './dice.ts'
 import type { Faults } from './faults.ts'
 import type { Life } from './life.ts'
-import { SIM_SEGMENT_POLICY, SIM_WINDOW_POLICY } from './policies.ts'
+import { SIM_ORPHAN_GRACE_MS, SIM_SEGMENT_POLICY, SIM_WINDOW_POLICY } from './policies.ts'
 import type { Scheduler } from './scheduler.ts'
 
 export interface DatabaseDeps {
@@ -36,7 +39,7 @@ export interface DatabaseDeps {
 
 const LEASE_TTL_MS = 5_000
 const PLAN_INTERVAL_MS = 1_000
-/** Every so many passes also the datasets above level 0. */
+/** Every so many passes also the datasets above level 0, and the search for orphans. */
 const WINDOW_PASSES = 3
 /** Shorter than late commits are late: they find no job. */
 const CLOSED_JOB_AGE_MS = 4_000
@@ -137,12 +140,14 @@ export class Replica {
   life: Life
   metastore: Metastore
   readonly #deps: DatabaseDeps
+  readonly #storeOf: (life: Life) => ObjectStore
   #term: DutyTerm | undefined
   #trustedUntilMs = 0
   #passes = 0
 
-  constructor(deps: DatabaseDeps, life: Life) {
+  constructor(deps: DatabaseDeps, life: Life, storeOf: (life: Life) => ObjectStore) {
     this.#deps = deps
+    this.#storeOf = storeOf
     this.life = life
     this.metastore = served(deps, life)
     void this.#planLoop(life)
@@ -190,9 +195,20 @@ export class Replica {
     const jobs = planSegmentJobs(segments.waiting, SIM_SEGMENT_POLICY, segments.nowMs)
     if (jobs.length > 0) await insert(() => insertSegmentJobs(state, jobs, term))
     if (++this.#passes % WINDOW_PASSES !== 0) return
+    await on(() => closeDeadJobs(state))
     const datasets = await on(() => ({ waiting: waitingDatasets(state), nowMs: state.nowMs() }))
     const windowJobs = planWindowJobs(datasets.waiting, SIM_WINDOW_POLICY, datasets.nowMs)
     if (windowJobs.length > 0) await insert(() => insertWindowJobs(state, windowJobs, term))
+    await this.#searchOrphans(life)
+  }
+
+  /** Needs no lease to be right: an id is retired by the row that every commit must insert first. */
+  async #searchOrphans(life: Life): Promise<void> {
+    const { state } = this.#deps.twin
+    const keys = await this.#storeOf(life).list(OBJECT_KEY_PREFIX)
+    const objectIds = keys.flatMap((key) => parseObjectKey(key) ?? [])
+    await execute(this.#deps, life, { run: () => noteListed(state, objectIds) })
+    await execute(this.#deps, life, { run: () => retireOrphans(state, SIM_ORPHAN_GRACE_MS) })
   }
 
   /** As apps/metastore/held-lease.ts: trusted for half its time, counted from before the request. */

@@ -23,6 +23,8 @@ export type ViolationKind =
   | 'shared-source'
   /** After the faults: a job, a segment, a tombstone or a push that never ends. */
   | 'never-ends'
+  /** A job is parked that is not poison, or more than the poison with it. */
+  | 'parked'
   | 'labels'
   | 'memory'
   /** The product threw what it never should. */

@@ -7,6 +7,7 @@
  * 3. Final: every tenant is asked for everything, and the book of pushes must agree, profile by profile.
  * The first violation ends the world.
  */
+import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import { createDigest } from '#platform/digest.ts'
@@ -14,11 +15,12 @@ import { createRegexCompiler } from '#platform/regex.ts'
 import type { CompactionWorkerService } from '../../apps/compaction-worker/app.ts'
 import type { SegmentWriterService } from '../../apps/segment-writer/app.ts'
 import { createMemoryMetastore, type MemoryMetastore } from '../support/memory-metastore.ts'
-import { waitingSegments } from '../support/metastore-twin/planning.ts'
+import { retryParked } from '../support/metastore-twin/jobs.ts'
 import { callOver } from './call.ts'
 import { Checker } from './checker.ts'
 import { runClient } from './client.ts'
 import { Dice } from './dice.ts'
+import { checkEnd, type Ends, openEnds } from './ends.ts'
 import { type FaultClass, Faults } from './faults.ts'
 import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
@@ -35,7 +37,6 @@ import {
   queryTree,
   startWorker,
   startWriter,
-  WRITER_MEMORY_BYTES,
 } from './services.ts'
 import { createSimCodec } from './sim-codec.ts'
 import { storeFor } from './sim-store.ts'
@@ -76,10 +77,11 @@ const HEALED_MS_MAX = 150_000
 /** An agent that was told nothing retries for as long as that. */
 const PUSH_DEADLINE_MS = 10_000
 const PUSH_DELAY_MS_MAX = 30
-/** What one profile may add past the bound: it is taken before it is counted. */
-const MEMORY_SLACK_BYTES = 64 * 1024
 /** Of the claims: their holder stops for longer than its lease. */
 const CLAIM_STOPS_PERCENT = 6
+/** Of the worlds. One of their first profiles. */
+const POISON_PERCENT = 30
+const POISON_BELOW = 20
 const SKEW_MS_MAX = 5_000
 /** Somebody sets the clock. */
 const JUMP_MS_MAX = 90_000
@@ -124,6 +126,9 @@ class World {
   readonly #replicas: Replica[] = []
   readonly #writers: { life: Life; service: SegmentWriterService }[] = []
   readonly #processes: SimProcess[] = []
+  /** The profile that no merge survives. */
+  #poison: number | undefined
+  #isRetried = false
   #clientsLeft = 0
   #lives = 0
   #counts = { queries: 0, failedQueries: 0, crashes: 0, pauses: 0, deleted: 0 }
@@ -139,7 +144,11 @@ class World {
     const storePercent = this.#dice.pick([0, 2, 5, 15])
     this.#faults = new Faults({ classes, linkPercent, storePercent }, new Dice(seed, 'faults'))
     const clock = new Life('database', scheduler, 0).clock
-    this.#twin = createMemoryMetastore(clock, { jobPolicy: SIM_JOB_POLICY, rules: mutation?.rules ?? {} })
+    const caps = { tenantShardSize: this.#dice.pick([0, 0, 1]), runningPerTenantMax: this.#dice.pick([0, 0, 1]) }
+    const jobPolicy = { ...SIM_JOB_POLICY, ...caps }
+    this.#twin = createMemoryMetastore(clock, { jobPolicy, rules: mutation?.rules ?? {} })
+    const poison = this.#dice.below(POISON_BELOW)
+    if (this.#dice.chance(POISON_PERCENT) && this.#faults.has('poison')) this.#poison = poison
     const note = (what: string): void => this.#note('world', what)
     const stored = (key: string): Uint8Array | undefined => this.#objects.get(key)
     const nowMs = (): number => scheduler.nowMs
@@ -148,7 +157,12 @@ class World {
     const claims = new Dice(seed, 'claims')
     const onClaim = (life: Life): void => {
       const outMs = claims.between(16_000, 25_000)
-      if (claims.chance(CLAIM_STOPS_PERCENT) && this.#faults.has('pause') && !life.isPaused) this.#pause(life, outMs)
+      if (
+        claims.chance(mutation?.claimStopsPercent ?? CLAIM_STOPS_PERCENT) &&
+        this.#faults.has('pause') &&
+        !life.isPaused
+      )
+        this.#pause(life, outMs)
     }
     this.#database = { scheduler, dice, faults: this.#faults, checker: this.#checker, twin: this.#twin, onClaim }
   }
@@ -159,7 +173,7 @@ class World {
     await this.#runUntil(healAtMs, () => false)
     this.#heal()
     await this.#runUntil(healAtMs + HEALED_MS_MAX, () => this.#isQuiet())
-    this.#checkEnd()
+    checkEnd(this.#ends())
     await this.#askFinally()
     this.#checker.throwFirst()
   }
@@ -219,16 +233,21 @@ class World {
   #addReplica(name: string): void {
     let replica: Replica | undefined
     this.#addProcess(name, (life) => {
-      if (replica === undefined) this.#replicas.push((replica = new Replica(this.#database, life)))
-      else replica.restart(life)
+      if (replica === undefined) {
+        replica = new Replica(this.#database, life, (of) => this.#storeFor(of))
+        this.#replicas.push(replica)
+      } else replica.restart(life)
     })
   }
 
+  #storeFor(life: Life, role: 'reader' | 'other' = 'other'): ObjectStore {
+    return storeFor({ ...this.#database, objects: this.#objects }, life, role)
+  }
+
   #portsFor(life: Life): ProcessPorts {
-    const deps = { ...this.#database, objects: this.#objects }
     return {
       life,
-      store: storeFor(deps, life),
+      store: this.#storeFor(life),
       metastore: metastoreFor(this.#database, life, this.#replicas),
       random: new Dice(this.#spec.seed, life.name),
       codec: this.#codec,
@@ -254,7 +273,11 @@ class World {
   #addWorker(name: string): void {
     this.#addProcess(name, (life): CompactionWorkerService => {
       const ports = this.#portsFor(life)
-      const merger = createSimMerger(ports)
+      const poison = this.#poison
+      const merger = createSimMerger(
+        ports,
+        (objectId, index) => poison !== undefined && this.#checker.countedIn(objectId, index).includes(poison),
+      )
       const { mutation } = this.#spec
       return startWorker(mutation?.worker?.(ports) ?? ports, mutation?.merger?.(merger) ?? merger)
     })
@@ -313,7 +336,7 @@ class World {
 
   #queryPorts(life: Life): QueryPorts {
     return {
-      store: storeFor({ ...this.#database, objects: this.#objects }, life, 'reader'),
+      store: this.#storeFor(life, 'reader'),
       metastore: metastoreFor(this.#database, life, this.#replicas),
       codec: this.#codec,
       regex: this.#regex,
@@ -402,45 +425,25 @@ class World {
     }
   }
 
+  /** Parked jobs are tried once more, as a person would who sees that the faults are over. */
   #isQuiet(): boolean {
-    if (this.#clientsLeft > 0) return false
-    const { jobs, tombstones } = this.#twin.state
-    if (tombstones.size > 0) return false
-    for (const { state } of jobs.values()) if (state === 'running' || state === 'queued') return false
-    if (this.#writers.some(({ service }) => service.status().pendingBytes > 0)) return false
-    return waitingSegments(this.#twin.state).length === 0
+    if (openEnds(this.#ends()).length > 0) return false
+    if (this.#isRetried) return true
+    this.#isRetried = true
+    retryParked(this.#twin.state)
+    return false
   }
 
-  #checkEnd(): void {
-    const { jobs, tombstones } = this.#twin.state
-    const open = [...jobs.values()].filter(({ state }) => state === 'running' || state === 'queued')
-    if (this.#clientsLeft > 0) this.#checker.report('never-ends', `${this.#clientsLeft} agents still push`)
-    for (const { jobId, state, holder } of open)
-      this.#checker.report('never-ends', `job ${jobId} ${state} by ${holder}`)
-    const waiting = waitingSegments(this.#twin.state)
-    if (waiting.length > 0) this.#checker.report('never-ends', `${waiting.length} segments wait for a job`)
-    if (tombstones.size > 0) this.#checker.report('never-ends', `${tombstones.size} tombstones wait`)
-    for (const { number, isAcked } of this.#ledger.entries)
-      if (!isAcked) this.#checker.report('never-ends', `p${number} was never stored`)
-    for (const { life, service } of this.#writers) {
-      const { pendingBytes, peakPendingBytes } = service.status()
-      if (pendingBytes !== 0) this.#checker.report('memory', `${life.name} still holds ${pendingBytes} bytes`)
-      if (peakPendingBytes > WRITER_MEMORY_BYTES + MEMORY_SLACK_BYTES)
-        this.#checker.report(
-          'memory',
-          `${life.name} held ${peakPendingBytes} bytes, ${WRITER_MEMORY_BYTES} are allowed`,
-        )
-    }
-    this.#checkLabels()
-  }
-
-  #checkLabels(): void {
-    const known = new Set<string>()
-    for (const { tenant, windowStartMs, pairs } of this.#twin.state.labelSets.values())
-      known.add(`${tenant} ${windowStartMs} ${pairs[pairs.indexOf('service_name') + 1]}`)
-    for (const { number, tenant, service, timeMs, isAcked } of this.#ledger.entries) {
-      const name = `${tenant} ${Math.floor(timeMs / MS_PER_HOUR) * MS_PER_HOUR} ${service}`
-      if (isAcked && !known.has(name)) this.#checker.report('labels', `no label set for p${number}: ${name}`)
+  /** A look at the whole, for the checks of the end. */
+  #ends(): Ends {
+    return {
+      twin: this.#twin,
+      objects: this.#objects,
+      ledger: this.#ledger,
+      checker: this.#checker,
+      writers: this.#writers,
+      poison: this.#poison,
+      clientsLeft: this.#clientsLeft,
     }
   }
 

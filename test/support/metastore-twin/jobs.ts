@@ -1,5 +1,9 @@
 /** The job queue: claims, renewals, failures, expiry; and the commit of a job with its verdict. */
 import { checkCompaction } from '../../../apps/metastore/validate.ts'
+import { afterFailure, type JobPart } from '#core/compaction/after-failure.ts'
+import { chooseJobs, type QueuedFlow, type RunningFlow } from '#core/compaction/claim-order.ts'
+import { failureKindOf } from '#core/compaction/job-failure.ts'
+import { compactedTenants } from '#core/compaction/tenant-switch.ts'
 import type {
   CommitCompactionRequest,
   CommitCompactionResponse,
@@ -21,10 +25,15 @@ function runningJob(state: TwinState, term: Term, workerId: string): HeldJob | u
   return isOurs || !state.rules.checksTerms ? job : undefined
 }
 
+/** Who polled lately has a share of the tenants. */
+export function noteWorker(state: TwinState, workerId: string): void {
+  state.workers.set(workerId, state.nowMs())
+}
+
 export function failJobs(state: TwinState, failed: readonly FailedJob[], workerId: string): void {
   for (const term of failed) {
     const job = runningJob(state, term, workerId)
-    if (job !== undefined) fail(state, job, term.reason)
+    if (job !== undefined) fail(state, job, term)
   }
 }
 
@@ -40,22 +49,77 @@ export function renewJobs(state: TwinState, running: readonly Term[], workerId: 
   const lost: string[] = []
   for (const term of running) {
     const job = runningJob(state, term, workerId)
-    if (job === undefined) lost.push(term.jobId)
+    if (job === undefined || isTooLong(state, job)) lost.push(term.jobId)
     else job.expiresAtMs = state.nowMs() + state.jobPolicy.leaseMs
   }
   return lost
 }
 
-function fail(state: TwinState, job: HeldJob, reason: string): void {
-  const { failuresMax, backoffBaseMs, backoffMaxMs } = state.jobPolicy
-  const backoffMs = Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(job.failures, 30))
-  job.failures++
+/** Over what time an outage is told from poison. */
+const LATELY_MS = 60_000
+
+function fail(state: TwinState, job: HeldJob, { reason, kind, culprits }: Omit<FailedJob, 'jobId' | 'epoch'>): void {
+  const nowMs = state.nowMs()
+  state.failedAtMs.set(job.jobId, nowMs)
+  const isLate = (atMs: number): boolean => atMs > nowMs - LATELY_MS
+  const lately = {
+    failedJobs: [...state.failedAtMs.values()].filter(isLate).length,
+    committedJobs: state.committedAtMs.filter(isLate).length,
+  }
+  const datasets = state.datasetsOf(job.sources)
+  const { failures } = job
+  const asked = { kind: failureKindOf(kind), culprits: culprits ?? [], failures, datasets, lately }
+  const verdict = afterFailure(asked, state.jobPolicy)
+  if (verdict.kind === 'split' && state.rules.bisects) {
+    Object.assign(job, { state: 'stale', holder: '', reason: `split: ${reason}`, finishedAtMs: nowMs })
+    for (const part of verdict.parts) addPart(state, job, part)
+    return
+  }
+  const delayMs = verdict.kind === 'retry' ? verdict.delayMs : 0
   Object.assign(job, {
-    state: job.failures >= failuresMax ? 'parked' : 'queued',
+    state: verdict.kind === 'retry' ? 'queued' : 'parked',
+    failures: verdict.kind === 'split' ? failures + 1 : verdict.failures,
     holder: '',
     reason,
-    notBeforeMs: state.nowMs() + backoffMs,
+    notBeforeMs: nowMs + delayMs,
+    rank: Math.max(job.rank, (nowMs + delayMs) / 1_000),
   })
+}
+
+function addPart(state: TwinState, { jobId, level }: HeldJob, part: JobPart): void {
+  const byObject = new Map<string, number[]>()
+  for (const { objectId, index } of part.datasets) byObject.set(objectId, [...(byObject.get(objectId) ?? []), index])
+  const sources = [...byObject].map(([objectId, indexes], i) => ({
+    objectId,
+    indexes: indexes.sort((a, b) => a - b),
+    scope: `#${jobId}.${state.jobs.size}.${i}`,
+  }))
+  state.addJob({
+    level,
+    sources,
+    failures: part.failures,
+    notBeforeMs: state.nowMs() + part.delayMs,
+    state: part.isParked ? 'parked' : 'queued',
+  })
+}
+
+/** Somebody wants a parked job tried again. */
+export function retryParked(state: TwinState): void {
+  for (const job of state.jobs.values())
+    if (job.state === 'parked') Object.assign(job, { state: 'queued', failures: 0, notBeforeMs: 0 })
+}
+
+/** Parked jobs whose data is gone are closed, so that a parked job goes when its data does. */
+export function closeDeadJobs(state: TwinState): void {
+  for (const job of state.jobs.values())
+    if (job.state === 'parked' && isDead(state, job.sources))
+      Object.assign(job, { state: 'stale', finishedAtMs: state.nowMs(), reason: 'its data is gone' })
+}
+
+export function isDead(state: TwinState, sources: readonly JobSource[]): boolean {
+  return sources.every(({ objectId, indexes }) =>
+    indexes.every((index) => !state.objects.get(objectId)!.datasets[index]!.isLive),
+  )
 }
 
 /** Expiry counts as a failure. Without `force` only leases that ran out. Returns how many. */
@@ -63,26 +127,70 @@ export function failExpiredJobs(state: TwinState, force = false): number {
   if (!state.rules.expiresLeases) return 0
   const nowMs = state.nowMs()
   const expired = [...state.jobs.values()].filter(
-    (job) => job.state === 'running' && (force || job.expiresAtMs <= nowMs),
+    (job) => job.state === 'running' && (force || job.expiresAtMs <= nowMs || isTooLong(state, job)),
   )
-  for (const job of expired) fail(state, job, `lease expired: no word from ${job.holder}`)
+  for (const job of expired) fail(state, job, { reason: `lease expired: no word from ${job.holder}` })
   return expired.length
+}
+
+function isTooLong(state: TwinState, { startedAtMs }: HeldJob): boolean {
+  return startedAtMs <= state.nowMs() - state.jobPolicy.jobTimeMaxMs
 }
 
 export function claimJobs(state: TwinState, workerId: string, capacity: number): CompactionJob[] {
   const nowMs = state.nowMs()
-  const { leaseMs } = state.jobPolicy
-  const queued = [...state.jobs.values()]
-    .filter((job) => job.state === 'queued' && job.notBeforeMs <= nowMs)
-    .sort((a, b) => a.rank - b.rank)
-  return queued.slice(0, capacity).map((job) => {
+  const { leaseMs, workerTtlMs } = state.jobPolicy
+  const workerIds = [...state.workers].filter(([, atMs]) => atMs > nowMs - workerTtlMs).map(([name]) => name)
+  const tenants = compactedTenants(state.jobPolicy, [])
+  const chosen = chooseJobs(
+    { flows: queuedFlows(state), running: runningFlows(state), workerIds, tenants },
+    state.jobPolicy,
+    {
+      workerId,
+      limit: capacity,
+    },
+  )
+  return chosen.map(({ jobId, tag }) => {
+    const job = state.jobs.get(jobId)!
     job.epoch++
-    Object.assign(job, { state: 'running', holder: workerId, expiresAtMs: nowMs + leaseMs })
+    Object.assign(job, { state: 'running', holder: workerId, tag, startedAtMs: nowMs, expiresAtMs: nowMs + leaseMs })
     const sources = job.sources.map(({ objectId, indexes }) =>
       state.sourceOf(state.objects.get(objectId)!, ({ descriptor }) => indexes.includes(descriptor.index)),
     )
-    const { jobId, epoch, level } = job
+    const { epoch, level } = job
     return { jobId, epoch, leaseMs, level, sources }
+  })
+}
+
+function flowsOf(jobs: readonly HeldJob[]): HeldJob[][] {
+  const flows = new Map<string, HeldJob[]>()
+  for (const job of jobs) {
+    const key = `${job.level} ${job.tenant}`
+    const flow = flows.get(key)
+    if (flow === undefined) flows.set(key, [job])
+    else flow.push(job)
+  }
+  return [...flows.values()]
+}
+
+function queuedFlows(state: TwinState): QueuedFlow[] {
+  const all = [...state.jobs.values()]
+  const nowMs = state.nowMs()
+  return flowsOf(all.filter((job) => job.state === 'queued' && job.notBeforeMs <= nowMs)).map((jobs) => {
+    const { level, tenant } = jobs[0]!
+    let last: { tag: number; sizeBytes: number } | undefined
+    for (const { level: ofLevel, tenant: ofTenant, tag, sizeBytes } of all)
+      if (ofLevel === level && ofTenant === tenant && tag !== undefined && tag >= (last?.tag ?? 0))
+        last = { tag, sizeBytes }
+    return { level, tenant, last, jobs: jobs.sort((a, b) => a.rank - b.rank) }
+  })
+}
+
+function runningFlows(state: TwinState): RunningFlow[] {
+  const running = [...state.jobs.values()].filter((job) => job.state === 'running')
+  return flowsOf(running).map((jobs) => {
+    const { level, tenant } = jobs[0]!
+    return { level, tenant, count: jobs.length, tag: Math.max(...jobs.map(({ tag }) => tag ?? 0)) }
   })
 }
 
@@ -113,6 +221,7 @@ export function commitCompaction(state: TwinState, request: CommitCompactionRequ
     staleObjectIds,
     finishedAtMs: state.nowMs(),
   })
+  state.committedAtMs.push(state.nowMs())
   if (isStale) abandon(state, outputs)
   else publish(state, job, outputs)
   return { verdict: isStale ? 'stale' : 'committed', staleObjectIds: isStale ? staleObjectIds : [] }

@@ -5,7 +5,7 @@
 import type { SegmentJob, WaitingSegment } from '#core/compaction/plan.ts'
 import type { WaitingDataset, WindowJob } from '#core/compaction/plan-windows.ts'
 import { LAST_LEVEL } from '#core/compaction/policy.ts'
-import type { HeldJob, JobSource, TwinState } from './state.ts'
+import type { HeldDataset, HeldJob, JobSource, TwinState } from './state.ts'
 
 export interface DutyTerm {
   readonly name: string
@@ -42,18 +42,32 @@ function openSources(state: TwinState): { job: HeldJob; source: JobSource }[] {
   return open.flatMap((job) => job.sources.map((source) => ({ job, source })))
 }
 
+/** By `object/index`: the open job that has the dataset. */
+function holdersOf(state: TwinState): Map<string, HeldJob> {
+  const holders = new Map<string, HeldJob>()
+  for (const { job, source } of openSources(state))
+    for (const index of source.indexes) holders.set(`${source.objectId}/${index}`, job)
+  return holders
+}
+
+/** A segment that is planned in part counts with the bytes of that part. */
 export function waitingSegments(state: TwinState): WaitingSegment[] {
-  const taken = new Set(openSources(state).map(({ source }) => source.objectId))
-  return [...state.objects.values()]
-    .filter(({ objectId, level, datasets }) => level === 0 && !taken.has(objectId) && datasets.some((d) => d.isLive))
-    .map(({ objectId, sizeBytes, createdAtMs }) => ({ objectId, sizeBytes, createdAtMs }))
+  const holders = holdersOf(state)
+  return [...state.objects.values()].flatMap(({ objectId, level, sizeBytes, createdAtMs, datasets }) => {
+    const free = level === 0 ? datasets.filter((dataset) => isFree(holders, objectId, dataset)) : []
+    if (free.length === 0) return []
+    const freeBytes = free.reduce((sum, { descriptor }) => sum + descriptor.sizeBytes, 0)
+    return [{ objectId, sizeBytes: free.length === datasets.length ? sizeBytes : freeBytes, createdAtMs }]
+  })
+}
+
+function isFree(holders: ReadonlyMap<string, HeldJob>, objectId: string, { isLive, descriptor }: HeldDataset): boolean {
+  return isLive && !holders.has(`${objectId}/${descriptor.index}`)
 }
 
 /** Parked datasets are left out, those of other open jobs are held. */
 export function waitingDatasets(state: TwinState): WaitingDataset[] {
-  const holders = new Map<string, HeldJob>()
-  for (const { job, source } of openSources(state))
-    for (const index of source.indexes) holders.set(`${source.objectId}/${index}`, job)
+  const holders = holdersOf(state)
   const live = [...state.objects.values()].flatMap(({ objectId, level, createdAtMs, datasets }) =>
     (level === 0 ? [] : datasets.filter(({ isLive }) => isLive)).flatMap(({ descriptor }) => {
       const { index, tenant, service, windowStartMs, sizeBytes } = descriptor
@@ -68,18 +82,16 @@ export function waitingDatasets(state: TwinState): WaitingDataset[] {
 
 /** Returns how many jobs were made: 0 also if the lease has moved, or if another planner had a source first. */
 export function insertSegmentJobs(state: TwinState, jobs: readonly SegmentJob[], term: DutyTerm): number {
-  const named = jobs.map(({ level, sizeBytes, objectIds }) => ({
+  const named = jobs.map(({ level, objectIds }) => ({
     level,
-    sizeBytes,
-    sources: objectIds.map((objectId) => ({ objectId, indexes: undefined, scope: '' })),
+    sources: objectIds.map((objectId) => ({ objectId, indexes: undefined, scope: undefined })),
   }))
   return insertJobs(state, named, term)
 }
 
 export function insertWindowJobs(state: TwinState, jobs: readonly WindowJob[], term: DutyTerm): number {
-  const named = jobs.map(({ level, sizeBytes, scope, sources }) => ({
+  const named = jobs.map(({ level, scope, sources }) => ({
     level,
-    sizeBytes,
     sources: sources.map(({ objectId, indexes }) => ({ objectId, indexes, scope })),
   }))
   return insertJobs(state, named, term)
@@ -87,49 +99,44 @@ export function insertWindowJobs(state: TwinState, jobs: readonly WindowJob[], t
 
 interface NamedJob {
   readonly level: number
-  readonly sizeBytes: number
-  /** Without indexes: every dataset. */
-  readonly sources: readonly { objectId: string; indexes: readonly number[] | undefined; scope: string }[]
+  /** Without indexes: all that no open job has. Without a scope: the first of them. */
+  readonly sources: readonly {
+    readonly objectId: string
+    readonly indexes: readonly number[] | undefined
+    readonly scope: string | undefined
+  }[]
 }
 
 function insertJobs(state: TwinState, jobs: readonly NamedJob[], term: DutyTerm): number {
   const { fencesPlanner } = state.rules
   if (fencesPlanner && !holdsLease(state, term)) return 0
-  const taken = new Set(openSources(state).map(({ source }) => `${source.objectId}/${source.scope}`))
-  let made = 0
-  for (const { level, sizeBytes, sources } of jobs) {
-    const live = sources
-      .map(({ objectId, indexes, scope }) => ({ objectId, indexes: liveIndexes(state, objectId, indexes), scope }))
-      .filter(({ indexes }) => indexes.length > 0)
-    if (live.length === 0) continue
-    if (fencesPlanner && live.some(({ objectId, scope }) => taken.has(`${objectId}/${scope}`))) return made
-    const jobId = state.nextJobId()
-    const rank = state.nowMs() / 1_000 + sizeBytes / state.jobPolicy.ageingBytesPerSecond
-    state.jobs.set(jobId, {
-      jobId,
-      level,
-      sizeBytes,
-      rank,
-      sources: live,
-      state: 'queued',
-      epoch: 0,
-      holder: '',
-      failures: 0,
-      reason: '',
-      notBeforeMs: 0,
-      expiresAtMs: 0,
-      finishedAtMs: 0,
-      outputIds: undefined,
-      staleObjectIds: [],
+  const scopes = new Set(openSources(state).map(({ source }) => `${source.objectId}/${source.scope}`))
+  const holders = fencesPlanner ? holdersOf(state) : new Map<string, HeldJob>()
+  const made = jobs.flatMap(({ level, sources }) => {
+    const live = sources.flatMap(({ objectId, indexes, scope }) => {
+      const free = freeIndexes(state, { objectId, indexes }, holders)
+      return free.length === 0 ? [] : [{ objectId, indexes: free, scope: scope ?? String(free[0]) }]
     })
-    made++
-  }
-  return made
+    return live.length === 0 ? [] : [{ level, sources: live }]
+  })
+  // A statement: all of its jobs, or none.
+  const isTaken = made.some(({ sources }) => sources.some(({ objectId, scope }) => scopes.has(`${objectId}/${scope}`)))
+  if (fencesPlanner && isTaken) return 0
+  for (const job of made) state.addJob(job)
+  return made.length
 }
 
-function liveIndexes(state: TwinState, objectId: string, chosen: readonly number[] | undefined): number[] {
+/** Named datasets are taken if they live; unnamed ones only if no open job has them. */
+function freeIndexes(
+  state: TwinState,
+  { objectId, indexes }: { readonly objectId: string; readonly indexes: readonly number[] | undefined },
+  holders: ReadonlyMap<string, HeldJob>,
+): number[] {
   const { datasets } = state.objects.get(objectId)!
-  return datasets.flatMap(({ descriptor: { index }, isLive }) =>
-    isLive && (chosen === undefined || chosen.includes(index)) ? [index] : [],
+  const chosen = datasets.filter((dataset) =>
+    indexes === undefined
+      ? isFree(holders, objectId, dataset)
+      : dataset.isLive && indexes.includes(dataset.descriptor.index),
   )
+  return chosen.map(({ descriptor }) => descriptor.index)
 }

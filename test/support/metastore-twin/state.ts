@@ -5,6 +5,7 @@
  * `rules` can be switched off one by one: a simulation that then finds nothing would prove nothing.
  * It must not read a clock of its own: `nowMs` is the database's time.
  */
+import type { JobDataset } from '#core/compaction/after-failure.ts'
 import { JOB_QUEUE_POLICY, type JobQueuePolicy } from '#core/compaction/policy.ts'
 import type { DatasetDescriptor, DatasetSkips, LabelSet, SourceObject } from '#core/rpc/metastore.ts'
 
@@ -34,14 +35,19 @@ export interface HeldJob {
   readonly jobId: string
   readonly level: number
   readonly sizeBytes: number
-  readonly rank: number
+  rank: number
   readonly sources: readonly JobSource[]
+  /** Its only tenant, or '': with the level its flow. */
+  readonly tenant: string
+  /** Where it began in virtual time, once it was taken. */
+  tag: number | undefined
   state: 'queued' | 'running' | 'done' | 'stale' | 'parked'
   epoch: number
   holder: string
   failures: number
   reason: string
   notBeforeMs: number
+  startedAtMs: number
   expiresAtMs: number
   /** When it was closed; 0 while it is open. */
   finishedAtMs: number
@@ -86,6 +92,10 @@ export interface TwinRules {
   readonly keepsLabelSets: boolean
   /** Leases that ran out are taken away. */
   readonly expiresLeases: boolean
+  /** What fails twice is halved, down to the dataset that is poison. */
+  readonly bisects: boolean
+  /** An orphan's id is registered before its object goes, so that its commit is refused. */
+  readonly registersOrphans: boolean
 }
 
 export const TWIN_RULES: TwinRules = {
@@ -102,6 +112,8 @@ export const TWIN_RULES: TwinRules = {
   sparesPublished: true,
   keepsLabelSets: true,
   expiresLeases: true,
+  bisects: true,
+  registersOrphans: true,
 }
 
 export interface TwinOptions {
@@ -125,6 +137,13 @@ export class TwinState {
   readonly tombstones = new Map<string, Tombstone>()
   readonly writers = new Map<string, { address: string; epoch: number; expiresAtMs: number }>()
   readonly leases = new Map<string, DutyLease>()
+  /** When each polled last. */
+  readonly workers = new Map<string, number>()
+  /** Of the last minute, for telling an outage from poison: jobs that failed, and times of commits. */
+  readonly failedAtMs = new Map<string, number>()
+  readonly committedAtMs: number[] = []
+  /** Objects that no commit has named, and when the search saw each first. */
+  readonly orphanCandidates = new Map<string, number>()
   #lastJobId = 0
 
   constructor(options: TwinOptions = {}) {
@@ -133,8 +152,42 @@ export class TwinState {
     this.rules = { ...TWIN_RULES, ...options.rules }
   }
 
-  nextJobId(): string {
-    return String(++this.#lastJobId)
+  addJob(job: Pick<HeldJob, 'level' | 'sources'> & Partial<HeldJob>): HeldJob {
+    const jobId = String(++this.#lastJobId)
+    const datasets = this.datasetsOf(job.sources)
+    const tenants = new Set(datasets.map(({ tenant }) => tenant))
+    const sizeBytes = datasets.reduce((sum, dataset) => sum + dataset.sizeBytes, 0)
+    const held: HeldJob = {
+      jobId,
+      sizeBytes,
+      rank: this.nowMs() / 1_000 + sizeBytes / this.jobPolicy.ageingBytesPerSecond,
+      tenant: tenants.size === 1 ? [...tenants][0]! : '',
+      tag: undefined,
+      state: 'queued',
+      epoch: 0,
+      holder: '',
+      failures: 0,
+      reason: '',
+      notBeforeMs: 0,
+      startedAtMs: 0,
+      expiresAtMs: 0,
+      finishedAtMs: 0,
+      outputIds: undefined,
+      staleObjectIds: [],
+      ...job,
+    }
+    this.jobs.set(jobId, held)
+    return held
+  }
+
+  /** As planning and bisection see them. */
+  datasetsOf(sources: readonly JobSource[]): JobDataset[] {
+    return sources.flatMap(({ objectId, indexes }) =>
+      indexes.map((index) => {
+        const { tenant, service, windowStartMs, sizeBytes } = this.objects.get(objectId)!.datasets[index]!.descriptor
+        return { objectId, index, tenant, service, windowStartMs, sizeBytes }
+      }),
+    )
   }
 
   addObject(object: Omit<HeldObject, 'createdAtMs'>): void {
