@@ -4,8 +4,9 @@
  * peers ask for are kept; `level` is that of a job's inputs there.
  */
 import { CinderError } from '#core/errors.ts'
-import type { CompactionJob, Metastore } from '#core/rpc/metastore.ts'
+import type { CompactionJob, DatasetDescriptor, Metastore } from '#core/rpc/metastore.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
+import { TENANTS_MAX } from './metered-pushes.ts'
 import { DURATION_BUCKETS, type Registry, SIZE_BUCKETS } from './registry.ts'
 
 const METHODS_MAX = 16
@@ -15,6 +16,9 @@ const OUTCOMES_MAX = 24
 const OPEN_JOBS_MAX = 1_000
 /** 1 s to 4 h, double: first compaction is promised in seconds, the last levels take a day. */
 const WAIT_BUCKETS: readonly number[] = Array.from({ length: 15 }, (_, i) => 2 ** i)
+
+/** 1 to 4 M, four to one. */
+const COUNT_BUCKETS: readonly number[] = Array.from({ length: 12 }, (_, i) => 4 ** i)
 
 interface OpenJob {
   readonly level: string
@@ -104,11 +108,20 @@ function createFlushMeter(registry: Registry) {
   })
   const profiles = registry.counter('cinder_segment_profiles_total', 'Profiles in committed segments.')
   const samples = registry.counter('cinder_segment_samples_total', 'Samples in committed segments.')
+  const received = registry.histogram(
+    'pyroscope_distributor_received_samples',
+    'Samples received, by dataset of a segment.',
+    {
+      buckets: COUNT_BUCKETS,
+      labels: { tenant: TENANTS_MAX },
+    },
+  )
   const datasets = registry.counter('cinder_segment_datasets_total', 'Datasets in committed segments.')
-  return (sizeBytes: number, list: readonly { readonly profileCount: number; readonly sampleCount: number }[]) => {
+  return (sizeBytes: number, list: readonly DatasetDescriptor[]) => {
     size.observe(sizeBytes)
     datasets.add(list.length)
-    for (const { profileCount, sampleCount } of list) {
+    for (const { tenant, profileCount, sampleCount } of list) {
+      received.observe(sampleCount, tenant)
       profiles.add(profileCount)
       samples.add(sampleCount)
     }

@@ -92,7 +92,7 @@ test('segments, and jobs from their poll to their end', async () => {
   await metastore.commitSegment({
     objectId: 'x',
     sizeBytes: 5_000,
-    datasets: [{ profileCount: 3, sampleCount: 40 } as never],
+    datasets: [{ tenant: 'a', profileCount: 3, sampleCount: 40 } as never],
     profileIds: new Uint8Array(0),
     deduplicate: new Uint8Array(0),
     labelSets: [],
@@ -118,6 +118,7 @@ test('segments, and jobs from their poll to their end', async () => {
     0.02,
   )
   assert.equal(await valueOf(registry, 'cinder_segment_samples_total'), 40)
+  assert.equal(await valueOf(registry, 'pyroscope_distributor_received_samples_sum{tenant="a"}'), 40)
   await assert.rejects(metastore.planQuery({ tenants: [], services: [], startMs: 0, endMs: 1 }), {
     kind: 'unavailable',
   })
