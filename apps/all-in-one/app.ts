@@ -20,6 +20,7 @@ import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
 import type { Internal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountMetrics } from '#platform/http/metrics.ts'
@@ -38,6 +39,8 @@ import { createDistributor } from '../distributor/app.ts'
 import { createMetastore } from '../metastore/app.ts'
 import { type Database, openDatabase } from '../metastore/database.ts'
 import { mountOperator } from '../metastore/operate.ts'
+import { meterQueue } from '../metastore/queue-metrics.ts'
+import { createRecovery, type Recovery } from '../metastore/recovery.ts'
 import { defaultSettings, type MetastoreSettings } from '../metastore/settings.ts'
 import { applyDefaultRetention } from '../metastore/tenant-service.ts'
 import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenants.ts'
@@ -156,8 +159,10 @@ async function startMetastore(
   const settings = defaultSettings(instanceId)
   const metastoreDeps = { sql: database.sql, database, clock, log, settings }
   const { tenants, retention } = await startTenants(shared, settings, { database, opened })
-  const metastore = createMetastore({ ...metastoreDeps, duties: tenants.duties })
-  const metered = shared.instruments.metastore(metastore)
+  const recovery = await startRecovery(shared, settings, { database, opened })
+  const metastore = createMetastore({ ...metastoreDeps, duties: [...tenants.duties, ...recovery.duties] })
+  recovery.attach(metastore.duties)
+  const metered = shared.instruments.metastore(meterQueue(recovery.guard.wrap(metastore), shared.instruments.registry))
   const { registry } = shared.instruments
   mountOperator(
     shared.operator,
@@ -204,6 +209,21 @@ async function startTenants(
   const options = { bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountTenants(operator, tenants.service, options)
   return { tenants, retention: await applyDefaultRetention(database.sql, retentionMs, { delayMs }) }
+}
+
+/** Before the duties begin: a database that was restored must not delete anything. */
+async function startRecovery(
+  { clock, codec, log, random, operator }: Shared,
+  settings: MetastoreSettings,
+  { database, opened }: { readonly database: Database; readonly opened: OpenedStore },
+): Promise<Recovery> {
+  const { deletionGraceMs } = settings.jobPolicy
+  const ports = { clock, codec, log, random }
+  const recovery = createRecovery({ ...ports, sql: database.dutySql, store: opened.patientStore, deletionGraceMs })
+  await recovery.guard.checkFirst()
+  const options = { bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
+  mountRecovery(operator, recovery.service, options)
+  return recovery
 }
 
 function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore {

@@ -31,7 +31,7 @@ import {
   withSnapshot,
 } from '#db/sql/backup-tables.ts'
 import { readStanding } from '#db/sql/commit-counter.ts'
-import type { RunReport } from './rebuild.ts'
+import type { RunReport } from './recovery-run.ts'
 import type { RestoreGuard } from './restore-guard.ts'
 
 export interface BackupDeps {

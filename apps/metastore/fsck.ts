@@ -27,8 +27,9 @@ import {
   selectStandings,
 } from '#db/sql/recover-fsck.ts'
 import { retireDatasets } from '#db/sql/recover-retire.ts'
-import { READS_AT_ONCE, rebuildIndex, type RebuildDeps, type RunReport } from './rebuild.ts'
+import { rebuildIndex } from './rebuild.ts'
 import { inParallel, readFooter } from './recovery-objects.ts'
+import { READS_AT_ONCE, type RebuildDeps, type RunReport } from './recovery-run.ts'
 
 export interface FsckOptions {
   readonly repair: boolean

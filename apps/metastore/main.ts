@@ -4,6 +4,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { mountMetastore } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -12,11 +13,14 @@ import { serveHttp } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
 import { createProcessLog } from '#platform/log.ts'
+import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
 import { createMetastore } from './app.ts'
 import { readConfig } from './config.ts'
 import { openDatabase } from './database.ts'
 import { mountOperator } from './operate.ts'
+import { meterQueue } from './queue-metrics.ts'
+import { createRecovery } from './recovery.ts'
 import { defaultSettings } from './settings.ts'
 import { applyDefaultRetention } from './tenant-service.ts'
 import { createTenants, tenantsSettings } from './tenants.ts'
@@ -35,12 +39,21 @@ await runProcess(log, async (lifecycle) => {
   const settings = defaultSettings(randomUUID())
   const deps = { sql: database.sql, database, clock, log, settings }
   const tenants = createTenants({ ...tenantsSettings(settings, retention), sql: database.dutySql, clock, log, store })
-  const metastore = createMetastore({ ...deps, duties: tenants.duties })
+  const { deletionGraceMs } = settings.jobPolicy
+  const recoveryPorts = { codec: createCodec(), random: createRandom(), deletionGraceMs }
+  const recovery =
+    store === undefined ? undefined : createRecovery({ ...recoveryPorts, sql: database.dutySql, store, clock, log })
+  const metastore = createMetastore({ ...deps, duties: [...tenants.duties, ...(recovery?.duties ?? [])] })
+  recovery?.attach(metastore.duties)
+  await recovery?.guard.checkFirst()
   await applyDefaultRetention(database.sql, retention.retentionMs, { delayMs: retention.deletionDelayMs })
   await metastore.start()
   const app = createGuardedApp(internal.tokens)
   const service = { bodyLimitBytes, compression: codecCompression(createCodec()), log }
-  mountMetastore(app, metastore, service)
+  const served = meterQueue(recovery?.guard.wrap(metastore) ?? metastore, instruments.registry)
+  mountMetastore(app, served, service)
+  if (recovery === undefined) log.warn('STORAGE_URL is not set: no search for orphans, and a restore is not noticed')
+  else mountRecovery(app, recovery.service, service)
   mountOperator(app, { ...deps, registry: instruments.registry }, service)
   mountTenants(app, tenants.service, service)
   mountReady(app)

@@ -21,8 +21,8 @@ import { planQuery } from '#db/sql/plan-query.ts'
 import { retireDatasets } from '#db/sql/recover-retire.ts'
 import { type DecidedObject, markAdopted } from '#db/sql/recovered-objects.ts'
 import { type Deaths, isDead } from './rebuild-deaths.ts'
-import { READS_AT_ONCE, type RebuildDeps, recoveredPages, type RunReport } from './rebuild.ts'
 import { inParallel, readHead, readProfileIds } from './recovery-objects.ts'
+import { READS_AT_ONCE, type RebuildDeps, recoveredPages, type RunReport } from './recovery-run.ts'
 
 /** The promise to clients: a retry within 15 minutes counts once. */
 const PROFILE_ID_AGE_MS = 15 * MS_PER_MINUTE

@@ -12,15 +12,12 @@
 import { OBJECT_KEY_PREFIX, parseObjectKey } from '#core/block/object-key.ts'
 import type { ObjectFooter } from '#core/block/footer.ts'
 import { CinderError } from '#core/errors.ts'
-import type { Clock } from '#core/ports/clock.ts'
 import { decideLineage, type LineageObject } from '#core/recovery/lineage.ts'
 import type { RecoveryFinding } from '#core/rpc/recovery.ts'
-import type { Sql } from '#db/client.ts'
 import { quarantine } from '#db/sql/adopt-object.ts'
 import { selectIndexed } from '#db/sql/recover-index.ts'
 import {
   clearRecovered,
-  type DecidedObject,
   insertRecovered,
   type RecoveredObject,
   saveDecisions,
@@ -29,29 +26,14 @@ import {
 } from '#db/sql/recovered-objects.ts'
 import { adoptDecided } from './rebuild-adopt.ts'
 import { obeyDeaths, readDeaths } from './rebuild-deaths.ts'
-import { inParallel, type ObjectReader, readFooter } from './recovery-objects.ts'
-import type { RestoreGuard } from './restore-guard.ts'
+import { inParallel, readFooter } from './recovery-objects.ts'
+import { READS_AT_ONCE, type RebuildDeps, recoveredPages, type RunReport } from './recovery-run.ts'
 import { restoreSettings } from './settings-dump.ts'
-
-export interface RebuildDeps extends ObjectReader {
-  readonly sql: Sql
-  readonly clock: Clock
-  readonly guard: RestoreGuard
-  readonly deletionGraceMs: number
-}
-
-/** What a run tells while it works. Both fail once another process has taken the run over. */
-export interface RunReport {
-  progress(phase: string, done: number, total: number): Promise<void>
-  found(findings: readonly RecoveryFinding[]): Promise<void>
-}
 
 /** One LIST of S3. */
 const PAGE_KEYS = 1_000
 /** Read together, then kept: what an interruption costs at most. */
 const BATCH_FOOTERS = 128
-/** About what one connection pool of a store client carries; footers are 16 KiB each. */
-export const READS_AT_ONCE = 16
 /** A footer in memory is about 1 KiB once decided upon: 1 GiB. Beyond it the bucket is rebuilt by prefix, by hand. */
 const OBJECTS_MAX = 1_000_000
 
@@ -162,14 +144,4 @@ async function decide({ sql }: RebuildDeps, report: RunReport): Promise<void> {
 function lineageOf({ objectId, level, jobId, epoch, sources, datasets }: ObjectFooter): LineageObject {
   const counts = datasets.map(({ tenant, service, profileCount }) => ({ tenant, service, profileCount }))
   return { objectId, level, jobId, epoch, sources, datasets: counts }
-}
-
-export async function* recoveredPages(sql: Sql, states: readonly string[]): AsyncGenerator<DecidedObject[]> {
-  let after = ''
-  for (;;) {
-    const page = await selectRecovered(sql, { states, after, limit: PAGE_KEYS })
-    if (page.length > 0) yield page
-    if (page.length < PAGE_KEYS) return
-    after = page.at(-1)!.objectId
-  }
 }
