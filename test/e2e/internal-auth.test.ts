@@ -1,12 +1,16 @@
 /** Token and certificates between real processes: a metastore that asks, query-frontends on Bun and Deno that bring them. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { absentOpenssl, makeAuthority } from '../support/certificates.ts'
 import { withDatabase, type TestDatabase } from '../support/postgres.ts'
 import { type Program, startProgram } from '../support/process.ts'
+import { buildPprof } from '../support/profiles.ts'
+import { askTotal, pushOne, sendTo } from '../support/server-client.ts'
 import { cleanEnv, makeDataDir, ROOT } from '../support/server-process.ts'
+import { startFakeS3 } from '../support/servers/fake-s3.ts'
 
 const OLD = 'the-old-token-0123456789'
 const NEW = 'the-new-token-0123456789'
@@ -99,6 +103,43 @@ test('certificates: only callers with one of the authority are served (needs ope
   )
   const answer = await askNames(onDeno)
   assert.equal(answer.status, 200, answer.body)
+})
+
+test('a push of a megabyte and a query through five services, by token and certificates (needs openssl)', {
+  skip: absentOpenssl(),
+}, async () => {
+  const authority = makeAuthority()
+  const own = (name: string) => {
+    const { certPath, keyPath } = authority.issue(name)
+    return {
+      CINDER_INTERNAL_TOKEN: NEW,
+      CINDER_TLS_CERT: certPath,
+      CINDER_TLS_KEY: keyPath,
+      CINDER_TLS_CA: authority.caPath,
+    }
+  }
+  const s3 = await startFakeS3()
+  const keys = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'secret' }
+  const storage = { ...keys, STORAGE_URL: `s3://bucket/auth?endpoint=${s3.url}` }
+  const metastore = await startMetastore(own('metastore'))
+  const writer = await start('segment-writer', { ...own('writer'), ...storage, METASTORE_URL: metastore.url })
+  const backend = await start('query-backend', { ...own('backend'), ...storage })
+  const distributor = await start('distributor', { ...own('distributor'), WRITER_URL: writer.url })
+  const frontend = await start('query-frontend', {
+    ...own('frontend'),
+    METASTORE_URL: metastore.url,
+    QUERY_BACKEND_URL: backend.url,
+  })
+  const timeNanos = BigInt(Date.now() - 1_000) * 1_000_000n
+  // Names that do not compress: a message this large is sent in chunks.
+  const name = (i: number) => createHash('sha512').update(String(i)).digest('hex').repeat(4)
+  const samples = Array.from({ length: 2_000 }, (_, i) => ({ stack: [name(i), 'main'], values: [1] }))
+  const profile = buildPprof({ timeNanos, samples })
+  assert.ok(profile.length > 1_000_000, `${profile.length} bytes`)
+  await pushOne(sendTo(distributor.url), 'shop', profile)
+  assert.equal(await askTotal(sendTo(frontend.url), 'shop'), 2_000n)
+  const metrics = await fetch(`${distributor.url}/metrics`)
+  assert.equal(metrics.status, 401)
 })
 
 test('a listener that is open to others says so, and a missing file is one sentence', async () => {
