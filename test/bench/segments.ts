@@ -7,7 +7,9 @@ import { buildLabels, type Labels } from '#core/labels/labels.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { splitProfile } from '#core/pprof/split.ts'
 import type { DatasetDescriptor } from '#core/rpc/metastore.ts'
+import type { Dictionary } from '#core/segment/dictionary.ts'
 import { Head } from '#core/segment/head.ts'
+import type { RowScratch } from '#core/segment/rows.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import { createCodec } from '#platform/codec.ts'
 import { HOUR_START_MS, NO_LIMITS, syntheticProfile } from './corpus.ts'
@@ -68,8 +70,9 @@ export function labelsOfSeries(series: number): Labels {
 
 export const PROFILE_TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds'
 
-export function newHead(): Head {
-  return new Head({ tenant: 'anonymous', service: 'shop', windowStartMs: HOUR_START_MS, windowMs: MS_PER_HOUR })
+export function newHead(dictionary?: Dictionary, scratch?: RowScratch): Head {
+  const key = { tenant: 'anonymous', service: 'shop', windowStartMs: HOUR_START_MS, windowMs: MS_PER_HOUR }
+  return new Head(key, dictionary, scratch)
 }
 
 /** Profiles of one flush: every series a few times, spread over the hour by segment. */
