@@ -29,7 +29,9 @@ async function metricsOf(report: ReturnType<typeof makeQuietReport>): Promise<st
   return await registry.render()
 }
 
-test('the rules are valid, fire at their thresholds and not before, ten minutes without compaction among them (H47) (needs promtool)', { skip: absent }, () => {
+test('the rules are valid, fire at their thresholds and not before, ten minutes without compaction among them (H47) (needs promtool)', {
+  skip: absent,
+}, () => {
   assert.match(promtool('check', 'rules', 'cinderblock.rules.yml'), /SUCCESS: 12 rules found/)
   assert.match(promtool('test', 'rules', 'cinderblock.test.yml'), /SUCCESS/)
 })
