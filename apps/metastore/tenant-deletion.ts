@@ -8,7 +8,7 @@
  * Before anything is taken out of the index, the bucket gets the object that says which incarnations are dead
  * (core/retention/tenant-object.ts): an index that is rebuilt from the bucket must refuse them too.
  */
-import { encodeTenantObject, tenantObjectKey } from '#core/retention/tenant-object.ts'
+import { encodeTenantObject, isBegunBeforeDeath, tenantObjectKey } from '#core/retention/tenant-object.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -152,7 +152,8 @@ export class TenantDeletionPass {
     const death = await selectTenantDeath(sql, tenant, ALSO_DEAD_MAX)
     if (death === undefined) return
     const { incarnation, diedMs, objectIds } = death
-    const isMissed = (id: string) => diedMs !== undefined && (!isUlid(id) || ulidTimeMs(id) > diedMs)
+    const isMissed = (id: string) =>
+      diedMs !== undefined && (!isUlid(id) || !isBegunBeforeDeath(ulidTimeMs(id), diedMs))
     const alsoDead = objectIds.filter(isMissed).sort()
     await store.put(tenantObjectKey(tenant), encodeTenantObject({ tenant, incarnation, diedMs, alsoDead }))
   }

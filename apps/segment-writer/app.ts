@@ -298,8 +298,8 @@ class Writer implements SegmentWriterService {
 
   #newBatch(): Batch {
     const { clock, random } = this.#deps
-    const objectId = makeUlid(clock.nowMs(), random.bytes(ULID_RANDOM_BYTES))
-    const batch = new Batch(this.#batches++, objectId, this.#shards.length)
+    const makeId = () => makeUlid(clock.nowMs(), random.bytes(ULID_RANDOM_BYTES))
+    const batch = new Batch(this.#batches++, makeId, this.#shards.length)
     this.#account.beginBatch(batch.number)
     return batch
   }

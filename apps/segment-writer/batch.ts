@@ -44,7 +44,8 @@ export class BatchPart {
 
 export class Batch implements BatchName {
   readonly number: number
-  readonly objectId: string
+  readonly #makeId: () => string
+  #objectId: string | undefined
   readonly parts: readonly BatchPart[]
   /** Decoded, as the flush policy counts. */
   bytes = 0
@@ -54,10 +55,15 @@ export class Batch implements BatchName {
   asked = 0
   oldestArrivalMs = 0
 
-  constructor(number: number, objectId: string, shardCount: number) {
+  constructor(number: number, makeId: () => string, shardCount: number) {
     this.number = number
-    this.objectId = objectId
+    this.#makeId = makeId
     this.parts = Array.from({ length: shardCount }, () => new BatchPart())
+  }
+
+  /** Made with the first profile: the time in it is when the object was begun, not when the one before it was closed. */
+  get objectId(): string {
+    return (this.#objectId ??= this.#makeId())
   }
 
   get isEmpty(): boolean {

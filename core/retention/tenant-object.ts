@@ -3,9 +3,10 @@
  * deleted, restored or removed, and read by nobody but a rebuild of the index from the bucket: what belongs to a dead
  * incarnation must not come back, however it is found.
  *
- * A dataset proves its incarnation by the begin of its object, the time in the object's id: begun at or before `diedMs`
- * is dead. `alsoDead` names what that rule misses: objects of writers whose clock was ahead, and outputs of merges that
- * hold dead data.
+ * The order of commits decides to which incarnation data belongs: a push that is under way while its tenant is deleted
+ * counts as one that came after. A dataset proves its incarnation by the begin of its object, the time in the object's
+ * id: what was begun longer before the death than any commit takes is dead. `alsoDead` names the rest: what was committed
+ * just before, by writers whose clock was ahead, and outputs of merges that hold dead data.
  */
 import { CinderError } from '../errors.ts'
 import { isUlid, ulidTimeMs } from '../wire/ulid.ts'
@@ -16,12 +17,23 @@ export interface TenantObject {
   readonly incarnation: number
   /** Undefined: nothing is dead. By the clock of Postgres. */
   readonly diedMs: number | undefined
-  /** Ids of objects begun after `diedMs` that hold dead data of the tenant, ascending. */
+  /** Ids of other objects that hold dead data of the tenant, ascending. */
   readonly alsoDead: readonly string[]
 }
 
 export const TENANT_OBJECT_PREFIX = 'tenants/'
 const VERSION = 1
+
+/**
+ * Longer than from the first push of a segment to its commit, retries included (20 s), and than clocks usually differ.
+ * What is committed still later was parked somewhere meanwhile, and belongs to what was there when it was begun.
+ */
+export const LATE_COMMIT_MS = 60_000
+
+/** Whether an object that was begun then belongs to what died, however late it turns up. */
+export function isBegunBeforeDeath(beginMs: number, diedMs: number): boolean {
+  return beginMs <= diedMs - LATE_COMMIT_MS
+}
 
 /** Letters and digits as they are, every other byte as `_` and two hex digits: no id is a path, or another's key. */
 export function tenantObjectKey(tenant: string): string {
@@ -62,5 +74,6 @@ export function decodeTenantObject(bytes: Uint8Array, key: string): TenantObject
 /** Whether data of the tenant in the object must not become visible. */
 export function isDeadIn(death: TenantObject, objectId: string): boolean {
   if (death.diedMs === undefined) return false
-  return (isUlid(objectId) && ulidTimeMs(objectId) <= death.diedMs) || death.alsoDead.includes(objectId)
+  const isOld = isUlid(objectId) && isBegunBeforeDeath(ulidTimeMs(objectId), death.diedMs)
+  return isOld || death.alsoDead.includes(objectId)
 }

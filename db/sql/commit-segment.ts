@@ -17,6 +17,7 @@
  */
 import type { CommitSegmentRequest, DatasetSkips } from '#core/rpc/metastore.ts'
 import type { SqlSession } from '../client.ts'
+import { LATE_COMMIT_MS } from '#core/retention/tenant-object.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 import { formatTextArray } from '../array-literal.ts'
 
@@ -71,7 +72,9 @@ export async function commitSegment(
         case when b.is_dead then i.live_from - 1 else i.incarnation end as incarnation
       from gate, unnest(${tenants}::text[]) with ordinality as d(tenant, n)
       join tenant_incarnations i on i.tenant = d.tenant
-      cross join lateral (select ${beginMs(objectId)}::float8 <= extract(epoch from i.died_at) * 1000 as is_dead) as b
+      cross join lateral (
+        select ${beginMs(objectId)}::float8 + ${LATE_COMMIT_MS} <= extract(epoch from i.died_at) * 1000 as is_dead
+      ) as b
     ), dead as materialized (
       select n, false as is_expired from born where is_removed
       union all
@@ -151,8 +154,8 @@ export function groupSkips(datasets: readonly number[], positions: readonly numb
 }
 
 /**
- * When the object was begun, by the clock of its writer: a tenant that died later took it along, also if the commit comes
- * after the death. An id that is no ULID says nothing.
+ * When the object was begun, by the clock of its writer: a tenant that died well after that took it along, however late
+ * the commit is. An id that is no ULID says nothing.
  */
 function beginMs(objectId: string): number {
   return isUlid(objectId) ? ulidTimeMs(objectId) : Number.MAX_SAFE_INTEGER

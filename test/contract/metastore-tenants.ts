@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import type { CompactionJob, Metastore } from '#core/rpc/metastore.ts'
 import type { TenantDeletion, TenantService } from '#core/rpc/tenants.ts'
 import { hourStartMs, MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
+import { LATE_COMMIT_MS } from '#core/retention/tenant-object.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 import { type DatasetSpec, makeOutput, makeSegment } from '../support/metastore-requests.ts'
 
@@ -289,10 +290,10 @@ function deletionContract(scene: () => Scene): void {
 function inFlightContract(scene: () => Scene): void {
   const tail = (n: number) => Uint8Array.from({ length: 10 }, (_, i) => (i === 9 ? n % 256 : i === 8 ? n >> 8 : 7))
 
-  test('a commit of an object that was begun before the deletion is hidden with the rest (H19)', async () => {
+  test('a late commit of an object that was begun well before the deletion is hidden with the rest (H19)', async () => {
     const s = scene()
     await s.commit(s.id('a'), [{ tenant: s.tenant }])
-    const begun = makeUlid(Math.floor(await s.harness.nowMs()) - 1_000, tail(s.n))
+    const begun = makeUlid((await s.harness.nowMs()) - 2 * LATE_COMMIT_MS, tail(s.n))
     await s.service.deleteTenant({ tenant: s.tenant })
     await s.commit(begun, [{ tenant: s.tenant, service: 'late' }, { tenant: s.other }])
     assert.deepEqual([await s.planned(), await s.labelled()], [[], []])
@@ -303,10 +304,19 @@ function inFlightContract(scene: () => Scene): void {
     assert.deepEqual((await s.planned()).sort(), [`${begun}/0`, `${s.id('a')}/0`].sort())
   })
 
+  test('a push that is under way while its tenant is deleted counts as one that came after', async () => {
+    const s = scene()
+    const begun = makeUlid((await s.harness.nowMs()) - 1_000, tail(s.n))
+    await s.service.deleteTenant({ tenant: s.tenant })
+    await s.commit(begun, [{ tenant: s.tenant }])
+    await s.harness.runDeletions()
+    assert.deepEqual(await s.planned(), [`${begun}/0`])
+  })
+
   test('a late commit of removed data never becomes visible, and its object goes (H19)', async () => {
     const s = scene()
     await s.commit(s.id('a'), [{ tenant: s.tenant }])
-    const begun = makeUlid(Math.floor(await s.harness.nowMs()) - 1_000, tail(s.n))
+    const begun = makeUlid((await s.harness.nowMs()) - 2 * LATE_COMMIT_MS, tail(s.n))
     await s.service.deleteTenant({ tenant: s.tenant, delayMs: 0 })
     for (let pass = 0; pass < 3; pass++) await s.harness.runDeletions()
     await s.commit(begun, [{ tenant: s.tenant, service: 'late' }])

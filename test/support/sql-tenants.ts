@@ -1,6 +1,7 @@
 /** Tenants and retention beside a metastore on a database of its own; duties run by hand, delays end by a lever. */
 import type { MetastoreSettings } from '../../apps/metastore/settings.ts'
 import { createTenants, type Tenants } from '../../apps/metastore/tenants.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
 import { acquireLease, type LeaseTerm } from '#db/sql/leases.ts'
 import { createClock } from '#platform/clock.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
@@ -12,15 +13,17 @@ import { createSqlMetastore, type SqlMetastore } from './sql-metastore.ts'
 export interface SqlTenants extends TenantsHarness {
   readonly sqlMetastore: SqlMetastore
   readonly tenants: Tenants
-  readonly store: ReturnType<typeof createMemoryStore>
+  readonly store: ObjectStore
   readonly events: RememberedEvent[]
   term(name: string): Promise<LeaseTerm>
 }
 
 export async function createSqlTenants(overrides: Partial<MetastoreSettings> = {}): Promise<SqlTenants> {
-  const sqlMetastore = await createSqlMetastore(overrides)
+  return tenantsOver(await createSqlMetastore(overrides), createMemoryStore())
+}
+
+export function tenantsOver(sqlMetastore: SqlMetastore, store: ObjectStore): SqlTenants {
   const { sql } = sqlMetastore.database
-  const store = createMemoryStore()
   const log = createSilentLog()
   const tenants = createTenants({
     sql,

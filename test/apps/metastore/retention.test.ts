@@ -178,7 +178,7 @@ test('the bucket says which data is dead, before anything is taken out of the in
   const nowMs = await site.nowMs()
   const tail = new Uint8Array(10)
   const [old, ahead, fresh] = [
-    makeUlid(nowMs - 60_000, tail),
+    makeUlid(nowMs - 600_000, tail),
     makeUlid(nowMs + 600_000, tail),
     makeUlid(nowMs + 700_000, tail),
   ]
