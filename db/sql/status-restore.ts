@@ -18,8 +18,9 @@ export async function selectRestore(sql: SqlSession): Promise<RestoreStatus> {
       r.kind, r.phase, r.done::float8, r.total::float8
     from recovery_state s
     left join lateral (select * from recovery_runs where state = 'running' order by created_at limit 1) r on true`
-  const run = (row?.kind ?? '') === '' || row === undefined ? '' : `${row.kind} runs (${row.phase}: ${progressOf(row)})`
-  if (row === undefined || row.behind_ms === null) return { state: 'none', words: run, sinceMs: 0 }
+  if (row === undefined) return { state: 'none', words: '', sinceMs: 0 }
+  const run = row.kind === null ? '' : `${row.kind} runs (${row.phase}: ${progressOf(row)})`
+  if (row.behind_ms === null) return { state: 'none', words: run, sinceMs: 0 }
   const why = `the database is behind the bucket: ${row.behind_reason ?? 'it was restored'}`
   const advice = run === '' ? 'nothing is deleted until cinder fsck --repair has run' : run
   return { state: 'behind', words: `${why}; ${advice}`, sinceMs: row.behind_ms }
