@@ -85,7 +85,9 @@ interface BuiltChunk {
 
 export interface EncodedFrames {
   readonly frames: Frame[]
-  readonly bytes: Uint8Array
+  /** In the order of the section. */
+  readonly chunks: readonly Uint8Array[]
+  readonly sizeBytes: number
 }
 
 /** A dataset, or its rollups with an entry for each header. */
@@ -140,10 +142,13 @@ export class FrameEncoder {
   finish(): EncodedFrames {
     const built = this.#built
     const frames = built.map(({ plan, chunks }): Frame => ({ ...plan, columns: chunks.map(({ chunk }) => chunk) }))
-    const bytes = new Uint8Array(assignOffsets(frames))
-    for (const { frame, column } of chunksInOrder(frames))
-      bytes.set(built[frame]!.chunks[column]!.stored, frames[frame]!.columns[column]!.offset)
-    return { frames, bytes }
+    const sizeBytes = assignOffsets(frames)
+    const chunks: Uint8Array[] = []
+    for (const { frame, column } of chunksInOrder(frames)) {
+      const { stored } = built[frame]!.chunks[column]!
+      if (stored.length > 0) chunks.push(stored)
+    }
+    return { frames, chunks, sizeBytes }
   }
 }
 

@@ -156,6 +156,26 @@ export function decodeFrameColumns(head: DatasetHead, fetched: FetchedRanges, re
   return { frame, stackId, values, spanId, traceIdHigh, traceIdLow }
 }
 
+/** All columns of a frame into rows from 0 of `out`, which has room for them; contexts if it has their columns. */
+export function decodeFrameInto(
+  head: DatasetHead,
+  fetched: FetchedRanges,
+  { frame, stackCount }: Pick<FrameRequest, 'frame' | 'stackCount'>,
+  out: GroupRows,
+): void {
+  const source = frameSource(head, fetched, stackCount)
+  decodeStackIds(source, frame, out.stackId, 0)
+  out.values.forEach((column, type) => {
+    column.lo.fill(0, 0, frame.rowCount)
+    column.hi.fill(0, 0, frame.rowCount)
+    decodeValues(source, { frame, type }, column, 0)
+  })
+  const contexts = [out.spanId, out.traceIdHigh, out.traceIdLow]
+  contexts.forEach((column, context) => {
+    if (column !== undefined) decodeContext(source, { frame, context }, column, 0)
+  })
+}
+
 /** As `decodeFrameColumns`, of a frame of rollups: rows of rollup r start at rollups.rowStart[r] - frame.rowStart. */
 export function decodeRollupColumns(
   head: DatasetHead,

@@ -46,7 +46,7 @@ export function planRollupFrames(index: RollupIndex): FramePlan[] {
 
 export interface EncodedRollups {
   readonly index: Uint8Array
-  readonly frames: Uint8Array
+  readonly frames: EncodedFrames
 }
 
 /** Undefined where they would not pay. Fails with `data_loss` if they do not add up to the headers. */
@@ -75,16 +75,16 @@ function rollupFault(dataset: Pick<Dataset, 'tenant' | 'service'>, fault: string
 }
 
 function fits({ index, frames }: EncodedRollups, allowedBytes: number): boolean {
-  return frames.length > 0 && index.length + frames.length <= allowedBytes
+  return frames.sizeBytes > 0 && index.length + frames.sizeBytes <= allowedBytes
 }
 
 function encodeSections(rollups: Rollups, groups: readonly SampleGroup[], codec: Codec): EncodedRollups {
   const content = { groups, rows: rollups.rows, headers: rollups }
-  const frames: EncodedFrames = encodeFrames(content, codec, planRollupFrames(rollups))
+  const frames = encodeFrames(content, codec, planRollupFrames(rollups))
   const out = new ByteWriter()
   encodeRollupIndex(rollups, out)
   encodeFrameIndex(frames.frames, groups, out)
-  return { index: out.copy(), frames: frames.bytes }
+  return { index: out.copy(), frames }
 }
 
 function encodeRollupIndex(index: RollupIndex, out: ByteWriter): void {

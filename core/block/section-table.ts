@@ -49,6 +49,8 @@ export interface EncodedSection {
   readonly codec: number
   readonly rawBytes: number
   readonly stored: Uint8Array
+  /** Instead of `stored`: the bytes of a chunked section one after the other, so that they are copied once. */
+  readonly chunks?: readonly Uint8Array[]
 }
 
 /** Bytes as they are stored: zstd where that is shorter. */
@@ -88,6 +90,10 @@ export interface RegionIdentity {
   readonly service: string
 }
 
+function storedLength({ stored, chunks }: EncodedSection): number {
+  return chunks === undefined ? stored.length : chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+}
+
 export function encodeTable(sections: readonly EncodedSection[], headCount: number, of: RegionIdentity): Uint8Array {
   const body = new ByteWriter()
   body.varint(sections.length)
@@ -95,7 +101,7 @@ export function encodeTable(sections: readonly EncodedSection[], headCount: numb
   for (const section of sections) {
     body.varint(section.kind)
     body.u8((section.required ? SECTION_REQUIRED : 0) | (section.codec << 1))
-    body.varint(section.stored.length)
+    body.varint(storedLength(section))
     if (section.codec === SECTION_CODEC.zstd) body.varint(section.rawBytes)
     // A chunked section's bytes are covered chunk by chunk; the index that holds those checksums is a section itself.
     body.u32(section.codec === SECTION_CODEC.chunked ? 0 : crc32c(section.stored))

@@ -38,6 +38,8 @@ export type { FunctionLevel } from '../symbols/function-level.ts'
 export type { ObjectSource } from './footer.ts'
 export { floorMs } from './header-section.ts'
 
+const NOTHING = new Uint8Array(0)
+
 export interface EncodedDataset {
   readonly tenant: string
   readonly service: string
@@ -69,7 +71,7 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
   const sums = options.sums ?? conservationSums(dataset, stackHashes(dataset.symbols))
   const { codec, functionLevel } = options
   const frames = encodeFrames(dataset, codec, planFrames(headers))
-  const allowedBytes = frames.bytes.length * (options.rollupBytesFraction ?? ROLLUP_BYTES_FRACTION)
+  const allowedBytes = frames.sizeBytes * (options.rollupBytesFraction ?? ROLLUP_BYTES_FRACTION)
   const rollups = functionLevel === undefined ? undefined : encodeRollups(dataset, codec, allowedBytes)
   return encodeRegion({ ...dataset, functionLevel, sums, frames, rollups }, codec)
 }
@@ -99,9 +101,9 @@ export function encodeRegion(content: RegionContent, codec: Codec): EncodedDatas
   if (rollups !== undefined) head.push(packSection('rollupIndex', rollups.index, codec))
   const body = packSymbols(content, content.functionLevel, pack)
   if (rollups !== undefined) body.push(chunkedSection('rollups', rollups.frames))
-  body.push(chunkedSection('frames', frames.bytes))
+  body.push(chunkedSection('frames', frames))
   const table = encodeTable([...head, ...body], head.length, content)
-  const bytes = concat([table, ...head.map(({ stored }) => stored), ...body.map(({ stored }) => stored)])
+  const bytes = concat([table, ...[...head, ...body].flatMap(({ stored, chunks }) => chunks ?? [stored])])
   return {
     tenant: content.tenant,
     service: content.service,
@@ -113,9 +115,9 @@ export function encodeRegion(content: RegionContent, codec: Codec): EncodedDatas
   }
 }
 
-function chunkedSection(name: 'frames' | 'rollups', stored: Uint8Array): EncodedSection {
-  const required = name === 'frames'
-  return { kind: SECTION_KIND[name], required, codec: SECTION_CODEC.chunked, rawBytes: stored.length, stored }
+function chunkedSection(name: 'frames' | 'rollups', { chunks, sizeBytes }: EncodedFrames): EncodedSection {
+  const place = { kind: SECTION_KIND[name], required: name === 'frames', codec: SECTION_CODEC.chunked }
+  return { ...place, rawBytes: sizeBytes, stored: NOTHING, chunks }
 }
 
 /** Ids and what only a pprof needs first; then what flame graphs need, next to the frames. */
@@ -206,7 +208,7 @@ export class ObjectEncoder {
     const descriptor = { index, ...place, minTimeMs, maxTimeMs, profileCount, sampleCount }
     this.#descriptors.push(descriptor)
     // Its bytes are the caller's: nothing of them is kept here.
-    this.#last = { ...dataset, encoded: { ...encoded, bytes: EMPTY } }
+    this.#last = { ...dataset, encoded: { ...encoded, bytes: NOTHING } }
     this.#offset += bytes.length
     return descriptor
   }
@@ -224,8 +226,6 @@ export class ObjectEncoder {
     })
   }
 }
-
-const EMPTY = new Uint8Array(0)
 
 export function encodeObject(content: ObjectContent): { bytes: Uint8Array; descriptors: DatasetDescriptor[] } {
   const encoder = new ObjectEncoder(content)

@@ -12,7 +12,7 @@
  * Memory: the regions, the symbols of the merge, one frame of each input and of the output, the encoded output. Rows of a
  * whole dataset are never in memory. Must not: drop a profile that is not skipped, or trust an input's order.
  */
-import type { ConservationSum } from '../block/dataset.ts'
+import type { ConservationSum, GroupRows } from '../block/dataset.ts'
 import {
   addSums,
   compareSums,
@@ -33,7 +33,7 @@ import { assert } from '../assert.ts'
 import { CinderError } from '../errors.ts'
 import type { Codec } from '../ports/codec.ts'
 import { mergeHeaders, type MergedHeaders, mergeNumbering } from './merge-headers.ts'
-import { gatherRows, RowSorter } from './merge-rows.ts'
+import { gatherRows, RowScratch, RowSorter } from './merge-rows.ts'
 import { RegionSource, type RegionInput } from './merge-source.ts'
 import { MergedSymbols, type TakenSymbols } from './merge-symbols.ts'
 import { checkMembers, type MergeWindow } from './merge.ts'
@@ -64,7 +64,7 @@ export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegio
   checkConservation(sources, merged, rows.sums)
   const { tenant, service } = inputs[0]!.descriptor
   const named = { tenant, service, ...merged }
-  const allowedBytes = rows.frames.bytes.length * ROLLUP_BYTES_FRACTION
+  const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
   const rollups = packRollups(named, rows.rollups, { codec, allowedBytes })
   const encoded = encodeRegion({ ...named, ...symbols, sums: rows.sums, frames: rows.frames, rollups }, codec)
   return { dataset: { tenant, service, ...window, encoded }, inputs: sources.length }
@@ -138,12 +138,14 @@ function mergeRows({ sources, stackOf, merged, taken }: RowsContext, codec: Code
     sorter: new RowSorter(),
     spanOf: (input: number, position: number) => sources[input]!.spanOf(position),
   }
+  const scratch = new RowScratch(rowsOfLargest(plans))
   const parts: ConservationSum[][] = []
   for (const plan of plans) {
     const { firstHeader: first, headerCount, rowCount } = plan
     const end = first + headerCount
     const hasContext = anyContext(sources, merged, { first, end })
-    const rows = gatherRows(gatherer, { first, end }, { group: groups[plan.group]!, rowCount, hasContext })
+    const rows = scratch.take(groups[plan.group]!, rowCount, hasContext)
+    gatherRows(gatherer, { first, end }, rows)
     const lengths = headers.rowLength.subarray(first, end)
     parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, hashes))
     rollups.addHeaders({ first, end }, rows, 0)
@@ -164,7 +166,7 @@ function anyContext(
 function sumFrame(
   { headers }: MergedHeaders,
   of: { readonly first: number; readonly end: number; readonly group: number },
-  rows: ReturnType<typeof gatherRows>,
+  rows: GroupRows,
   hashes: PreparedHashes,
 ): ConservationSum[] {
   const { first, end } = of
@@ -176,7 +178,7 @@ function sumFrame(
     rowStart: headers.rowStart.slice(first, end).map((start) => start - base),
     rowLength: headers.rowLength.subarray(first, end),
   }
-  const ofGroup: (typeof rows)[] = []
+  const ofGroup: GroupRows[] = []
   ofGroup[of.group] = rows
   return sumHeaders({ rows: ofGroup, headers: part }, hashes)
 }

@@ -26,13 +26,12 @@ export interface RowGatherer {
   readonly sorter: RowSorter
 }
 
-/** Rows of the headers [first, end) of the merge, all of one group. */
+/** Rows of the headers [first, end) of the merge, all of one group, from row 0 of `out`; its contexts are 0 before. */
 export function gatherRows(
   from: RowGatherer,
   headers: { readonly first: number; readonly end: number },
-  shape: { readonly group: SampleGroup; readonly rowCount: number; readonly hasContext: boolean },
-): GroupRows {
-  const out = emptyRows(shape.group, shape.rowCount, shape.hasContext)
+  out: GroupRows,
+): void {
   const { refs, sorter } = from
   let at = 0
   for (let h = headers.first; h < headers.end; h++) {
@@ -44,7 +43,32 @@ export function gatherRows(
     else copyRows(out, at, rows, sorter.order.subarray(0, length))
     at += length
   }
-  return out
+}
+
+/** Rows of one frame at a time, in the same memory: fresh columns for every frame cost as much as what is done to them. */
+export class RowScratch {
+  readonly #rowsMax: number
+  #group: SampleGroup | undefined
+  #rows: GroupRows | undefined
+
+  constructor(rowsMax: number) {
+    this.#rowsMax = rowsMax
+  }
+
+  /** Columns of at least `rowCount` rows. Contexts are 0, the rest is what was left. What it gave before is gone. */
+  take(group: SampleGroup, rowCount: number, hasContext: boolean): GroupRows {
+    if (this.#group !== group || this.#rows === undefined || (hasContext && this.#rows.spanId === undefined)) {
+      this.#group = group
+      this.#rows = emptyRows(group, this.#rowsMax, hasContext)
+    }
+    const { spanId, traceIdHigh, traceIdLow, ...rows } = this.#rows
+    if (!hasContext) return { ...rows, rowCount, spanId: undefined, traceIdHigh: undefined, traceIdLow: undefined }
+    for (const column of [spanId, traceIdHigh, traceIdLow]) {
+      column!.lo.fill(0, 0, rowCount)
+      column!.hi.fill(0, 0, rowCount)
+    }
+    return { ...rows, rowCount, spanId, traceIdHigh, traceIdLow }
+  }
 }
 
 /** Order of the rows of one header after their stacks are mapped. Scratch, reused. */

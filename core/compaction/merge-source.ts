@@ -10,11 +10,11 @@
 import type { ConservationSum, GroupRows, ProfileHeaders, SampleGroup } from '../block/dataset.ts'
 import { prepareHashes, stackHashes, addSums, sumHeaders } from '../block/conservation.ts'
 import { corrupt } from '../block/format.ts'
-import { frameHasContext } from '../block/frames.ts'
+import { frameHasContext, rowsOfLargest } from '../block/frames.ts'
 import { findHeaderFault, findRowFault } from '../block/order.ts'
 import {
   type DatasetHead,
-  decodeFrameColumns,
+  decodeFrameInto,
   decodeProfileIds,
   decodeSymbols,
   FetchedRanges,
@@ -27,7 +27,7 @@ import type { Codec } from '../ports/codec.ts'
 import type { DatasetDescriptor } from '../rpc/metastore.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import type { SourceHead } from './merge-headers.ts'
-import type { RowSpan } from './merge-rows.ts'
+import { RowScratch, type RowSpan } from './merge-rows.ts'
 
 export interface RegionInput {
   /** The whole region of the dataset. */
@@ -56,6 +56,7 @@ export class RegionSource implements SourceHead {
   /** The frame that is decoded. */
   #frame = -1
   #rows: GroupRows | undefined
+  #scratch: RowScratch | undefined
 
   constructor({ region, descriptor, skip }: RegionInput, codec: Codec) {
     if (region.length < descriptor.sizeBytes)
@@ -156,10 +157,10 @@ export class RegionSource implements SourceHead {
   }
 
   #decodeFrame(frame: Frame): GroupRows {
-    const types = this.groups[frame.group]!.types.map((_, type) => type)
-    const request = { frame, types, spans: true, stackCount: this.#stackCount }
-    const columns = decodeFrameColumns(this.head, this.#fetched, request)
-    const rows: GroupRows = { ...columns, rowCount: frame.rowCount }
+    const group = this.groups[frame.group]!
+    this.#scratch ??= new RowScratch(rowsOfLargest(this.head.frames))
+    const rows = this.#scratch.take(group, frame.rowCount, frameHasContext(frame, group))
+    decodeFrameInto(this.head, this.#fetched, { frame, stackCount: this.#stackCount }, rows)
     for (let h = frame.firstHeader; h < frame.firstHeader + frame.headerCount; h++) {
       const start = this.headers.rowStart[h]! - frame.rowStart
       const row = findRowFault(rows, start, start + this.headers.rowLength[h]!)

@@ -8,6 +8,7 @@
  */
 import { assert } from '../assert.ts'
 import type { Dataset } from '../block/dataset.ts'
+import { emptyRows } from '../block/frames.ts'
 import type { FunctionLevel } from '../symbols/function-level.ts'
 import { mergeHeaders } from './merge-headers.ts'
 import { gatherRows, type RowGatherer, RowSorter } from './merge-rows.ts'
@@ -75,7 +76,9 @@ export function mergeDatasets(inputs: readonly MergeInput[], output?: MergeWindo
       hasContext ||= gatherer.spanOf(refs.input[next]!, refs.position[next]!).rows.spanId !== undefined
       next++
     }
-    return gatherRows(gatherer, { first: start, end: next }, { group, rowCount, hasContext })
+    const out = emptyRows(group, rowCount, hasContext)
+    gatherRows(gatherer, { first: start, end: next }, out)
+    return out
   })
   const { tenant, service } = first
   return {

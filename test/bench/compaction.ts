@@ -1,44 +1,119 @@
-/** What a worker does with 20 segments between download and upload: read, merge, prove that nothing was lost, write. */
+/**
+ * Whole jobs of the compaction worker in a process of its own, over local files: read, merge, prove that nothing was lost,
+ * write. First the segments of a fleet, level by level; then the memory of a large job and of a cardinality bomb.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { assert } from '#core/assert.ts'
-import { addSums, compareSums, conservationSums, renumberSums, stackHashes } from '#core/block/conservation.ts'
-import { decodeDataset } from '#core/block/read.ts'
-import { encodeDataset } from '#core/block/write.ts'
-import { mergeDatasets } from '#core/compaction/merge.ts'
-import { mergeNumbering } from '#core/compaction/merge-headers.ts'
-import { createCodec } from '#platform/codec.ts'
-import type { BenchCase } from './figure.ts'
-import { measure } from './measure.ts'
-import { SEGMENTS, syntheticBlocks } from './segments.ts'
+import type { SourceObject } from '#core/rpc/metastore.ts'
+import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
+import { storeBomb, storeLargeJob, storeSegments } from './compaction-corpus.ts'
+import type { ProgramInput, ProgramOutput, ProgramRun } from './compaction-program.ts'
+import type { BenchCase, Figure } from './figure.ts'
+
+const SEGMENTS_PER_JOB = 20
+const JOBS = 5
+/** The first rounds compile; the median of the later half counts. */
+const ROUNDS = 12
+const LARGE_ROWS_MILLIONS = 6
+const BOMB_STACKS_MILLIONS = 1
+/** A frame of each input, tables and the encoded output: see the worker's README. */
+const MEMORY_PER_INPUT_MAX = 8
+
+const PROGRAM = fileURLToPath(new URL('./compaction-program.ts', import.meta.url))
 
 export const compactionCase: BenchCase = {
   name: 'compaction',
-  about: `${SEGMENTS} segments of one service into one: read, merge, check, write`,
-  run() {
-    const codec = createCodec()
-    const { segments, segmentObjects, rows } = syntheticBlocks()
-    const inputs = segments.map((dataset) => ({ dataset, skip: [] }))
-    const partSums = segments.map((dataset) => conservationSums(dataset, stackHashes(dataset.symbols)))
-    const compact = (): number => {
-      const read = segmentObjects.map(({ region, descriptor }) => ({
-        dataset: decodeDataset(region, descriptor, codec),
-        skip: [],
-      }))
-      const { dataset, functionLevel } = mergeDatasets(read)
-      const sums = conservationSums(dataset, stackHashes(dataset.symbols))
-      const numbering = mergeNumbering(
-        read.map((input) => input.dataset),
-        dataset,
-      )
-      const expected = addSums(partSums.map((part, i) => renumberSums(part, numbering[i]!)))
-      assert(compareSums(expected, sums) === undefined, 'a merge keeps every sample')
-      return encodeDataset(dataset, { codec, functionLevel, sums }).bytes.length
+  about: `${JOBS * SEGMENTS_PER_JOB} segments of 8 services, level by level; memory of large jobs`,
+  async run() {
+    const rootDir = mkdtempSync(join(tmpdir(), 'cinder-compaction-'))
+    try {
+      return [...(await levelFigures(rootDir)), ...(await memoryFigures(rootDir))]
+    } finally {
+      rmSync(rootDir, { recursive: true, force: true })
     }
-    const times = measure({ compact, merge: () => mergeDatasets(inputs).dataset.headers.count })
-    const storedBytes = segmentObjects.reduce((sum, { region }) => sum + region.length, 0)
-    return [
-      { what: 'whole job', value: rows / 1e3 / times.perCallMs('compact'), unit: 'Msamples/s' },
-      { what: 'whole job', value: storedBytes / 1e3 / times.perCallMs('compact'), unit: 'MB/s stored in' },
-      { what: 'merge alone', value: rows / 1e3 / times.perCallMs('merge'), unit: 'Msamples/s' },
-    ]
   },
+}
+
+async function levelFigures(rootDir: string): Promise<Figure[]> {
+  const store = await openFilesystemStore(rootDir)
+  const { sources, pushedSamples } = await storeSegments(store, JOBS * SEGMENTS_PER_JOB)
+  const jobs = Array.from({ length: JOBS }, (_, i) => sources.slice(i * SEGMENTS_PER_JOB, (i + 1) * SEGMENTS_PER_JOB))
+  const first = runProgram({ rootDir, rounds: ROUNDS, jobs: jobs.map((of) => ({ level: 1, sources: of })) })
+  const pushed = pushedSamples.reduce((sum, samples) => sum + samples, 0)
+  const merged = first.outputs.flat()
+  assert(rowsOf(merged) === rowsOf(sources), 'a merge keeps every row')
+  const up = runProgram({ rootDir, rounds: ROUNDS * 2, jobs: [{ level: 2, sources: merged }] })
+  const tiers = up.outputs.flat()
+  const closed = runProgram({ rootDir, rounds: ROUNDS * 2, jobs: [{ level: 5, sources: tiers }] })
+  assert(rowsOf(closed.outputs.flat()) === rowsOf(sources), 'a merge keeps every row')
+  return [
+    ...speedOf('level 0 to 1', first, { samples: pushed / JOBS, unit: 'M pushed samples' }),
+    ...speedOf('level 0 to 1, rows', first, { samples: rowsOf(sources) / JOBS, unit: 'M rows' }),
+    ...speedOf('level 1 to 2, rows', up, { samples: rowsOf(merged), unit: 'M rows' }),
+    ...speedOf('level 2 to 5, rows', closed, { samples: rowsOf(tiers), unit: 'M rows' }),
+    { what: 'level 1', value: bytesOf(merged) / rowsOf(merged), unit: 'B/row' },
+    { what: 'level 5', value: bytesOf(closed.outputs.flat()) / rowsOf(sources), unit: 'B/row' },
+  ]
+}
+
+function speedOf(what: string, { runs }: ProgramOutput, of: { samples: number; unit: string }): Figure[] {
+  const perMs = of.samples / 1e3
+  return [
+    {
+      what,
+      value: perMs / medianOf(runs, ({ wallMs }) => wallMs),
+      unit: `${of.unit} per job-second`,
+      better: 'higher',
+    },
+    { what, value: perMs / medianOf(runs, ({ cpuMs }) => cpuMs), unit: `${of.unit} per CPU-second`, better: 'higher' },
+  ]
+}
+
+async function memoryFigures(rootDir: string): Promise<Figure[]> {
+  const store = await openFilesystemStore(rootDir)
+  const large = await storeLargeJob(store, LARGE_ROWS_MILLIONS)
+  const ofLarge = runProgram({ rootDir, rounds: 1, jobs: [{ level: 1, sources: large }] })
+  const bomb = await storeBomb(store, BOMB_STACKS_MILLIONS)
+  const ofBomb = runProgram({ rootDir, rounds: 1, jobs: [{ level: 1, sources: bomb }] })
+  return [
+    {
+      what: `large job of ${Math.round(bytesOf(large) / 1e6)} MB, peak memory over input`,
+      value: ofLarge.peakBytes / bytesOf(large),
+      unit: 'x',
+      better: 'lower',
+      goal: { op: '<=', value: MEMORY_PER_INPUT_MAX },
+    },
+    { what: 'large job, peak memory', value: ofLarge.peakBytes / 1e6, unit: 'MB' },
+    {
+      what: `1 M distinct stacks in ${Math.round(bytesOf(bomb) / 1e6)} MB, peak memory`,
+      value: ofBomb.peakBytes / 1e6,
+      unit: 'MB',
+    },
+    { what: 'process before a job', value: ofLarge.startBytes / 1e6, unit: 'MB' },
+  ]
+}
+
+function runProgram(input: ProgramInput): ProgramOutput {
+  const text = execFileSync(process.execPath, [PROGRAM], { input: JSON.stringify(input), maxBuffer: 1 << 28 })
+  return JSON.parse(text.toString()) as ProgramOutput
+}
+
+function medianOf(runs: readonly ProgramRun[], figure: (run: ProgramRun) => number): number {
+  const late = runs.slice(runs.length >> 1).map(figure)
+  return late.sort((a, b) => a - b)[late.length >> 1]!
+}
+
+function rowsOf(objects: readonly SourceObject[]): number {
+  return objects.reduce(
+    (sum, { datasets }) => sum + datasets.reduce((rows, { descriptor }) => rows + descriptor.sampleCount, 0),
+    0,
+  )
+}
+
+function bytesOf(objects: readonly SourceObject[]): number {
+  return objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }

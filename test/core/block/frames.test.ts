@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Frame } from '#core/block/frame-index.ts'
 import { CHUNK_ENCODING, FRAME_ROWS_HOUR_CUT, FRAME_ROWS_TARGET } from '#core/block/format.ts'
 import {
   decodeStackIds,
@@ -68,8 +69,9 @@ function datasetOf(values: readonly (readonly bigint[])[]): Dataset {
   return makeDataset({ series: [[]], groups: [CPU_GROUP], profiles: [profile] })
 }
 
-function framesOf(dataset: Dataset): ReturnType<typeof encodeFrames> {
-  return encodeFrames(dataset, TEST_CODEC, planFrames(dataset.headers))
+function framesOf(dataset: Dataset): { frames: Frame[]; bytes: Uint8Array } {
+  const { frames, chunks } = encodeFrames(dataset, TEST_CODEC, planFrames(dataset.headers))
+  return { frames, bytes: Uint8Array.from(chunks.flatMap((chunk) => [...chunk])) }
 }
 
 function encodingsOf(values: readonly (readonly bigint[])[]): number[] {

@@ -70,7 +70,7 @@ test('rollups are written up to a share of the frames: all, those over all serie
   }
   const framesBytes = opened(dataset, 0).head.section('frames').storedBytes
   const { index, frames } = encodeRollups(dataset, TEST_CODEC, Number.MAX_SAFE_INTEGER)!
-  const all = (index.length + frames.length) / framesBytes
+  const all = (index.length + frames.sizeBytes) / framesBytes
   assert.deepEqual(scopes(all), [0, 1, 2])
   assert.deepEqual(scopes(all - 1 / framesBytes), [0])
   assert.equal(scopes(0.01), undefined)
@@ -133,7 +133,7 @@ test('a rollup over all series is a frame of its own, others share one up to the
 test('the index decoder meets any bytes with a value or with data loss', () => {
   const dataset = twoSeries(40)
   const { index, frames } = encodeRollups(dataset, TEST_CODEC, 1e9)!
-  const context = { groups: dataset.groups, seriesCount: 2, rollupsBytes: frames.length }
+  const context = { groups: dataset.groups, seriesCount: 2, rollupsBytes: frames.sizeBytes }
   assertSafeDecoder(index, (input) => decodeRollupIndex(input, context))
 })
 
@@ -144,11 +144,11 @@ test('an index that names what is not there is refused', () => {
     decodeRollupIndex(new ByteReader(index, 'section rollupIndex'), {
       groups: dataset.groups,
       seriesCount: 2,
-      rollupsBytes: frames.length,
+      rollupsBytes: frames.sizeBytes,
       ...change,
     })
   decode({})()
   assert.throws(decode({ groups: [] }), /rollup 0 names group 0 of 0/)
   assert.throws(decode({ seriesCount: 1 }), /rollup 2 names series 1 of 1/)
-  assert.throws(decode({ rollupsBytes: frames.length - 1 }), isDataLoss)
+  assert.throws(decode({ rollupsBytes: frames.sizeBytes - 1 }), isDataLoss)
 })

@@ -9,16 +9,11 @@ import { mergeRegions } from '#core/compaction/merge-regions.ts'
 import type { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
 import { contentsOf } from '../../support/contents.ts'
-import {
-  arbitraryDataset,
-  makeDataset,
-  makeLabels,
-  CPU_GROUP,
-  WINDOW_START_MS,
-  WINDOW_START_NANOS,
-} from '../../support/datasets.ts'
+import { arbitraryDataset, WINDOW_START_MS } from '../../support/datasets.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { encodeSource } from '../../support/objects.ts'
+import { distinctStacks, plainDataset } from '../../support/plain-dataset.ts'
+import { seededRandom } from '../../support/profiles.ts'
 import { repetitiveDataset } from '../../support/rollups.ts'
 
 const codec = createCodec()
@@ -77,22 +72,12 @@ test('regions merged frame by frame are what their datasets merge to, byte for b
   )
 })
 
-/** Rows of two frames: 12 profiles of 6,000 samples, spread over two series. */
+const STACKS = distinctStacks(8_000, 0)
+
+/** Rows of two frames: 20 profiles of 4,000 samples. */
 function wide(seed: number): Dataset {
-  return makeDataset({
-    series: [makeLabels({ pod: 'a' }), makeLabels({ pod: 'b' })],
-    groups: [CPU_GROUP],
-    profiles: Array.from({ length: 12 }, (_, p) => ({
-      series: p % 2,
-      group: 0,
-      id: seed * 100 + p,
-      timeNanos: WINDOW_START_NANOS + BigInt(p * 2 + seed) * 1_000_000_000n,
-      samples: Array.from({ length: 6_000 }, (_row, i) => ({
-        stack: [`f${(i * 7 + p) % 6_100}`],
-        values: [BigInt(i + 1), BigInt(i + 1) * 10n],
-      })),
-    })),
-  })
+  const startMs = WINDOW_START_MS + seed * 1_000
+  return plainDataset({ startMs, profiles: 20, rows: 4_000, symbols: STACKS, random: seededRandom(seed + 1) })
 }
 
 test('datasets of several frames, whose profiles alternate', () => {

@@ -20,7 +20,8 @@ function gather(list: readonly (readonly [number, number, number])[], stackOf: r
   // The header's rows lie behind others.
   const rows = rowsOf([[0, 99, 0], ...list])
   const one = Uint32Array.of(0)
-  const out = gatherRows(
+  const out = emptyRows(CPU_GROUP, list.length, true)
+  gatherRows(
     {
       refs: { count: 1, input: one, position: one, group: one, series: one },
       stackOf: [Uint32Array.from(stackOf)],
@@ -28,7 +29,7 @@ function gather(list: readonly (readonly [number, number, number])[], stackOf: r
       sorter: new RowSorter(),
     },
     { first: 0, end: 1 },
-    { group: CPU_GROUP, rowCount: list.length, hasContext: true },
+    out,
   )
   return Array.from(out.stackId, (stack, i) => {
     assert.equal(out.values[1]!.lo[i], out.values[0]!.lo[i]! * 10)
