@@ -21,7 +21,6 @@ import {
   insertRecovered,
   type RecoveredObject,
   saveDecisions,
-  selectRecovered,
   selectUnknown,
 } from '#db/sql/recovered-objects.ts'
 import { adoptDecided } from './rebuild-adopt.ts'
@@ -45,12 +44,12 @@ export async function rebuildIndex(deps: RebuildDeps, report: RunReport): Promis
   await report.found(await restoreSettings(sql, store))
   const deaths = await readDeaths(store)
   await report.found(await obeyDeaths(sql, deaths))
-  const isDecided = (await selectRecovered(sql, { states: ['decided'], after: '', limit: 1 })).length > 0
-  if (!isDecided) {
-    await readFooters(deps, report)
-    await decide(deps, report)
-  }
-  await adoptDecided({ ...deps, deaths }, report)
+  const adopt = () => adoptDecided({ ...deps, deaths }, report)
+  // An interrupted run, or one that failed, left decisions.
+  await adopt()
+  await readFooters(deps, report)
+  await decide(deps, report)
+  await adopt()
   await guard.clear()
   await clearRecovered(sql)
   if (isNew) await report.found(LOST_WITH_THE_DATABASE)

@@ -6,7 +6,8 @@
  *    counts and does not write is ahead, which is harmless.
  * 2. The same before every deletion, so that a backup older than a deletion always shows.
  * 3. While the database is behind no tombstone is given out, no orphan is retired, and no job: what looks like garbage or
- *    like a live source may be otherwise in the bucket. Pushes and queries go on. A rebuild or `fsck --repair` ends it.
+ *    like a live source may be otherwise in the bucket. Pushes and queries go on. A rebuild or `fsck --repair` ends it;
+ *    after a failover (another server, the same count) a rebuild is started at once.
  * 4. Where the bucket cannot be asked, deletions wait and the rest goes on.
  */
 import { CinderError } from '#core/errors.ts'
@@ -15,13 +16,16 @@ import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import {
+  type Behind,
   COUNTER_KEY,
   type CounterRecord,
   decodeCounter,
   encodeCounter,
-  whyBehind,
+  judgeCounter,
 } from '#core/recovery/commit-counter.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
+import type { Random } from '#core/ports/random.ts'
+import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import type { Sql, SqlSession } from '#db/client.ts'
 import {
@@ -33,12 +37,14 @@ import {
   readStanding,
   tryCounterLock,
 } from '#db/sql/commit-counter.ts'
+import { insertRun } from '#db/sql/recover-runs.ts'
 
 export interface RestoreGuardDeps {
   readonly sql: Sql
   readonly store: ObjectStore
   readonly clock: Clock
   readonly log: Log
+  readonly random: Random
 }
 
 /** Polls come many a second; another replica may be the one that notices. */
@@ -139,7 +145,7 @@ export class RestoreGuard {
   }
 
   async #check(): Promise<GuardVerdict> {
-    const { store, log } = this.#deps
+    const { store } = this.#deps
     const verdict = await this.#locked(async (tx) => {
       const standing = await readStanding(tx)
       if (standing.behindSinceMs !== undefined) return 'behind'
@@ -147,15 +153,12 @@ export class RestoreGuard {
       const mayBeNew = record === undefined && standing.isEmpty && standing.counter === 0
       const hasObjects = mayBeNew && (await store.list(OBJECT_KEY_PREFIX, { limit: 1 })).length > 0
       const server = await this.#server()
-      const why = whyBehind({ ...standing, server }, record, hasObjects)
-      if (why === undefined) {
+      const behind = judgeCounter({ ...standing, server }, record, hasObjects)
+      if (behind === undefined) {
         await this.#count(tx, record?.counter ?? 0)
         return 'level'
       }
-      if (await markBehind(tx, why, record?.jobId ?? 0))
-        log.error('nothing is deleted or compacted until `cinder fsck --repair` or `cinder rebuild-index` has run', {
-          why,
-        })
+      if (await markBehind(tx, behind.reason, record?.jobId ?? 0)) await this.#tell(tx, behind)
       return 'behind'
     })
     if (verdict !== 'busy') {
@@ -163,6 +166,19 @@ export class RestoreGuard {
       this.#standingMs = Number.NEGATIVE_INFINITY
     }
     return verdict
+  }
+
+  /** After a failover nobody is asked: a rebuild reads what the bucket has more, and ends it. */
+  async #tell(tx: SqlSession, { reason, isFailover }: Behind): Promise<void> {
+    const { log, clock, random } = this.#deps
+    if (!isFailover) {
+      const way = 'nothing is deleted or compacted until `cinder fsck --repair` or `cinder rebuild-index` has run'
+      log.error(way, { reason })
+      return
+    }
+    const id = makeUlid(clock.nowMs(), random.bytes(ULID_RANDOM_BYTES))
+    await insertRun(tx, { id, kind: 'rebuild', repair: false, deep: false, key: '' })
+    log.warn('nothing is deleted or compacted until the index is compared with the bucket', { reason, runId: id })
   }
 
   /** By a connection of its own, so that the bucket never knows a count that was rolled back. */

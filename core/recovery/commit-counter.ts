@@ -44,25 +44,33 @@ export interface IndexStanding {
   readonly isEmpty: boolean
 }
 
-/**
- * Why the database counts as behind its bucket, in words; undefined if it does not. `hasObjects` says whether the bucket
- * has any object of data.
- */
-export function whyBehind(
+export interface Behind {
+  /** In words. */
+  readonly reason: string
+  /** The server changed, and its counter did not: a failover mostly. What may be missing is known to be little. */
+  readonly isFailover: boolean
+}
+
+/** Why the database counts as behind its bucket, if it does. `hasObjects`: the bucket has any object of data. */
+export function judgeCounter(
   index: IndexStanding,
   record: CounterRecord | undefined,
   hasObjects: boolean,
-): string | undefined {
+): Behind | undefined {
+  const restored = (reason: string): Behind => ({ reason, isFailover: false })
   if (record === undefined) {
     if (index.counter > 0 || !index.isEmpty || !hasObjects) return undefined
-    return 'the database is empty, and the bucket has objects of an earlier one'
+    return restored('the database is empty, and the bucket has objects of an earlier one')
   }
-  if (index.counter < record.counter)
-    return `the database is at commit counter ${index.counter}, the bucket at ${record.counter}: the database was restored or is new`
-  const isOther = index.server !== '' && record.server !== '' && index.server !== record.server
-  if (isOther && index.counter === record.counter)
-    return `the database server changed (${record.server} to ${index.server}): the last commits may be missing`
-  return undefined
+  const { counter, server } = record
+  if (index.counter < counter)
+    return restored(
+      `the database is at commit counter ${index.counter}, the bucket at ${counter}: the database was restored or is new`,
+    )
+  const isOther = index.server !== '' && server !== '' && index.server !== server
+  if (!isOther || index.counter > counter) return undefined
+  const reason = `the database server changed (${server} to ${index.server}): the last commits may be missing`
+  return { reason, isFailover: true }
 }
 
 /** Tokens that were given out after the last record are below its own plus this: a million jobs are hours of work. */

@@ -28,7 +28,10 @@ interface RunRow {
   report: RecoveryFinding[]
 }
 
-/** Undefined: another run is open. */
+/** A year of weekly checks and daily backups would be 400; findings make a row up to 3 MB. */
+const RUNS_KEPT = 50
+
+/** False: another run is open. */
 export async function insertRun(
   sql: SqlSession,
   run: {
@@ -40,6 +43,11 @@ export async function insertRun(
   },
 ): Promise<boolean> {
   const rows = await sql`
+    with old as (
+      delete from recovery_runs where state in ('done', 'failed') and id not in (
+        select id from recovery_runs order by created_at desc, id desc limit ${RUNS_KEPT}
+      )
+    )
     insert into recovery_runs (id, kind, repair, deep, key)
     select ${run.id}, ${run.kind}, ${run.repair}, ${run.deep}, ${run.key}
     where pg_try_advisory_xact_lock(hashtextextended('recovery run', 0))

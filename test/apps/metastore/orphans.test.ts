@@ -35,7 +35,7 @@ describe('orphans', () => {
     store = createMemoryStore()
     await sql`delete from orphan_candidates`
     await sql`update recovery_state set orphan_cursor = '', orphan_pass_due_at = now(), behind_since = null`
-    guard = new RestoreGuard({ sql, store, clock: createClock(), log: createSilentLog() })
+    guard = new RestoreGuard({ sql, store, clock: createClock(), log: createSilentLog(), random })
     assert.equal(await guard.check(), 'level')
     term = (await acquireLease(sql, { name: `orphans ${++made}`, holder: 'test', epoch: undefined, ttlMs: 60_000 }))!
     return { sql, metastore: harness.metastore }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decodeCounter, encodeCounter, whyBehind } from '#core/recovery/commit-counter.ts'
+import { decodeCounter, encodeCounter, judgeCounter } from '#core/recovery/commit-counter.ts'
 
 const RECORD = { counter: 7, server: 'a/1', jobId: 12 }
 const INDEX = { counter: 7, server: 'a/1', isEmpty: false }
@@ -22,7 +22,7 @@ test('bytes that are no record are an error, never a missing record', () => {
 })
 
 test('who counts as behind', () => {
-  const cases: [name: string, reason: RegExp | undefined, ...Parameters<typeof whyBehind>][] = [
+  const cases: [name: string, reason: RegExp | undefined, ...Parameters<typeof judgeCounter>][] = [
     ['level', undefined, INDEX, RECORD, true],
     ['the database is ahead: its last write of the record failed', undefined, { ...INDEX, counter: 9 }, RECORD, true],
     [
@@ -48,8 +48,11 @@ test('who counts as behind', () => {
     ['somebody removed the record', undefined, INDEX, undefined, true],
   ]
   for (const [name, reason, ...facts] of cases) {
-    const why = whyBehind(...facts)
-    if (reason === undefined) assert.equal(why, undefined, name)
-    else assert.match(why ?? '', reason, name)
+    const behind = judgeCounter(...facts)
+    if (reason === undefined) assert.equal(behind, undefined, name)
+    else {
+      assert.match(behind?.reason ?? '', reason, name)
+      assert.equal(behind?.isFailover, reason.source === 'server changed', name)
+    }
   }
 })
