@@ -18,9 +18,11 @@ create table tenant_deletions (
   id bigserial primary key,
   tenant text collate "C" not null,
   state text not null check (state in ('hiding', 'hidden', 'removing', 'done', 'restoring', 'restored')),
-  -- Data below is dead by this deletion; undoing it sets live_from back.
+  -- Data below is dead by this deletion. Undoing it sets back what an earlier one left: null, false if there was none.
   dead_below integer not null,
   previous_live_from integer not null,
+  previous_died_at timestamptz,
+  previous_is_final boolean not null default false,
   requested_at timestamptz not null default now(),
   remove_at timestamptz not null,
   removing_at timestamptz,

@@ -33,6 +33,8 @@ export const tenantDeletions = pgTable(
     state: text('state', { enum: ['hiding', 'hidden', 'removing', 'done', 'restoring', 'restored'] }).notNull(),
     deadBelow: integer('dead_below').notNull(),
     previousLiveFrom: integer('previous_live_from').notNull(),
+    previousDiedAt: time('previous_died_at'),
+    previousIsFinal: boolean('previous_is_final').notNull().default(false),
     requestedAt: time('requested_at').notNull().defaultNow(),
     removeAt: time('remove_at').notNull(),
     removingAt: time('removing_at'),

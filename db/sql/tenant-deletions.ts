@@ -41,8 +41,8 @@ export async function beginDeletion(
     const [open] = await tx<{ id: number; state: DeletionState }[]>`
       select id, state from tenant_deletions where tenant = ${tenant} and state in ('hiding', 'hidden', 'restoring')`
     if (open?.state === 'restoring') return undefined
-    const [before] = await tx<{ live_from: number }[]>`
-      select live_from from tenant_incarnations where tenant = ${tenant}`
+    const [before] = await tx<{ live_from: number; died_at: string; is_final: boolean }[]>`
+      select live_from, died_at::text as died_at, is_final from tenant_incarnations where tenant = ${tenant}`
     const [now] = await tx<{ live_from: number }[]>`
       insert into tenant_incarnations as i (tenant, incarnation, live_from, died_at) values (${tenant}, 2, 2, now())
       on conflict (tenant) do update set
@@ -54,9 +54,10 @@ export async function beginDeletion(
       return open.id
     }
     const [made] = await tx<{ id: number }[]>`
-      insert into tenant_deletions (tenant, state, dead_below, previous_live_from, remove_at)
-      values (${tenant}, 'hiding', ${deadBelow}, ${before?.live_from ?? 1},
-        now() + ${delayMs}::float8 * interval '1 millisecond')
+      insert into tenant_deletions (tenant, state, dead_below, previous_live_from, previous_died_at, previous_is_final,
+        remove_at)
+      values (${tenant}, 'hiding', ${deadBelow}, ${before?.live_from ?? 1}, ${before?.died_at ?? null}::text::timestamptz,
+        ${before?.is_final ?? false}, now() + ${delayMs}::float8 * interval '1 millisecond')
       returning id`
     return made!.id
   })) as number | undefined
@@ -66,12 +67,13 @@ export async function beginDeletion(
 export async function beginRestore(sql: Sql, tenant: string): Promise<number | undefined> {
   return (await sql.begin(async (tx) => {
     await lockTenant(tx, tenant)
-    const [open] = await tx<{ id: number; previous_live_from: number }[]>`
+    const [open] = await tx<{ id: number }[]>`
       update tenant_deletions set state = 'restoring' where tenant = ${tenant} and state in ('hiding', 'hidden', 'restoring')
-      returning id, previous_live_from`
+      returning id`
     if (open === undefined) return undefined
-    await tx`update tenant_incarnations set live_from = ${open.previous_live_from}, died_at = '-infinity'
-      where tenant = ${tenant}`
+    await tx`update tenant_incarnations i set live_from = d.previous_live_from,
+        died_at = coalesce(d.previous_died_at, '-infinity'), is_final = d.previous_is_final
+      from tenant_deletions d where d.id = ${open.id} and i.tenant = d.tenant`
     return open.id
   })) as number | undefined
 }

@@ -248,3 +248,28 @@ test('a shared object that nobody merges is written anew without the deleted ten
   assert.deepEqual([deletions[0]!.state, deletions[0]!.deletedObjects], ['done', 1])
   assert.deepEqual([await planned('gone'), await planned('kept')], [[], ['b/0/1']])
 })
+
+test('undoing a second deletion leaves the first as it was: its data stays dead in the bucket too', async () => {
+  const nowMs = await site.nowMs()
+  const [old, young] = [7_200_000, 1_800_000].map((age) => makeUlid(nowMs - age, new Uint8Array(10)))
+  const push = (id: string, profile: number) =>
+    site.metastore.commitSegment(makeSegment(id, [{ tenant: 't', timeMs: nowMs, profiles: [profile] }]))
+  await push(old!, 1)
+  await site.service.deleteTenant({ tenant: 't', delayMs: 0 })
+  for (let pass = 0; pass < 3; pass++) await site.runDeletions()
+  // An hour ago: what was begun since is of the next incarnation.
+  await sql`update tenant_incarnations set died_at = now() - interval '1 hour'`
+  await push(young!, 2)
+  await site.service.deleteTenant({ tenant: 't' })
+  await site.runDeletions()
+  const key = tenantObjectKey('t')
+  const deadOf = async () => {
+    const death = decodeTenantObject(await site.store.get(key), key)
+    return [old, young].map((id) => isDeadIn(death, id!))
+  }
+  assert.deepEqual(await deadOf(), [true, true])
+  await site.service.undeleteTenant({ tenant: 't' })
+  await site.runDeletions()
+  assert.deepEqual(await deadOf(), [true, false])
+  assert.deepEqual(await planned('t'), [`${young}/0/0`])
+})
