@@ -1,11 +1,12 @@
 -- The queue of compaction in full: whose jobs they are, what they cost, why they failed, who works, what is left alone.
 
 -- tenant is the one tenant of all sources, '' if they have several. progress is what the worker says of itself.
--- tag is where the job began in the virtual time of fair queueing (core/compaction/claim-order.ts); null until its first
--- claim. parent_id names the job that this one was split from; that row goes before its children.
+-- arrival_tag is where the queue stood in the virtual time of fair queueing (core/compaction/claim-order.ts) when the job
+-- came, tag where it began; null until its first claim. parent_id names the job that this one was split from; that row goes before its children.
 alter table jobs
   add column tenant text collate "C" not null default '',
   add column tenants text[] collate "C" not null default '{}',
+  add column arrival_tag double precision not null default 0,
   add column tag double precision,
   add column started_at timestamptz,
   add column progress real not null default 0,

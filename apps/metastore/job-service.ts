@@ -39,7 +39,8 @@ export function createJobService(deps: JobServiceDeps): JobService {
 type MarkCalls = 'setMark' | 'clearMark' | 'listMarks' | 'setTenantCompaction' | 'listTenantCompaction' | 'listWorkers'
 
 function createJobCalls({ sql, settings }: JobServiceDeps): Omit<JobService, MarkCalls> {
-  const ageing = { ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond }
+  const { ageingBytesPerSecond, tenantShardSize } = settings.jobPolicy
+  const queue = { ageingBytesPerSecond, isSharded: tenantShardSize > 0 }
   const find = async (jobId: string): Promise<JobSummary> => {
     const job = await selectJob(sql, jobId)
     if (job === undefined) throw new CinderError('not_found', `there is no job ${jobId}; closed ones go after an hour`)
@@ -70,7 +71,7 @@ function createJobCalls({ sql, settings }: JobServiceDeps): Omit<JobService, Mar
     async retryJob(request) {
       const jobId = checkJobId(request.jobId)
       return await withSqlErrors('retry job', async () => {
-        const isRetried = await retryJob(sql, jobId, ageing)
+        const isRetried = await retryJob(sql, jobId, queue)
         const job = await find(jobId)
         if (!isRetried) throw wrongState(job, 'retried', 'parked or queued')
         return job

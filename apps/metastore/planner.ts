@@ -108,7 +108,8 @@ export class Planner {
     const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX, tenants)
     if (waiting.length > 0) this.#isActive = true
     const jobs = planSegmentJobs(waiting, settings.segmentPolicy, nowMs)
-    const options = { term, tenants, ageingBytesPerSecond: settings.jobPolicy.ageingBytesPerSecond }
+    const { ageingBytesPerSecond, tenantShardSize } = settings.jobPolicy
+    const options = { term, tenants, ageingBytesPerSecond, isSharded: tenantShardSize > 0 }
     const made = jobs.length === 0 ? 0 : await this.#insert(() => insertJobs(sql, jobs, options))
     const sinceMs = clock.nowMs() - this.#lastWindowPassMs
     if (sinceMs >= 0 && sinceMs < settings.planWindowsIntervalMs) return made
@@ -138,7 +139,7 @@ export class Planner {
     if (!isRoundOver) this.#isActive = true
     if (jobs.length === 0) return 0
     const delaysSeconds = jobs.map((job) => orderDelaySeconds(job, settings.jobPolicy, slice.nowMs))
-    const options = { term, delaysSeconds }
+    const options = { term, delaysSeconds, isSharded: settings.jobPolicy.tenantShardSize > 0 }
     return await this.#insert(() => insertWindowJobs(sql, jobs, options))
   }
 

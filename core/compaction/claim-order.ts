@@ -5,8 +5,9 @@
  * 1. Every job taken moves its flow forward in virtual time by its cost: its bytes and a share for being a job at all. The
  *    flow whose next job would end first goes first. So small jobs come first, a tenant with a thousand jobs gets no more
  *    than one with ten, and a large job comes when all others have got as much as it asks for.
- * 2. A flow that was idle begins at the virtual time of what runs now: it neither saves up turns nor waits for others'
- *    past. The tag of a job, kept in the table, is where it began.
+ * 2. A flow that was idle begins where the queue stood when its job came: it neither saves up turns nor waits for others'
+ *    past, and it keeps its place while others go on (else a large job would see its end move away with every small one).
+ *    Both tags of a job are kept in the table: where the queue stood, and where the job began.
  * 3. First compaction costs an eighth of what all other flows cost together, so that it has 8 of 9 turns when both wait,
  *    however many tenants have closed hours to merge; these still have one.
  * 4. Not taken are jobs of tenants that are switched off, whose shard this worker is not in, or whose tenant or level
@@ -20,6 +21,8 @@ import { type CompactedTenants, isCompacted } from './tenant-switch.ts'
 export interface QueuedJob {
   readonly jobId: string
   readonly sizeBytes: number
+  /** Where the newest of what ran began, when it came. */
+  readonly arrivalTag: number
 }
 
 export interface QueuedFlow {
@@ -35,8 +38,6 @@ export interface RunningFlow {
   readonly level: number
   readonly tenant: string
   readonly count: number
-  /** The highest of its jobs. */
-  readonly tag: number
 }
 
 export interface ClaimPolicy {
@@ -76,12 +77,10 @@ export function chooseJobs(
     tenant === '' || (isCompacted(tenant, state.tenants) && isInShard(tenant, request.workerId, shard))
   const flows = state.flows.filter(mayTake)
   const costOf = costs(flows)
-  const nowTag = virtualNow(flows, state.running.filter(mayTake))
   const caps = new RunningCaps(state.running, policy)
   const open = flows.map((flow) => {
     const { last } = flow
-    const endTag = last === undefined ? 0 : last.tag + costOf(flow.level, last.sizeBytes)
-    return { flow, at: 0, tag: Math.max(nowTag, endTag) }
+    return { flow, at: 0, endTag: last === undefined ? 0 : last.tag + costOf(flow.level, last.sizeBytes) }
   })
   const chosen: ChosenJob[] = []
   while (chosen.length < request.limit) {
@@ -90,25 +89,20 @@ export function chooseJobs(
     for (const each of open) {
       const job = each.flow.jobs[each.at]
       if (job === undefined || !caps.admits(each.flow)) continue
-      const end = each.tag + costOf(each.flow.level, job.sizeBytes)
+      const end = Math.max(each.endTag, job.arrivalTag) + costOf(each.flow.level, job.sizeBytes)
       if (end >= nextEnd) continue
       next = each
       nextEnd = end
     }
     if (next === undefined) break
-    const { flow, at, tag } = next
-    chosen.push({ jobId: flow.jobs[at]!.jobId, tenant: flow.tenant, tag })
+    const { flow, at, endTag } = next
+    const { jobId, arrivalTag } = flow.jobs[at]!
+    chosen.push({ jobId, tenant: flow.tenant, tag: Math.max(endTag, arrivalTag) })
     caps.add(flow, 1)
     next.at++
-    next.tag = nextEnd
+    next.endTag = nextEnd
   }
   return chosen
-}
-
-/** Where the newest of what runs began; if nothing runs, where the last of what waits did. */
-function virtualNow(flows: readonly QueuedFlow[], running: readonly RunningFlow[]): number {
-  const tags = running.length > 0 ? running.map(({ tag }) => tag) : flows.map(({ last }) => last?.tag ?? 0)
-  return tags.reduce((max, tag) => Math.max(max, tag), 0)
 }
 
 function costs(flows: readonly QueuedFlow[]): (level: number, sizeBytes: number) => number {

@@ -34,6 +34,7 @@ export const jobs = pgTable(
     finishedAt: timestamp('finished_at', { withTimezone: true }),
     tenant: text('tenant').notNull().default(''),
     tenants: texts('tenants').notNull().default([]),
+    arrivalTag: doublePrecision('arrival_tag').notNull().default(0),
     tag: doublePrecision('tag'),
     startedAt: timestamp('started_at', { withTimezone: true }),
     progress: real('progress').notNull().default(0),

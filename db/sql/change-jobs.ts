@@ -4,16 +4,18 @@
  */
 import type { SqlSession } from '../client.ts'
 import { JOBS_CHANNEL } from './insert-jobs.ts'
+import { virtualNow } from './virtual-now.ts'
 
 /** Parked or queued: queued at once, with the failures forgiven and the history kept. False: there is no such job. */
 export async function retryJob(
   sql: SqlSession,
   jobId: string,
-  options: { readonly ageingBytesPerSecond: number },
+  options: { readonly ageingBytesPerSecond: number; readonly isSharded: boolean },
 ): Promise<boolean> {
   const rows = await sql`
     with retried as (
       update jobs set state = 'queued', failures = 0, not_before = now(),
+        arrival_tag = ${virtualNow(sql, options)},
         rank = extract(epoch from now()) + size_bytes / ${options.ageingBytesPerSecond}::float8
       where id = ${jobId}::bigint and state in ('parked', 'queued') returning id
     )

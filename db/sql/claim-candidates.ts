@@ -8,7 +8,7 @@
  *    nothing is taken until the first of them may, a minute at most. So an outage that fails all jobs costs no claim more.
  * 3. What runs, who works and which tenants are switched, in the same snapshot.
  */
-import type { QueuedFlow, RunningFlow } from '#core/compaction/claim-order.ts'
+import type { QueuedFlow, QueuedJob, RunningFlow } from '#core/compaction/claim-order.ts'
 import type { SqlSession } from '../client.ts'
 
 /** A probe takes about 10 us: all seven levels full cost 10 ms. */
@@ -32,9 +32,7 @@ export async function selectClaimCandidates(
   request: { readonly jobsPerFlow: number; readonly cursor: string },
 ): Promise<ClaimCandidates> {
   const { jobsPerFlow, cursor } = request
-  const rows = await sql<
-    { level: number; tenant: string; tag: number | null; tag_bytes: number; id: string; size_bytes: number }[]
-  >`
+  const rows = await sql<CandidateRow[]>`
     with recursive level as (
       (select level from jobs where state = 'queued' order by level limit 1)
       union all
@@ -66,10 +64,11 @@ export async function selectClaimCandidates(
         ) as each where tenant is not null
       ) as numbered where nth <= ${FLOWS_MAX}
     )
-    select f.level, f.tenant, last.tag, coalesce(last.size_bytes, 0) as tag_bytes, j.id::text, j.size_bytes
+    select f.level, f.tenant, last.tag, coalesce(last.size_bytes, 0) as tag_bytes, j.id::text, j.size_bytes,
+      j.arrival_tag
     from flow f
     cross join lateral (
-      select q.id, q.size_bytes, q.rank from (
+      select q.id, q.size_bytes, q.arrival_tag, q.rank from (
         select * from jobs q where q.state = 'queued' and q.level = f.level and q.tenant = f.tenant
         order by q.rank limit ${WAITING_MAX + jobsPerFlow}
       ) as q
@@ -85,8 +84,8 @@ export async function selectClaimCandidates(
   if (rows.length === 0) return { flows: [], running: [], workerIds: [], switched: [] }
   const [state] = await sql<Pick<ClaimCandidates, 'running' | 'workerIds' | 'switched'>[]>`
     select
-      (select coalesce(json_agg(json_build_object('level', r.level, 'tenant', r.tenant, 'count', r.n, 'tag', r.tag)), '[]')
-        from (select level, tenant, count(*) as n, coalesce(max(tag), 0) as tag from jobs where state = 'running' group by level, tenant) as r
+      (select coalesce(json_agg(json_build_object('level', r.level, 'tenant', r.tenant, 'count', r.n)), '[]')
+        from (select level, tenant, count(*) as n from jobs where state = 'running' group by level, tenant) as r
       ) as "running",
       (select coalesce(json_agg(w.worker_id), '[]')
         from (select worker_id from workers where expires_at > now() order by worker_id limit ${WORKERS_MAX}) as w
@@ -104,18 +103,20 @@ interface CandidateRow {
   readonly tag_bytes: number
   readonly id: string
   readonly size_bytes: number
+  readonly arrival_tag: number
 }
 
 /** Rows come flow by flow. */
 function groupFlows(rows: readonly CandidateRow[]): QueuedFlow[] {
-  const flows: (QueuedFlow & { jobs: { jobId: string; sizeBytes: number }[] })[] = []
-  for (const { level, tenant, tag, tag_bytes: tagBytes, id, size_bytes: sizeBytes } of rows) {
+  const flows: (QueuedFlow & { jobs: QueuedJob[] })[] = []
+  for (const row of rows) {
+    const { level, tenant, tag, id, arrival_tag: arrivalTag, size_bytes: sizeBytes } = row
     let flow = flows.at(-1)
     if (flow?.level !== level || flow.tenant !== tenant) {
-      flow = { level, tenant, last: tag === null ? undefined : { tag, sizeBytes: tagBytes }, jobs: [] }
+      flow = { level, tenant, last: tag === null ? undefined : { tag, sizeBytes: row.tag_bytes }, jobs: [] }
       flows.push(flow)
     }
-    flow.jobs.push({ jobId: id, sizeBytes })
+    flow.jobs.push({ jobId: id, sizeBytes, arrivalTag })
   }
   return flows
 }

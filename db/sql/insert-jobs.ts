@@ -12,6 +12,7 @@ import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { SqlSession } from '../client.ts'
 import type { LeaseTerm } from './leases.ts'
 import { ALL_TENANTS, plannableDatasets } from './plannable-datasets.ts'
+import { virtualNow } from './virtual-now.ts'
 
 export const JOBS_CHANNEL = 'cinderblock_jobs'
 
@@ -19,9 +20,14 @@ export const JOBS_CHANNEL = 'cinderblock_jobs'
 export async function insertJobs(
   sql: SqlSession,
   jobs: readonly SegmentJob[],
-  options: { readonly term: LeaseTerm; readonly ageingBytesPerSecond: number; readonly tenants?: CompactedTenants },
+  options: {
+    readonly term: LeaseTerm
+    readonly ageingBytesPerSecond: number
+    readonly tenants?: CompactedTenants
+    readonly isSharded?: boolean
+  },
 ): Promise<number> {
-  const { term, ageingBytesPerSecond, tenants = ALL_TENANTS } = options
+  const { term, ageingBytesPerSecond, tenants = ALL_TENANTS, isSharded = false } = options
   const sources = jobs.flatMap((job, ordinal) => job.objectIds.map((objectId) => ({ ordinal, objectId })))
   const rows = await sql`
     with lease as materialized (
@@ -45,9 +51,9 @@ export async function insertJobs(
         as p(ordinal, level, size_bytes)
       join owner o on o.ordinal = p.ordinal
     ), job as (
-      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant)
+      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant, arrival_tag)
       select id, 'queued', level, size_bytes, extract(epoch from now()) + size_bytes / ${ageingBytesPerSecond}::float8,
-        tenants, case when cardinality(tenants) = 1 then tenants[1] else '' end
+        tenants, case when cardinality(tenants) = 1 then tenants[1] else '' end, ${virtualNow(sql, { isSharded })}
       from numbered
       returning id
     ), job_source as (

@@ -7,14 +7,15 @@ import type { WindowJob } from '#core/compaction/plan-windows.ts'
 import type { SqlSession } from '../client.ts'
 import { JOBS_CHANNEL } from './insert-jobs.ts'
 import type { LeaseTerm } from './leases.ts'
+import { virtualNow } from './virtual-now.ts'
 
 /** One delay per job (core/compaction/job-order.ts). Returns how many jobs were made: 0 also if the lease has moved. Fails with 23505 if a scope is taken. */
 export async function insertWindowJobs(
   sql: SqlSession,
   jobs: readonly WindowJob[],
-  options: { readonly term: LeaseTerm; readonly delaysSeconds: readonly number[] },
+  options: { readonly term: LeaseTerm; readonly delaysSeconds: readonly number[]; readonly isSharded?: boolean },
 ): Promise<number> {
-  const { term, delaysSeconds } = options
+  const { term, delaysSeconds, isSharded = false } = options
   const sources = jobs.flatMap((job, ordinal) =>
     job.sources.flatMap(({ objectId, indexes }) => indexes.map((index) => ({ ordinal, objectId, index }))),
   )
@@ -47,9 +48,9 @@ export async function insertWindowJobs(
       ) as p(ordinal, scope, level, size_bytes, delay_s)
       join owner o on o.ordinal = p.ordinal
     ), job as (
-      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant)
+      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant, arrival_tag)
       select id, 'queued', level, size_bytes, extract(epoch from now()) + delay_s, tenants,
-        case when cardinality(tenants) = 1 then tenants[1] else '' end
+        case when cardinality(tenants) = 1 then tenants[1] else '' end, ${virtualNow(sql, { isSharded })}
       from numbered
       returning id
     ), job_source as (

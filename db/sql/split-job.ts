@@ -38,12 +38,12 @@ export async function splitJob(sql: SqlSession, split: SplitJob): Promise<string
       join owner o on o.ordinal = p.ordinal
     ), child as (
       insert into jobs (id, state, level, size_bytes, rank, failures, not_before, tenants, tenant, parent_id, reason,
-        failure_kind)
+        failure_kind, arrival_tag)
       select p.id, case p.is_parked when 1 then 'parked' else 'queued' end, j.level, p.size_bytes,
         extract(epoch from now()) + p.size_bytes / ${ageingBytesPerSecond}::float8 + p.delay_ms / 1000.0, p.failures,
         now() + p.delay_ms * interval '1 millisecond', p.tenants,
         case when cardinality(p.tenants) = 1 then p.tenants[1] else '' end, j.id,
-        case when p.failures > 0 then ${reason}::text end, case when p.failures > 0 then ${kind}::text end
+        case when p.failures > 0 then ${reason}::text end, case when p.failures > 0 then ${kind}::text end, j.arrival_tag
       from jobs j cross join part p where j.id = ${jobId}::bigint
     ), freed as (
       delete from job_sources where job_id = ${jobId}::bigint

@@ -7,14 +7,14 @@ import { MIB } from '#core/units.ts'
 const POLICY: ClaimPolicy = { runningPerTenantMax: 0, runningPerLevelMax: {}, tenantShardSize: 0 }
 const ALL = { off: [], only: undefined }
 
-/** `level:tenant` to sizes in MiB; ids are level:tenant/n. A size after `@` is the tag of the flow's last job, of 1 MiB. */
-const flow = (name: string, mib: readonly number[], lastTag?: number): QueuedFlow => {
+/** `level:tenant` to sizes in MiB; ids are level:tenant/n; the flow's last job was of 1 MiB. */
+const flow = (name: string, mib: readonly number[], lastTag?: number, arrivalTag = 0): QueuedFlow => {
   const [level, tenant] = name.split(':') as [string, string]
   return {
     level: Number(level),
     tenant,
     last: lastTag === undefined ? undefined : { tag: lastTag, sizeBytes: MIB },
-    jobs: mib.map((size, n) => ({ jobId: `${name}/${n}`, sizeBytes: size * MIB })),
+    jobs: mib.map((size, n) => ({ jobId: `${name}/${n}`, sizeBytes: size * MIB, arrivalTag })),
   }
 }
 const state = (flows: readonly QueuedFlow[], more: Partial<ClaimState> = {}): ClaimState => ({
@@ -41,12 +41,18 @@ test('tenants take turns by bytes, the smaller job first', () => {
 })
 
 test('a tenant that was served waits for those that were not, and one that was idle saves up no turns', () => {
-  // flood has had 100 MiB, and nothing of it runs: the others begin where it stands.
-  const served = state([flow('5:flood', [1, 1], 99 * MIB), flow('5:new', [1, 1, 1])])
+  // flood has had 100 MiB when the others come: these begin where it stands.
+  const served = state([flow('5:flood', [1, 1], 99 * MIB), flow('5:new', [1, 1, 1], undefined, 99 * MIB)])
   assert.deepEqual(choose(served), ['5:new/0', '5:flood/0', '5:new/1', '5:flood/1', '5:new/2'])
-  const running = [{ level: 5, tenant: 'flood', count: 1, tag: 99 * MIB }]
-  const idle = state([flow('5:flood', [1, 1], 99 * MIB), flow('5:idle', [1, 1, 1], 2 * MIB)], { running })
+  const idle = state([flow('5:flood', [1, 1], 99 * MIB), flow('5:idle', [1, 1, 1], 2 * MIB, 99 * MIB)])
   assert.deepEqual(choose(idle), ['5:idle/0', '5:flood/0', '5:idle/1', '5:flood/1', '5:idle/2'])
+})
+
+test('a large job keeps the place where it came, while small ones come and go', () => {
+  const later = (tag: number) =>
+    state([flow('5:small', [1, 1], tag * MIB, tag * MIB), flow('5:large', [50], undefined, 10 * MIB)])
+  assert.equal(choose(later(30))[0], '5:small/0')
+  assert.equal(choose(later(61))[0], '5:large/0')
 })
 
 test('first compaction has eight of nine turns by bytes, however many tenants wait with closed hours', () => {
@@ -85,7 +91,7 @@ test('a large job comes when the others have had as much: it is not starved', ()
 
 const running = (name: string, count: number) => {
   const [level, tenant] = name.split(':') as [string, string]
-  return { level: Number(level), tenant, count, tag: 0 }
+  return { level: Number(level), tenant, count }
 }
 const caps: [string, Partial<ClaimPolicy>, ClaimState, string][] = [
   [

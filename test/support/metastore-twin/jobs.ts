@@ -190,7 +190,7 @@ function runningFlows(state: TwinState): RunningFlow[] {
   const running = [...state.jobs.values()].filter((job) => job.state === 'running')
   return flowsOf(running).map((jobs) => {
     const { level, tenant } = jobs[0]!
-    return { level, tenant, count: jobs.length, tag: Math.max(...jobs.map(({ tag }) => tag ?? 0)) }
+    return { level, tenant, count: jobs.length }
   })
 }
 

@@ -39,6 +39,8 @@ export interface HeldJob {
   readonly sources: readonly JobSource[]
   /** Its only tenant, or '': with the level its flow. */
   readonly tenant: string
+  /** Where the queue stood in virtual time when it came. */
+  readonly arrivalTag: number
   /** Where it began in virtual time, once it was taken. */
   tag: number | undefined
   state: 'queued' | 'running' | 'done' | 'stale' | 'parked'
@@ -162,6 +164,7 @@ export class TwinState {
       sizeBytes,
       rank: this.nowMs() / 1_000 + sizeBytes / this.jobPolicy.ageingBytesPerSecond,
       tenant: tenants.size === 1 ? [...tenants][0]! : '',
+      arrivalTag: this.#virtualNow(),
       tag: undefined,
       state: 'queued',
       epoch: 0,
@@ -178,6 +181,13 @@ export class TwinState {
     }
     this.jobs.set(jobId, held)
     return held
+  }
+
+  /** Where the newest of what runs began; if nothing runs, the newest of all. */
+  #virtualNow(): number {
+    const taken = [...this.jobs.values()].filter(({ tag }) => tag !== undefined)
+    const running = taken.filter(({ state }) => state === 'running')
+    return (running.length > 0 ? running : taken).reduce((max, { tag }) => Math.max(max, tag ?? 0), 0)
   }
 
   /** As planning and bisection see them. */
