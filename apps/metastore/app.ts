@@ -16,7 +16,7 @@ import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
 import { commitCompaction } from '#db/sql/commit-compaction.ts'
 import { commitSegment } from '#db/sql/commit-segment.ts'
 import { selectLabelSets } from '#db/sql/label-sets.ts'
-import { planQuery } from '#db/sql/plan-query.ts'
+import { planQuery, streamPlan } from '#db/sql/plan-query.ts'
 import { readVerdict } from '#db/sql/read-verdict.ts'
 import { releaseHolders } from '#db/sql/release-jobs.ts'
 import { registerWriter } from '#db/sql/register-writer.ts'
@@ -135,10 +135,20 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
   }
 }
 
-function createReads({ sql, settings }: MetastoreDeps): Pick<Metastore, 'planQuery' | 'labelSets' | 'tenantStats'> {
+function createReads({
+  sql,
+  settings,
+}: MetastoreDeps): Pick<Metastore, 'planQuery' | 'streamPlan' | 'labelSets' | 'tenantStats'> {
   return {
     async planQuery(request) {
       return { objects: await withSqlErrors('plan query', () => planQuery(sql, request)) }
+    },
+    async *streamPlan(request) {
+      try {
+        for await (const objects of streamPlan(sql, request)) yield { objects }
+      } catch (error) {
+        throw toCinderError('stream plan', error)
+      }
     },
     async labelSets(request) {
       const { labelSetsMax } = settings

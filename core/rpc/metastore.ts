@@ -227,6 +227,8 @@ export interface Metastore {
   pollJobs(request: PollJobsRequest, options?: { readonly signal?: AbortSignal }): Promise<PollJobsResponse>
   commitCompaction(request: CommitCompactionRequest): Promise<CommitCompactionResponse>
   planQuery(request: PlanQueryRequest): Promise<PlanQueryResponse>
+  /** The same plan in parts, where the metastore can: it holds one part at a time. An object may come in several. */
+  streamPlan?(request: PlanQueryRequest): AsyncIterable<PlanQueryResponse>
   labelSets(request: LabelSetsRequest): Promise<LabelSetsResponse>
   tenantStats(request: TenantStatsRequest): Promise<TenantStatsResponse>
   claimTombstones(request: ClaimTombstonesRequest): Promise<ClaimTombstonesResponse>

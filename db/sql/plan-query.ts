@@ -17,6 +17,17 @@ export async function planQuery(sql: SqlSession, request: PlanQueryRequest): Pro
   return groupBySource(await selectPlan(sql, request))
 }
 
+/** Rows of one part: about 100 kB of message, and what the process holds at a time. */
+const PART_ROWS = 500
+
+/**
+ * The same statement read through a cursor: a plan of any size in the memory of one part. It holds a connection until the
+ * last part or the end of the loop. Parts are grouped each for itself, so that an object may come in several.
+ */
+export async function* streamPlan(sql: SqlSession, request: PlanQueryRequest): AsyncGenerator<SourceObject[]> {
+  for await (const rows of selectPlan(sql, request).cursor(PART_ROWS)) yield groupBySource(rows)
+}
+
 /** The statement itself, so that a test can look at its plan. */
 export function selectPlan(sql: SqlSession, request: PlanQueryRequest, prefix = '') {
   const { tenants, services, startMs, endMs } = request

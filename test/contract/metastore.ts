@@ -6,7 +6,13 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { CinderError } from '#core/errors.ts'
-import type { CommitCompactionRequest, CompactionJob, Metastore, PollJobsResponse } from '#core/rpc/metastore.ts'
+import type {
+  CommitCompactionRequest,
+  CompactionJob,
+  Metastore,
+  PlanQueryResponse,
+  PollJobsResponse,
+} from '#core/rpc/metastore.ts'
 import { HOUR_MS, makeOutput, makeSegment, type DatasetSpec } from '../support/metastore-requests.ts'
 
 export interface MetastoreHarness {
@@ -43,10 +49,19 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       tenant: string,
       range = { startMs: HOUR_MS, endMs: HOUR_MS + 1_000 },
       services: string[] = [],
-    ) =>
-      (await metastore.planQuery({ tenants: [tenant], services, ...range })).objects.flatMap((object) =>
-        object.datasets.map((d) => `${object.objectId}/${d.descriptor.index}/${d.skip.join('.')}`),
-      )
+    ) => {
+      const request = { tenants: [tenant], services, ...range }
+      const named = ({ objects }: PlanQueryResponse) =>
+        objects.flatMap(({ objectId, datasets }) =>
+          datasets.map((d) => `${objectId}/${d.descriptor.index}/${d.skip.join('.')}`),
+        )
+      const whole = named(await metastore.planQuery(request))
+      if (metastore.streamPlan === undefined) return whole
+      const parts: string[] = []
+      for await (const part of metastore.streamPlan(request)) parts.push(...named(part))
+      assert.deepEqual(parts.sort(), whole.toSorted(), 'the plan in parts is the plan')
+      return whole
+    }
     const poll = (
       workerId: string,
       more: Partial<Parameters<Metastore['pollJobs']>[0]> = {},

@@ -5,7 +5,7 @@
  * 2. Protocol version, tenant, content encoding, then the body, bounded before and after inflating.
  * 3. Connect parses the message, calls the implementation and serialises its answer.
  * 4. What failed before the implementation ran is the client's fault: 400, never 500 or 429, because agents retry those.
- * 5. The answer is gzip if the client takes it.
+ * 5. The answer is gzip if the client takes it. A stream of answers goes out part by part, as it is.
  *
  * It must not show the text of an error that is not ours, and must not copy a body that is not compressed.
  */
@@ -94,6 +94,7 @@ export function mountService<Service extends DescService>(
 async function handle(handler: UniversalHandler, request: Request, options: ConnectServerOptions): Promise<Response> {
   if (request.method !== 'POST') return new Response(null, { status: 405, headers: { Allow: 'POST' } })
   const contentType = request.headers.get('content-type') ?? ''
+  if (handler.method.methodKind === 'server_streaming') return handleStream(handler, request, options)
   const isConnect = CONNECT_TYPE.test(contentType)
   if (!isConnect && !GRPC_WEB_TYPE.test(contentType)) {
     return new Response(null, { status: 415, headers: { 'Accept-Post': ACCEPT_POST } })
@@ -105,6 +106,18 @@ async function handle(handler: UniversalHandler, request: Request, options: Conn
     return universalServerResponseToFetch(await handler({ ...universal, contextValues: values }))
   }
   return handleConnect(handler, request, options, values)
+}
+
+/** Between our own services only: nothing is compressed, and an error after the first part ends the stream by name. */
+async function handleStream(
+  handler: UniversalHandler,
+  request: Request,
+  options: ConnectServerOptions,
+): Promise<Response> {
+  const values = createContextValues()
+  if (options.authenticate !== undefined) values.set(tenantsKey, options.authenticate(request.headers))
+  const universal = universalServerRequestFromFetch(request, { httpVersion: '1.1' })
+  return universalServerResponseToFetch(await handler({ ...universal, contextValues: values }))
 }
 
 async function handleConnect(
@@ -207,13 +220,28 @@ function guardInvocation(options: ConnectServerOptions): Interceptor {
   return (next) => async (request) => {
     const invocation = request.contextValues.get(invocationKey)
     if (invocation !== undefined) invocation.started = true
-    try {
-      return await untilAborted(next(request), request.signal)
-    } catch (error) {
-      if (error instanceof ConnectError) throw error
+    const mapped = (error: unknown): ConnectError => {
+      if (error instanceof ConnectError) return error
       const known = toCinderError(error, options.log, `${request.service.typeName}/${request.method.name}`)
-      throw toConnectError(known, { details: options.errorDetails ?? false })
+      return toConnectError(known, { details: options.errorDetails ?? false })
     }
+    try {
+      const answer = await untilAborted(next(request), request.signal)
+      return answer.stream ? { ...answer, message: withMappedErrors(answer.message, mapped) } : answer
+    } catch (error) {
+      throw mapped(error)
+    }
+  }
+}
+
+async function* withMappedErrors<Part>(
+  parts: AsyncIterable<Part>,
+  mapped: (error: unknown) => ConnectError,
+): AsyncGenerator<Part> {
+  try {
+    yield* parts
+  } catch (error) {
+    throw mapped(error)
   }
 }
 

@@ -4,7 +4,13 @@
  */
 import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
-import type { Metastore, PlanQueryResponse, PollJobsResponse, SourceObject } from '#core/rpc/metastore.ts'
+import type {
+  Metastore,
+  PlanQueryRequest,
+  PlanQueryResponse,
+  PollJobsResponse,
+  SourceObject,
+} from '#core/rpc/metastore.ts'
 import type {
   QueryBackend,
   StacktracesRequest,
@@ -16,8 +22,15 @@ import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import { MetastoreService, type SourceObject as SourceObjectMessage } from '../gen/cinder/v1/metastore_pb.ts'
 import { QueryBackendService } from '../gen/cinder/v1/query_backend_pb.ts'
 import { SegmentWriterService } from '../gen/cinder/v1/segment_writer_pb.ts'
-import { CALL_DEADLINE_DEFAULT_MS, type ConnectClientOptions, createEncodedCall, createUnaryCall } from './client.ts'
+import {
+  CALL_DEADLINE_DEFAULT_MS,
+  type ConnectClientOptions,
+  createEncodedCall,
+  createUnaryCall,
+  type UnaryCall,
+} from './client.ts'
 import { type ConnectServerOptions, mountService } from './server.ts'
+import { createStreamCall, type StreamCall } from './stream-call.ts'
 import { encodeWriteRequest } from './write-message.ts'
 
 export type InternalServerOptions = Omit<ConnectServerOptions, 'authenticate' | 'errorDetails'>
@@ -34,6 +47,7 @@ export function mountSegmentWriter(app: Hono, writer: SegmentWriter, options: In
 
 export function createMetastoreClient(url: string, options?: ConnectClientOptions): Metastore {
   const call = createUnaryCall(url, options)
+  const stream = createStreamCall(url, options)
   const { method } = MetastoreService
   return {
     commitSegment: (request) => call(method.commitSegment, request),
@@ -44,11 +58,7 @@ export function createMetastoreClient(url: string, options?: ConnectClientOption
       return response as PollJobsResponse
     },
     commitCompaction: (request) => call(method.commitCompaction, request),
-    async planQuery(request) {
-      const response = await call(method.planQuery, request)
-      checkSources(response.objects)
-      return response as PlanQueryResponse
-    },
+    planQuery: (request) => planInParts(call, stream, request),
     labelSets: (request) => call(method.labelSets, request),
     tenantStats: (request) => call(method.tenantStats, request),
     claimTombstones: (request) => call(method.claimTombstones, request),
@@ -66,6 +76,7 @@ export function mountMetastore(app: Hono, metastore: Metastore, options: Interna
       pollJobs: (request) => metastore.pollJobs(request),
       commitCompaction: (request) => metastore.commitCompaction(request),
       planQuery: (request) => metastore.planQuery(request),
+      streamPlan: (request) => metastore.streamPlan?.(request) ?? wholePlan(metastore, request),
       labelSets: (request) => metastore.labelSets(request),
       tenantStats: (request) => metastore.tenantStats(request),
       claimTombstones: (request) => metastore.claimTombstones(request),
@@ -74,6 +85,42 @@ export function mountMetastore(app: Hono, metastore: Metastore, options: Interna
     },
     { ...options, errorDetails: true },
   )
+}
+
+async function planInParts(call: UnaryCall, stream: StreamCall, request: PlanQueryRequest): Promise<PlanQueryResponse> {
+  const { method } = MetastoreService
+  const objects: SourceObject[] = []
+  try {
+    for await (const part of stream(method.streamPlan, request)) {
+      checkSources(part.objects)
+      for (const object of part.objects) objects.push(object)
+    }
+  } catch (error) {
+    // A metastore of the release before this one, while both run.
+    if (!(error instanceof CinderError) || error.kind !== 'unimplemented') throw error
+    const response = await call(method.planQuery, request)
+    checkSources(response.objects)
+    return response as PlanQueryResponse
+  }
+  return { objects: joinObjects(objects) }
+}
+
+/** One part, from a metastore that has its plans in one piece. */
+async function* wholePlan(metastore: Metastore, request: PlanQueryRequest): AsyncGenerator<PlanQueryResponse> {
+  yield await metastore.planQuery(request)
+}
+
+/** Objects by id, their datasets by index, as `planQuery` gives them: parts cut objects anywhere. */
+function joinObjects(parts: readonly SourceObject[]): SourceObject[] {
+  const byId = new Map<string, SourceObject>()
+  for (const part of parts) {
+    const object = byId.get(part.objectId)
+    if (object === undefined) byId.set(part.objectId, part)
+    else for (const dataset of part.datasets) object.datasets.push(dataset)
+  }
+  const objects = [...byId.values()].sort((a, b) => (a.objectId < b.objectId ? -1 : 1))
+  for (const object of objects) object.datasets.sort((a, b) => a.descriptor.index - b.descriptor.index)
+  return objects
 }
 
 export function createQueryBackendClient(url: string, options?: ConnectClientOptions): QueryBackend {
