@@ -18,7 +18,10 @@ test('another seed is another run, and without faults nothing fails', async () =
   for (const seed of [1, 2, 3, 4, 5]) {
     const calm = await runWorld({ seed, classes: new Set() })
     assert.equal(calm.seen, undefined)
-    assert.equal(calm.counts.failedQueries + calm.counts.crashes + calm.counts.pauses + calm.counts.parked, 0)
+    assert.equal(
+      calm.counts.failedQueries + calm.counts.crashes + calm.counts.stops + calm.counts.pauses + calm.counts.parked,
+      0,
+    )
     assert.equal(calm.counts.acked, calm.counts.profiles)
     digests.add(calm.digest)
   }
@@ -26,7 +29,7 @@ test('another seed is another run, and without faults nothing fails', async () =
 })
 
 test('the worlds see what they are for: merges up to the day, crashes, stops, deletions, queries that are answered', async () => {
-  const sums = { jobs: 0, crashes: 0, pauses: 0, deleted: 0, queries: 0, failedQueries: 0, parked: 0 }
+  const sums = { jobs: 0, crashes: 0, stops: 0, pauses: 0, deleted: 0, queries: 0, failedQueries: 0, parked: 0 }
   let topLevel = 0
   for (let seed = 1; seed <= 20; seed++) {
     const { counts } = await runWorld({ seed, classes })
@@ -35,7 +38,7 @@ test('the worlds see what they are for: merges up to the day, crashes, stops, de
   }
   assert.equal(topLevel, 7)
   assert.ok(sums.jobs > 200, `${sums.jobs} jobs`)
-  assert.ok(sums.crashes > 20 && sums.pauses > 20, `${sums.crashes} crashes, ${sums.pauses} stops`)
+  assert.ok(Math.min(sums.crashes, sums.pauses, sums.stops) > 10, JSON.stringify(sums))
   assert.ok(sums.deleted > 20, `${sums.deleted} profiles deleted`)
   assert.ok(sums.queries - sums.failedQueries > 100, `${sums.queries} queries, ${sums.failedQueries} failed`)
   assert.ok(sums.failedQueries > 0, 'a fault reaches the readers too')

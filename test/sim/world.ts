@@ -12,7 +12,6 @@ import type { WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import { createDigest } from '#platform/digest.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
-import type { CompactionWorkerService } from '../../apps/compaction-worker/app.ts'
 import type { SegmentWriterService } from '../../apps/segment-writer/app.ts'
 import { createMemoryMetastore, type MemoryMetastore } from '../support/memory-metastore.ts'
 import { retryParked } from '../support/metastore-twin/jobs.ts'
@@ -64,6 +63,7 @@ export interface WorldReport {
     readonly queries: number
     readonly failedQueries: number
     readonly crashes: number
+    readonly stops: number
     readonly pauses: number
     readonly deleted: number
   }
@@ -83,6 +83,8 @@ const CLAIM_STOPS_PERCENT = 6
 const POISON_PERCENT = 30
 const POISON_BELOW = 20
 const SKEW_MS_MAX = 5_000
+/** What a process is given to end by itself. */
+const STOP_MS_MAX = 25_000
 /** Somebody sets the clock. */
 const JUMP_MS_MAX = 90_000
 const FINAL_MS_MAX = 60_000
@@ -106,8 +108,12 @@ export async function runWorld(spec: WorldSpec): Promise<WorldReport> {
 
 interface SimProcess {
   life: Life
-  readonly start: (life: Life) => void
+  /** Ends what runs in it in good order; undefined if it has nothing to end. */
+  stop: Stop | undefined
+  readonly start: (life: Life) => Stop | undefined
 }
+
+type Stop = () => Promise<void>
 
 class World {
   readonly #spec: WorldSpec
@@ -131,7 +137,7 @@ class World {
   #isRetried = false
   #clientsLeft = 0
   #lives = 0
-  #counts = { queries: 0, failedQueries: 0, crashes: 0, pauses: 0, deleted: 0 }
+  #counts = { queries: 0, failedQueries: 0, crashes: 0, stops: 0, pauses: 0, deleted: 0 }
 
   constructor(spec: WorldSpec) {
     this.#spec = spec
@@ -223,11 +229,10 @@ class World {
     void this.#chaosLoop(new Dice(this.#spec.seed, 'chaos'))
   }
 
-  #addProcess(name: string, start: (life: Life) => void): void {
+  #addProcess(name: string, start: SimProcess['start']): void {
     const skewMs = this.#dice.between(-SKEW_MS_MAX, SKEW_MS_MAX)
-    const process: SimProcess = { life: this.#newLife(name, this.#faults.has('skew') ? skewMs : 0), start }
-    this.#processes.push(process)
-    start(process.life)
+    const life = this.#newLife(name, this.#faults.has('skew') ? skewMs : 0)
+    this.#processes.push({ life, start, stop: start(life) })
   }
 
   #addReplica(name: string): void {
@@ -267,11 +272,12 @@ class World {
       const service = startWriter(this.#spec.mutation?.writer?.(ports) ?? ports)
       if (writer === undefined) this.#writers.push((writer = { life, service }))
       else Object.assign(writer, { life, service })
+      return () => service.stop()
     })
   }
 
   #addWorker(name: string): void {
-    this.#addProcess(name, (life): CompactionWorkerService => {
+    this.#addProcess(name, (life) => {
       const ports = this.#portsFor(life)
       const poison = this.#poison
       const merger = createSimMerger(
@@ -279,7 +285,8 @@ class World {
         (objectId, index) => poison !== undefined && this.#checker.countedIn(objectId, index).includes(poison),
       )
       const { mutation } = this.#spec
-      return startWorker(mutation?.worker?.(ports) ?? ports, mutation?.merger?.(merger) ?? merger)
+      const service = startWorker(mutation?.worker?.(ports) ?? ports, mutation?.merger?.(merger) ?? merger)
+      return () => service.stop()
     })
   }
 
@@ -388,11 +395,28 @@ class World {
       const jumpMs = dice.between(-JUMP_MS_MAX, JUMP_MS_MAX)
       if (dice.chance(10) && this.#faults.has('skew')) process.life.skewMs += jumpMs
       const isCrash = dice.chance(50)
+      const isOrderly = dice.chance(40)
       const outMs = isCrash ? dice.between(50, 6_000) : dice.between(500, 25_000)
       if (process.life.isDead || process.life.isPaused) continue
-      if (isCrash && this.#faults.has('crash')) this.#crash(process, outMs)
+      if (isCrash && isOrderly && this.#faults.has('stop')) {
+        if (process.stop !== undefined) this.#stop(process, outMs)
+      } else if (isCrash && this.#faults.has('crash')) this.#crash(process, outMs)
       else if (!isCrash && this.#faults.has('pause')) this.#pause(process.life, outMs)
     }
+  }
+
+  /** As after SIGTERM: what was begun ends or is given back; who is not done in time is killed. */
+  #stop(process: SimProcess, outMs: number): void {
+    const { life, stop } = process
+    this.#note(life.name, 'is told to stop')
+    this.#counts.stops++
+    process.stop = undefined
+    const end = (): void => {
+      if (!life.isDead) this.#crash(process, outMs)
+    }
+    this.#scheduler.after(STOP_MS_MAX, end)
+    // Not within the step that settles it: a process has other things to do in it.
+    void stop!().then(() => this.#scheduler.after(0, end))
   }
 
   #crash(process: SimProcess, outMs: number): void {
@@ -406,7 +430,7 @@ class World {
     if (!process.life.isDead) return
     const [name] = process.life.name.split('.')
     process.life = this.#newLife(name!, process.life.skewMs)
-    process.start(process.life)
+    process.stop = process.start(process.life)
   }
 
   #pause(life: Life, outMs: number): void {
