@@ -191,3 +191,24 @@ test('a database that stalls costs a person four seconds, not more', async () =>
   hand.advance(4_000)
   assert.match((await answer).database.lastError, /no answer within 4 s/)
 })
+
+test('a report that was dear is kept four times as long as it took', async () => {
+  const hand = new HandClock(1_000)
+  const { sql } = harness.database
+  let asked = 0
+  // Each statement takes 300 ms by this clock.
+  const slow = new Proxy(sql, {
+    apply(target, self, words: Parameters<typeof sql>) {
+      asked++
+      hand.advance(300)
+      return Reflect.apply(target, self, words)
+    },
+  })
+  const status = statusOver({ sql: slow, clock: hand })
+  const first = await status.getStatus()
+  const statements = asked
+  hand.advance(4 * 300 * statements - 1)
+  assert.equal(await status.getStatus(), first)
+  hand.advance(1)
+  assert.notEqual(await status.getStatus(), first)
+})
