@@ -28,15 +28,18 @@ import { createTenants, tenantsSettings } from './tenants.ts'
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { databaseUrl, directUrl, storageUrl, retention, host, port, bodyLimitBytes } = readConfig(process.env)
+  const { databaseUrl, directUrl, storageUrl, retention, compaction, host, port, bodyLimitBytes } = readConfig(
+    process.env,
+  )
   const internal = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('metastore', clock)
   const database = await openDatabase({ url: databaseUrl, directUrl }, { clock, log })
   await lifecycle.add({ name: 'postgres', stop: () => database.stop() })
   const applied = await database.migrate()
-  const store = storageUrl === undefined ? undefined : (await openStore(storageUrl, { log })).patientStore
-  const settings = defaultSettings(randomUUID())
+  const opened = storageUrl === undefined ? undefined : await openStore(storageUrl, { log })
+  const store = opened === undefined ? undefined : instruments.store(opened.patientStore)
+  const settings = defaultSettings(randomUUID(), compaction)
   const deps = { sql: database.sql, database, clock, log, settings }
   const tenants = createTenants({ ...tenantsSettings(settings, retention), sql: database.dutySql, clock, log, store })
   const { deletionGraceMs } = settings.jobPolicy
