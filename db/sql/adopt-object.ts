@@ -2,9 +2,10 @@
  * Objects of a bucket that the index does not know become part of it. Each statement begins with the id's row in
  * `object_ids`, as every commit does: what somebody committed meanwhile is left as it is, and a repeat changes nothing.
  *
- * Datasets of a deleted tenant are not adopted (an object that was begun before the tenant's incarnation died belongs to
- * it), nor those below the bound of their retention.
+ * Datasets of a deleted tenant are not adopted (an object that was begun long before the tenant's incarnation died belongs
+ * to it), nor those below the bound of their retention.
  */
+import { LATE_COMMIT_MS } from '#core/retention/tenant-object.ts'
 import type { DatasetDescriptor, LabelSet } from '#core/rpc/metastore.ts'
 import { ulidTimeMs } from '#core/wire/ulid.ts'
 import type { SqlSession } from '../client.ts'
@@ -49,7 +50,7 @@ export async function adoptOutput(
         head_bytes, profile_count, sample_count, skip)
       left join tenant_incarnations i on i.tenant = d.tenant
       where cardinality(d.skip::int[]) < d.profile_count
-        and coalesce(extract(epoch from i.died_at) * 1000 < ${begunMs}::float8, true)
+        and coalesce(extract(epoch from i.died_at) * 1000 < ${begunMs}::float8 + ${LATE_COMMIT_MS}, true)
         and d.max_time_ms >= coalesce((
           select r.bound_ms from retention_rules r where r.tenant in (d.tenant, '') and r.service in (d.service, '')
           order by r.tenant desc, r.service desc limit 1
@@ -68,7 +69,7 @@ export async function adoptOutput(
       from gate, unnest(${labelSets.map((set) => set.tenant)}::text[], ${labelSets.map((set) => set.windowStartMs)}::bigint[],
         ${labelSets.map((set) => formatTextArray(set.pairs))}::text[]) as l(tenant, window_start_ms, pairs)
       left join tenant_incarnations i on i.tenant = l.tenant
-      where coalesce(extract(epoch from i.died_at) * 1000 < ${begunMs}::float8, true)
+      where coalesce(extract(epoch from i.died_at) * 1000 < ${begunMs}::float8 + ${LATE_COMMIT_MS}, true)
       order by l.tenant collate "C", l.window_start_ms, md5(l.pairs)
       on conflict do nothing
     )
