@@ -1,7 +1,6 @@
 /** The writer over threads, on the real clock: what a client sees is what it sees of a writer without them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setImmediate as turn } from 'node:timers/promises'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import type { ProfileVerdict } from '#core/rpc/segment-writer.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
@@ -13,6 +12,7 @@ import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
 import { createSegmentWriter, type SegmentWriterSettings } from '../../../apps/segment-writer/app.ts'
 import { faultyStore } from '../../support/faulty-store.ts'
+import { idle } from '../../support/manual-clock.ts'
 import { createMemoryMetastore } from '../../support/memory-metastore.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { NOW_NANOS, push, readTenant, seriesOf, simplePprof } from '../../support/write-path.ts'
@@ -116,7 +116,7 @@ test('heads that died with their thread fail alone: the segment of the others is
   const flushPolicy = { ...FLUSH_POLICY_DEFAULT, lingerMs: 200 }
   const { writer, read, threads } = createThreadedWriter({ flushPolicy })
   const answers = Array.from({ length: 8 }, (_, i) => push(writer, [profileAt(i)], { service: `s${i}` }))
-  while (writer.status().profiles < 8) await turn()
+  while (writer.status().profiles < 8) await idle()
   threads[0]!.terminate()
   const verdicts = (await Promise.all(answers)).flat()
   const lost = verdicts.filter(({ status }) => status === 'rejected')
