@@ -66,8 +66,8 @@ export function exposureWarning(
   const asksForCertificate = settings.caPath !== undefined && settings.certPath !== undefined
   if (isLoopback(host) || settings.tokens.length > 0 || asksForCertificate) return undefined
   return (
-    `${name} listens on ${host} and asks nobody for a token: whoever reaches the port may call our services and see ` +
-    `the names of tenants; set CINDER_INTERNAL_TOKEN, or CINDER_TLS_CERT, CINDER_TLS_KEY and CINDER_TLS_CA`
+    `${name} listens on ${host} and asks nobody for a token: whoever reaches the port may see the names of tenants ` +
+    `and call our services, which also delete; set CINDER_INTERNAL_TOKEN, or CINDER_TLS_CERT, CINDER_TLS_KEY and CINDER_TLS_CA`
   )
 }
 
