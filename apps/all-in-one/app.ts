@@ -156,7 +156,7 @@ async function startMetastore(
   await lifecycle.add({ name: 'database connections', stop: () => database.stop() })
   await database.migrate().catch(unusable)
   const instanceId = randomUUID()
-  const settings = defaultSettings(instanceId)
+  const settings = defaultSettings(instanceId, shared.config.compaction)
   const metastoreDeps = { sql: database.sql, database, clock, log, settings }
   const { tenants, retention } = await startTenants(shared, settings, { database, opened })
   const recovery = await startRecovery(shared, settings, { database, opened })
@@ -252,7 +252,7 @@ async function startServices(shared: Shared, metastore: Metastore, opened: Opene
   const multitenancy = config.isMultitenant
   const compression = codecCompression(codec)
   const regex = createRegexCompiler()
-  const backend = createQueryBackend({ store, codec, regex })
+  const backend = instruments.queries(createQueryBackend({ store, codec, regex }))
   return {
     operator,
     time: instruments.time,

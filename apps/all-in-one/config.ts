@@ -1,7 +1,9 @@
 /** Settings of the all-in-one process, from its environment. Every one has a default. */
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
+import type { JobQueuePolicy } from '#core/compaction/policy.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
+import { readCompaction } from '#platform/compaction-setting.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
@@ -19,6 +21,7 @@ const NAMES = [
   'CINDER_MULTITENANCY',
   'CINDER_LIMITS',
   'CINDER_WRITER_THREADS',
+  'CINDER_COMPACTION',
   ...RETENTION_NAMES,
 ] as const
 
@@ -36,6 +39,7 @@ const schema = v.object({
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
   CINDER_WRITER_THREADS: threadsSchema,
+  CINDER_COMPACTION: v.optional(v.string()),
   CINDER_RETENTION: v.optional(v.string()),
   CINDER_DELETION_DELAY: v.optional(v.string()),
 })
@@ -56,6 +60,8 @@ export interface AllInOneConfig {
   /** Undefined = by cores. */
   readonly writerThreads: number | undefined
   readonly retention: RetentionSettings
+  /** Of the queue of compaction, where it differs from the defaults. */
+  readonly compaction: Partial<JobQueuePolicy>
 }
 
 export function readConfig(env: Env): AllInOneConfig {
@@ -72,5 +78,6 @@ export function readConfig(env: Env): AllInOneConfig {
     limits: readLimits(settings.CINDER_LIMITS),
     writerThreads: settings.CINDER_WRITER_THREADS,
     retention: readRetention(settings),
+    compaction: readCompaction(settings.CINDER_COMPACTION),
   }
 }

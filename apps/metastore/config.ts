@@ -2,17 +2,28 @@
 import * as v from 'valibot'
 import { invalidArgument } from '#core/errors.ts'
 import { MIB } from '#core/units.ts'
+import type { JobQueuePolicy } from '#core/compaction/policy.ts'
+import { readCompaction } from '#platform/compaction-setting.ts'
 import { pickSettings, type Env } from '#platform/env.ts'
 import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
 import { readRetention, RETENTION_NAMES, type RetentionSettings } from '#platform/retention-setting.ts'
 import { parseSettings, portSchema } from '#platform/settings.ts'
 
-const NAMES = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'STORAGE_URL', 'PORT', 'HOST', ...RETENTION_NAMES] as const
+const NAMES = [
+  'DATABASE_URL',
+  'DATABASE_DIRECT_URL',
+  'STORAGE_URL',
+  'PORT',
+  'HOST',
+  'CINDER_COMPACTION',
+  ...RETENTION_NAMES,
+] as const
 
 const schema = v.object({
   DATABASE_URL: v.string(),
   DATABASE_DIRECT_URL: v.optional(v.string()),
   STORAGE_URL: v.optional(v.string()),
+  CINDER_COMPACTION: v.optional(v.string()),
   CINDER_RETENTION: v.optional(v.string()),
   CINDER_DELETION_DELAY: v.optional(v.string()),
   PORT: v.optional(portSchema, '4046'),
@@ -26,6 +37,8 @@ export interface MetastoreConfig {
   /** The bucket, for what a rebuild of the index must know of deleted tenants; undefined: it is not written there. */
   readonly storageUrl: string | undefined
   readonly retention: RetentionSettings
+  /** Of the queue, where it differs from the defaults. */
+  readonly compaction: Partial<JobQueuePolicy>
   readonly port: number
   readonly host: string
   readonly bodyLimitBytes: number
@@ -48,6 +61,7 @@ export function readConfig(env: Env): MetastoreConfig {
     directUrl: settings.DATABASE_DIRECT_URL,
     storageUrl: settings.STORAGE_URL === undefined ? undefined : resolveStorageUrl(settings.STORAGE_URL),
     retention: readRetention(settings),
+    compaction: readCompaction(settings.CINDER_COMPACTION),
     port: settings.PORT,
     host: settings.HOST,
     bodyLimitBytes: BODY_LIMIT_BYTES,

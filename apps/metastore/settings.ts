@@ -32,12 +32,13 @@ export interface MetastoreSettings {
   readonly commitDeadlineMs: number
 }
 
-export function defaultSettings(instanceId: string): MetastoreSettings {
+/** `queue` is what the operator set of it. */
+export function defaultSettings(instanceId: string, queue: Partial<JobQueuePolicy> = {}): MetastoreSettings {
   return {
     instanceId,
     segmentPolicy: SEGMENT_COMPACTION_POLICY,
     windowPolicy: WINDOW_COMPACTION_POLICY,
-    jobPolicy: JOB_QUEUE_POLICY,
+    jobPolicy: { ...JOB_QUEUE_POLICY, ...queue },
     planIntervalMs: 500,
     planIdleIntervalMs: 2 * MS_PER_SECOND,
     planWindowsIntervalMs: 10 * MS_PER_SECOND,

@@ -16,6 +16,7 @@ test('no settings at all give the defaults', () => {
     limits: DEFAULT_LIMITS,
     writerThreads: undefined,
     retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },
+    compaction: {},
   })
 })
 

@@ -10,6 +10,7 @@ test('a database is all it needs', () => {
     directUrl: undefined,
     storageUrl: undefined,
     retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },
+    compaction: {},
     port: 4046,
     host: '127.0.0.1',
   })
