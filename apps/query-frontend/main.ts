@@ -23,7 +23,7 @@ await runProcess(log, async (lifecycle) => {
   const app = createQueryFrontend(
     {
       metastore: instruments.metastore(createMetastoreClient(metastoreUrl, client)),
-      backend: createQueryBackendClient(queryBackendUrl, client),
+      backend: instruments.queries(createQueryBackendClient(queryBackendUrl, client)),
       regex: createRegexCompiler(),
       clock,
       log,

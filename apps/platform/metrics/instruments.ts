@@ -3,11 +3,13 @@ import type { Hono } from 'hono'
 import type { Clock } from '#core/ports/clock.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
+import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import { requireToken } from '../connect/internal-token.ts'
 import { type Fetch, mountMetrics, timeRequests } from '../http/metrics.ts'
 import { meterMetastore } from './metered-metastore.ts'
 import { meterPushes } from './metered-pushes.ts'
+import { meterQueries } from './metered-queries.ts'
 import { createStoreMeter } from './metered-store.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 import { Registry } from './registry.ts'
@@ -17,6 +19,7 @@ export interface Instruments {
   store(inner: ObjectStore): ObjectStore
   metastore(inner: Metastore): Metastore
   pushes(inner: SegmentWriter): SegmentWriter
+  queries(inner: QueryBackend): QueryBackend
   /**
    * Adds `GET /metrics` and times what the app answers: for the listener. The app must have all its routes. `tokens`
    * guard the metrics of an app that is open otherwise: their labels name tenants.
@@ -38,6 +41,7 @@ export function createInstruments(target: string, clock: Pick<Clock, 'nowMs'>): 
     },
     metastore: (inner) => meterMetastore(inner, registry, () => clock.nowMs()),
     pushes: (inner) => meterPushes(inner, registry),
+    queries: (inner) => meterQueries(inner, registry),
     serve(app, tokens = []) {
       if (tokens.length > 0) app.use('/metrics', requireToken(tokens))
       mountMetrics(app, registry)

@@ -9,6 +9,7 @@ import { makeUlid } from '#core/wire/ulid.ts'
 import { mountMetrics, timeRequests } from '#platform/http/metrics.ts'
 import { meterMetastore } from '#platform/metrics/metered-metastore.ts'
 import { meterPushes } from '#platform/metrics/metered-pushes.ts'
+import { meterQueries } from '#platform/metrics/metered-queries.ts'
 import { createStoreMeter } from '#platform/metrics/metered-store.ts'
 import { Registry } from '#platform/metrics/registry.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
@@ -124,6 +125,34 @@ test('segments, and jobs from their poll to their end', async () => {
   })
   const planned = 'cinder_metastore_call_duration_seconds_count{method="plan_query",outcome="unavailable"}'
   assert.equal(await valueOf(registry, planned), 1)
+})
+
+test('what queries read, by tenant and kind', async () => {
+  const registry = new Registry()
+  const stats = { objects: 3, ranges: 7, bytes: 9_000, datasets: 3, profiles: 1, samples: 1 }
+  const signal = new AbortController().signal
+  const signals: (AbortSignal | undefined)[] = []
+  const backend = meterQueries(
+    {
+      stacktraces(_, given) {
+        signals.push(given)
+        return Promise.resolve({ tree: new Uint8Array(0), stats })
+      },
+      timeSeries: () => Promise.reject(new CinderError('data_loss', 'bad')),
+    },
+    registry,
+  )
+  const objects = [
+    { objectId: 'o', level: 0, sizeBytes: 1, datasets: [{ descriptor: { tenant: 'a' }, skip: [] }] },
+  ] as never
+  const request = { profileType: '', matchers: [], startMs: 0, endMs: 1, objects }
+  await backend.stacktraces(request, signal)
+  await assert.rejects(backend.timeSeries({ ...request, stepMs: 1, groupBy: [] }), { kind: 'data_loss' })
+  assert.deepEqual(signals, [signal])
+  const fetched = 'pyroscope_query_frontend_fetched_bytes_total{tenant="a",kind="stacktraces"}'
+  assert.equal(await valueOf(registry, fetched), 9_000)
+  assert.equal(await valueOf(registry, 'cinder_query_ranges_total{kind="stacktraces"}'), 7)
+  assert.equal(await valueOf(registry, 'cinder_query_backend_call_duration_seconds_count{kind="time_series"}'), 1)
 })
 
 test('requests by route, method and status; a scan of paths is one series', async () => {
