@@ -46,7 +46,7 @@ export const TENANTS_SHOW: CommandSpec = {
 }
 
 const SERVICE = 'cinder.v1.TenantService'
-/** A server's page; more tenants come page by page. */
+/** What we ask for; a server may give less, so that only an empty page is the last. */
 const PAGE = 1_000
 const DELETIONS_SHOWN_MAX = 100
 
@@ -108,13 +108,13 @@ export async function runTenantsShow(args: Arguments, shell: Shell): Promise<Exi
 
 async function askTenants(server: Server): Promise<Json[]> {
   const tenants: Json[] = []
-  for (let page: Json[] = []; tenants.length === 0 || page.length === PAGE; ) {
+  for (;;) {
     const after = tenants.length === 0 ? '' : textOf(tenants.at(-1)!, 'tenant')
-    page = listOf(objectOf(await server.ask(`${SERVICE}/ListTenants`, { after, limit: PAGE })), 'tenants')
+    const answer = objectOf(await server.ask(`${SERVICE}/ListTenants`, { after, limit: PAGE }))
+    const page = listOf(answer, 'tenants')
+    if (page.length === 0) return tenants
     tenants.push(...page)
-    if (page.length === 0) break
   }
-  return tenants
 }
 
 function tell(args: Arguments, shell: Shell, deletion: Json): ExitCode {

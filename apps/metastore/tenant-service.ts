@@ -31,6 +31,8 @@ export interface TenantServiceDeps {
 }
 
 const PAGE_MAX = 1_000
+/** Each is summed over all that is live of it: 200 tenants with 480,000 datasets take 2 s. */
+const TENANTS_PAGE_MAX = 100
 /** A year: longer is a typing error in a unit. */
 const DELAY_MAX_MS = 366 * MS_PER_DAY
 /** A hundred years. */
@@ -53,7 +55,9 @@ function createDeletions({ sql, log, delayMs: delayDefaultMs }: TenantServiceDep
   }
   return {
     async listTenants({ after, limit }) {
-      const rows = await withSqlErrors('list tenants', () => selectTenants(sql, after, pageSize(limit)))
+      const rows = await withSqlErrors('list tenants', () =>
+        selectTenants(sql, after, Math.min(pageSize(limit), TENANTS_PAGE_MAX)),
+      )
       const { rules, nowMs } = await selectRetentionRules(sql)
       const tenants: TenantSummary[] = rows.map(({ deletionState, oldestMs, newestMs, ...row }) => ({
         ...row,
