@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { JobFailure } from '../../../apps/compaction-worker/job-failure.ts'
+import { planJob } from '../../../apps/compaction-worker/job-plan.ts'
+import type { MergeTask } from '../../../apps/compaction-worker/merge-task.ts'
 import { runJob } from '../../../apps/compaction-worker/run-job.ts'
 import { objectKey, OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import { verifyObject } from '#core/block/read.ts'
@@ -9,7 +12,7 @@ import { createCodec } from '#platform/codec.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
 import { faultyStore, STORE_DOWN } from '../../support/faulty-store.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
+import { createManualClock, idle } from '../../support/manual-clock.ts'
 import { createInlineMerger, jobOf } from '../../support/merge-jobs.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { objectIdOf, putObject } from '../../support/objects.ts'
@@ -122,4 +125,79 @@ test('of an object that holds much else only the named datasets are read', async
     [whole.sizeBytes],
     'most of it is read at once',
   )
+})
+
+/** Four services, each a batch of its own, read from three objects. */
+async function batches() {
+  const { store, deps, keys } = await scene()
+  const sources: SourceObject[] = []
+  for (let i = 0; i < 3; i++)
+    sources.push(
+      await putObject(
+        store,
+        100 + i,
+        ['a', 'b', 'c', 'd'].map((service) => ({ dataset: noisyDataset({ service, profiles: 3 + i, samples: 20 }) })),
+      ),
+    )
+  const plan = planJob({ level: 1, sources }, { batchBytes: 1, groupBytesMax: 1 << 20 })
+  return { store, deps, keys, sources, plan }
+}
+
+test('a batch is read while the one before is merged, and all become one object (H43)', async () => {
+  const { store, deps, sources, plan } = await batches()
+  const progress = { progress: 0, usedBytes: 0 }
+  const seen: number[] = []
+  const merger = {
+    ...deps.merger,
+    merge: async (task: MergeTask) => {
+      assert.equal(task.groups.length, 1)
+      seen.push(progress.progress)
+      return deps.merger.merge(task)
+    },
+  }
+  const outputs = await runJob({ ...deps, merger }, jobOf(sources), { ...NEVER, plan, progress })
+  assert.equal(seen.length, 4)
+  assert.deepEqual([...seen].sort(), seen)
+  assert.deepEqual([seen[0], progress.progress], [0, 1])
+  assert.deepEqual(
+    outputs.map(({ datasets }) => datasets.map(({ service, profileCount }) => [service, profileCount])),
+    [['a', 'b', 'c', 'd'].map((service) => [service, 12])],
+  )
+  verifyObject(await store.get(objectKey(outputs[0]!.objectId)), createCodec())
+})
+
+test('a job that fails or is cancelled between two batches leaves no object behind', async () => {
+  const { store, deps, keys, sources, plan } = await batches()
+  const before = await keys()
+  for (const way of ['fails', 'is cancelled']) {
+    const cancel = new AbortController()
+    let merges = 0
+    const merger = {
+      ...deps.merger,
+      merge: async (task: MergeTask) => {
+        if (++merges === 3 && way === 'fails') throw new Error('merge failed')
+        if (merges === 3) cancel.abort()
+        return deps.merger.merge(task)
+      },
+    }
+    const running = runJob({ ...deps, merger }, jobOf(sources, 5), { signal: cancel.signal, plan })
+    if (way === 'fails') await assert.rejects(running, /merge failed/)
+    else assert.deepEqual(await running, [])
+    await idle()
+    assert.deepEqual(await keys(), before)
+    assert.equal(store.pendingCount(), 0)
+  }
+})
+
+test('a job with a dataset above the budget is not tried: nothing is read, and the dataset is named (H43)', async () => {
+  const { store, deps, sources } = await batches()
+  const stall = store.stallNext('get')
+  const plan = planJob({ level: 1, sources }, { batchBytes: 1, groupBytesMax: 1 })
+  await assert.rejects(runJob(deps, jobOf(sources), { ...NEVER, plan }), ({ failure, culprits }: JobFailure) => {
+    assert.equal(failure, 'over-budget')
+    assert.equal(culprits.length, 12)
+    return true
+  })
+  assert.equal(store.pendingCount(), 1, 'no read has met the gate')
+  stall.release()
 })
