@@ -24,8 +24,8 @@ export interface RunStart {
 const SERVICE = 'cinder.v1.RecoveryService'
 /** How often the line of progress is drawn. */
 const WAIT_MS = 1_000
-/** Kinds of findings that are news and no fault. */
-const NEWS = new Set(['note', 'not-restored'])
+/** Findings that are news and no fault; what no commit named is collected by itself. */
+const NEWS = new Set(['note', 'not-restored', 'unknown-object'])
 
 /** Exit 1 if the run failed, or found faults that are not mended. */
 export async function followRun(args: Arguments, shell: Shell, start: RunStart): Promise<ExitCode> {

@@ -11,7 +11,8 @@
 import { objectKey, OBJECT_KEY_PREFIX, parseObjectKey } from '#core/block/object-key.ts'
 import { verifyObject } from '#core/block/read.ts'
 import { CinderError } from '#core/errors.ts'
-import { compareDatasets, judgeStored, type Mend } from '#core/recovery/compare.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
+import { compareDatasets, type Judgement, judgeStored, type Mend } from '#core/recovery/compare.ts'
 import type { RecoveryFinding } from '#core/rpc/recovery.ts'
 import type { Sql } from '#db/client.ts'
 import {
@@ -72,7 +73,8 @@ async function checkStored(deps: RebuildDeps, report: RunReport, { repair }: Fsc
       sql,
       keys.flatMap((key) => parseObjectKey(key) ?? []),
     )
-    const judged = standings.flatMap((standing) => judgeStored(standing, clock.nowMs()) ?? [])
+    const suspects = standings.flatMap((standing) => judgeStored(standing, clock.nowMs()) ?? [])
+    const judged = await stillThere(store, suspects)
     const subjects = (mend: Mend) => judged.filter((each) => each.mend === mend).map(({ finding }) => finding.subject)
     if (repair && judged.length > 0) {
       await buryObjects(sql, subjects('bury'))
@@ -84,6 +86,15 @@ async function checkStored(deps: RebuildDeps, report: RunReport, { repair }: Fsc
     if (keys.length < PAGE) return
     after = keys.at(-1)!
   }
+}
+
+/** What was deleted since it was listed is no fault. */
+async function stillThere(store: ObjectStore, suspects: readonly Judgement[]): Promise<Judgement[]> {
+  const found: Judgement[] = []
+  await inParallel(suspects, READS_AT_ONCE, async (each) => {
+    if ((await store.head(objectKey(each.finding.subject))) !== undefined) found.push(each)
+  })
+  return found.sort((a, b) => (a.finding.subject < b.finding.subject ? -1 : 1))
 }
 
 async function checkLive(deps: RebuildDeps, report: RunReport, options: FsckOptions): Promise<void> {

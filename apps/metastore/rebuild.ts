@@ -78,7 +78,7 @@ async function readFooters(deps: RebuildDeps, report: RunReport): Promise<void> 
     seen += keys.length
     if (seen > OBJECTS_MAX)
       throw new CinderError(
-        'resource_exhausted',
+        'failed_precondition',
         `the bucket has more than ${OBJECTS_MAX} objects, the most of one rebuild`,
       )
     await report.progress('reading footers', seen, 0)

@@ -28,6 +28,7 @@ import type { Random } from '#core/ports/random.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import type { Sql, SqlSession } from '#db/client.ts'
+import { withSqlErrors } from '#db/errors.ts'
 import {
   advanceCounter,
   clearBehind,
@@ -94,7 +95,7 @@ export class RestoreGuard {
   async standing(): Promise<CounterStanding & { readonly isChecked: boolean }> {
     const sinceMs = this.#deps.clock.nowMs() - this.#standingMs
     if (this.#standing === undefined || sinceMs < 0 || sinceMs > STANDING_AGE_MAX_MS) {
-      this.#standing = await readStanding(this.#deps.sql)
+      this.#standing = await withSqlErrors('recovery state', () => readStanding(this.#deps.sql))
       this.#standingMs = this.#deps.clock.nowMs()
     }
     return { ...this.#standing, isChecked: this.#isChecked }

@@ -11,6 +11,7 @@ const SETTINGS_TABLES = [
   'tenant_deletion_objects',
   'retention_rules',
   'compaction_marks',
+  'compaction_tenants',
 ] as const
 
 export interface SettingsTable {
@@ -37,8 +38,10 @@ export async function restoreSettingRows(
   const counts: { table: string; restored: number; dumped: number }[] = []
   for (const { table, rows } of tables) {
     if (!known.has(table) || rows.length === 0) continue
+    // A column that is younger than the dump gets its default.
+    const columns = await commonColumns(sql, table, rows[0] as object)
     const result = await sql`
-      insert into ${sql(table)} select r.* from jsonb_populate_recordset(null::${sql(table)},
+      insert into ${sql(table)} (${sql(columns)}) select ${sql(columns)} from jsonb_populate_recordset(null::${sql(table)},
         ${JSON.stringify(rows)}::text::jsonb) as r
       on conflict do nothing`
     counts.push({ table, restored: result.count, dumped: rows.length })
@@ -46,6 +49,15 @@ export async function restoreSettingRows(
   await sql`select setval(pg_get_serial_sequence('tenant_deletions', 'id'),
     greatest((select max(id) from tenant_deletions), (select last_value from tenant_deletions_id_seq)))`
   return counts
+}
+
+async function commonColumns(sql: SqlSession, table: string, row: object): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`
+    select attname::text as name from pg_attribute
+    where attrelid = ${table}::text::regclass and attnum > 0 and not attisdropped
+      and attname = any(${Object.keys(row)}::text[])
+    order by attnum`
+  return rows.map(({ name }) => name)
 }
 
 export async function noteSettingsDump(sql: SqlSession): Promise<void> {

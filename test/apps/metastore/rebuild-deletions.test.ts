@@ -65,7 +65,7 @@ test('the data of a deleted tenant stays deleted, in segments and in merged obje
   assert.match(refused.error, /tenants\/broken\.json/, 'a death that cannot be read is not taken for none')
 })
 
-test('rules of retention come back with the daily dump, and their bounds are obeyed (H35)', async () => {
+test('rules of retention, marks and switches come back with the daily dump, and bounds are obeyed (H35)', async () => {
   const store = await openFilesystemStore(await makeDataDir())
   const old = await openSite(store)
   await old.recovery.guard.check()
@@ -75,6 +75,8 @@ test('rules of retention come back with the daily dump, and their bounds are obe
   const boundMs = NOW_MS + 3_600_000
   await old.sql`insert into retention_rules (tenant, service, retention_ms, bound_ms)
     values ('anonymous', 'cart', 3600000, ${boundMs}::bigint)`
+  await old.sql`insert into compaction_marks values ('01JD8ZQ4T6M3B5X9W2R1C0V87K', 'anonymous', -1, 'odd "stacks"')`
+  await old.sql`insert into compaction_tenants values ('quiet', false, 'by contract')`
   await dutyOf(old, 'settings-dump').run({ name: 'x', holder: 'x', epoch: 1 }, new AbortController().signal)
   assert.ok((await old.recovery.service.recoveryStatus()).settingsDumpedMs > 0)
 
@@ -89,6 +91,14 @@ test('rules of retention come back with the daily dump, and their bounds are obe
     note?.detail ?? '',
     /1 of retention_rules; later changes are lost/,
     'a database that is behind wrote no dump',
+  )
+  assert.deepEqual(
+    (await site.sql`select reason from compaction_marks`).map((row) => row['reason']),
+    ['odd "stacks"'],
+  )
+  assert.deepEqual(
+    (await site.sql`select tenant from compaction_tenants`).map((row) => row['tenant']),
+    ['quiet'],
   )
   const [rule] = await site.sql`select bound_ms, retention_ms from retention_rules where service = 'cart'`
   assert.deepEqual({ ...rule }, { bound_ms: boundMs, retention_ms: 3_600_000 })
