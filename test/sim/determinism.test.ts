@@ -5,7 +5,7 @@ import { runWorld } from './world.ts'
 
 const classes = new Set(FAULT_CLASSES)
 
-test('one seed, one run: every event, id and figure', async () => {
+test('one seed, one run: every event, id and figure', { timeout: 60_000 }, async () => {
   for (const seed of [1, 2, 3]) {
     const first = await runWorld({ seed, classes })
     const again = await runWorld({ seed, classes })
@@ -13,7 +13,7 @@ test('one seed, one run: every event, id and figure', async () => {
   }
 })
 
-test('another seed is another run, and without faults nothing fails', async () => {
+test('another seed is another run, and without faults nothing fails', { timeout: 60_000 }, async () => {
   const digests = new Set<string>()
   for (const seed of [1, 2, 3, 4, 5]) {
     const calm = await runWorld({ seed, classes: new Set() })
@@ -28,7 +28,9 @@ test('another seed is another run, and without faults nothing fails', async () =
   assert.equal(digests.size, 5)
 })
 
-test('the worlds see what they are for: merges up to the day, crashes, stops, deletions, queries that are answered', async () => {
+test('the worlds see what they are for: merges up to the day, crashes, stops, deletions, queries that are answered', {
+  timeout: 60_000,
+}, async () => {
   const sums = { jobs: 0, crashes: 0, stops: 0, pauses: 0, deleted: 0, queries: 0, failedQueries: 0, parked: 0 }
   let topLevel = 0
   for (let seed = 1; seed <= 20; seed++) {

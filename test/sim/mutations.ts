@@ -18,6 +18,8 @@ export interface Mutation {
   readonly linkPercent?: number
   /** Likewise: so many who were given a job or a tombstone stop for longer than their lease. */
   readonly claimStopsPercent?: number
+  /** How long its worlds have faults; what takes two leases needs longer than most. */
+  readonly activeMs?: number
   readonly writer?: (ports: ProcessPorts) => ProcessPorts
   readonly worker?: (ports: ProcessPorts) => ProcessPorts
   readonly merger?: (merger: Merger) => Merger
@@ -25,7 +27,12 @@ export interface Mutation {
 
 export const MUTATIONS: readonly Mutation[] = [
   { name: 'a repeated commit is a new one', shows: ['lost', 'verdict'], rules: { findsReplays: false } },
-  { name: 'the verdict of a replay differs', shows: ['verdict'], rules: { repeatsVerdicts: false } },
+  {
+    name: 'the verdict of a replay differs',
+    shows: ['verdict'],
+    rules: { repeatsVerdicts: false },
+    linkPercent: 30,
+  },
   { name: 'duplicates are not decided', shows: ['counted-twice'], rules: { dedupes: false } },
   { name: 'the epoch is not checked', shows: ['zombie'], rules: { checksTerms: false } },
   {
@@ -41,14 +48,15 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'an old claim confirms a deletion',
     shows: ['zombie'],
     rules: { leasesTombstones: false },
-    linkPercent: 20,
     claimStopsPercent: 40,
+    activeMs: 60_000,
   },
   {
     name: 'a late commit has published output deleted',
     shows: ['live-deleted', 'grace'],
     rules: { sparesPublished: false },
     linkPercent: 30,
+    activeMs: 40_000,
   },
   { name: 'label sets are dropped', shows: ['labels'], rules: { keepsLabelSets: false } },
   { name: 'a failing job is parked whole', shows: ['parked'], rules: { bisects: false } },
@@ -57,6 +65,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ['not-durable', 'live-deleted'],
     rules: { registersOrphans: false },
     linkPercent: 30,
+    activeMs: 40_000,
   },
   { name: 'leases never run out', shows: ['never-ends'], rules: { expiresLeases: false } },
   {

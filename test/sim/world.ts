@@ -71,7 +71,7 @@ export interface WorldReport {
 
 /** A quarter past an hour: the hours before are closed. */
 const START_MS = Math.floor(1_760_000_400_000 / MS_PER_HOUR) * MS_PER_HOUR + 15 * 60_000
-const ACTIVE_MS = 25_000
+const ACTIVE_MS = 20_000
 /** Three leases, three backoffs and a grace: what does not end in this time never does. */
 const HEALED_MS_MAX = 150_000
 /** An agent that was told nothing retries for as long as that. */
@@ -175,7 +175,7 @@ class World {
 
   async run(): Promise<void> {
     this.#startAll()
-    const healAtMs = START_MS + ACTIVE_MS
+    const healAtMs = START_MS + (this.#spec.mutation?.activeMs ?? ACTIVE_MS)
     await this.#runUntil(healAtMs, () => false)
     this.#heal()
     await this.#runUntil(healAtMs + HEALED_MS_MAX, () => this.#isQuiet())
@@ -222,7 +222,7 @@ class World {
     for (let i = 0; i < 2; i++) this.#addReplica(`metastore-${i}`)
     for (let i = dice.between(1, 3); i > 0; i--) this.#addWriter(`writer-${i}`)
     for (let i = dice.between(1, 3); i > 0; i--) this.#addWorker(`worker-${i}`)
-    const clients = dice.between(2, 4)
+    const clients = dice.between(2, 3)
     for (let i = 0; i < clients; i++) this.#addClient(`agent-${i}`)
     void this.#queryLoop(new Dice(this.#spec.seed, 'reader'))
     void this.#retireLoop(new Dice(this.#spec.seed, 'retire'))
@@ -299,7 +299,7 @@ class World {
       life,
       dice,
       ledger: this.#ledger,
-      pushes: dice.between(3, 8),
+      pushes: Math.round(dice.between(3, 6) * ((this.#spec.mutation?.activeMs ?? ACTIVE_MS) / ACTIVE_MS)),
       tenants: TENANTS,
       services: SERVICES,
       hoursMs: [hour, hour - MS_PER_HOUR, hour - 30 * MS_PER_HOUR],
