@@ -5,6 +5,7 @@
  * read as array literals here, so `fetch_types` (a catalogue query per connection) stays off. Do not hand this client to
  * drizzle(): it rewrites the serializers of the client it gets.
  */
+import { Socket } from 'node:net'
 import postgres from 'postgres'
 import { formatIntArray, formatTextArray, parseIntArray, parseTextArray } from './array-literal.ts'
 
@@ -84,6 +85,7 @@ export function createSql(settings: ClientSettings): Sql {
     onclose: settings.onClose,
     onnotify: settings.onNotify,
     connection: sessionSettings(settings),
+    ...(hasSeveralHosts(url) ? {} : { socket: createPacedSocket() }),
     types: POSTGRES_TYPES,
   } as unknown as postgres.Options<Record<string, postgres.PostgresType>>
   return (url === undefined ? postgres(options) : postgres(url, options)) as unknown as Sql
@@ -100,6 +102,45 @@ function sessionSettings(settings: ClientSettings): Record<string, string | numb
     // Statements here are small: compiling one to machine code costs more than running it.
     // The client drops what is false.
     jit: 'off',
+  }
+}
+
+interface SocketAddress {
+  readonly host: readonly string[]
+  readonly port: readonly number[]
+  readonly path?: string | false
+}
+
+/**
+ * A proxy without a server behind it takes connections and closes them at once, without a word. The client takes that for
+ * no failure: it tries again at once, some 200 times a second, and never tells who asks. Here each such close in a row
+ * makes the next attempt wait longer. It must not throw: the client would lose the connection's place in its pool.
+ */
+function createPacedSocket(): (address: SocketAddress) => Promise<Socket> {
+  let silentCloses = 0
+  return async ({ host, port, path }) => {
+    if (silentCloses > 0) {
+      const delayMs = 1_000 * Math.min(RECONNECT_DELAY_MAX_SECONDS, RECONNECT_DELAY_SECONDS * 2 ** silentCloses)
+      await new Promise<void>((resolve) => {
+        setTimeout(resolve, delayMs)
+      })
+    }
+    const socket = new Socket()
+    let isHeard = false
+    socket.once('data', () => {
+      isHeard = true
+      silentCloses = 0
+    })
+    socket.once('close', () => {
+      if (!isHeard) silentCloses++
+    })
+    // Not before the client listens for errors; what it writes meanwhile is kept.
+    setImmediate(() => {
+      if (typeof path === 'string') socket.connect({ path })
+      else socket.connect({ host: host[0]!, port: port[0]! })
+    })
+    // TLS reads the name of the server from here.
+    return Object.assign(socket, { host: host[0], port: port[0] })
   }
 }
 

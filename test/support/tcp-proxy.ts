@@ -44,7 +44,8 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
       server.destroy()
     }
     for (const socket of [client, server]) {
-      socket.on('error', () => undefined)
+      // A server that is not there is a refused connection to the client too.
+      socket.on('error', () => void client.resetAndDestroy())
       socket.on('close', () => {
         if (!pair.isDead) end()
       })

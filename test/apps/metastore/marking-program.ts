@@ -23,7 +23,11 @@ const duties = new Duties({ sql, clock: createClock(), log: createSilentLog(), h
             where name = ${term.name} and holder = ${term.holder} and epoch = ${term.epoch} and expires_at > now()
             for share
           )
-          insert into marks (holder, epoch) select ${term.holder}, ${term.epoch} from lease returning 1`
+          insert into marks (holder, epoch) select ${term.holder}, ${term.epoch} from lease returning 1`.catch(
+          () => undefined,
+        )
+        // Frozen in the middle of a statement: the server gave up on it. The next one tells.
+        if (rows === undefined) continue
         if (rows.length > 0) continue
         console.log(`refused ${term.epoch}`)
         return
