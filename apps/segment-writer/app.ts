@@ -11,6 +11,7 @@
  * and past what one commit takes, pushes are shed with `Retry-After`.
  * Must not: acknowledge what is not committed, keep a queue that grows with the arrival rate.
  */
+import { assert } from '#core/assert.ts'
 import { CinderError } from '#core/errors.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import type { Clock } from '#core/ports/clock.ts'
@@ -31,7 +32,7 @@ import { flushBatch, type FlusherDeps } from './flusher.ts'
 import type { HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { createShards } from './shards.ts'
 import { rejectedVerdict, settledVerdict } from './verdicts.ts'
-import type { WriterAccount } from './writer-account.ts'
+import { BATCHES_MAX, type WriterAccount } from './writer-account.ts'
 
 export interface SegmentWriterDeps {
   readonly store: ObjectStore
@@ -109,6 +110,7 @@ class Writer implements SegmentWriterService {
   constructor(deps: SegmentWriterDeps, settings: SegmentWriterSettings) {
     this.#deps = deps
     this.#settings = settings
+    assert(settings.flushPolicy.flushesInFlightMax < BATCHES_MAX, 'each batch in flight has its counters')
     const { account, shards } = createShards(deps, settings)
     this.#account = account
     this.#shards = shards

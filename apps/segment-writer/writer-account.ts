@@ -7,8 +7,8 @@
  *    many datasets: a profile reserves its series, and a new head its place, before anything is appended.
  */
 
-/** An open batch and those in flight; the flush policy has two in flight, and so may have five more. */
-const BATCHES_MAX = 8
+/** An open batch and those in flight; the default policy has two in flight, and may have seven. */
+export const BATCHES_MAX = 8
 
 /**
  * Series in a batch past which nothing more is taken, and with the profile that passes it: a commit with more than
