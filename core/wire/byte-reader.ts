@@ -8,13 +8,16 @@ import type { Int64Column } from './int64.ts'
 import { allocateInt64Column } from './int64.ts'
 import { decodeVarints32, decodeVarints64, undoDeltas32, undoDeltas64 } from './varint.ts'
 
+/** Scratch of one value: a reader is made for every section, and its calls never overlap. */
+const WORD = new Uint32Array(1)
+const LANES = allocateInt64Column(1)
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 export class ByteReader {
   readonly bytes: Uint8Array
   /** What the bytes are, for messages: `dataset 0 …: section headers`. */
   readonly subject: string
   at = 0
-  readonly #word = new Uint32Array(1)
-  readonly #lanes = allocateInt64Column(1)
 
   constructor(bytes: Uint8Array, subject: string) {
     this.bytes = bytes
@@ -45,13 +48,19 @@ export class ByteReader {
   }
 
   varint(): number {
-    this.#read32(this.#word, 1)
-    return this.#word[0]!
+    // Most are below 128; tables and indices are made of them.
+    const first = this.bytes[this.at]
+    if (first !== undefined && first < 0x80) {
+      this.at++
+      return first
+    }
+    this.#read32(WORD, 1)
+    return WORD[0]!
   }
 
   safeInteger(): number {
-    this.#read64(this.#lanes, 1)
-    const value = this.#lanes.hi[0]! * 4294967296 + this.#lanes.lo[0]!
+    this.#read64(LANES, 1)
+    const value = LANES.hi[0]! * 4294967296 + LANES.lo[0]!
     if (!Number.isSafeInteger(value)) this.fail(`integer before byte ${this.at} passes 2^53`)
     return value
   }
@@ -62,8 +71,8 @@ export class ByteReader {
   }
 
   bigint64(): bigint {
-    this.#read64(this.#lanes, 1)
-    return BigInt.asIntN(64, (BigInt(this.#lanes.hi[0]!) << 32n) | BigInt(this.#lanes.lo[0]!))
+    this.#read64(LANES, 1)
+    return BigInt.asIntN(64, (BigInt(LANES.hi[0]!) << 32n) | BigInt(LANES.lo[0]!))
   }
 
   /** A row count; each row takes at least `rowBytesMin` of the bytes that are left. */
@@ -84,7 +93,7 @@ export class ByteReader {
   string(): string {
     const bytes = this.viewBytes(this.varint())
     try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+      return UTF8.decode(bytes)
     } catch {
       return this.fail(`text before byte ${this.at} is not UTF-8`)
     }

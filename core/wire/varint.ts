@@ -134,6 +134,23 @@ export function decodeVarints64(
     let lo = 0
     let hi = 0
     let shift = 0
+    // One or two bytes: what most counts, lines and differences take.
+    if (p + 1 < end) {
+      const first = bytes[p]!
+      if (first < 0x80) {
+        out.lo[at] = first
+        out.hi[at] = 0
+        p++
+        continue
+      }
+      const second = bytes[p + 1]!
+      if (second < 0x80) {
+        out.lo[at] = (first & 0x7f) | (second << 7)
+        out.hi[at] = 0
+        p += 2
+        continue
+      }
+    }
     for (;;) {
       if (p >= end || shift > 63) return -1
       const byte = bytes[p++]!
