@@ -5,8 +5,9 @@
  * A shared object goes with its last dataset, which ordinary merges see to within hours. One that still lives after
  * REWRITE_AFTER_MS gets a job of its own, which writes the rest of it anew.
  *
- * Before anything is taken out of the index, the bucket gets the object that says which incarnations are dead
- * (core/retention/tenant-object.ts): an index that is rebuilt from the bucket must refuse them too.
+ * Before a deletion counts as hidden, the bucket has the object that says which incarnations are dead
+ * (core/retention/tenant-object.ts): an index that is rebuilt from the bucket must refuse them too. A bucket that takes
+ * no object holds up the removal, and nothing else.
  */
 import { encodeTenantObject, isBegunBeforeDeath, tenantObjectKey } from '#core/retention/tenant-object.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
@@ -72,17 +73,15 @@ export class TenantDeletionPass {
   async #advance(deletion: DeletionRow, batch: RemovalBatch, signal: AbortSignal): Promise<void> {
     switch (deletion.state) {
       case 'hiding':
+        await this.#hide(batch, signal)
+        await this.#note(batch, signal)
         await this.#writeTenantObject(deletion.tenant)
-        await this.#hide(batch, signal)
-        await this.#move(batch, signal, { from: 'hiding', to: 'hidden' })
-        // Again: it names what was found.
-        return await this.#writeTenantObject(deletion.tenant)
+        return void (await this.#move(batch, signal, { from: 'hiding', to: 'hidden' }))
       case 'hidden':
-        // Commits that were under way when it began.
-        await this.#hide(batch, signal)
+        await this.#hideRest(batch, signal)
         if (!deletion.isRemovalDue) return
-        await this.#move(batch, signal, { from: 'hidden', to: 'removing' })
-        return
+        await this.#note(batch, signal)
+        return void (await this.#move(batch, signal, { from: 'hidden', to: 'removing' }))
       case 'removing':
         return await this.#remove(batch, signal)
       case 'restoring':
@@ -94,18 +93,27 @@ export class TenantDeletionPass {
     }
   }
 
-  async #hide(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
+  async #hide(batch: RemovalBatch, signal: AbortSignal): Promise<number> {
     const { sql } = this.#deps
     const { term, deletion } = batch
     const dead = { tenant: deletion.tenant, below: deletion.deadBelow }
     await inBatches(signal, BATCH_OBJECTS, () => unpackDeadSegments(sql, { term, batchObjects: BATCH_OBJECTS }, dead))
-    await inBatches(signal, BATCH_ROWS, () => hideDatasets(sql, batch))
-    await inBatches(signal, BATCH_ROWS, () => noteObjects(sql, batch))
+    return await inBatches(signal, BATCH_ROWS, () => hideDatasets(sql, batch))
+  }
+
+  /** Walks through the rows of all segments: not in every pass. */
+  async #note(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
+    await inBatches(signal, BATCH_ROWS, () => noteObjects(this.#deps.sql, batch))
+  }
+
+  /** Of commits that were under way when the deletion began, and of late ones. */
+  async #hideRest(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
+    if ((await this.#hide(batch, signal)) > 0) await this.#note(batch, signal)
   }
 
   async #remove(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
     const { sql, deletionGraceMs } = this.#deps
-    await this.#hide(batch, signal)
+    await this.#hideRest(batch, signal)
     await inBatches(signal, BATCH_ROWS, () => removeDatasets(sql, batch, deletionGraceMs))
     await inBatches(signal, BATCH_ROWS, () => removeLabelSets(sql, batch))
     const left = await noteGoneObjects(sql, batch)
