@@ -73,7 +73,9 @@ export const datasets = pgTable(
   },
   (table) => [
     primaryKey({ columns: [table.windowStartMs, table.objectId, table.datasetIndex] }),
-    index('datasets_live').on(table.tenant, table.maxTimeMs, table.minTimeMs).where(eq(table.isLive, true)),
+    index('datasets_by_service')
+      .on(table.tenant, table.service, table.maxTimeMs, table.minTimeMs)
+      .where(eq(table.isLive, true)),
     index('datasets_by_object').on(table.objectId, table.datasetIndex),
     index('datasets_planning')
       .on(table.tenant, table.windowStartMs, table.level)
