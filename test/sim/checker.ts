@@ -22,6 +22,7 @@ import type {
 } from '#core/rpc/metastore.ts'
 import { getNumber } from '#core/wire/int64.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
+import { isVisible } from '../support/metastore-twin/tenants.ts'
 import { type Ledger, numberOfTotal } from './ledger.ts'
 import { type Seen, Violation, type ViolationKind } from './violation.ts'
 
@@ -64,7 +65,10 @@ export class Checker {
     const first = this.#firstSkips.get(objectId)
     if (first === undefined) this.#firstSkips.set(objectId, skips)
     else if (first !== skips) this.report('verdict', `segment ${objectId}: first ${first}, then ${skips}`)
-    if (answer.verdict === 'committed') this.#learn(objectId, request.datasets)
+    if (answer.verdict === 'committed') {
+      this.#learn(objectId, request.datasets)
+      this.#noteStillborn(objectId)
+    }
     this.counts()
   }
 
@@ -145,9 +149,9 @@ export class Checker {
     const { twin, ledger } = this.#deps
     const counts = new Map<number, number>()
     for (const { objectId, datasets } of twin.state.objects.values())
-      for (const { descriptor, isLive } of datasets)
-        if (isLive)
-          for (const number of this.countedIn(objectId, descriptor.index))
+      for (const dataset of datasets)
+        if (isVisible(twin.state, dataset))
+          for (const number of this.countedIn(objectId, dataset.descriptor.index))
             counts.set(number, (counts.get(number) ?? 0) + 1)
     for (const { number, isAcked, isDeleted } of ledger.entries) {
       const count = counts.get(number) ?? 0
@@ -155,6 +159,26 @@ export class Checker {
       else if (count === 0 && isAcked && !isDeleted) this.report('lost', `p${number} was stored and is not live`)
       else if (count === 1 && isDeleted) this.report('returned', `p${number} was deleted and is live`)
     }
+  }
+
+  /** Somebody deleted a tenant, or brought it back: what is hidden counts no more, what is shown counts again. */
+  tenantChanged(tenant: string): void {
+    const { twin, ledger } = this.#deps
+    for (const { objectId, datasets } of twin.state.objects.values())
+      for (const dataset of datasets)
+        if (dataset.isLive && dataset.descriptor.tenant === tenant)
+          for (const number of this.countedIn(objectId, dataset.descriptor.index))
+            ledger.setDeleted(ledger.entries[number]!, !isVisible(twin.state, dataset))
+    this.counts()
+  }
+
+  /** Begun before its tenant was deleted, committed after. */
+  #noteStillborn(objectId: string): void {
+    const { twin, ledger } = this.#deps
+    for (const dataset of twin.state.objects.get(objectId)!.datasets)
+      if (!isVisible(twin.state, dataset))
+        for (const number of this.countedIn(objectId, dataset.descriptor.index))
+          ledger.setDeleted(ledger.entries[number]!, true)
   }
 
   /** No dataset in two open jobs. */

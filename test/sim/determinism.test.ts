@@ -31,7 +31,17 @@ test('another seed is another run, and without faults nothing fails', { timeout:
 test('the worlds see what they are for: merges up to the day, crashes, stops, deletions, queries that are answered', {
   timeout: 60_000,
 }, async () => {
-  const sums = { jobs: 0, crashes: 0, stops: 0, pauses: 0, deleted: 0, queries: 0, failedQueries: 0, parked: 0 }
+  const sums = {
+    jobs: 0,
+    crashes: 0,
+    stops: 0,
+    pauses: 0,
+    deleted: 0,
+    deletions: 0,
+    queries: 0,
+    failedQueries: 0,
+    parked: 0,
+  }
   let topLevel = 0
   for (let seed = 1; seed <= 20; seed++) {
     const { counts } = await runWorld({ seed, classes })
@@ -39,9 +49,9 @@ test('the worlds see what they are for: merges up to the day, crashes, stops, de
     topLevel = Math.max(topLevel, counts.topLevel)
   }
   assert.equal(topLevel, 7)
-  assert.ok(sums.jobs > 200, `${sums.jobs} jobs`)
+  assert.ok(sums.jobs > 100, `${sums.jobs} jobs`)
   assert.ok(Math.min(sums.crashes, sums.pauses, sums.stops) > 10, JSON.stringify(sums))
-  assert.ok(sums.deleted > 20, `${sums.deleted} profiles deleted`)
+  assert.ok(sums.deleted > 10 && sums.deletions > 10, JSON.stringify(sums))
   assert.ok(sums.queries - sums.failedQueries > 100, `${sums.queries} queries, ${sums.failedQueries} failed`)
   assert.ok(sums.failedQueries > 0, 'a fault reaches the readers too')
 })

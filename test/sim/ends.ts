@@ -35,6 +35,7 @@ export function openEnds({ twin: { state }, objects, writers, clientsLeft }: End
     if (standing === 'running' || standing === 'queued') ends.push(`job ${jobId} is ${standing}, ${holder}`)
     else if (standing === 'parked' && isDead(state, sources)) ends.push(`job ${jobId} is parked for data that is gone`)
   if (state.tombstones.size > 0) ends.push(`${state.tombstones.size} tombstones wait`)
+  for (const [tenant, { open }] of state.tenants) if (open !== undefined) ends.push(`${tenant} is not removed yet`)
   for (const { life, service } of writers) {
     const { pendingBytes } = service.status()
     if (pendingBytes > 0) ends.push(`${life.name} holds ${pendingBytes} bytes`)

@@ -14,8 +14,10 @@ export interface Entry {
   readonly timeMs: number
   /** The client was told that it is stored. */
   isAcked: boolean
-  /** Retention took it away. */
+  /** Retention took it away, or its tenant is deleted. */
   isDeleted: boolean
+  /** How often that changed. */
+  changes: number
 }
 
 export interface TimeRange {
@@ -27,9 +29,15 @@ export class Ledger {
   readonly entries: Entry[] = []
 
   add(spec: Pick<Entry, 'tenant' | 'service' | 'timeMs'>): Entry {
-    const entry = { ...spec, number: this.entries.length, isAcked: false, isDeleted: false }
+    const entry = { ...spec, number: this.entries.length, isAcked: false, isDeleted: false, changes: 0 }
     this.entries.push(entry)
     return entry
+  }
+
+  setDeleted(entry: Entry, isDeleted: boolean): void {
+    if (entry.isDeleted === isDeleted) return
+    entry.isDeleted = isDeleted
+    entry.changes++
   }
 
   /** Those that a query of the tenant and range is about; both ends are in it. */
@@ -63,10 +71,10 @@ export interface Bounds {
 
 /** `before`: as it stood when the query began; the entries themselves say how it stands now. */
 export function boundsOf(before: readonly Entry[], now: readonly Entry[]): Bounds[] {
-  return now.map(({ number, isDeleted }) => {
+  return now.map(({ number, isDeleted, changes }) => {
     const then = before.find((entry) => entry.number === number)
-    const mustCount = then !== undefined && then.isAcked && !isDeleted
-    return { number, min: mustCount ? 1 : 0, max: then?.isDeleted === true ? 0 : 1 }
+    const isSteady = then?.changes === changes
+    return { number, min: isSteady && then.isAcked && !isDeleted ? 1 : 0, max: isSteady && isDeleted ? 0 : 1 }
   })
 }
 

@@ -59,6 +59,11 @@ export const MUTATIONS: readonly Mutation[] = [
     activeMs: 40_000,
   },
   { name: 'label sets are dropped', shows: ['labels'], rules: { keepsLabelSets: false } },
+  {
+    name: 'a merge brings a deleted tenant back',
+    shows: ['returned'],
+    rules: { checksIncarnations: false },
+  },
   { name: 'a failing job is parked whole', shows: ['parked'], rules: { bisects: false } },
   {
     name: 'an orphan is deleted before its id is retired',

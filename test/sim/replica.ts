@@ -10,6 +10,7 @@ import type { Metastore } from '#core/rpc/metastore.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
 import { closeDeadJobs, failExpiredJobs, forgetClosedJobs } from '../support/metastore-twin/jobs.ts'
 import { noteListed, retireOrphans } from '../support/metastore-twin/orphans.ts'
+import { removeDeleted } from '../support/metastore-twin/tenants.ts'
 import { confirmDeleted } from '../support/metastore-twin/tombstones.ts'
 import {
   acquireLease,
@@ -195,7 +196,10 @@ export class Replica {
     const jobs = planSegmentJobs(segments.waiting, SIM_SEGMENT_POLICY, segments.nowMs)
     if (jobs.length > 0) await insert(() => insertSegmentJobs(state, jobs, term))
     if (++this.#passes % WINDOW_PASSES !== 0) return
-    await on(() => closeDeadJobs(state))
+    await on(() => {
+      closeDeadJobs(state)
+      removeDeleted(state)
+    })
     const datasets = await on(() => ({ waiting: waitingDatasets(state), nowMs: state.nowMs() }))
     const windowJobs = planWindowJobs(datasets.waiting, SIM_WINDOW_POLICY, datasets.nowMs)
     if (windowJobs.length > 0) await insert(() => insertWindowJobs(state, windowJobs, term))

@@ -24,6 +24,7 @@ import { type FaultClass, Faults } from './faults.ts'
 import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
 import type { Mutation } from './mutations.ts'
+import { deleteTenants, retireDatasets } from './operators.ts'
 import { SIM_JOB_POLICY } from './policies.ts'
 import { type DatabaseDeps, metastoreFor, Replica } from './replica.ts'
 import { Scheduler } from './scheduler.ts'
@@ -66,6 +67,7 @@ export interface WorldReport {
     readonly stops: number
     readonly pauses: number
     readonly deleted: number
+    readonly deletions: number
   }
 }
 
@@ -137,7 +139,7 @@ class World {
   #isRetried = false
   #clientsLeft = 0
   #lives = 0
-  #counts = { queries: 0, failedQueries: 0, crashes: 0, stops: 0, pauses: 0, deleted: 0 }
+  #counts = { queries: 0, failedQueries: 0, crashes: 0, stops: 0, pauses: 0, deleted: 0, deletions: 0 }
 
   constructor(spec: WorldSpec) {
     this.#spec = spec
@@ -225,7 +227,17 @@ class World {
     const clients = dice.between(2, 3)
     for (let i = 0; i < clients; i++) this.#addClient(`agent-${i}`)
     void this.#queryLoop(new Dice(this.#spec.seed, 'reader'))
-    void this.#retireLoop(new Dice(this.#spec.seed, 'retire'))
+    const operators = {
+      twin: this.#twin,
+      ledger: this.#ledger,
+      checker: this.#checker,
+      faults: this.#faults,
+      counts: this.#counts,
+      tenants: TENANTS,
+      note: (what: string) => this.#note('operator', what),
+    }
+    void retireDatasets(operators, this.#newLife('retention', 0), new Dice(this.#spec.seed, 'retire'))
+    void deleteTenants(operators, this.#newLife('operator', 0), new Dice(this.#spec.seed, 'tenant'))
     void this.#chaosLoop(new Dice(this.#spec.seed, 'chaos'))
   }
 
@@ -364,26 +376,6 @@ class World {
       this.#note(life.name, `query of ${query.tenant} failed: ${String(error)}`)
       this.#counts.failedQueries++
       return undefined
-    }
-  }
-
-  /** Takes a live dataset away, as retention does: what it holds is gone for good, wherever it is copied meanwhile. */
-  async #retireLoop(dice: Dice): Promise<void> {
-    const life = this.#newLife('retention', 0)
-    while (this.#faults.isOn) {
-      await life.clock.sleep(dice.between(4_000, 12_000))
-      if (!this.#faults.has('retire')) continue
-      const live = [...this.#twin.state.objects.values()].flatMap(({ objectId, datasets }) =>
-        datasets.flatMap(({ isLive, descriptor }) => (isLive ? [{ objectId, index: descriptor.index }] : [])),
-      )
-      if (live.length === 0) continue
-      const { objectId, index } = dice.pick(live)
-      const gone = new Set(this.#checker.countedIn(objectId, index))
-      for (const entry of this.#ledger.entries) if (gone.has(entry.number)) entry.isDeleted = true
-      this.#note('retention', `takes ${objectId}/${index} with ${[...gone].map((n) => `p${n}`).join(' ')}`)
-      this.#counts.deleted += gone.size
-      this.#twin.retireDataset(objectId, index)
-      this.#checker.counts()
     }
   }
 

@@ -11,7 +11,8 @@ import type {
   FailedJob,
   OutputObject,
 } from '#core/rpc/metastore.ts'
-import type { HeldJob, JobSource, TwinState } from './state.ts'
+import type { HeldDataset, HeldJob, JobSource, TwinState } from './state.ts'
+import { isVisible } from './tenants.ts'
 
 interface Term {
   readonly jobId: string
@@ -236,13 +237,22 @@ export function forgetClosedJobs(state: TwinState, ageMs: number): void {
 /** A segment is a source with all its live datasets; of an object above only the planned ones count. */
 function isIntact(state: TwinState, { objectId, indexes }: JobSource): boolean {
   const object = state.objects.get(objectId)
-  return object !== undefined && indexes.every((index) => object.datasets[index]!.isLive)
+  return object !== undefined && indexes.every((index) => isSound(state, object.datasets[index]!))
+}
+
+function isSound(state: TwinState, dataset: HeldDataset): boolean {
+  return state.rules.checksIncarnations ? isVisible(state, dataset) : dataset.isLive
 }
 
 function publish(state: TwinState, job: HeldJob, outputs: readonly OutputObject[]): void {
   for (const { objectId, level, sizeBytes, datasets } of outputs) {
     state.registered.set(objectId, undefined)
-    const held = datasets.map((descriptor) => ({ descriptor: { ...descriptor }, skip: [], isLive: true }))
+    const held = datasets.map((descriptor) => ({
+      descriptor: { ...descriptor },
+      skip: [],
+      incarnation: state.tenants.get(descriptor.tenant)?.incarnation ?? 1,
+      isLive: true,
+    }))
     state.addObject({ objectId, level, sizeBytes, datasets: held })
   }
   if (!state.rules.retiresSources) return

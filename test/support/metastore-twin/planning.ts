@@ -6,6 +6,7 @@ import type { SegmentJob, WaitingSegment } from '#core/compaction/plan.ts'
 import type { WaitingDataset, WindowJob } from '#core/compaction/plan-windows.ts'
 import { LAST_LEVEL } from '#core/compaction/policy.ts'
 import type { HeldDataset, HeldJob, JobSource, TwinState } from './state.ts'
+import { isVisible } from './tenants.ts'
 
 export interface DutyTerm {
   readonly name: string
@@ -54,22 +55,23 @@ function holdersOf(state: TwinState): Map<string, HeldJob> {
 export function waitingSegments(state: TwinState): WaitingSegment[] {
   const holders = holdersOf(state)
   return [...state.objects.values()].flatMap(({ objectId, level, sizeBytes, createdAtMs, datasets }) => {
-    const free = level === 0 ? datasets.filter((dataset) => isFree(holders, objectId, dataset)) : []
+    const free =
+      level === 0 ? datasets.filter((dataset) => isVisible(state, dataset) && isFree(holders, objectId, dataset)) : []
     if (free.length === 0) return []
     const freeBytes = free.reduce((sum, { descriptor }) => sum + descriptor.sizeBytes, 0)
     return [{ objectId, sizeBytes: free.length === datasets.length ? sizeBytes : freeBytes, createdAtMs }]
   })
 }
 
-function isFree(holders: ReadonlyMap<string, HeldJob>, objectId: string, { isLive, descriptor }: HeldDataset): boolean {
-  return isLive && !holders.has(`${objectId}/${descriptor.index}`)
+function isFree(holders: ReadonlyMap<string, HeldJob>, objectId: string, { descriptor }: HeldDataset): boolean {
+  return !holders.has(`${objectId}/${descriptor.index}`)
 }
 
 /** Parked datasets are left out, those of other open jobs are held. */
 export function waitingDatasets(state: TwinState): WaitingDataset[] {
   const holders = holdersOf(state)
   const live = [...state.objects.values()].flatMap(({ objectId, level, createdAtMs, datasets }) =>
-    (level === 0 ? [] : datasets.filter(({ isLive }) => isLive)).flatMap(({ descriptor }) => {
+    (level === 0 ? [] : datasets.filter((dataset) => isVisible(state, dataset))).flatMap(({ descriptor }) => {
       const { index, tenant, service, windowStartMs, sizeBytes } = descriptor
       const holder = holders.get(`${objectId}/${index}`)
       if (holder?.state === 'parked') return []
@@ -133,10 +135,9 @@ function freeIndexes(
   holders: ReadonlyMap<string, HeldJob>,
 ): number[] {
   const { datasets } = state.objects.get(objectId)!
-  const chosen = datasets.filter((dataset) =>
-    indexes === undefined
-      ? isFree(holders, objectId, dataset)
-      : dataset.isLive && indexes.includes(dataset.descriptor.index),
-  )
+  const chosen = datasets.filter((dataset) => {
+    if (!isVisible(state, dataset)) return false
+    return indexes === undefined ? isFree(holders, objectId, dataset) : indexes.includes(dataset.descriptor.index)
+  })
   return chosen.map(({ descriptor }) => descriptor.index)
 }

@@ -12,6 +12,7 @@ import type {
 } from '#core/rpc/metastore.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import type { HeldDataset, TwinState } from './state.ts'
+import { incarnationFor, isVisible } from './tenants.ts'
 
 export function commitSegment(state: TwinState, request: CommitSegmentRequest): CommitSegmentResponse {
   checkSegment(request)
@@ -36,7 +37,7 @@ export function commitSegment(state: TwinState, request: CommitSegmentRequest): 
 }
 
 /** First position of an id wins; who lost everything is dead on arrival. */
-function judge(state: TwinState, { datasets, profileIds, deduplicate }: CommitSegmentRequest): HeldDataset[] {
+function judge(state: TwinState, { objectId, datasets, profileIds, deduplicate }: CommitSegmentRequest): HeldDataset[] {
   let at = 0
   return datasets.map((descriptor) => {
     const skip: number[] = []
@@ -46,7 +47,9 @@ function judge(state: TwinState, { datasets, profileIds, deduplicate }: CommitSe
       if (!state.profileIds.has(id)) state.profileIds.set(id, state.nowMs())
       else if (state.rules.dedupes) skip.push(position)
     }
-    return { descriptor: { ...descriptor }, skip, isLive: skip.length < descriptor.profileCount }
+    const { incarnation, isRemoved } = incarnationFor(state, descriptor.tenant, objectId)
+    const isLive = skip.length < descriptor.profileCount && !isRemoved
+    return { descriptor: { ...descriptor }, skip, incarnation, isLive }
   })
 }
 
@@ -55,9 +58,9 @@ export function planQuery(
   { tenants, services, startMs, endMs }: PlanQueryRequest,
 ): PlanQueryResponse {
   const objects = [...state.objects.values()].map((object) =>
-    state.sourceOf(object, ({ descriptor, isLive }) => {
-      const { tenant, service, minTimeMs, maxTimeMs } = descriptor
-      if (!isLive || !tenants.includes(tenant)) return false
+    state.sourceOf(object, (dataset) => {
+      const { tenant, service, minTimeMs, maxTimeMs } = dataset.descriptor
+      if (!isVisible(state, dataset) || !tenants.includes(tenant)) return false
       return (services.length === 0 || services.includes(service)) && minTimeMs <= endMs && maxTimeMs >= startMs
     }),
   )
@@ -82,7 +85,7 @@ export function selectLabelSets(state: TwinState, request: LabelSetsRequest): La
 export function tenantStats(state: TwinState, tenants: readonly string[]): TenantStatsResponse {
   const live = [...state.objects.values()]
     .flatMap(({ datasets }) => datasets)
-    .filter(({ descriptor, isLive }) => isLive && tenants.includes(descriptor.tenant))
+    .filter((dataset) => isVisible(state, dataset) && tenants.includes(dataset.descriptor.tenant))
   if (live.length === 0) return { dataIngested: false, oldestProfileTimeMs: 0, newestProfileTimeMs: 0 }
   return {
     dataIngested: true,

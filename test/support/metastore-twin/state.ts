@@ -7,11 +7,14 @@
  */
 import type { JobDataset } from '#core/compaction/after-failure.ts'
 import { JOB_QUEUE_POLICY, type JobQueuePolicy } from '#core/compaction/policy.ts'
+import type { TenantLife } from './tenants.ts'
 import type { DatasetDescriptor, DatasetSkips, LabelSet, SourceObject } from '#core/rpc/metastore.ts'
 
 export interface HeldDataset {
   readonly descriptor: DatasetDescriptor
   readonly skip: number[]
+  /** Of its tenant. */
+  readonly incarnation: number
   isLive: boolean
 }
 
@@ -96,6 +99,8 @@ export interface TwinRules {
   readonly expiresLeases: boolean
   /** What fails twice is halved, down to the dataset that is poison. */
   readonly bisects: boolean
+  /** A merge of a tenant that was deleted meanwhile is stale. */
+  readonly checksIncarnations: boolean
   /** An orphan's id is registered before its object goes, so that its commit is refused. */
   readonly registersOrphans: boolean
 }
@@ -115,6 +120,7 @@ export const TWIN_RULES: TwinRules = {
   keepsLabelSets: true,
   expiresLeases: true,
   bisects: true,
+  checksIncarnations: true,
   registersOrphans: true,
 }
 
@@ -139,6 +145,7 @@ export class TwinState {
   readonly tombstones = new Map<string, Tombstone>()
   readonly writers = new Map<string, { address: string; epoch: number; expiresAtMs: number }>()
   readonly leases = new Map<string, DutyLease>()
+  readonly tenants = new Map<string, TenantLife>()
   /** When each polled last. */
   readonly workers = new Map<string, number>()
   /** Of the last minute, for telling an outage from poison: jobs that failed, and times of commits. */
