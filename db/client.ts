@@ -5,7 +5,6 @@
  * read as array literals here, so `fetch_types` (a catalogue query per connection) stays off. Do not hand this client to
  * drizzle(): it rewrites the serializers of the client it gets.
  */
-import { Socket } from 'node:net'
 import postgres from 'postgres'
 import { formatIntArray, formatTextArray, parseIntArray, parseTextArray } from './array-literal.ts'
 
@@ -18,6 +17,13 @@ export interface SqlTypes extends Record<string, unknown> {
 export type Sql = postgres.Sql<SqlTypes>
 /** What statements need: a pool, or one transaction of it. */
 export type SqlSession = postgres.Sql<SqlTypes> | postgres.TransactionSql<SqlTypes>
+
+/** One host; or the path of a Unix socket. */
+export interface SocketAddress {
+  readonly host: readonly string[]
+  readonly port: readonly number[]
+  readonly path?: string | false
+}
 
 export interface ClientSettings {
   /** `postgres://…`, or a socket directory as `host`. */
@@ -45,6 +51,8 @@ export interface ClientSettings {
   /** A connection has closed; not told which. */
   readonly onClose?: () => void
   readonly onNotify?: (channel: string) => void
+  /** Opens the connection instead of the client itself; not used where the address names several hosts. */
+  readonly socket?: (address: SocketAddress) => Promise<unknown>
 }
 
 const MAX_CONNECTIONS_DEFAULT = 10
@@ -85,7 +93,7 @@ export function createSql(settings: ClientSettings): Sql {
     onclose: settings.onClose,
     onnotify: settings.onNotify,
     connection: sessionSettings(settings),
-    ...(hasSeveralHosts(url) ? {} : { socket: createPacedSocket() }),
+    ...(hasSeveralHosts(url) ? {} : { socket: settings.socket }),
     types: POSTGRES_TYPES,
   } as unknown as postgres.Options<Record<string, postgres.PostgresType>>
   return (url === undefined ? postgres(options) : postgres(url, options)) as unknown as Sql
@@ -102,45 +110,6 @@ function sessionSettings(settings: ClientSettings): Record<string, string | numb
     // Statements here are small: compiling one to machine code costs more than running it.
     // The client drops what is false.
     jit: 'off',
-  }
-}
-
-interface SocketAddress {
-  readonly host: readonly string[]
-  readonly port: readonly number[]
-  readonly path?: string | false
-}
-
-/**
- * A proxy without a server behind it takes connections and closes them at once, without a word. The client takes that for
- * no failure: it tries again at once, some 200 times a second, and never tells who asks. Here each such close in a row
- * makes the next attempt wait longer. It must not throw: the client would lose the connection's place in its pool.
- */
-function createPacedSocket(): (address: SocketAddress) => Promise<Socket> {
-  let silentCloses = 0
-  return async ({ host, port, path }) => {
-    if (silentCloses > 0) {
-      const delayMs = 1_000 * Math.min(RECONNECT_DELAY_MAX_SECONDS, RECONNECT_DELAY_SECONDS * 2 ** silentCloses)
-      await new Promise<void>((resolve) => {
-        setTimeout(resolve, delayMs)
-      })
-    }
-    const socket = new Socket()
-    let isHeard = false
-    socket.once('data', () => {
-      isHeard = true
-      silentCloses = 0
-    })
-    socket.once('close', () => {
-      if (!isHeard) silentCloses++
-    })
-    // Not before the client listens for errors; what it writes meanwhile is kept.
-    setImmediate(() => {
-      if (typeof path === 'string') socket.connect({ path })
-      else socket.connect({ host: host[0]!, port: port[0]! })
-    })
-    // TLS reads the name of the server from here.
-    return Object.assign(socket, { host: host[0], port: port[0] })
   }
 }
 

@@ -17,6 +17,7 @@ import { type Listener, startListener } from '#db/listener.ts'
 import { migrate } from '#db/migrate.ts'
 import { openPool } from '#db/pool.ts'
 import { detectPooler } from '#db/pooler.ts'
+import { createPacedSocket } from '#platform/postgres/paced-socket.ts'
 import { type DatabaseHealth, DatabaseMonitor, STATE_TEXT } from './database-health.ts'
 
 export interface DatabaseSettings {
@@ -54,7 +55,7 @@ export async function openDatabase(
 ): Promise<Database> {
   const { url } = settings
   const { clock, log } = deps
-  const pooler = await withSqlErrors('connect', () => detectPooler({ url }))
+  const pooler = await withSqlErrors('connect', () => detectPooler({ url, socket: createPacedSocket() }))
   const isPooled = pooler !== undefined
   const listenUrl = isPooled ? settings.directUrl : url
   if (isPooled) {
@@ -64,12 +65,14 @@ export async function openDatabase(
   const shared = { url, isPooled, onError: (error: unknown) => monitor.observe(error) }
   const hot = openPool({
     ...shared,
+    socket: createPacedSocket(),
     name: 'hot',
     maxConnections: HOT_CONNECTIONS_MAX,
     lockTimeoutMs: HOT_LOCK_TIMEOUT_MS,
   })
   const duties = openPool({
     ...shared,
+    socket: createPacedSocket(),
     name: 'duties',
     maxConnections: DUTY_CONNECTIONS_MAX,
     statementTimeoutMs: DUTY_STATEMENT_TIMEOUT_MS,
@@ -94,7 +97,7 @@ export async function openDatabase(
     },
     listen(channel, onWake) {
       if (listenUrl === undefined) return
-      listeners.push(startListener({ client: { url: listenUrl }, channel, clock, onWake }))
+      listeners.push(startListener({ client: { url: listenUrl, socket: createPacedSocket() }, channel, clock, onWake }))
     },
     migrate: () => migrateBy(settings.directUrl ?? url, settings.directUrl === undefined && isPooled),
     async stop() {
@@ -106,7 +109,7 @@ export async function openDatabase(
 }
 
 async function migrateBy(url: string, isPooled: boolean): Promise<number[]> {
-  const sql = createSql({ url, isPooled, name: 'migration', maxConnections: 1 })
+  const sql = createSql({ url, isPooled, name: 'migration', maxConnections: 1, socket: createPacedSocket() })
   try {
     return await migrate(sql)
   } finally {

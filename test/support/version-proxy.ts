@@ -23,7 +23,8 @@ export interface VersionProxy {
 
 export async function startVersionProxy(targetUrl: string, registry: Registry): Promise<VersionProxy> {
   const seen = new Map<string, number>()
-  let calls = 0
+  /** By method, so that each is called in both versions however they take turns. */
+  const calls = new Map<string, number>()
   const server = createServer((request, response) => {
     void handle(request, response).catch(() => response.socket?.destroy())
   })
@@ -34,7 +35,9 @@ export async function startVersionProxy(targetUrl: string, registry: Registry): 
     const [, serviceName = '', methodName = ''] = path.split('/')
     const method = registry.getService(serviceName)?.methods.find(({ name }) => name === methodName)
     const isMessage = method !== undefined && request.headers['content-type'] === 'application/proto'
-    const version = calls++ % 2 === 0 ? 'newer' : 'older'
+    const nth = calls.get(path) ?? 0
+    calls.set(path, nth + 1)
+    const version = nth % 2 === 0 ? 'newer' : 'older'
     if (isMessage) seen.set(`${version} ${methodName}`, (seen.get(`${version} ${methodName}`) ?? 0) + 1)
     const headers = new Headers()
     for (const name of ['content-type', 'connect-protocol-version', 'connect-timeout-ms', 'authorization']) {
