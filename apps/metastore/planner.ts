@@ -29,6 +29,8 @@ import { logOutcomes } from './job-poll.ts'
 import { loadPlanningSlice, SLICE_LIMITS } from './planning-slice.ts'
 import type { MetastoreSettings } from './settings.ts'
 
+/** 16 jobs of 32 segments of 300 datasets take 0.8 s: a sixth of what a statement may. */
+const JOBS_PER_INSERT_MAX = 16
 /** One pass: 63 full jobs. The next pass, half a second later, takes the rest. */
 const WAITING_MAX = 2_000
 
@@ -110,7 +112,11 @@ export class Planner {
     const jobs = planSegmentJobs(waiting, settings.segmentPolicy, nowMs)
     const { ageingBytesPerSecond, tenantShardSize } = settings.jobPolicy
     const options = { term, tenants, ageingBytesPerSecond, isSharded: tenantShardSize > 0 }
-    const made = jobs.length === 0 ? 0 : await this.#insert(() => insertJobs(sql, jobs, options))
+    let made = 0
+    for (let at = 0; at < jobs.length; at += JOBS_PER_INSERT_MAX) {
+      const some = jobs.slice(at, at + JOBS_PER_INSERT_MAX)
+      made += await this.#insert(() => insertJobs(sql, some, options))
+    }
     const sinceMs = clock.nowMs() - this.#lastWindowPassMs
     if (sinceMs >= 0 && sinceMs < settings.planWindowsIntervalMs) return made
     await this.#tidy()

@@ -10,7 +10,7 @@
 import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { Sql, SqlSession } from '../client.ts'
 import { selectTenantSwitches, type TenantSwitch } from './compaction-tenants.ts'
-import { plannableDatasets } from './plannable-datasets.ts'
+import { plannableSizes } from './plannable-datasets.ts'
 
 /** A change wakes all that it concerns, batch by batch; an hour of a busy writer is three. */
 const WAKE_BATCH_ROWS = 5_000
@@ -34,9 +34,9 @@ export async function markIdleSegments(
     const result = await tx`
       with idle as materialized (
         select s.created_at, s.object_id
-        from segments s cross join lateral (${plannableDatasets(tx, tenants)}) as w
-        where s.is_live and not s.is_idle and w.n = 0
-          and not exists (select from job_sources js where js.object_id = s.object_id)
+        from segments s cross join lateral (${plannableSizes(tx, tenants)}) as w
+        where s.is_live and not s.is_idle
+          and not exists (select from job_sources js where js.object_id = s.object_id) and w.n = 0
         order by s.created_at, s.object_id limit ${limit} for update of s skip locked
       )
       update segments s set is_idle = true

@@ -41,7 +41,7 @@ export async function insertJobs(
       join objects o on o.id = p.object_id
       join segments s on s.created_at = o.created_at and s.object_id = o.id
       cross join lateral (${plannableDatasets(sql, tenants)}) as w
-      where s.is_live and w.n > 0
+      where s.is_live and cardinality(w.indexes) > 0
     ), owner as materialized (
       select s.ordinal, array_agg(distinct t.tenant order by t.tenant) as tenants
       from source s cross join lateral unnest(s.tenants) as t(tenant) group by s.ordinal

@@ -5,7 +5,7 @@
 import type { WaitingSegment } from '#core/compaction/plan.ts'
 import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { SqlSession } from '../client.ts'
-import { ALL_TENANTS, plannableDatasets } from './plannable-datasets.ts'
+import { ALL_TENANTS, isNotHeldWhole, plannableSizes } from './plannable-datasets.ts'
 
 /** A segment that is planned in part counts with the bytes of that part. */
 export async function selectWaitingSegments(
@@ -14,11 +14,11 @@ export async function selectWaitingSegments(
   tenants: CompactedTenants = ALL_TENANTS,
 ): Promise<{ waiting: WaitingSegment[]; nowMs: number }> {
   const rows = await sql<{ object_id: string; size_bytes: number; created_at_ms: number; now_ms: number }[]>`
-    select s.object_id, case when w.n = cardinality(s.tenant) then s.size_bytes else w.size_bytes end as size_bytes,
+    select s.object_id, w.size_bytes,
       (extract(epoch from s.created_at) * 1000)::float8 as created_at_ms,
       (extract(epoch from now()) * 1000)::float8 as now_ms
-    from segments s cross join lateral (${plannableDatasets(sql, tenants)}) as w
-    where s.is_live and not s.is_idle and w.n > 0
+    from segments s cross join lateral (${plannableSizes(sql, tenants)}) as w
+    where s.is_live and not s.is_idle and ${isNotHeldWhole(sql)} and w.n > 0
     order by s.created_at, s.object_id
     limit ${limit}`
   return {

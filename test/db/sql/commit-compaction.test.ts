@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { CompactionJob } from '#core/rpc/metastore.ts'
 import type { SqlSession } from '#db/client.ts'
+import { commitCompaction } from '#db/sql/commit-compaction.ts'
 import { raceForLocks } from '../../support/blocked-statement.ts'
 import { HOUR_MS, makeOutput, makeSegment } from '../../support/metastore-requests.ts'
 import { createSqlMetastore, type SqlMetastore } from '../../support/sql-metastore.ts'
@@ -139,6 +140,35 @@ test('sources above level 0: part of an object is retired, the object lives unti
   const last = await openJob([1])
   assert.equal((await finish(last, [makeOutput(`l4-${n}`, specs.slice(1, 2), 2)])).verdict, 'committed')
   assert.equal(await buried(), 1)
+})
+
+test('two parts of one segment at once: each clears its own bits of the row that the other has changed', async () => {
+  const n = ++made
+  const tenant = `tenant-${n}`
+  const services = ['a', 'b', 'c'].map((service, i) => ({ tenant, service, profiles: [n * 100 + i] }))
+  await harness.metastore.commitSegment(makeSegment(`p${n}`, services))
+  await harness.plan()
+  const whole = (await poll('w')).jobs[0]!
+  const term = { jobId: whole.jobId, epoch: whole.epoch, reason: 'large', kind: 'over-budget' }
+  const failed = [{ ...term, culprits: [{ objectId: `p${n}`, index: 1 }] }]
+  await harness.metastore.pollJobs({ workerId: 'w', capacity: 0, running: [], failed, released: [], waitMs: 0 })
+  const { jobs } = await poll('w')
+  const [one, two] = jobs.sort((a, b) => a.sources[0]!.datasets.length - b.sources[0]!.datasets.length)
+  // The second waits for the first with a snapshot of before it.
+  const first = async (tx: SqlSession) => {
+    const outputs = [makeOutput(`x${n}`, [{ tenant, profiles: [1] }])]
+    const request = { workerId: 'w', jobId: one!.jobId, epoch: one!.epoch, outputs }
+    assert.equal((await commitCompaction(tx, request, { deletionGraceMs: 1 })).verdict, 'committed')
+  }
+  const answer = await raceForLocks(harness.database.sql, first, () =>
+    finish(two!, [makeOutput(`y${n}`, [{ tenant, profiles: [1, 1] }])]),
+  )
+  assert.equal(answer.verdict, 'committed')
+  assert.deepEqual(await planned(tenant), [`x${n}/0`, `y${n}/0`])
+  const { sql } = harness.database
+  const [segment] = await sql`select live::text, is_live from segments where object_id = ${`p${n}`}`
+  assert.deepEqual([segment!.live, segment!.is_live], ['000', false])
+  assert.equal((await sql`select 1 from tombstones where object_id = ${`p${n}`}`).length, 1)
 })
 
 test('a dataset is the first of one open job at most', async () => {
