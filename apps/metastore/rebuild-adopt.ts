@@ -30,6 +30,8 @@ const PROFILE_ID_AGE_MS = 15 * MS_PER_MINUTE
 const IDS_PER_INSERT = 50_000
 /** Of one group: 5 M ids take about 500 MB while they are compared. */
 const CONTESTED_PROFILES_MAX = 5_000_000
+/** Of the four connections that duties have. */
+const COMMITS_AT_ONCE = 3
 /** Objects whose heads are read together and then adopted one after the other. */
 const BATCH_OBJECTS = 64
 
@@ -73,15 +75,17 @@ export async function adoptDecided(deps: AdoptDeps, report: RunReport): Promise<
     open.filter(({ footer }) => footer.level > 0),
     ({ footer }) => `${footer.jobId}/${footer.epoch}`,
   )
-  for (const outputs of attempts.values()) {
-    await adoptAttempt(deps, outputs, skips)
-    done += outputs.length
+  const ensureDays = createDays(deps)
+  for (const batch of batchesOf([...attempts.values()])) {
+    const read = await readAttempts(deps, batch, skips)
+    await ensureDays(read.flatMap(({ adopted }) => adopted))
+    for (const attempt of read) await adoptAttempt(deps, attempt)
+    done += batch.flat().length
     await report.progress('adopting outputs', done, total)
   }
   const segments = open.filter(({ footer }) => footer.level === 0)
   if (segments.length > 0) await enterContestedIds(deps, groups)
-  for (let at = 0; at < segments.length; at += BATCH_OBJECTS) {
-    const batch = segments.slice(at, at + BATCH_OBJECTS)
+  for (const batch of batchesOf(segments)) {
     await adoptSegments(deps, batch)
     done += batch.length
     await report.progress('adopting segments', done, total)
@@ -143,9 +147,9 @@ type Skips = Map<string, readonly number[]>
 async function decideSkips(deps: RebuildDeps, groups: readonly LiveDataset[][], report: RunReport): Promise<Skips> {
   const skips: Skips = new Map()
   for (const [g, group] of groups.entries()) {
-    await report.progress('comparing profile ids', g, groups.length)
     const outputs = group.filter(({ isSegment }) => !isSegment).sort(byRank)
     if (new Set(outputs.map(({ origin }) => origin)).size < 2) continue
+    await report.progress('comparing profile ids', g, groups.length)
     const profiles = outputs.reduce((sum, { descriptor }) => sum + descriptor.profileCount, 0)
     if (profiles > CONTESTED_PROFILES_MAX) {
       const { tenant, service, minTimeMs } = group[0]!
@@ -169,32 +173,65 @@ function byRank(a: LiveDataset, b: LiveDataset): number {
   return b.rank[2] - a.rank[2]
 }
 
-async function adoptAttempt(deps: RebuildDeps, outputs: readonly DecidedObject[], skips: Skips): Promise<void> {
-  const { sql, clock } = deps
-  const adopted: AdoptedOutput[] = []
-  for (const { objectId, sizeBytes, footer, live } of outputs) {
-    const labelSets: LabelSet[] = []
-    await inParallel(live, READS_AT_ONCE, async (index) => {
-      const head = await readHead(deps, objectId, footer.datasets[index]!)
-      labelSets.push(...labelSetsOfHead(head))
-      if (!isRecent(deps, objectId)) return
-      await enterIds(deps, await readProfileIds(deps, objectId, head))
-    })
-    const datasets = live.map((index) => ({
-      descriptor: footer.datasets[index]!,
-      skip: skips.get(`${objectId}/${index}`) ?? [],
-    }))
-    adopted.push({ objectId, level: footer.level, sizeBytes, datasets, labelSets })
+function batchesOf<T>(items: readonly T[]): T[][] {
+  const batches: T[][] = []
+  for (let at = 0; at < items.length; at += BATCH_OBJECTS) batches.push(items.slice(at, at + BATCH_OBJECTS))
+  return batches
+}
+
+/** Day partitions, each asked for once. */
+function createDays({ sql, clock }: RebuildDeps): (outputs: readonly AdoptedOutput[]) => Promise<void> {
+  const known = new Set<string>()
+  return async (outputs) => {
+    const starts = outputs.flatMap(({ datasets }) => datasets.map(({ descriptor }) => descriptor.windowStartMs))
+    for (const partition of datasetPartitions(starts, clock.nowMs())) {
+      if (!known.has(partition.name)) await ensurePartition(sql, partition)
+      known.add(partition.name)
+    }
   }
-  const starts = adopted.flatMap(({ datasets }) => datasets.map(({ descriptor }) => descriptor.windowStartMs))
-  for (const partition of datasetPartitions(starts, clock.nowMs())) await ensurePartition(sql, partition)
-  await sql.begin(async (tx) => {
+}
+
+interface ReadAttempt {
+  readonly outputs: readonly DecidedObject[]
+  readonly adopted: readonly AdoptedOutput[]
+}
+
+async function readAttempts(
+  deps: RebuildDeps,
+  attempts: readonly (readonly DecidedObject[])[],
+  skips: Skips,
+): Promise<ReadAttempt[]> {
+  const read = new Map<string, AdoptedOutput>()
+  await inParallel(attempts.flat(), READS_AT_ONCE, async (output) => {
+    read.set(output.objectId, await readOutput(deps, output, skips))
+  })
+  return attempts.map((outputs) => ({ outputs, adopted: outputs.map(({ objectId }) => read.get(objectId)!) }))
+}
+
+async function readOutput(
+  deps: RebuildDeps,
+  { objectId, sizeBytes, footer, live }: DecidedObject,
+  skips: Skips,
+): Promise<AdoptedOutput> {
+  const labelSets: LabelSet[] = []
+  for (const index of live) {
+    const head = await readHead(deps, objectId, footer.datasets[index]!)
+    labelSets.push(...labelSetsOfHead(head))
+    if (isRecent(deps, objectId)) await enterIds(deps, await readProfileIds(deps, objectId, head))
+  }
+  const datasets = live.map((index) => ({
+    descriptor: footer.datasets[index]!,
+    skip: skips.get(`${objectId}/${index}`) ?? [],
+  }))
+  return { objectId, level: footer.level, sizeBytes, datasets, labelSets }
+}
+
+/** All of an attempt at once, with what it replaces: a reader sees sources or outputs. */
+async function adoptAttempt(deps: RebuildDeps, { outputs, adopted }: ReadAttempt): Promise<void> {
+  const retires = outputs.flatMap((output) => output.retires)
+  await deps.sql.begin(async (tx) => {
     for (const output of adopted) await adoptOutput(tx, output, deps)
-    await retireDatasets(
-      tx,
-      outputs.flatMap(({ retires }) => retires),
-      deps,
-    )
+    await retireDatasets(tx, retires, deps)
     await markAdopted(
       tx,
       outputs.map(({ objectId }) => objectId),
@@ -220,7 +257,8 @@ async function adoptSegments(deps: RebuildDeps, segments: readonly DecidedObject
   await inParallel(segments, READS_AT_ONCE, async (segment) => {
     requests.set(segment.objectId, await segmentRequest(deps, segment))
   })
-  for (const { objectId, footer, live } of segments) {
+  // As writers do: each commit takes its locks in the order of all.
+  await inParallel(segments, COMMITS_AT_ONCE, async ({ objectId, footer, live }) => {
     const request = requests.get(objectId)
     assert(request !== undefined, 'every segment of the batch was read')
     const dead = footer.datasets.filter(({ index }) => !live.includes(index))
@@ -233,7 +271,7 @@ async function adoptSegments(deps: RebuildDeps, segments: readonly DecidedObject
       )
       await markAdopted(tx, [objectId])
     })
-  }
+  })
 }
 
 /** What its writer sent, or would have. Ids of datasets that are dead decide nothing. */

@@ -96,7 +96,7 @@ async function deleteDue({ stack }: Site, metastore = stack.metastore.metastore)
   return await deleteDueObjects(deletion, 'test', new AbortController().signal)
 }
 
-/** Levels 0 to 2 and more, sources that are deleted and some that are not, duplicates at every level. */
+/** Levels 0 and 2 at least, sources that are deleted and some that are not, duplicates at every level. */
 async function fill(site: Site): Promise<void> {
   assert.equal(await site.recovery.guard.check(), 'level')
   let n = 0
@@ -119,7 +119,7 @@ test('a lost database is rebuilt from the bucket: every answer is the same, retr
   const old = await openSite(store)
   await fill(old)
   const levels = await levelsOf(old)
-  assert.ok(levels.length >= 3 && levels[0] === 0, `levels ${levels.join(' ')}`)
+  assert.ok(levels[0] === 0 && levels.at(-1)! >= 2, `levels ${levels.join(' ')}`)
   const before = await askEverything(old)
 
   const site = await openSite(store)
