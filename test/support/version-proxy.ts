@@ -2,7 +2,7 @@
  * Stands between two of our services as if the other side were another version, every other call a newer and an older one.
  *
  * - Newer: each message, nested ones too, has a field that nobody here knows.
- * - Older: fields that came after the first version are taken out.
+ * - Older: fields that came after the first version are taken out, and methods that did are not found.
  * Requests and answers alike, by the descriptors of our own services; what is no protobuf call passes as it is.
  */
 import { type DescMessage, fromBinary, type Message, type Registry, toBinary } from '@bufbuild/protobuf'
@@ -12,6 +12,7 @@ import type { AddressInfo } from 'node:net'
 
 /** Of `cinder.v1.MetastoreService`, by local names; services that came whole are not called by the first version. */
 const LATER_FIELDS = new Set(['labelEpoch', 'expired', 'kind', 'culprits', 'worker', 'progress', 'refused'])
+const LATER_METHODS = new Set(['StreamPlan'])
 const UNKNOWN_FIELD = { no: 1_000, wireType: 2, data: Uint8Array.of(3, 110, 101, 119) }
 
 export interface VersionProxy {
@@ -39,6 +40,11 @@ export async function startVersionProxy(targetUrl: string, registry: Registry): 
     calls.set(path, nth + 1)
     const version = nth % 2 === 0 ? 'newer' : 'older'
     if (isMessage) seen.set(`${version} ${methodName}`, (seen.get(`${version} ${methodName}`) ?? 0) + 1)
+    if (version === 'older' && LATER_METHODS.has(methodName)) {
+      response.writeHead(404)
+      response.end()
+      return
+    }
     const headers = new Headers()
     for (const name of ['content-type', 'connect-protocol-version', 'connect-timeout-ms', 'authorization']) {
       const value = request.headers[name]
