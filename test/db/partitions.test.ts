@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
-import { datasetPartitions, ensurePartition, segmentPartitions } from '#db/partitions.ts'
+import {
+  datasetPartitions,
+  deleteDefaultSegments,
+  dropPartition,
+  ensurePartition,
+  listPartitions,
+  segmentPartitions,
+} from '#db/partitions.ts'
 import { commitSegment } from '#db/sql/commit-segment.ts'
 import { makeSegment } from '../support/metastore-requests.ts'
 import { withDatabase, type TestDatabase } from '../support/postgres.ts'
@@ -58,4 +65,60 @@ test('a range that the default partition already has rows of stays there', async
   assert.equal(await ensurePartition(database.sql, partition!), false)
   const [other] = datasetPartitions([day - 1], NOW_MS)
   assert.equal(await ensurePartition(database.sql, other!), true)
+})
+
+test('partitions are listed with the range that their names tell, the default one is not', async () => {
+  const { sql } = database
+  const [partition] = segmentPartitions(NOW_MS)
+  await ensurePartition(sql, partition!)
+  const listed = (await listPartitions(sql, 'segments')).find(({ name }) => name === partition!.name)
+  const from = Date.UTC(2026, 0, 31, 18)
+  assert.deepEqual(listed, { parent: 'segments', name: partition!.name, fromMs: from, toMs: from + 6 * MS_PER_HOUR })
+  assert.ok((await listPartitions(sql, 'segments')).every(({ name }) => name !== 'segments_default'))
+})
+
+test('a partition is dropped only when nothing in it is live, and its space is free (H31)', async () => {
+  const { sql } = database
+  const partition = segmentPartitions(Date.now())[0]!
+  await ensurePartition(sql, partition)
+  await commitSegment(sql, makeSegment('live', [{ profiles: [77] }]), { deletionGraceMs: 0 })
+  const known = (await listPartitions(sql, 'segments')).find(({ name }) => name === partition.name)!
+  assert.equal(await dropPartition(sql, known), false)
+  await sql`update segments set live = live # live, is_live = false where object_id in ('live', 'a')`
+  const [before] = await sql<{ bytes: number }[]>`select pg_total_relation_size(${known.name}::regclass)::int as bytes`
+  assert.ok(before!.bytes > 0)
+  assert.equal(await dropPartition(sql, known), true)
+  assert.equal((await sql`select to_regclass(${known.name}) as name`)[0]!.name, null)
+})
+
+test('a partition that somebody reads for long is left for the next pass, and readers go on meanwhile', async () => {
+  const { sql } = database
+  const [partition] = segmentPartitions(NOW_MS + MS_PER_DAY)
+  await ensurePartition(sql, partition!)
+  const known = (await listPartitions(sql, 'segments')).find(({ name }) => name === partition!.name)!
+  await sql.begin(async (tx) => {
+    await tx`select 1 from segments limit 1`
+    assert.equal(await dropPartition(database.connect(), known), false)
+    assert.equal((await sql`select 1 from segments limit 0`).length, 0)
+  })
+  assert.equal(await dropPartition(sql, known), true)
+})
+
+test('retired rows of the default partition are deleted by age', async () => {
+  const { sql } = database
+  const ages = ['3 hours', '3 hours', '1 minute']
+  for (const [i, age] of ages.entries()) {
+    await commitSegment(sql, makeSegment(`default${i}`, [{ profiles: [900 + i] }]), { deletionGraceMs: 0 })
+    await sql`update segments set created_at = now() - ${age}::text::interval,
+      live = case when ${i} = 1 then live else live # live end, is_live = ${i} = 1 where object_id = ${`default${i}`}`
+  }
+  const beforeMs = Date.now() - MS_PER_HOUR
+  assert.equal(await deleteDefaultSegments(sql, beforeMs, 10), 1)
+  const left = await sql<
+    { id: string }[]
+  >`select object_id as id from segments where object_id like 'default%' order by 1`
+  assert.deepEqual(
+    left.map(({ id }) => id),
+    ['default1', 'default2'],
+  )
 })
