@@ -51,8 +51,9 @@ test('a job that runs for longer than it may is lost to its worker, however well
 test('a report under an old epoch, of another worker or of a job that is not running changes nothing', async () => {
   const job = await runOne()
   await fail(job, { epoch: job.epoch + 1 })
-  await harness.metastore.pollJobs({
-    ...{ workerId: 'stranger', capacity: 0, running: [], released: [], waitMs: 0 },
+  await poll({
+    workerId: 'stranger',
+    capacity: 0,
     failed: [{ jobId: job.jobId, epoch: job.epoch, reason: 'not mine' }],
   })
   assert.equal((await row(job.jobId)).state, 'running')
