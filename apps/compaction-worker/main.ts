@@ -1,5 +1,5 @@
 /** The compaction worker on Bun: a store, a metastore by URL, as many merge threads as cores. */
-import { availableParallelism, hostname } from 'node:os'
+import { availableParallelism, hostname, totalmem } from 'node:os'
 import { createClock } from '#platform/clock.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
@@ -13,7 +13,7 @@ import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
 import { VERSION } from '#platform/version.ts'
 import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker } from './app.ts'
-import { readConfig } from './config.ts'
+import { readConfig, workerCapacity } from './config.ts'
 import { createThreadMerger } from './thread-merger.ts'
 import { addWorkerMetrics } from './worker-metrics.ts'
 
@@ -25,7 +25,10 @@ await runProcess(log, async (lifecycle) => {
   const clock = createClock()
   const instruments = createInstruments('compaction-worker', clock)
   const { patientStore } = await openStore(storageUrl, { log })
-  const capacity = availableParallelism()
+  const capacity = workerCapacity(
+    availableParallelism(),
+    Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
+  )
   const merger = createThreadMerger(capacity)
   await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })
   const workerId = `${hostname()}-${process.pid}`

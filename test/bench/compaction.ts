@@ -17,7 +17,7 @@ import type { BenchCase, Figure } from './figure.ts'
 const SEGMENTS_PER_JOB = 20
 const JOBS = 5
 /** The first rounds compile; the median of the later half counts. */
-const ROUNDS = 12
+const ROUNDS = 8
 const LARGE_ROWS_MILLIONS = 6
 const BOMB_STACKS_MILLIONS = 1
 /** A frame of each input, tables and the encoded output: see the worker's README. */

@@ -4,9 +4,9 @@
  * `bun --cpu-prof test/bench/hot-paths.ts <path>`. Work below `runHotPath` is the path; what builds its input is not.
  */
 import { assert } from '#core/assert.ts'
-import { decodeDataset, FetchedRanges, openDataset } from '#core/block/read.ts'
+import { FetchedRanges, openDataset } from '#core/block/read.ts'
 import { encodeDataset } from '#core/block/write.ts'
-import { mergeDatasets } from '#core/compaction/merge.ts'
+import { mergeRegions } from '#core/compaction/merge-regions.ts'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { splitProfile } from '#core/pprof/split.ts'
@@ -14,6 +14,7 @@ import { addStacktraces, selectProfiles } from '#core/query/aggregate.ts'
 import { planStacktraces } from '#core/query/stacktrace-plan.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import { createCodec } from '#platform/codec.ts'
+import { nativeZstd } from '#platform/native-zstd.ts'
 import { HOUR_START_MS, NO_LIMITS, syntheticCorpus } from './corpus.ts'
 import { idOf, labelsOfSeries, newHead, PROFILE_TYPE, syntheticBlocks } from './segments.ts'
 
@@ -68,16 +69,12 @@ function encodePath(): Round {
 }
 
 function mergePath(): Round {
-  const codec = createCodec()
+  const codec = nativeZstd(createCodec())
   const { segmentObjects } = syntheticBlocks()
-  return () => {
-    const inputs = segmentObjects.map(({ region, descriptor }) => ({
-      dataset: decodeDataset(region, descriptor, codec),
-      skip: [],
-    }))
-    const { dataset, functionLevel } = mergeDatasets(inputs)
-    return encodeDataset(dataset, { codec, functionLevel }).bytes.length
-  }
+  const inputs = segmentObjects.map(({ region, descriptor }) => ({ region, descriptor, skip: [] }))
+  const window = { windowStartMs: HOUR_START_MS, windowMs: MS_PER_HOUR }
+  const options = { codec, window, budgetBytes: Number.POSITIVE_INFINITY }
+  return () => mergeRegions(inputs, options).dataset.encoded.bytes.length
 }
 
 function flameGraphPath(): Round {
