@@ -69,7 +69,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'an orphan is deleted before its id is retired',
     shows: ['not-durable', 'live-deleted'],
     rules: { registersOrphans: false },
-    linkPercent: 30,
+    linkPercent: 45,
     activeMs: 40_000,
   },
   { name: 'leases never run out', shows: ['never-ends'], rules: { expiresLeases: false } },

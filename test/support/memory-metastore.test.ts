@@ -1,7 +1,9 @@
 import { metastoreContract } from '../contract/metastore.ts'
+import { metastoreJobsContract } from '../contract/metastore-jobs.ts'
 import { createMemoryMetastore } from './memory-metastore.ts'
+import { createTwinJobService } from './metastore-twin/job-service.ts'
 
-metastoreContract('memory', async () => {
+function createHarness() {
   const metastore = createMemoryMetastore()
   return {
     metastore,
@@ -10,7 +12,14 @@ metastoreContract('memory', async () => {
     expireJobLeases: async () => metastore.expireJobLeases(),
     endBackoff: async () => metastore.endBackoff(),
     endGrace: async () => metastore.endGrace(),
-    retireDataset: async (objectId, index) => metastore.retireDataset(objectId, index),
+    retireDataset: async (objectId: string, index: number) => metastore.retireDataset(objectId, index),
     close: async () => undefined,
   }
+}
+
+metastoreContract('memory', async () => createHarness())
+
+metastoreJobsContract('memory', async () => {
+  const harness = createHarness()
+  return { ...harness, jobs: createTwinJobService(harness.metastore.state) }
 })

@@ -61,7 +61,7 @@ class MemoryMetastoreTwin implements MemoryMetastore {
     const { state } = this
     const { workerId, capacity, running, failed, released, waitMs } = request
     checkJobTerms([...running, ...failed, ...released])
-    jobs.noteWorker(state, workerId)
+    jobs.noteWorker(state, workerId, running.length, request.worker)
     jobs.failJobs(state, failed, workerId)
     if (jobs.releaseJobs(state, released, workerId) > 0) this.wake()
     const lost = jobs.renewJobs(state, running, workerId)

@@ -10,6 +10,7 @@ import type {
   CompactionJob,
   FailedJob,
   OutputObject,
+  WorkerReport,
 } from '#core/rpc/metastore.ts'
 import type { HeldDataset, HeldJob, JobSource, TwinState } from './state.ts'
 import { isVisible } from './tenants.ts'
@@ -27,8 +28,10 @@ function runningJob(state: TwinState, term: Term, workerId: string): HeldJob | u
 }
 
 /** Who polled lately has a share of the tenants. */
-export function noteWorker(state: TwinState, workerId: string): void {
-  state.workers.set(workerId, state.nowMs())
+export function noteWorker(state: TwinState, workerId: string, running: number, report?: WorkerReport): void {
+  const seenMs = state.nowMs()
+  const firstSeenMs = state.workers.get(workerId)?.firstSeenMs ?? seenMs
+  state.workers.set(workerId, { report, running, firstSeenMs, seenMs })
 }
 
 export function failJobs(state: TwinState, failed: readonly FailedJob[], workerId: string): void {
@@ -62,6 +65,9 @@ const LATELY_MS = 60_000
 function fail(state: TwinState, job: HeldJob, { reason, kind, culprits }: Omit<FailedJob, 'jobId' | 'epoch'>): void {
   const nowMs = state.nowMs()
   state.failedAtMs.set(job.jobId, nowMs)
+  const failureKind = failureKindOf(kind)
+  const { epoch, holder } = job
+  job.history.push({ failedMs: nowMs, holder, epoch, kind: failureKind, reason, isInherited: false })
   const isLate = (atMs: number): boolean => atMs > nowMs - LATELY_MS
   const lately = {
     failedJobs: [...state.failedAtMs.values()].filter(isLate).length,
@@ -69,11 +75,11 @@ function fail(state: TwinState, job: HeldJob, { reason, kind, culprits }: Omit<F
   }
   const datasets = state.datasetsOf(job.sources)
   const { failures } = job
-  const asked = { kind: failureKindOf(kind), culprits: culprits ?? [], failures, datasets, lately }
+  const asked = { kind: failureKind, culprits: culprits ?? [], failures, datasets, lately }
   const verdict = afterFailure(asked, state.jobPolicy)
   if (verdict.kind === 'split' && state.rules.bisects) {
     Object.assign(job, { state: 'stale', holder: '', reason: `split: ${reason}`, finishedAtMs: nowMs })
-    for (const part of verdict.parts) addPart(state, job, part)
+    for (const part of verdict.parts) addPart(state, { parent: job, reason, failureKind }, part)
     return
   }
   const delayMs = verdict.kind === 'retry' ? verdict.delayMs : 0
@@ -82,12 +88,20 @@ function fail(state: TwinState, job: HeldJob, { reason, kind, culprits }: Omit<F
     failures: verdict.kind === 'split' ? failures + 1 : verdict.failures,
     holder: '',
     reason,
+    failureKind,
     notBeforeMs: nowMs + delayMs,
     rank: Math.max(job.rank, (nowMs + delayMs) / 1_000),
   })
 }
 
-function addPart(state: TwinState, { jobId, level }: HeldJob, part: JobPart): void {
+interface Split {
+  readonly parent: HeldJob
+  readonly reason: string
+  readonly failureKind: string
+}
+
+function addPart(state: TwinState, { parent, reason, failureKind }: Split, part: JobPart): void {
+  const { jobId, level } = parent
   const byObject = new Map<string, number[]>()
   for (const { objectId, index } of part.datasets) byObject.set(objectId, [...(byObject.get(objectId) ?? []), index])
   const sources = [...byObject].map(([objectId, indexes], i) => ({
@@ -98,6 +112,9 @@ function addPart(state: TwinState, { jobId, level }: HeldJob, part: JobPart): vo
   state.addJob({
     level,
     sources,
+    parentId: jobId,
+    history: parent.history.map((failure) => ({ ...failure, isInherited: true })),
+    ...(part.failures > 0 ? { reason, failureKind } : {}),
     failures: part.failures,
     notBeforeMs: state.nowMs() + part.delayMs,
     state: part.isParked ? 'parked' : 'queued',
@@ -106,8 +123,20 @@ function addPart(state: TwinState, { jobId, level }: HeldJob, part: JobPart): vo
 
 /** Somebody wants a parked job tried again. */
 export function retryParked(state: TwinState): void {
-  for (const job of state.jobs.values())
-    if (job.state === 'parked') Object.assign(job, { state: 'queued', failures: 0, notBeforeMs: 0 })
+  for (const job of state.jobs.values()) if (job.state === 'parked') retryJob(state, job)
+}
+
+/** Its failures are forgiven, its history is kept. False in any other state. */
+export function retryJob(state: TwinState, job: HeldJob): boolean {
+  if (job.state !== 'parked' && job.state !== 'queued') return false
+  Object.assign(job, { state: 'queued', failures: 0, notBeforeMs: state.nowMs() })
+  return true
+}
+
+export function parkJob(job: HeldJob, reason: string): boolean {
+  if (job.state !== 'queued' && job.state !== 'running') return false
+  Object.assign(job, { state: 'parked', holder: '', reason })
+  return true
 }
 
 /** Parked jobs whose data is gone are closed, so that a parked job goes when its data does. */
@@ -141,8 +170,8 @@ function isTooLong(state: TwinState, { startedAtMs }: HeldJob): boolean {
 export function claimJobs(state: TwinState, workerId: string, capacity: number): CompactionJob[] {
   const nowMs = state.nowMs()
   const { leaseMs, workerTtlMs } = state.jobPolicy
-  const workerIds = [...state.workers].filter(([, atMs]) => atMs > nowMs - workerTtlMs).map(([name]) => name)
-  const tenants = compactedTenants(state.jobPolicy, [])
+  const workerIds = [...state.workers].filter(([, { seenMs }]) => seenMs > nowMs - workerTtlMs).map(([name]) => name)
+  const tenants = compactedTenants(state.jobPolicy, [...state.switches.values()])
   const chosen = chooseJobs(
     { flows: queuedFlows(state), running: runningFlows(state), workerIds, tenants },
     state.jobPolicy,

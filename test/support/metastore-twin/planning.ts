@@ -4,6 +4,7 @@
  */
 import type { SegmentJob, WaitingSegment } from '#core/compaction/plan.ts'
 import type { WaitingDataset, WindowJob } from '#core/compaction/plan-windows.ts'
+import { compactedTenants, isCompacted } from '#core/compaction/tenant-switch.ts'
 import { LAST_LEVEL } from '#core/compaction/policy.ts'
 import type { HeldDataset, HeldJob, JobSource, TwinState } from './state.ts'
 import { isVisible } from './tenants.ts'
@@ -56,11 +57,25 @@ export function waitingSegments(state: TwinState): WaitingSegment[] {
   const holders = holdersOf(state)
   return [...state.objects.values()].flatMap(({ objectId, level, sizeBytes, createdAtMs, datasets }) => {
     const free =
-      level === 0 ? datasets.filter((dataset) => isVisible(state, dataset) && isFree(holders, objectId, dataset)) : []
+      level === 0
+        ? datasets.filter((dataset) => isPlannable(state, objectId, dataset) && isFree(holders, objectId, dataset))
+        : []
     if (free.length === 0) return []
     const freeBytes = free.reduce((sum, { descriptor }) => sum + descriptor.sizeBytes, 0)
     return [{ objectId, sizeBytes: free.length === datasets.length ? sizeBytes : freeBytes, createdAtMs }]
   })
+}
+
+/** Visible, of a tenant that is compacted, and not marked. */
+function isPlannable(state: TwinState, objectId: string, dataset: HeldDataset): boolean {
+  const { tenant, index } = dataset.descriptor
+  if (!isVisible(state, dataset)) return false
+  if (state.marks.has(markKey(objectId, tenant, -1)) || state.marks.has(markKey(objectId, tenant, index))) return false
+  return isCompacted(tenant, compactedTenants(state.jobPolicy, [...state.switches.values()]))
+}
+
+export function markKey(objectId: string, tenant: string, index: number): string {
+  return JSON.stringify([objectId, tenant, index])
 }
 
 function isFree(holders: ReadonlyMap<string, HeldJob>, objectId: string, { descriptor }: HeldDataset): boolean {
@@ -71,13 +86,15 @@ function isFree(holders: ReadonlyMap<string, HeldJob>, objectId: string, { descr
 export function waitingDatasets(state: TwinState): WaitingDataset[] {
   const holders = holdersOf(state)
   const live = [...state.objects.values()].flatMap(({ objectId, level, createdAtMs, datasets }) =>
-    (level === 0 ? [] : datasets.filter((dataset) => isVisible(state, dataset))).flatMap(({ descriptor }) => {
-      const { index, tenant, service, windowStartMs, sizeBytes } = descriptor
-      const holder = holders.get(`${objectId}/${index}`)
-      if (holder?.state === 'parked') return []
-      const isHeld = holder !== undefined
-      return [{ objectId, index, level, tenant, service, windowStartMs, sizeBytes, createdAtMs, isHeld }]
-    }),
+    (level === 0 ? [] : datasets.filter((dataset) => isPlannable(state, objectId, dataset))).flatMap(
+      ({ descriptor }) => {
+        const { index, tenant, service, windowStartMs, sizeBytes } = descriptor
+        const holder = holders.get(`${objectId}/${index}`)
+        if (holder?.state === 'parked') return []
+        const isHeld = holder !== undefined
+        return [{ objectId, index, level, tenant, service, windowStartMs, sizeBytes, createdAtMs, isHeld }]
+      },
+    ),
   )
   return live.some(({ level }) => level < LAST_LEVEL) ? live : []
 }
@@ -136,7 +153,7 @@ function freeIndexes(
 ): number[] {
   const { datasets } = state.objects.get(objectId)!
   const chosen = datasets.filter((dataset) => {
-    if (!isVisible(state, dataset)) return false
+    if (!isPlannable(state, objectId, dataset)) return false
     return indexes === undefined ? isFree(holders, objectId, dataset) : indexes.includes(dataset.descriptor.index)
   })
   return chosen.map(({ descriptor }) => descriptor.index)

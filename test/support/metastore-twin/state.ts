@@ -8,7 +8,8 @@
 import type { JobDataset } from '#core/compaction/after-failure.ts'
 import { JOB_QUEUE_POLICY, type JobQueuePolicy } from '#core/compaction/policy.ts'
 import type { TenantLife } from './tenants.ts'
-import type { DatasetDescriptor, DatasetSkips, LabelSet, SourceObject } from '#core/rpc/metastore.ts'
+import type { CompactionMark, JobFailureRecord, TenantCompaction } from '#core/rpc/jobs.ts'
+import type { DatasetDescriptor, DatasetSkips, LabelSet, SourceObject, WorkerReport } from '#core/rpc/metastore.ts'
 
 export interface HeldDataset {
   readonly descriptor: DatasetDescriptor
@@ -51,6 +52,12 @@ export interface HeldJob {
   holder: string
   failures: number
   reason: string
+  failureKind: string
+  /** The job that it was split from. */
+  readonly parentId: string
+  readonly createdMs: number
+  /** Oldest first; those of the parent before its own. */
+  readonly history: JobFailureRecord[]
   notBeforeMs: number
   startedAtMs: number
   expiresAtMs: number
@@ -65,6 +72,13 @@ export interface Tombstone {
   expiresAtMs: number
   holder: string
   epoch: number
+}
+
+export interface HeldWorker {
+  readonly report: WorkerReport | undefined
+  readonly running: number
+  readonly firstSeenMs: number
+  readonly seenMs: number
 }
 
 export interface DutyLease {
@@ -146,8 +160,11 @@ export class TwinState {
   readonly writers = new Map<string, { address: string; epoch: number; expiresAtMs: number }>()
   readonly leases = new Map<string, DutyLease>()
   readonly tenants = new Map<string, TenantLife>()
-  /** When each polled last. */
-  readonly workers = new Map<string, number>()
+  readonly workers = new Map<string, HeldWorker>()
+  /** By object, tenant and index; -1 = all that the tenant has in the object. */
+  readonly marks = new Map<string, CompactionMark>()
+  /** Tenants whose compaction somebody switched. */
+  readonly switches = new Map<string, TenantCompaction>()
   /** Of the last minute, for telling an outage from poison: jobs that failed, and times of commits. */
   readonly failedAtMs = new Map<string, number>()
   readonly committedAtMs: number[] = []
@@ -178,6 +195,10 @@ export class TwinState {
       holder: '',
       failures: 0,
       reason: '',
+      failureKind: '',
+      parentId: '',
+      createdMs: this.nowMs(),
+      history: [],
       notBeforeMs: 0,
       startedAtMs: 0,
       expiresAtMs: 0,
