@@ -49,6 +49,7 @@ export class Planner {
   #running: Promise<number> | undefined
   #lastPassMs = Number.NEGATIVE_INFINITY
   #isActive = true
+  #isFailing = false
   #lastWindowPassMs: number
   /** Where the next slice of windows begins; undefined = a new round. */
   #nextCell: CellCursor | undefined
@@ -79,8 +80,11 @@ export class Planner {
     if (sinceMs >= 0 && sinceMs < (this.#isActive ? settings.planIntervalMs : settings.planIdleIntervalMs)) return
     try {
       await this.pass()
+      this.#isFailing = false
     } catch (error) {
-      log.warn('planning failed', { error })
+      // Once an outage, not twice a second.
+      if (!this.#isFailing) log.warn('planning failed', { error })
+      this.#isFailing = true
     }
   }
 
