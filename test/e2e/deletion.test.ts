@@ -5,8 +5,11 @@ import { OBJECT_KEY_PREFIX, objectKey } from '#core/block/object-key.ts'
 import { TENANT_OBJECT_PREFIX } from '#core/retention/tenant-object.ts'
 import { createClock } from '#platform/clock.ts'
 import { deleteDueObjects } from '../../apps/compaction-worker/delete-objects.ts'
+import type { StatusReport } from '#core/rpc/status.ts'
+import { waitUntil } from '../support/process.ts'
 import { buildPprof } from '../support/profiles.ts'
-import { askMetadata, askTotal, pushOne } from '../support/server-client.ts'
+import { askMetadata, askTotal, callRpc, expectOk, pushOne } from '../support/server-client.ts'
+import { makeDataDir, startServer, stopServer } from '../support/server-process.ts'
 import { createServiceStack } from '../support/service-stack.ts'
 import { createSilentLog } from '../support/silent-log.ts'
 import { tenantsOver } from '../support/sql-tenants.ts'
@@ -115,4 +118,24 @@ test('what retention deletes is gone from answers and bucket, and is refused whe
   await assert.rejects(push('shop', 4), /older than the retention of service shop of tenant anonymous/)
   await push('cart', 8)
   assert.deepEqual([await total('shop'), await total('cart')], [0n, 10n])
+})
+
+test('one process runs every duty that keeps it bounded, and carries a deletion out by itself (H60)', async () => {
+  const dataDir = await makeDataDir()
+  const server = await startServer(dataDir)
+  await pushOne(server.send, 'shop', makeProfile(3))
+  const ask = async (method: string, request: object) =>
+    await expectOk(callRpc(server.send, `cinder.v1.TenantService/${method}`, request))
+  const asked = await ask('DeleteTenant', { tenant: TENANT })
+  assert.equal(asked['state'], 'hiding')
+  assert.equal(await askTotal(server.send, 'shop'), 0n)
+  await waitUntil('a duty has hidden the data', async () => {
+    const { deletions } = (await ask('TenantDeletions', { tenant: TENANT })) as { deletions: { state: string }[] }
+    return deletions[0]!.state === 'hidden'
+  })
+  const { duties, deletions } = (await (await server.send('/status?format=json')).json()) as StatusReport
+  const names = new Set(duties.map(({ name }) => name))
+  for (const name of ['cleaning', 'retention', 'tenant deletion', 'orphans']) assert.ok(names.has(name), name)
+  assert.ok(deletions.some(({ kind, tenant, state }) => kind === 'tenant' && tenant === TENANT && state === 'hidden'))
+  await stopServer(server, dataDir)
 })
