@@ -15,6 +15,7 @@ import { CinderError } from '#core/errors.ts'
 import { decideLineage, type LineageObject } from '#core/recovery/lineage.ts'
 import type { RecoveryFinding } from '#core/rpc/recovery.ts'
 import { quarantine } from '#db/sql/adopt-object.ts'
+import { raiseJobIds } from '#db/sql/commit-counter.ts'
 import { selectIndexed } from '#db/sql/recover-index.ts'
 import {
   clearRecovered,
@@ -133,6 +134,12 @@ async function decide({ sql }: RebuildDeps, report: RunReport): Promise<void> {
     for (const { objectId, level, datasets, live } of await selectIndexed(sql, ids.slice(at, at + PAGE_KEYS)))
       objects.set(objectId, { objectId, level, jobId: '', epoch: 0, sources: [], datasets, indexed: live })
   }
+  // The record of the counter may be gone, and a later job must win over all that the bucket has.
+  const jobIds = [...objects.values()].map(({ jobId }) => (/^\d{1,15}$/.test(jobId) ? Number(jobId) : 0))
+  await raiseJobIds(
+    sql,
+    jobIds.reduce((max, jobId) => Math.max(max, jobId), 1),
+  )
   const decisions = decideLineage(objects.values())
   await sql.begin(async (tx) => {
     for (let at = 0; at < decisions.length; at += PAGE_KEYS)

@@ -85,6 +85,11 @@ export async function markBehind(sql: SqlSession, reason: string, jobId: number)
   return rows.length === 1
 }
 
+/** Job ids go on above this one. */
+export async function raiseJobIds(sql: SqlSession, jobId: number): Promise<void> {
+  await sql`select setval('jobs_id_seq', greatest((select last_value from jobs_id_seq), ${jobId}::bigint))`
+}
+
 export async function clearBehind(sql: SqlSession): Promise<void> {
   await sql`update recovery_state set behind_since = null, behind_reason = null`
 }

@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { parseObjectKey } from '#core/block/object-key.ts'
 import { WINDOW_COMPACTION_POLICY } from '#core/compaction/policy.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
+import { COUNTER_KEY } from '#core/recovery/commit-counter.ts'
 import { MS_PER_MINUTE } from '#core/units.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 import { createClock } from '#platform/clock.ts'
@@ -160,7 +161,10 @@ test('a lost database is rebuilt from the bucket: every answer is the same, retr
 test('a rebuild goes on where it was interrupted, and rubbish beside the objects stops nothing (H18, H35)', async () => {
   const inner = await openFilesystemStore(await makeDataDir())
   const old = await openSite(inner)
+  await old.stack.metastore.database.sql`select setval('jobs_id_seq', 7000000)`
   await fill(old)
+  // A bucket of an earlier version has no counter.
+  await inner.delete(COUNTER_KEY)
   const before = await askEverything(old)
   const keys = await inner.list('objects/')
   const whole = await inner.get(keys[0]!)
@@ -204,6 +208,8 @@ test('a rebuild goes on where it was interrupted, and rubbish beside the objects
   assert.ok(interruptions >= 2, `${interruptions} interruptions`)
   const run = await site.recovery.service.getRecovery({ runId, waitMs: 0 })
   assert.equal(run.state, 'done', run.error)
+  const [row] = await site.stack.metastore.database.sql`select last_value as last from jobs_id_seq`
+  assert.ok(row!['last'] > 7_000_000, 'later jobs have higher tokens than all in the bucket')
   const unreadable = run.findings.filter(({ kind }) => kind === 'unreadable-object').map(({ subject }) => subject)
   assert.deepEqual(unreadable.sort(), rubbish)
   assert.deepEqual(await askEverything(site), before)
