@@ -14,7 +14,7 @@ import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Sql } from '#db/client.ts'
 import { isUniqueViolation } from '#db/errors.ts'
-import { closeDeadJobs } from '#db/sql/close-dead-jobs.ts'
+import { closeDeadJobs, closeSwitchedOffJobs } from '#db/sql/close-dead-jobs.ts'
 import { selectTenantSwitches } from '#db/sql/compaction-tenants.ts'
 import { failExpiredJobs } from '#db/sql/fail-jobs.ts'
 import { markIdleSegments } from '#db/sql/idle-segments.ts'
@@ -123,13 +123,15 @@ export class Planner {
     }
     const sinceMs = clock.nowMs() - this.#lastWindowPassMs
     if (sinceMs >= 0 && sinceMs < settings.planWindowsIntervalMs) return made
-    await this.#tidy()
+    await this.#tidy(tenants)
     return made + (await this.#passWindows(term, tenants))
   }
 
   /** What would otherwise be looked at for ever: segments that nobody may compact, jobs whose data is gone. */
-  async #tidy(): Promise<void> {
+  async #tidy(tenants: CompactedTenants): Promise<void> {
     const { sql, log, settings } = this.#deps
+    const off = await closeSwitchedOffJobs(sql, tenants)
+    if (off.length > 0) log.info('jobs closed, their tenant is off', { jobs: off.length, first: off[0] })
     await markIdleSegments(sql, WAITING_MAX, (switched) => compactedTenants(settings.jobPolicy, switched))
     await deleteGoneWorkers(sql)
     const closed = await closeDeadJobs(sql)

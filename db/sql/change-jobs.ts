@@ -26,7 +26,8 @@ export async function retryJob(
 /** Queued or running: parked with the reason. Who runs it has lost it: what it sends is refused. */
 export async function parkJob(sql: SqlSession, jobId: string, reason: string): Promise<boolean> {
   const rows = await sql`
-    update jobs set state = 'parked', reason = ${reason}, holder = null, expires_at = null, progress = 0
+    update jobs set state = 'parked', reason = ${reason}, holder = null, expires_at = null, started_at = null,
+      progress = 0
     where id = ${jobId}::bigint and state in ('queued', 'running') returning id`
   return rows.length === 1
 }

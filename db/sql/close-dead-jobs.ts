@@ -3,7 +3,9 @@
  * are closed as stale, and their sources are free. So a parked job goes when its data does, and not before. A queued one
  * finds out by itself: its commit will be stale.
  */
+import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { SqlSession } from '../client.ts'
+import { isCompactedTenant } from './plannable-datasets.ts'
 
 /** Parked jobs are few; the next pass, ten seconds later, takes the rest. */
 const JOBS_PER_CALL_MAX = 200
@@ -30,5 +32,20 @@ export async function closeDeadJobs(sql: SqlSession): Promise<string[]> {
     )
     update jobs j set state = 'stale', finished_at = now(), reason = 'its data is gone'
     from dead where j.id = dead.id returning j.id`
+  return rows.map((row) => String(row.id))
+}
+
+/** Queued jobs of tenants that were switched off after planning: nobody would ever take them. Their data is planned anew. */
+export async function closeSwitchedOffJobs(sql: SqlSession, tenants: CompactedTenants): Promise<string[]> {
+  if (tenants.off.length === 0 && tenants.only === undefined) return []
+  const rows = await sql<{ id: number }[]>`
+    with off as materialized (
+      select d.id from jobs d where d.state = 'queued' and d.tenant <> '' and not ${isCompactedTenant(sql, tenants)}
+      order by d.id limit ${JOBS_PER_CALL_MAX} for update skip locked
+    ), freed as (
+      delete from job_sources js using off where js.job_id = off.id
+    )
+    update jobs j set state = 'stale', finished_at = now(), reason = 'compaction of its tenant is off'
+    from off where j.id = off.id returning j.id`
   return rows.map((row) => String(row.id))
 }

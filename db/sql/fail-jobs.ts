@@ -110,8 +110,8 @@ async function applyFailure(tx: SqlSession, failing: Failing, policy: JobQueuePo
   const state = verdict.kind === 'park' ? 'parked' : 'queued'
   const delayMs = verdict.kind === 'park' ? 0 : verdict.delayMs
   await tx`
-    update jobs set state = ${state}, failures = ${verdict.failures}, holder = null, expires_at = null, progress = 0,
-      reason = ${reason}, failure_kind = ${kind},
+    update jobs set state = ${state}, failures = ${verdict.failures}, holder = null, expires_at = null,
+      started_at = null, progress = 0, reason = ${reason}, failure_kind = ${kind},
       not_before = now() + ${delayMs}::float8 * interval '1 millisecond',
       rank = greatest(rank, extract(epoch from now()) + ${delayMs / 1_000}::float8)
     where id = ${jobId}::bigint`

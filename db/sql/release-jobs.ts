@@ -38,6 +38,7 @@ export async function releaseHolders(sql: SqlSession, holderPrefix: string): Pro
 
 function queuedAgain(sql: SqlSession) {
   return sql`queued as (
-    update jobs j set state = 'queued', holder = null, expires_at = null from held where j.id = held.id returning j.id
+    update jobs j set state = 'queued', holder = null, expires_at = null, started_at = null, progress = 0
+    from held where j.id = held.id returning j.id
   )`
 }

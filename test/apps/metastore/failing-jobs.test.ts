@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import type { CompactionJob, FailedJob } from '#core/rpc/metastore.ts'
 import { closeDeadJobs } from '#db/sql/close-dead-jobs.ts'
 import { failExpiredJobs } from '#db/sql/fail-jobs.ts'
+import { wakeIdleSegments } from '#db/sql/idle-segments.ts'
 import { deleteGoneWorkers } from '#db/sql/workers.ts'
 import { HOUR_MS, makeOutput, makeSegment, type DatasetSpec } from '../../support/metastore-requests.ts'
 import { createSqlMetastore, type SqlMetastore } from '../../support/sql-metastore.ts'
@@ -198,6 +199,23 @@ test('a segment of which nothing may be planned leaves the planner’s index, an
   assert.deepEqual(await idle(), [objectId, shared].sort())
   const range = { startMs: HOUR_MS, endMs: HOUR_MS + 1_000, services: [] }
   assert.equal((await harness.metastore.planQuery({ tenants: ['asleep'], ...range })).objects.length, 2, 'it is read')
+})
+
+test('queued jobs of a tenant that is switched off are closed, and its data is planned anew afterwards', async () => {
+  const { sql } = harness.database
+  const objectId = await commit([{ tenant: 'wavers', profiles: [8_000] }])
+  await harness.plan()
+  const holding = async () => (await sql`select job_id from job_sources where object_id = ${objectId}`).length
+  assert.equal(await holding(), 1)
+  await sql`insert into compaction_tenants (tenant, is_enabled, reason) values ('wavers', false, 'test')`
+  await harness.plan()
+  assert.equal(await holding(), 0)
+  const [job] = await sql`select state, reason from jobs where tenant = 'wavers'`
+  assert.deepEqual([job!.state, job!.reason], ['stale', 'compaction of its tenant is off'])
+  await sql`delete from compaction_tenants where tenant = 'wavers'`
+  await wakeIdleSegments(sql, { tenant: 'wavers' })
+  await harness.plan()
+  assert.equal(await holding(), 1)
 })
 
 test('workers that are gone for a day are forgotten', async () => {
