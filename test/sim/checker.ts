@@ -22,6 +22,7 @@ import type {
 } from '#core/rpc/metastore.ts'
 import { getNumber } from '#core/wire/int64.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
+import { isExpired } from '../support/metastore-twin/retention.ts'
 import { isVisible } from '../support/metastore-twin/tenants.ts'
 import { type Ledger, numberOfTotal } from './ledger.ts'
 import { type Seen, Violation, type ViolationKind } from './violation.ts'
@@ -150,9 +151,12 @@ export class Checker {
     const counts = new Map<number, number>()
     for (const { objectId, datasets } of twin.state.objects.values())
       for (const dataset of datasets)
-        if (isVisible(twin.state, dataset))
+        if (isVisible(twin.state, dataset)) {
+          if (isExpired(twin.state, dataset.descriptor))
+            this.report('returned', `${objectId}/${dataset.descriptor.index} lies below the bound of its retention`)
           for (const number of this.countedIn(objectId, dataset.descriptor.index))
             counts.set(number, (counts.get(number) ?? 0) + 1)
+        }
     for (const { number, isAcked, isDeleted } of ledger.entries) {
       const count = counts.get(number) ?? 0
       if (count > 1) this.report('counted-twice', `p${number} is live ${count} times`)
@@ -170,6 +174,17 @@ export class Checker {
           for (const number of this.countedIn(objectId, dataset.descriptor.index))
             ledger.setDeleted(ledger.entries[number]!, !isVisible(twin.state, dataset))
     this.counts()
+  }
+
+  /** A pass of retention: what it takes is gone for good. */
+  expired(run: () => { objectId: string; index: number }[]): void {
+    const { ledger, note } = this.#deps
+    const gone = run()
+    for (const { objectId, index } of gone) {
+      note(`retention takes ${objectId}/${index}`)
+      for (const number of this.countedIn(objectId, index)) ledger.setDeleted(ledger.entries[number]!, true)
+    }
+    if (gone.length > 0) this.counts()
   }
 
   /** Begun before its tenant was deleted, committed after. */

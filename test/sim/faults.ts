@@ -4,7 +4,18 @@
  */
 import type { Dice } from './dice.ts'
 
-export const FAULT_CLASSES = ['link', 'store', 'crash', 'stop', 'pause', 'skew', 'retire', 'tenant', 'poison'] as const
+export const FAULT_CLASSES = [
+  'link',
+  'store',
+  'crash',
+  'stop',
+  'pause',
+  'skew',
+  'retire',
+  'tenant',
+  'retention',
+  'poison',
+] as const
 export type FaultClass = (typeof FAULT_CLASSES)[number]
 
 /** What may happen to one call. */

@@ -64,6 +64,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ['returned'],
     rules: { checksIncarnations: false },
   },
+  { name: 'a late commit brings expired data back', shows: ['returned'], rules: { keepsBounds: false } },
   { name: 'a failing job is parked whole', shows: ['parked'], rules: { bisects: false } },
   {
     name: 'an orphan is deleted before its id is retired',

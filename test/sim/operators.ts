@@ -1,5 +1,10 @@
-/** Those who take data away: retention, dataset by dataset, and somebody who deletes tenants and brings some back in time. */
+/**
+ * Those who take data away: retention by its rules, somebody who takes single datasets, and somebody who deletes tenants
+ * and brings some back in time.
+ */
+import { MS_PER_HOUR } from '#core/units.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
+import { setRetention } from '../support/metastore-twin/retention.ts'
 import { deleteTenant, isVisible, undeleteTenant } from '../support/metastore-twin/tenants.ts'
 import type { Checker } from './checker.ts'
 import type { Dice } from './dice.ts'
@@ -35,7 +40,7 @@ export async function retireDatasets(deps: OperatorDeps, life: Life, dice: Dice)
     const { objectId, index } = dice.pick(live)
     const gone = checker.countedIn(objectId, index)
     for (const number of gone) ledger.setDeleted(ledger.entries[number]!, true)
-    note(`retention takes ${objectId}/${index} with ${gone.map((number) => `p${number}`).join(' ')}`)
+    note(`takes ${objectId}/${index} with ${gone.map((number) => `p${number}`).join(' ')}`)
     counts.deleted += gone.length
     twin.retireDataset(objectId, index)
     checker.counts()
@@ -55,5 +60,22 @@ export async function deleteTenants(deps: OperatorDeps, life: Life, dice: Dice):
     else deleteTenant(state, tenant, UNDELETE_MS)
     counts.deletions++
     checker.tenantChanged(tenant)
+  }
+}
+
+/** Rules come and go; what the hours of a world's data are kept for, or not. */
+export async function changeRetention(deps: OperatorDeps, life: Life, dice: Dice): Promise<void> {
+  const { twin, faults, tenants, note } = deps
+  while (faults.isOn) {
+    await life.clock.sleep(dice.between(5_000, 25_000))
+    const change = {
+      tenant: dice.pick(tenants),
+      service: dice.pick(['', 'cart']),
+      retentionMs: dice.pick([0, 1, 20, 40]) * MS_PER_HOUR,
+    }
+    const delayMs = dice.pick([0, 4_000])
+    if (!faults.has('retention')) continue
+    note(`keeps ${change.tenant}/${change.service} for ${change.retentionMs} ms, in ${delayMs} ms`)
+    setRetention(twin.state, change, delayMs)
   }
 }

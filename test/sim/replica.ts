@@ -10,6 +10,7 @@ import type { Metastore } from '#core/rpc/metastore.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
 import { closeDeadJobs, failExpiredJobs, forgetClosedJobs } from '../support/metastore-twin/jobs.ts'
 import { noteListed, retireOrphans } from '../support/metastore-twin/orphans.ts'
+import { runRetention } from '../support/metastore-twin/retention.ts'
 import { removeDeleted } from '../support/metastore-twin/tenants.ts'
 import { confirmDeleted } from '../support/metastore-twin/tombstones.ts'
 import {
@@ -199,6 +200,7 @@ export class Replica {
     await on(() => {
       closeDeadJobs(state)
       removeDeleted(state)
+      checker.expired(() => runRetention(state))
     })
     const datasets = await on(() => ({ waiting: waitingDatasets(state), nowMs: state.nowMs() }))
     const windowJobs = planWindowJobs(datasets.waiting, SIM_WINDOW_POLICY, datasets.nowMs)

@@ -24,7 +24,7 @@ import { type FaultClass, Faults } from './faults.ts'
 import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
 import type { Mutation } from './mutations.ts'
-import { deleteTenants, retireDatasets } from './operators.ts'
+import { changeRetention, deleteTenants, retireDatasets } from './operators.ts'
 import { SIM_JOB_POLICY } from './policies.ts'
 import { type DatabaseDeps, metastoreFor, Replica } from './replica.ts'
 import { Scheduler } from './scheduler.ts'
@@ -236,7 +236,8 @@ class World {
       tenants: TENANTS,
       note: (what: string) => this.#note('operator', what),
     }
-    void retireDatasets(operators, this.#newLife('retention', 0), new Dice(this.#spec.seed, 'retire'))
+    void retireDatasets(operators, this.#newLife('remover', 0), new Dice(this.#spec.seed, 'retire'))
+    void changeRetention(operators, this.#newLife('rules', 0), new Dice(this.#spec.seed, 'retention'))
     void deleteTenants(operators, this.#newLife('operator', 0), new Dice(this.#spec.seed, 'tenant'))
     void this.#chaosLoop(new Dice(this.#spec.seed, 'chaos'))
   }

@@ -11,6 +11,7 @@ import type {
   TenantStatsResponse,
 } from '#core/rpc/metastore.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
+import { isExpired } from './retention.ts'
 import type { HeldDataset, TwinState } from './state.ts'
 import { incarnationFor, isVisible } from './tenants.ts'
 
@@ -48,7 +49,8 @@ function judge(state: TwinState, { objectId, datasets, profileIds, deduplicate }
       else if (state.rules.dedupes) skip.push(position)
     }
     const { incarnation, isRemoved } = incarnationFor(state, descriptor.tenant, objectId)
-    const isLive = skip.length < descriptor.profileCount && !isRemoved
+    const isBelow = state.rules.keepsBounds && isExpired(state, descriptor)
+    const isLive = skip.length < descriptor.profileCount && !isRemoved && !isBelow
     return { descriptor: { ...descriptor }, skip, incarnation, isLive }
   })
 }

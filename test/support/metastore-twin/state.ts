@@ -8,6 +8,7 @@
 import type { JobDataset } from '#core/compaction/after-failure.ts'
 import { JOB_QUEUE_POLICY, type JobQueuePolicy } from '#core/compaction/policy.ts'
 import type { TenantLife } from './tenants.ts'
+import type { RetentionRule } from '#core/retention/rules.ts'
 import type { CompactionMark, JobFailureRecord, TenantCompaction } from '#core/rpc/jobs.ts'
 import type { DatasetDescriptor, DatasetSkips, LabelSet, SourceObject, WorkerReport } from '#core/rpc/metastore.ts'
 
@@ -115,6 +116,8 @@ export interface TwinRules {
   readonly bisects: boolean
   /** A merge of a tenant that was deleted meanwhile is stale. */
   readonly checksIncarnations: boolean
+  /** What is committed late and lies below the bound of its retention is dead on arrival. */
+  readonly keepsBounds: boolean
   /** An orphan's id is registered before its object goes, so that its commit is refused. */
   readonly registersOrphans: boolean
 }
@@ -135,6 +138,7 @@ export const TWIN_RULES: TwinRules = {
   expiresLeases: true,
   bisects: true,
   checksIncarnations: true,
+  keepsBounds: true,
   registersOrphans: true,
 }
 
@@ -160,6 +164,7 @@ export class TwinState {
   readonly writers = new Map<string, { address: string; epoch: number; expiresAtMs: number }>()
   readonly leases = new Map<string, DutyLease>()
   readonly tenants = new Map<string, TenantLife>()
+  retention: readonly RetentionRule[] = []
   readonly workers = new Map<string, HeldWorker>()
   /** By object, tenant and index; -1 = all that the tenant has in the object. */
   readonly marks = new Map<string, CompactionMark>()
