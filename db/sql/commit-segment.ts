@@ -5,6 +5,8 @@
  *    everything below does nothing for it: every other step reads the gate.
  * 2. won: the distinct profile ids are inserted in byte order. Two commits that share ids meet on the first shared one,
  *    in the same order, so they cannot deadlock; the second waits for the first's fate and then loses the ids.
+ *    Of a tenant that was deleted once (born) the incarnation is a part of the id: what is pushed again after the
+ *    deletion is new, not a duplicate of what is hidden.
  * 3. judged: a profile is lost if its id was not won, or if an earlier position of this commit has the same id.
  * 4. skip, live: lost positions per dataset; a dataset that lost every profile is dead on arrival. So is one that is
  *    older than the bound of its retention, and one of an incarnation of its tenant that is being removed (born).
@@ -50,9 +52,23 @@ export async function commitSegment(
   >`
     with gate as (
       insert into object_ids (id) values (${objectId}::text) on conflict (id) do nothing returning id
+    ), born as materialized (
+      select d.n, b.is_dead and i.is_final as is_removed,
+        case when b.is_dead then i.live_from - 1 else i.incarnation end as incarnation
+      from gate, unnest(${tenants}::text[]) with ordinality as d(tenant, n)
+      join tenant_incarnations i on i.tenant = d.tenant
+      cross join lateral (
+        select ${beginMs(objectId)}::float8 + ${LATE_COMMIT_MS} <= extract(epoch from i.died_at) * 1000 as is_dead
+      ) as b
     ), sent as materialized (
-      select o.ordinal, substring(${ids}::bytea from (o.n::int - 1) * ${PROFILE_ID_BYTES} + 1 for ${PROFILE_ID_BYTES}) as id
+      select o.ordinal, case when not exists (select from born) then i.id else coalesce((
+          select substring(sha256(i.id || int4send(b.incarnation)) for ${PROFILE_ID_BYTES})
+          from born b where b.incarnation > 1 and b.n = width_bucket(o.ordinal, ${starts}::int[])
+        ), i.id) end as id
       from gate, unnest(${ordinals}::int[]) with ordinality as o(ordinal, n)
+      cross join lateral (
+        select substring(${ids}::bytea from (o.n::int - 1) * ${PROFILE_ID_BYTES} + 1 for ${PROFILE_ID_BYTES}) as id
+      ) as i
     ), won as (
       insert into profile_ids (id) select distinct id from sent order by id on conflict (id) do nothing returning id
     ), judged as (
@@ -67,14 +83,6 @@ export async function commitSegment(
       select at.dataset, ordinal - (${starts}::int[])[at.dataset + 1] as position
       from judged, lateral (select width_bucket(ordinal, ${starts}::int[]) - 1 as dataset) as at
       where is_lost and ordinal < 2147483647
-    ), born as materialized (
-      select d.n, b.is_dead and i.is_final as is_removed,
-        case when b.is_dead then i.live_from - 1 else i.incarnation end as incarnation
-      from gate, unnest(${tenants}::text[]) with ordinality as d(tenant, n)
-      join tenant_incarnations i on i.tenant = d.tenant
-      cross join lateral (
-        select ${beginMs(objectId)}::float8 + ${LATE_COMMIT_MS} <= extract(epoch from i.died_at) * 1000 as is_dead
-      ) as b
     ), dead as materialized (
       select n, false as is_expired from born where is_removed
       union all

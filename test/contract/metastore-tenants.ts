@@ -188,6 +188,32 @@ function deletionContract(scene: () => Scene): void {
     assert.deepEqual([await s.planned(), await s.labelled()], [[], []], 'and can be deleted too')
   })
 
+  test('the same profiles pushed again after a deletion are new, and count once', async () => {
+    const s = scene()
+    const timeMs = await s.harness.nowMs()
+    const [one, two] = [s.n * 10_000 + 9_001, s.n * 10_000 + 9_002]
+    const push = async (name: string) => {
+      const specs = [
+        { tenant: s.other, timeMs, profiles: [one + 500] },
+        { tenant: s.tenant, timeMs, profiles: [one, two, two] },
+      ]
+      return (await s.metastore.commitSegment(makeSegment(s.id(name), specs))).skips
+    }
+    assert.deepEqual(await push('a'), [{ index: 1, positions: [2] }])
+    await s.service.deleteTenant({ tenant: s.tenant })
+    assert.deepEqual(
+      await push('b'),
+      [
+        { index: 0, positions: [0] },
+        { index: 1, positions: [2] },
+      ],
+      'a duplicate is one of its own tenant alone',
+    )
+    assert.deepEqual(await s.planned(), [`${s.id('b')}/1`])
+    assert.deepEqual((await push('c'))[1], { index: 1, positions: [0, 1, 2] })
+    assert.deepEqual(await s.planned(), [`${s.id('b')}/1`])
+  })
+
   for (const state of ['hiding', 'hidden']) {
     test(`undone while ${state}, a deletion has changed nothing`, async () => {
       const s = scene()
