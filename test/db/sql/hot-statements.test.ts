@@ -6,6 +6,9 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createClock } from '#platform/clock.ts'
 import type { Sql } from '#db/client.ts'
+import { closeDeadJobs } from '#db/sql/close-dead-jobs.ts'
+import type { JobService } from '#core/rpc/jobs.ts'
+import { createJobService } from '../../../apps/metastore/job-service.ts'
 import { createMetastore, type RunningMetastore } from '../../../apps/metastore/app.ts'
 import { defaultSettings } from '../../../apps/metastore/settings.ts'
 import { makeOutput, makeSegment } from '../../support/metastore-requests.ts'
@@ -17,6 +20,7 @@ const LARGE_ROWS = 1_000
 let database: TestDatabase
 let sql: Sql
 let metastore: RunningMetastore
+let jobs: JobService
 
 before(async () => {
   database = await withDatabase()
@@ -24,6 +28,7 @@ before(async () => {
   sql = database.connect({ maxConnections: 1 })
   await sql`set plan_cache_mode = force_generic_plan`
   metastore = createMetastore({ sql, clock: createClock(), log: createSilentLog(), settings: defaultSettings('hot') })
+  jobs = createJobService({ sql, settings: defaultSettings('hot') })
 })
 after(() => database.close())
 
@@ -78,6 +83,13 @@ const calls: [string, () => Promise<unknown>][] = [
   ['label sets', () => metastore.labelSets(labels)],
   ['label sets of one name', () => metastore.labelSets({ ...labels, names: ['n'] })],
   ['label names', () => metastore.labelSets({ ...labels, namesOnly: true })],
+  ['list jobs', () => jobs.listJobs({ states: ['parked'], tenant: 't1', level: 0, pageSize: 0, pageToken: '' })],
+  ['get a job', () => jobs.getJob({ jobId: '1' })],
+  ['retry a job', () => assert.rejects(jobs.retryJob({ jobId: '1' }), { kind: 'failed_precondition' })],
+  ['set a mark', () => jobs.setMark({ objectId: 'o1', tenant: 't1', index: 0, reason: 'r' })],
+  ['clear a mark', () => jobs.clearMark({ objectId: 'o1', tenant: 't1', index: 0 })],
+  ['switch a tenant', () => jobs.setTenantCompaction({ tenant: 't1', isEnabled: true, reason: '' })],
+  ['close jobs whose data is gone', () => closeDeadJobs(sql)],
   ['clean', () => metastore.cleaner.pass()],
 ]
 for (const [name, run] of calls) {
