@@ -5,6 +5,8 @@
  * Most segments have nothing of the kind to ask about: that is found out once a segment, and all that is live is taken.
  * Only the others are judged dataset by dataset. A pass over 2,000 segments of 300 datasets would take seconds otherwise,
  * and a statement that runs into its timeout would stop planning for good.
+ * Each second half counts, so it has a row even of nothing: `having` takes it away where the first half has spoken. A
+ * segment with a row of 0 beside its own would be taken for one of which nothing may be planned.
  */
 import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { SqlSession } from '../client.ts'
@@ -18,7 +20,8 @@ export function plannableSizes(sql: SqlSession, tenants: CompactedTenants) {
     union all
     select count(*), sum(d.size_bytes)::bigint
     from unnest(s.tenant, s.dataset_size_bytes) with ordinality as d(tenant, size_bytes, n)
-    where not ${isWhole} and ${isPlannable(sql, tenants)}`
+    where not ${isWhole} and ${isPlannable(sql, tenants)}
+    having not ${isWhole}`
 }
 
 /** Per `segments s` a row: their positions, ascending, and their tenants. */
@@ -31,7 +34,8 @@ export function plannableDatasets(sql: SqlSession, tenants: CompactedTenants) {
     union all
     select array_agg((d.n - 1)::int order by d.n), array_agg(distinct d.tenant)
     from unnest(s.tenant) with ordinality as d(tenant, n)
-    where not ${isWhole} and ${isPlannable(sql, tenants)}`
+    where not ${isWhole} and ${isPlannable(sql, tenants)}
+    having not ${isWhole}`
 }
 
 /** Of `segments s`: nothing stands against any of its datasets. */
