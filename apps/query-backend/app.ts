@@ -11,7 +11,9 @@ import { compileMatchers } from '#core/labels/matcher.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
-import { addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
+import { addProfile, addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
+import { compileSelector } from '#core/query/sample-selector.ts'
+import { StackProfile } from '#core/query/stack-profile.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { QueryBackend, ReadStats } from '#core/rpc/query-backend.ts'
 import { type ObjectQuery, readObjects, throwIfGone } from './read-objects.ts'
@@ -33,12 +35,32 @@ export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
         startMs: request.startMs,
         endMs: request.endMs,
         wants: 'samples',
+        selector: compileSelector(request.selector),
       }
+      const callSite = request.selector?.callSite ?? []
       for await (const { plan, fetched } of readObjects(deps, request.objects, query, { stats, signal })) {
-        stats.samples += addStacktraces(plan, fetched, tree)
+        stats.samples += addStacktraces(plan, fetched, tree, callSite)
         throwIfGone(signal)
       }
-      return { tree: encodeTree(tree), stats }
+      return { tree: encodeTree(tree), stats, selected: request.selector !== undefined }
+    },
+    async mergeProfile(request, signal) {
+      const profile = new StackProfile()
+      const stats = zeroStats()
+      const query: ObjectQuery = {
+        profileType: request.profileType,
+        matches: compileMatchers(request.matchers, deps.regex),
+        startMs: request.startMs,
+        endMs: request.endMs,
+        wants: 'lines',
+        selector: compileSelector(request.selector),
+      }
+      const callSite = request.selector?.callSite ?? []
+      for await (const { plan, fetched } of readObjects(deps, request.objects, query, { stats, signal })) {
+        stats.samples += addProfile(plan, fetched, profile, callSite)
+        throwIfGone(signal)
+      }
+      return { stacks: profile.encode(), stats }
     },
     async timeSeries(request, signal) {
       const builder = new TimeSeriesBuilder(request.groupBy)

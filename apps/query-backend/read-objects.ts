@@ -4,17 +4,20 @@
  * 1. Round one: the head of each dataset; where samples are wanted, a dataset below `WHOLE_DATASET_BYTES` is read whole,
  *    which saves its second round. Neighbours are coalesced: a segment is usually one range.
  * 2. Select profiles from the heads; datasets without any are done.
- * 3. Round two: symbols, rollups and frames of the rest, coalesced over the object.
+ * 3. Where profiles are selected by id: a round for the ids, and what does not have one of them is done.
+ * 4. Round two: symbols, rollups and frames of the rest, coalesced over the object.
  * A client that has gone ends it with `canceled`: nobody may take what was read so far for the answer.
  */
 import { coalesceRanges, type ByteRange } from '#core/block/coalesce.ts'
 import { objectKey } from '#core/block/object-key.ts'
-import { type DatasetHead, FetchedRanges, openDataset } from '#core/block/read.ts'
+import { type DatasetHead, decodeProfileIds, FetchedRanges, openDataset } from '#core/block/read.ts'
 import { CinderError } from '#core/errors.ts'
 import type { LabelsPredicate } from '#core/labels/matcher.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { selectProfiles, type SelectedProfiles, stacktracesRanges } from '#core/query/aggregate.ts'
+import { keepProfilesById, profileIdRanges } from '#core/query/profile-ids.ts'
+import type { CompiledSelector } from '#core/query/sample-selector.ts'
 import { planStacktraces, type StacktracePlan } from '#core/query/stacktrace-plan.ts'
 import type { SourceDataset, SourceObject } from '#core/rpc/metastore.ts'
 import type { ReadStats } from '#core/rpc/query-backend.ts'
@@ -24,8 +27,10 @@ export interface ObjectQuery {
   readonly matches: LabelsPredicate
   readonly startMs: number
   readonly endMs: number
-  /** `heads`: time series need nothing else. */
-  readonly wants: 'heads' | 'samples'
+  /** `heads`: time series need nothing else. `lines`: samples, and the line level of their stacks. */
+  readonly wants: 'heads' | 'samples' | 'lines'
+  /** Absent: all samples. */
+  readonly selector?: CompiledSelector
 }
 
 export interface ReadDataset {
@@ -90,22 +95,49 @@ async function readObject(
     object.datasets.map(({ descriptor }) => firstRange(descriptor, query.wants)),
     stats,
   )
-  const selected: Omit<ReadDataset, 'fetched'>[] = []
+  const selected: Omit<ReadDataset, 'fetched' | 'plan'>[] = []
   for (const { descriptor, skip } of object.datasets) {
     stats.datasets++
     const head = openDataset(first.view(descriptor.offset, descriptor.headBytes), descriptor, codec)
     const profiles = selectProfiles(head, { ...query, skip })
     if (profiles.length === 0) continue
     stats.profiles += profiles.reduce((sum, { positions }) => sum + positions.length, 0)
-    selected.push({ head, profiles, plan: planStacktraces(head, query.wants === 'samples' ? profiles : []) })
+    selected.push({ head, profiles })
   }
-  if (query.wants === 'heads') return selected.map((dataset) => ({ ...dataset, fetched: first }))
+  if (query.wants === 'heads') {
+    return selected.map((dataset) => ({ ...dataset, plan: planStacktraces(dataset.head, []), fetched: first }))
+  }
   throwIfGone(signal)
-  const missing = selected
+  const symbols = query.wants === 'lines' ? 'lines' : 'functions'
+  const wish = { symbols, row: query.selector?.row } as const
+  const named = await keepNamed(selected, query.selector?.profileIds, async (missing) => ({
+    first,
+    rest: await fetchRanges(deps, object, missing, stats),
+  }))
+  const planned = named.map((dataset) => ({ ...dataset, plan: planStacktraces(dataset.head, dataset.profiles, wish) }))
+  const missing = planned
     .filter(({ head }) => !isReadWhole(head.descriptor))
     .flatMap(({ plan }) => stacktracesRanges(plan))
   const second = await fetchRanges(deps, object, missing, stats)
-  return selected.map((dataset) => ({ ...dataset, fetched: isReadWhole(dataset.head.descriptor) ? first : second }))
+  return planned.map((dataset) => ({ ...dataset, fetched: isReadWhole(dataset.head.descriptor) ? first : second }))
+}
+
+type HeadDataset = Pick<ReadDataset, 'head' | 'profiles'>
+
+/** Profiles that have one of the ids, in the datasets that have any. */
+async function keepNamed(
+  datasets: readonly HeadDataset[],
+  ids: ReadonlySet<string> | undefined,
+  fetch: (missing: ByteRange[]) => Promise<{ readonly first: FetchedRanges; readonly rest: FetchedRanges }>,
+): Promise<readonly HeadDataset[]> {
+  if (ids === undefined || datasets.length === 0) return datasets
+  const missing = datasets.filter(({ head }) => !isReadWhole(head.descriptor))
+  const { first, rest } = await fetch(missing.flatMap(({ head }) => profileIdRanges(head)))
+  return datasets.flatMap(({ head, profiles }) => {
+    const fetched = isReadWhole(head.descriptor) ? first : rest
+    const named = keepProfilesById(profiles, decodeProfileIds(head, fetched), ids)
+    return named.length === 0 ? [] : [{ head, profiles: named }]
+  })
 }
 
 function isReadWhole(descriptor: SourceDataset['descriptor']): boolean {
@@ -113,7 +145,7 @@ function isReadWhole(descriptor: SourceDataset['descriptor']): boolean {
 }
 
 function firstRange(descriptor: SourceDataset['descriptor'], wants: ObjectQuery['wants']): ByteRange {
-  const isWhole = wants === 'samples' && isReadWhole(descriptor)
+  const isWhole = wants !== 'heads' && isReadWhole(descriptor)
   const lengthBytes = isWhole ? descriptor.sizeBytes : descriptor.headBytes
   return { offset: descriptor.offset, lengthBytes }
 }

@@ -5,7 +5,7 @@
  *   selectProfiles(head, query)        headers by type
  *   planStacktraces(head, profiles)    rollups and samples that answer a flame graph (stacktrace-plan.ts)
  *   stacktracesRanges(plan)            what to read for it (time series need the head alone)
- *   addStacktraces / addTimeSeries     the partial answer
+ *   addStacktraces / addProfile / addTimeSeries     the partial answer
  */
 import { assert } from '../assert.ts'
 import type { ByteRange } from '../block/coalesce.ts'
@@ -25,9 +25,13 @@ import {
 import { findSection } from '../block/section-table.ts'
 import { floorMs } from '../block/write.ts'
 import type { FunctionTree } from '../flamegraph/tree.ts'
-import { buildFunctionLevel, type FunctionLevel } from '../symbols/function-level.ts'
+import { buildFunctionLevel } from '../symbols/function-level.ts'
 import { StringTable } from '../symbols/string-table.ts'
+import type { Symbols } from '../symbols/symbols.ts'
+import { type NamedStacks, stacksUnder } from './call-site.ts'
+import type { RowTest } from './sample-selector.ts'
 import { selectSeries, type SelectedType, type SeriesQuery } from './select-series.ts'
+import type { StackProfile } from './stack-profile.ts'
 import { StackSums } from './stack-sums.ts'
 import type { StacktracePlan, StacktraceSource } from './stacktrace-plan.ts'
 import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
@@ -66,47 +70,79 @@ export function stacktracesRanges(plan: StacktracePlan): ByteRange[] {
   return planDatasetRead(plan.head, stacktracesNeed(plan))
 }
 
-function stacktracesNeed({ head, sources }: StacktracePlan): ReadNeed {
+function stacktracesNeed({ head, sources, symbols, row }: StacktracePlan): ReadNeed {
   const headers = Uint32Array.from(sources.flatMap(({ positions }) => [...positions])).sort()
   const rollups = sources.flatMap((source) => source.rollups).sort((a, b) => a - b)
   const columns = sources.map(({ selected }) => ({ group: selected.group, type: selected.type }))
   // Segments have no function level: frames without lines are named by mapping and address, so everything is read.
-  return { symbols: hasFunctionLevel(head) ? 'functions' : 'all', headers, rollups, columns }
+  const needed = symbols === 'functions' && hasFunctionLevel(head) ? 'functions' : 'all'
+  return { symbols: needed, headers, rollups, columns, spans: row !== undefined }
 }
 
 function hasFunctionLevel(head: DatasetHead): boolean {
   return findSection(head.table, 'functionLevel') !== undefined
 }
 
-/** Adds what the plan names to the tree; returns how many rows of samples and rollups were added. */
-export function addStacktraces(plan: StacktracePlan, fetched: FetchedRanges, tree: FunctionTree): number {
-  const { head, sources } = plan
-  const { level, stackNode, viewName } = functionSymbols(head, fetched)
-  const sums = new StackSums(stackNode.length)
-  let rows = 0
-  for (const source of sources) {
-    rows += addSamples({ head, fetched, sums, source })
-    rows += addRollups({ head, fetched, sums, source })
-  }
-  sums.addToTree(tree, stackNode, level, viewName)
+/** Adds what the plan names to the tree; returns how many rows of samples and rollups were read. */
+export function addStacktraces(
+  plan: StacktracePlan,
+  fetched: FetchedRanges,
+  tree: FunctionTree,
+  callSite: readonly string[] = [],
+): number {
+  const named = functionSymbols(plan.head, fetched)
+  const { sums, rows } = sumStacks(plan, fetched, named.stackNode.length)
+  if (callSite.length > 0) sums.retain(stacksUnder(named, callSite))
+  sums.addToTree(tree, named.stackNode, named.level, named.viewName)
   return rows
 }
 
+/** As `addStacktraces`, of a plan for lines. */
+export function addProfile(
+  plan: StacktracePlan,
+  fetched: FetchedRanges,
+  profile: StackProfile,
+  callSite: readonly string[] = [],
+): number {
+  const symbols = decodeSymbols(plan.head, fetched)
+  const { sums, rows } = sumStacks(plan, fetched, symbols.stackCount)
+  if (callSite.length > 0) sums.retain(stacksUnder(namedByLines(symbols), callSite))
+  profile.add({ symbols, sums: sums.view() })
+  return rows
+}
+
+function sumStacks(
+  plan: StacktracePlan,
+  fetched: FetchedRanges,
+  stackCount: number,
+): { readonly sums: StackSums; readonly rows: number } {
+  const { head, row } = plan
+  const sums = new StackSums(stackCount)
+  let rows = 0
+  for (const source of plan.sources) {
+    rows += addSamples({ head, fetched, sums, source, row })
+    rows += addRollups({ head, fetched, sums, source, row })
+  }
+  return { sums, rows }
+}
+
 interface RowSource {
+  readonly row: RowTest | undefined
   readonly head: DatasetHead
   readonly fetched: FetchedRanges
   readonly sums: StackSums
   readonly source: StacktraceSource
 }
 
-function addSamples({ head, fetched, sums, source: { selected, positions } }: RowSource): number {
+function addSamples({ head, fetched, sums, source: { selected, positions }, row }: RowSource): number {
   const { rowStart, rowLength } = head.headers
   let at = 0
   let samples = 0
   for (const frame of selectFrames(head, positions)) {
     if (frame.group !== selected.group) continue
     const stackCount = sums.stackCount
-    const columns = decodeFrameColumns(head, fetched, { frame, types: [selected.type], stackCount })
+    const spans = row !== undefined
+    const columns = decodeFrameColumns(head, fetched, { frame, types: [selected.type], stackCount, spans })
     const end = frame.firstHeader + frame.headerCount
     while (at < positions.length && positions[at]! < end) {
       // Runs of neighbouring headers are one range of rows.
@@ -115,7 +151,8 @@ function addSamples({ head, fetched, sums, source: { selected, positions } }: Ro
       at++
       while (at < positions.length && positions[at]! < end && rowStart[positions[at]!]! - frame.rowStart === stop)
         stop += rowLength[positions[at++]!]!
-      sums.add(columns.stackId, columns.values[0]!, start, stop)
+      if (row === undefined) sums.add(columns.stackId, columns.values[0]!, start, stop)
+      else sums.addWhere(columns.stackId, columns.values[0]!, { start, end: stop }, (at) => row(columns, at))
       samples += stop - start
     }
   }
@@ -137,19 +174,14 @@ function addRollups({ head, fetched, sums, source: { selected, rollups } }: RowS
   return rows
 }
 
-interface NamedLevel {
-  readonly level: FunctionLevel
-  readonly stackNode: Uint32Array
-  readonly viewName: (name: number) => Uint8Array
+function namedByLines(symbols: Symbols): NamedStacks {
+  const names = new StringTable()
+  const level = buildFunctionLevel(symbols, names)
+  return { level, stackNode: symbols.stackNode, viewName: (name) => names.viewBytes(name) }
 }
 
-function functionSymbols(head: DatasetHead, fetched: FetchedRanges): NamedLevel {
-  if (!hasFunctionLevel(head)) {
-    const symbols = decodeSymbols(head, fetched)
-    const names = new StringTable()
-    const level = buildFunctionLevel(symbols, names)
-    return { level, stackNode: symbols.stackNode, viewName: (name) => names.viewBytes(name) }
-  }
+function functionSymbols(head: DatasetHead, fetched: FetchedRanges): NamedStacks {
+  if (!hasFunctionLevel(head)) return namedByLines(decodeSymbols(head, fetched))
   const stored = decodeFunctionSymbols(head, fetched)
   assert(stored.kind === 'function-level', 'the section is there')
   const { stringBytes, stringOffset } = stored.strings

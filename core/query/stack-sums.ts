@@ -32,6 +32,31 @@ export class StackSums {
     }
   }
 
+  /** As `add`, of the rows that pass. */
+  addWhere(
+    stackId: Uint32Array,
+    values: Int64Column,
+    { start, end }: { readonly start: number; readonly end: number },
+    passes: (row: number) => boolean,
+  ): void {
+    for (let row = start; row < end; row++)
+      if (passes(row)) addInt64At(this.#sums, stackId[row]!, values.lo[row]!, values.hi[row]!)
+  }
+
+  /** Forgets the stacks that are not marked 1. */
+  retain(kept: Uint8Array): void {
+    for (let stack = 0; stack < this.stackCount; stack++) {
+      if (kept[stack] === 1) continue
+      this.#sums.lo[stack] = 0
+      this.#sums.hi[stack] = 0
+    }
+  }
+
+  /** Borrowed: sums by stack. */
+  view(): Int64Column {
+    return this.#sums
+  }
+
   /** `viewName` gives the bytes of a row of the level's name table. */
   addToTree(
     tree: FunctionTree,

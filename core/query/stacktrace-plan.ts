@@ -7,10 +7,12 @@
  * 2. If all runs of an hour are whole, the rollup over all series answers the hour.
  * 3. Else each whole run is answered by its own rollup, if there is one.
  * 4. What is left, at most two edge hours and what has no rollup, is read from samples.
+ * Rollups have no spans: where rows are tested, samples answer everything.
  */
 import { ALL_SERIES, groupByHour, type HourRun, hourRuns } from '../block/rollup.ts'
 import type { DatasetHead } from '../block/read.ts'
 import type { SelectedProfiles } from './aggregate.ts'
+import type { RowTest } from './sample-selector.ts'
 
 export interface StacktraceSource extends Pick<SelectedProfiles, 'selected'> {
   /** Ascending. */
@@ -19,21 +21,34 @@ export interface StacktraceSource extends Pick<SelectedProfiles, 'selected'> {
   readonly positions: Uint32Array
 }
 
-export interface StacktracePlan {
+export interface StacktraceWish {
+  /** A flame graph wants functions, a pprof lines. */
+  readonly symbols: 'functions' | 'lines'
+  /** Which rows count; undefined: all. */
+  readonly row: RowTest | undefined
+}
+
+export interface StacktracePlan extends StacktraceWish {
   readonly head: DatasetHead
   readonly sources: readonly StacktraceSource[]
 }
 
-export function planStacktraces(head: DatasetHead, profiles: readonly SelectedProfiles[]): StacktracePlan {
+const FLAME_GRAPH: StacktraceWish = { symbols: 'functions', row: undefined }
+
+export function planStacktraces(
+  head: DatasetHead,
+  profiles: readonly SelectedProfiles[],
+  wish: StacktraceWish = FLAME_GRAPH,
+): StacktracePlan {
   const { rollups } = head
-  if (rollups === undefined || rollups.count === 0) {
-    return { head, sources: profiles.map((each) => ({ ...each, rollups: [] })) }
+  if (rollups === undefined || rollups.count === 0 || wish.row !== undefined) {
+    return { ...wish, head, sources: profiles.map((each) => ({ ...each, rollups: [] })) }
   }
   const byHour = groupByHour(hourRuns(head.headers))
   const rollupOf = new Map<string, number>()
   for (let r = 0; r < rollups.count; r++)
     rollupOf.set(rollupKey(rollups.group[r]!, rollups.hour[r]!, rollups.scope[r]!), r)
-  return { head, sources: profiles.map((each) => planType(head, each, { byHour, rollupOf })) }
+  return { ...wish, head, sources: profiles.map((each) => planType(head, each, { byHour, rollupOf })) }
 }
 
 interface HeadRollups {

@@ -19,11 +19,36 @@ export interface StacktracesRequest {
   startMs: number
   endMs: number
   objects: SourceObject[]
+  /** Absent: all samples. */
+  selector?: SampleSelector | undefined
+}
+
+/** Which samples of the selected profiles count; an empty list selects all. Ids are lower-case hex, checked. */
+export interface SampleSelector {
+  /** 32 digits: an id of one profile header. */
+  profileIds: string[]
+  /** 16 digits. */
+  spanIds: string[]
+  /** 32 digits. */
+  traceIds: string[]
+  /** Function names from the root: stacks that begin with them. */
+  callSite: string[]
 }
 
 export interface StacktracesResponse {
   /** A function-level tree, uncut: `core/flamegraph/tree.ts`, encodeTree. */
   tree: Uint8Array
+  stats: ReadStats
+  /** The selector was obeyed: a backend of the release before this one does not know it and answers for all samples. */
+  selected: boolean
+}
+
+/** As for stacktraces. */
+export type MergeProfileRequest = StacktracesRequest
+
+export interface MergeProfileResponse {
+  /** Line-level stacks, uncut: `core/query/stack-profile.ts`, encode. Empty: nothing was selected. */
+  stacks: Uint8Array
   stats: ReadStats
 }
 
@@ -63,5 +88,6 @@ export interface ReadStats {
 
 export interface QueryBackend {
   stacktraces(request: StacktracesRequest, signal?: AbortSignal): Promise<StacktracesResponse>
+  mergeProfile(request: MergeProfileRequest, signal?: AbortSignal): Promise<MergeProfileResponse>
   timeSeries(request: TimeSeriesRequest, signal?: AbortSignal): Promise<TimeSeriesResponse>
 }

@@ -27,6 +27,8 @@ export const queryCase: BenchCase = {
     const fromRollups = (head: DatasetHead): StacktracePlan => planStacktraces(head, selectProfiles(head, query))
     const fromSamples = (head: DatasetHead): StacktracePlan => ({
       head,
+      symbols: 'functions',
+      row: undefined,
       sources: selectProfiles(head, query).map((profiles) => ({ ...profiles, rollups: [] })),
     })
     const flameGraph = (planOf: (head: DatasetHead) => StacktracePlan): { tree: FunctionTree; rows: number } => {

@@ -210,7 +210,11 @@ function startStubs(): { readonly url: string; stop(): Promise<void> } {
   const stats = { objects: 1, ranges: 1, bytes: 1, datasets: 1, profiles: 1, samples: 1 }
   mountQueryBackend(
     app,
-    { stacktraces: async () => ({ tree, stats }), timeSeries: async () => ({ series: [], stats }) },
+    {
+      stacktraces: async () => ({ tree, stats, selected: false }),
+      mergeProfile: async () => ({ stacks: new Uint8Array(0), stats }),
+      timeSeries: async () => ({ series: [], stats }),
+    },
     options,
   )
   return serveHttp({ name: 'stubs', app, host: '127.0.0.1', port: 0, bodyLimitBytes: 1 << 26 })

@@ -12,6 +12,8 @@ import type {
   SourceObject,
 } from '#core/rpc/metastore.ts'
 import type {
+  MergeProfileRequest,
+  MergeProfileResponse,
   QueryBackend,
   StacktracesRequest,
   StacktracesResponse,
@@ -132,6 +134,11 @@ export function createQueryBackendClient(url: string, options?: ConnectClientOpt
       if (response.stats === undefined) throw missingField('StacktracesResponse.stats')
       return response as StacktracesResponse
     },
+    async mergeProfile(request, signal) {
+      const response = await call(method.mergeProfile, request, { signal })
+      if (response.stats === undefined) throw missingField('MergeProfileResponse.stats')
+      return response as MergeProfileResponse
+    },
     async timeSeries(request, signal) {
       const response = await call(method.timeSeries, request, { signal })
       if (response.stats === undefined) throw missingField('TimeSeriesResponse.stats')
@@ -148,6 +155,10 @@ export function mountQueryBackend(app: Hono, backend: QueryBackend, options: Int
       stacktraces(request, context) {
         checkSources(request.objects)
         return backend.stacktraces(request as StacktracesRequest, context.signal)
+      },
+      mergeProfile(request, context) {
+        checkSources(request.objects)
+        return backend.mergeProfile(request as MergeProfileRequest, context.signal)
       },
       timeSeries(request, context) {
         checkSources(request.objects)

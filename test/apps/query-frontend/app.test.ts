@@ -67,6 +67,9 @@ interface Scene {
   plans: SourceObject[][]
   sets: { pairs: string[] }[]
   stacktraces: (request: StacktracesRequest) => Uint8Array | CinderError
+  /** Of a backend that knows them. */
+  obeysSelectors: boolean
+  stacks: () => Uint8Array
   series: (request: TimeSeriesRequest) => TimeSeries[]
   readonly planned: PlanQueryRequest[]
   readonly labelRequests: LabelSetsRequest[]
@@ -79,6 +82,8 @@ function setUp(options: { multitenancy?: boolean } = {}) {
     plans: [[source('o1', [10])]],
     sets: [],
     stacktraces: () => treeOf({ 'main;work': 3, main: 1 }),
+    obeysSelectors: true,
+    stacks: () => new Uint8Array(0),
     series: () => [],
     planned: [],
     labelRequests: [],
@@ -103,7 +108,11 @@ function setUp(options: { multitenancy?: boolean } = {}) {
       scene.stackRequests.push(request)
       const answer = scene.stacktraces(request)
       if (answer instanceof CinderError) throw answer
-      return { tree: answer, stats: STATS }
+      return { tree: answer, stats: STATS, selected: scene.obeysSelectors && request.selector !== undefined }
+    },
+    async mergeProfile(request) {
+      scene.stackRequests.push(request)
+      return { stacks: scene.stacks(), stats: STATS }
     },
     async timeSeries(request) {
       scene.seriesRequests.push(request)

@@ -26,7 +26,11 @@ before(async () => {
   app = createQueryFrontend(
     {
       metastore: harness.metastore,
-      backend: { stacktraces: () => Promise.reject(new Error()), timeSeries: () => Promise.reject(new Error()) },
+      backend: {
+        stacktraces: () => Promise.reject(new Error()),
+        mergeProfile: () => Promise.reject(new Error()),
+        timeSeries: () => Promise.reject(new Error()),
+      },
       regex: createRegexCompiler(),
       clock: { nowMs: () => HOUR_MS + 2_000 },
       log: createSilentLog(),

@@ -155,7 +155,11 @@ test('query-backend: exact int64 and bytes', async () => {
   const backend: QueryBackend = {
     async stacktraces(request) {
       received = plain(request)
-      return { tree: new Uint8Array([9, 8]), stats }
+      return { tree: new Uint8Array([9, 8]), stats, selected: request.selector !== undefined }
+    },
+    async mergeProfile(request) {
+      received = plain(request)
+      return { stacks: new Uint8Array([7]), stats }
     },
     timeSeries: async () => ({ series, stats }),
   }
@@ -168,8 +172,14 @@ test('query-backend: exact int64 and bytes', async () => {
     endMs: 2,
     objects: [OBJECT],
   }
-  assert.deepEqual(plain(await client.stacktraces(request)), { tree: new Uint8Array([9, 8]), stats })
+  const all = { tree: new Uint8Array([9, 8]), stats, selected: false }
+  assert.deepEqual(plain(await client.stacktraces(request)), all)
   assert.deepEqual(received, request)
+  const selector = { profileIds: ['0a'.repeat(16)], spanIds: ['f0'.repeat(8)], traceIds: [], callSite: ['main', 'é'] }
+  assert.deepEqual(plain(await client.stacktraces({ ...request, selector })), { ...all, selected: true })
+  assert.deepEqual(received, { ...request, selector })
+  assert.deepEqual(plain(await client.mergeProfile({ ...request, selector })), { stacks: new Uint8Array([7]), stats })
+  assert.deepEqual(received, { ...request, selector })
   const answer = await client.timeSeries({ ...request, stepMs: 1000, groupBy: ['a'] })
   assert.deepEqual(plain(answer), { series, stats })
 })

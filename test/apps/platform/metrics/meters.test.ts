@@ -136,8 +136,9 @@ test('what queries read, by tenant and kind', async () => {
     {
       stacktraces(_, given) {
         signals.push(given)
-        return Promise.resolve({ tree: new Uint8Array(0), stats })
+        return Promise.resolve({ tree: new Uint8Array(0), stats, selected: false })
       },
+      mergeProfile: () => Promise.resolve({ stacks: new Uint8Array(0), stats: { ...stats, ranges: 8 } }),
       timeSeries: () => Promise.reject(new CinderError('data_loss', 'bad')),
     },
     registry,
@@ -147,11 +148,13 @@ test('what queries read, by tenant and kind', async () => {
   ] as never
   const request = { profileType: '', matchers: [], startMs: 0, endMs: 1, objects }
   await backend.stacktraces(request, signal)
+  await backend.mergeProfile(request)
   await assert.rejects(backend.timeSeries({ ...request, stepMs: 1, groupBy: [] }), { kind: 'data_loss' })
   assert.deepEqual(signals, [signal])
   const fetched = 'pyroscope_query_frontend_fetched_bytes_total{tenant="a",kind="stacktraces"}'
   assert.equal(await valueOf(registry, fetched), 9_000)
   assert.equal(await valueOf(registry, 'cinder_query_ranges_total{kind="stacktraces"}'), 7)
+  assert.equal(await valueOf(registry, 'cinder_query_ranges_total{kind="merge_profile"}'), 8)
   assert.equal(await valueOf(registry, 'cinder_query_backend_call_duration_seconds_count{kind="time_series"}'), 1)
 })
 

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/query_backend.proto.
  */
 export const file_cinder_v1_query_backend: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jaW5kZXIvdjEvcXVlcnlfYmFja2VuZC5wcm90bxIJY2luZGVyLnYxIjYKC01hdGNoZXJUZXh0EgwKBG5hbWUYASABKAkSCgoCb3AYAiABKAkSDQoFdmFsdWUYAyABKAkioAEKElN0YWNrdHJhY2VzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0IkgKE1N0YWNrdHJhY2VzUmVzcG9uc2USDAoEdHJlZRgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMiwgEKEVRpbWVTZXJpZXNSZXF1ZXN0EhQKDHByb2ZpbGVfdHlwZRgBIAEoCRIoCghtYXRjaGVycxgCIAMoCzIWLmNpbmRlci52MS5NYXRjaGVyVGV4dBIQCghzdGFydF9tcxgDIAEoARIOCgZlbmRfbXMYBCABKAESDwoHc3RlcF9tcxgFIAEoARIQCghncm91cF9ieRgGIAMoCRIoCgdvYmplY3RzGAcgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdCJlCgpUaW1lU2VyaWVzEiMKBmxhYmVscxgBIAMoCzITLnR5cGVzLnYxLkxhYmVsUGFpchIUCgxzdGVwX2luZGV4ZXMYAiADKA0SDAoEc3VtcxgDIAMoAxIOCgZjb3VudHMYBCADKA0iYAoSVGltZVNlcmllc1Jlc3BvbnNlEiUKBnNlcmllcxgBIAMoCzIVLmNpbmRlci52MS5UaW1lU2VyaWVzEiMKBXN0YXRzGAIgASgLMhQuY2luZGVyLnYxLlJlYWRTdGF0cyJwCglSZWFkU3RhdHMSDwoHb2JqZWN0cxgBIAEoARIOCgZyYW5nZXMYAiABKAESDQoFYnl0ZXMYAyABKAESEAoIZGF0YXNldHMYBCABKAESEAoIcHJvZmlsZXMYBSABKAESDwoHc2FtcGxlcxgGIAEoATKuAQoTUXVlcnlCYWNrZW5kU2VydmljZRJMCgtTdGFja3RyYWNlcxIdLmNpbmRlci52MS5TdGFja3RyYWNlc1JlcXVlc3QaHi5jaW5kZXIudjEuU3RhY2t0cmFjZXNSZXNwb25zZRJJCgpUaW1lU2VyaWVzEhwuY2luZGVyLnYxLlRpbWVTZXJpZXNSZXF1ZXN0Gh0uY2luZGVyLnYxLlRpbWVTZXJpZXNSZXNwb25zZWIGcHJvdG8z", [file_cinder_v1_metastore, file_types_v1_types]);
+  fileDesc("Ch1jaW5kZXIvdjEvcXVlcnlfYmFja2VuZC5wcm90bxIJY2luZGVyLnYxIjYKC01hdGNoZXJUZXh0EgwKBG5hbWUYASABKAkSCgoCb3AYAiABKAkSDQoFdmFsdWUYAyABKAkizQEKElN0YWNrdHJhY2VzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yIloKE1N0YWNrdHJhY2VzUmVzcG9uc2USDAoEdHJlZRgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgiXQoOU2FtcGxlU2VsZWN0b3ISEwoLcHJvZmlsZV9pZHMYASADKAkSEAoIc3Bhbl9pZHMYAiADKAkSEQoJdHJhY2VfaWRzGAMgAygJEhEKCWNhbGxfc2l0ZRgEIAMoCSLOAQoTTWVyZ2VQcm9maWxlUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yIksKFE1lcmdlUHJvZmlsZVJlc3BvbnNlEg4KBnN0YWNrcxgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMiwgEKEVRpbWVTZXJpZXNSZXF1ZXN0EhQKDHByb2ZpbGVfdHlwZRgBIAEoCRIoCghtYXRjaGVycxgCIAMoCzIWLmNpbmRlci52MS5NYXRjaGVyVGV4dBIQCghzdGFydF9tcxgDIAEoARIOCgZlbmRfbXMYBCABKAESDwoHc3RlcF9tcxgFIAEoARIQCghncm91cF9ieRgGIAMoCRIoCgdvYmplY3RzGAcgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdCJlCgpUaW1lU2VyaWVzEiMKBmxhYmVscxgBIAMoCzITLnR5cGVzLnYxLkxhYmVsUGFpchIUCgxzdGVwX2luZGV4ZXMYAiADKA0SDAoEc3VtcxgDIAMoAxIOCgZjb3VudHMYBCADKA0iYAoSVGltZVNlcmllc1Jlc3BvbnNlEiUKBnNlcmllcxgBIAMoCzIVLmNpbmRlci52MS5UaW1lU2VyaWVzEiMKBXN0YXRzGAIgASgLMhQuY2luZGVyLnYxLlJlYWRTdGF0cyJwCglSZWFkU3RhdHMSDwoHb2JqZWN0cxgBIAEoARIOCgZyYW5nZXMYAiABKAESDQoFYnl0ZXMYAyABKAESEAoIZGF0YXNldHMYBCABKAESEAoIcHJvZmlsZXMYBSABKAESDwoHc2FtcGxlcxgGIAEoATL/AQoTUXVlcnlCYWNrZW5kU2VydmljZRJMCgtTdGFja3RyYWNlcxIdLmNpbmRlci52MS5TdGFja3RyYWNlc1JlcXVlc3QaHi5jaW5kZXIudjEuU3RhY2t0cmFjZXNSZXNwb25zZRJJCgpUaW1lU2VyaWVzEhwuY2luZGVyLnYxLlRpbWVTZXJpZXNSZXF1ZXN0Gh0uY2luZGVyLnYxLlRpbWVTZXJpZXNSZXNwb25zZRJPCgxNZXJnZVByb2ZpbGUSHi5jaW5kZXIudjEuTWVyZ2VQcm9maWxlUmVxdWVzdBofLmNpbmRlci52MS5NZXJnZVByb2ZpbGVSZXNwb25zZWIGcHJvdG8z", [file_cinder_v1_metastore, file_types_v1_types]);
 
 /**
  * @generated from message cinder.v1.MatcherText
@@ -71,6 +71,11 @@ export type StacktracesRequest = Message<"cinder.v1.StacktracesRequest"> & {
    * @generated from field: repeated cinder.v1.SourceObject objects = 5;
    */
   objects: SourceObject[];
+
+  /**
+   * @generated from field: cinder.v1.SampleSelector selector = 6;
+   */
+  selector?: SampleSelector | undefined;
 };
 
 /**
@@ -93,6 +98,11 @@ export type StacktracesResponse = Message<"cinder.v1.StacktracesResponse"> & {
    * @generated from field: cinder.v1.ReadStats stats = 2;
    */
   stats?: ReadStats | undefined;
+
+  /**
+   * @generated from field: bool selected = 3;
+   */
+  selected: boolean;
 };
 
 /**
@@ -101,6 +111,102 @@ export type StacktracesResponse = Message<"cinder.v1.StacktracesResponse"> & {
  */
 export const StacktracesResponseSchema: GenMessage<StacktracesResponse> = /*@__PURE__*/
   messageDesc(file_cinder_v1_query_backend, 2);
+
+/**
+ * @generated from message cinder.v1.SampleSelector
+ */
+export type SampleSelector = Message<"cinder.v1.SampleSelector"> & {
+  /**
+   * @generated from field: repeated string profile_ids = 1;
+   */
+  profileIds: string[];
+
+  /**
+   * @generated from field: repeated string span_ids = 2;
+   */
+  spanIds: string[];
+
+  /**
+   * @generated from field: repeated string trace_ids = 3;
+   */
+  traceIds: string[];
+
+  /**
+   * @generated from field: repeated string call_site = 4;
+   */
+  callSite: string[];
+};
+
+/**
+ * Describes the message cinder.v1.SampleSelector.
+ * Use `create(SampleSelectorSchema)` to create a new message.
+ */
+export const SampleSelectorSchema: GenMessage<SampleSelector> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 3);
+
+/**
+ * @generated from message cinder.v1.MergeProfileRequest
+ */
+export type MergeProfileRequest = Message<"cinder.v1.MergeProfileRequest"> & {
+  /**
+   * @generated from field: string profile_type = 1;
+   */
+  profileType: string;
+
+  /**
+   * @generated from field: repeated cinder.v1.MatcherText matchers = 2;
+   */
+  matchers: MatcherText[];
+
+  /**
+   * @generated from field: double start_ms = 3;
+   */
+  startMs: number;
+
+  /**
+   * @generated from field: double end_ms = 4;
+   */
+  endMs: number;
+
+  /**
+   * @generated from field: repeated cinder.v1.SourceObject objects = 5;
+   */
+  objects: SourceObject[];
+
+  /**
+   * @generated from field: cinder.v1.SampleSelector selector = 6;
+   */
+  selector?: SampleSelector | undefined;
+};
+
+/**
+ * Describes the message cinder.v1.MergeProfileRequest.
+ * Use `create(MergeProfileRequestSchema)` to create a new message.
+ */
+export const MergeProfileRequestSchema: GenMessage<MergeProfileRequest> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 4);
+
+/**
+ * @generated from message cinder.v1.MergeProfileResponse
+ */
+export type MergeProfileResponse = Message<"cinder.v1.MergeProfileResponse"> & {
+  /**
+   * @generated from field: bytes stacks = 1;
+   */
+  stacks: Uint8Array;
+
+  /**
+   * @generated from field: cinder.v1.ReadStats stats = 2;
+   */
+  stats?: ReadStats | undefined;
+};
+
+/**
+ * Describes the message cinder.v1.MergeProfileResponse.
+ * Use `create(MergeProfileResponseSchema)` to create a new message.
+ */
+export const MergeProfileResponseSchema: GenMessage<MergeProfileResponse> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 5);
 
 /**
  * @generated from message cinder.v1.TimeSeriesRequest
@@ -147,7 +253,7 @@ export type TimeSeriesRequest = Message<"cinder.v1.TimeSeriesRequest"> & {
  * Use `create(TimeSeriesRequestSchema)` to create a new message.
  */
 export const TimeSeriesRequestSchema: GenMessage<TimeSeriesRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 3);
+  messageDesc(file_cinder_v1_query_backend, 6);
 
 /**
  * @generated from message cinder.v1.TimeSeries
@@ -179,7 +285,7 @@ export type TimeSeries = Message<"cinder.v1.TimeSeries"> & {
  * Use `create(TimeSeriesSchema)` to create a new message.
  */
 export const TimeSeriesSchema: GenMessage<TimeSeries> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 4);
+  messageDesc(file_cinder_v1_query_backend, 7);
 
 /**
  * @generated from message cinder.v1.TimeSeriesResponse
@@ -201,7 +307,7 @@ export type TimeSeriesResponse = Message<"cinder.v1.TimeSeriesResponse"> & {
  * Use `create(TimeSeriesResponseSchema)` to create a new message.
  */
 export const TimeSeriesResponseSchema: GenMessage<TimeSeriesResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 5);
+  messageDesc(file_cinder_v1_query_backend, 8);
 
 /**
  * @generated from message cinder.v1.ReadStats
@@ -243,7 +349,7 @@ export type ReadStats = Message<"cinder.v1.ReadStats"> & {
  * Use `create(ReadStatsSchema)` to create a new message.
  */
 export const ReadStatsSchema: GenMessage<ReadStats> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 6);
+  messageDesc(file_cinder_v1_query_backend, 9);
 
 /**
  * Shapes equal core/rpc/query-backend.ts, which documents the fields.
@@ -266,6 +372,14 @@ export const QueryBackendService: GenService<{
     methodKind: "unary";
     input: typeof TimeSeriesRequestSchema;
     output: typeof TimeSeriesResponseSchema;
+  },
+  /**
+   * @generated from rpc cinder.v1.QueryBackendService.MergeProfile
+   */
+  mergeProfile: {
+    methodKind: "unary";
+    input: typeof MergeProfileRequestSchema;
+    output: typeof MergeProfileResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cinder_v1_query_backend, 0);

@@ -1,0 +1,32 @@
+/**
+ * Profiles selected by id. Ids are not part of a dataset's head (16 bytes a profile that no other query needs), so they
+ * are read on their own, and only for datasets that have a profile in the time range.
+ */
+import type { ByteRange } from '../block/coalesce.ts'
+import { PROFILE_ID_BYTES } from '../block/header-section.ts'
+import { type DatasetHead, planDatasetRead } from '../block/read.ts'
+import type { SelectedProfiles } from './aggregate.ts'
+
+export function profileIdRanges(head: DatasetHead): ByteRange[] {
+  return planDatasetRead(head, { symbols: 'none', headers: new Uint32Array(0), columns: [], profileIds: true })
+}
+
+/** `ids`: of all headers, in order; `wanted`: in lower-case hex. Entries without a profile left are dropped. */
+export function keepProfilesById(
+  profiles: readonly SelectedProfiles[],
+  ids: Uint8Array,
+  wanted: ReadonlySet<string>,
+): SelectedProfiles[] {
+  return profiles.flatMap(({ selected, positions }) => {
+    const named = positions.filter((position) => wanted.has(profileIdText(ids, position)))
+    return named.length === 0 ? [] : [{ selected, positions: named }]
+  })
+}
+
+/** 32 hex digits. */
+export function profileIdText(ids: Uint8Array, position: number): string {
+  let text = ''
+  const start = position * PROFILE_ID_BYTES
+  for (let i = start; i < start + PROFILE_ID_BYTES; i++) text += ids[i]!.toString(16).padStart(2, '0')
+  return text
+}
