@@ -5,6 +5,7 @@
 import type { Merger } from '../../apps/compaction-worker/run-job.ts'
 import { objectKey } from '#core/block/object-key.ts'
 import type { TwinRules } from '../support/metastore-twin/state.ts'
+import type { FaultClass } from './faults.ts'
 import { withOverrides } from '../support/overrides.ts'
 import type { ProcessPorts } from './services.ts'
 import type { ViolationKind } from './violation.ts'
@@ -18,6 +19,8 @@ export interface Mutation {
   readonly linkPercent?: number
   /** Likewise: so many who were given a job or a tombstone stop for longer than their lease. */
   readonly claimStopsPercent?: number
+  /** The faults it needs, where others only hide it. */
+  readonly classes?: readonly FaultClass[]
   /** How long its worlds have faults; what takes two leases needs longer than most. */
   readonly activeMs?: number
   readonly writer?: (ports: ProcessPorts) => ProcessPorts
@@ -55,6 +58,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a late commit has published output deleted',
     shows: ['live-deleted', 'grace'],
     rules: { sparesPublished: false },
+    classes: ['link'],
     linkPercent: 30,
     activeMs: 40_000,
   },
@@ -70,8 +74,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'an orphan is deleted before its id is retired',
     shows: ['not-durable', 'live-deleted'],
     rules: { registersOrphans: false },
-    linkPercent: 45,
-    activeMs: 40_000,
+    linkPercent: 20,
   },
   { name: 'leases never run out', shows: ['never-ends'], rules: { expiresLeases: false } },
   {

@@ -26,7 +26,7 @@ import type { Checker } from './checker.ts'
 import type { Dice } from './dice.ts'
 import type { Faults } from './faults.ts'
 import type { Life } from './life.ts'
-import { SIM_ORPHAN_GRACE_MS, SIM_SEGMENT_POLICY, SIM_WINDOW_POLICY } from './policies.ts'
+import { SIM_SEGMENT_POLICY, SIM_WINDOW_POLICY } from './policies.ts'
 import type { Scheduler } from './scheduler.ts'
 
 export interface DatabaseDeps {
@@ -35,6 +35,7 @@ export interface DatabaseDeps {
   readonly faults: Faults
   readonly checker: Checker
   readonly twin: MemoryMetastore
+  readonly orphanGraceMs: number
   /** A process was given a job or a tombstone: a good moment for it to stop. */
   readonly onClaim: (life: Life) => void
 }
@@ -214,7 +215,7 @@ export class Replica {
     const keys = await this.#storeOf(life).list(OBJECT_KEY_PREFIX)
     const objectIds = keys.flatMap((key) => parseObjectKey(key) ?? [])
     await execute(this.#deps, life, { run: () => noteListed(state, objectIds) })
-    await execute(this.#deps, life, { run: () => retireOrphans(state, SIM_ORPHAN_GRACE_MS) })
+    await execute(this.#deps, life, { run: () => retireOrphans(state, this.#deps.orphanGraceMs) })
   }
 
   /** As apps/metastore/held-lease.ts: trusted for half its time, counted from before the request. */

@@ -53,7 +53,7 @@ export interface Found {
 /** The first world below `seedsMax` that shows the planted bug. */
 export async function findMutation(mutation: Mutation, seedsMax: number): Promise<Found | undefined> {
   for (let seed = 1; seed <= seedsMax; seed++) {
-    const report = await runWorld({ seed, classes: new Set(FAULT_CLASSES), mutation })
+    const report = await runWorld({ seed, classes: new Set(mutation.classes ?? FAULT_CLASSES), mutation })
     if (report.seen !== undefined) return { seed, report }
   }
   return undefined

@@ -25,7 +25,7 @@ import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
 import type { Mutation } from './mutations.ts'
 import { changeRetention, deleteTenants, retireDatasets } from './operators.ts'
-import { SIM_JOB_POLICY } from './policies.ts'
+import { SIM_JOB_POLICY, SIM_ORPHAN_GRACES_MS } from './policies.ts'
 import { type DatabaseDeps, metastoreFor, Replica } from './replica.ts'
 import { Scheduler } from './scheduler.ts'
 import {
@@ -172,7 +172,16 @@ class World {
       )
         this.#pause(life, outMs)
     }
-    this.#database = { scheduler, dice, faults: this.#faults, checker: this.#checker, twin: this.#twin, onClaim }
+    const orphanGraceMs = this.#dice.pick(SIM_ORPHAN_GRACES_MS)
+    this.#database = {
+      scheduler,
+      dice,
+      faults: this.#faults,
+      checker: this.#checker,
+      twin: this.#twin,
+      onClaim,
+      orphanGraceMs,
+    }
   }
 
   async run(): Promise<void> {
