@@ -11,6 +11,7 @@ import { assert } from '#core/assert.ts'
 import { CinderError } from '#core/errors.ts'
 import { labelSetsOfHead } from '#core/recovery/head-label-sets.ts'
 import { type ContestedDataset, findContested, skipSeen } from '#core/recovery/contested.ts'
+import { attemptOf } from '#core/recovery/lineage.ts'
 import type { DatasetDescriptor, LabelSet } from '#core/rpc/metastore.ts'
 import { MS_PER_MINUTE } from '#core/units.ts'
 import { ulidTimeMs } from '#core/wire/ulid.ts'
@@ -73,7 +74,7 @@ export async function adoptDecided(deps: AdoptDeps, report: RunReport): Promise<
   const skips = await decideSkips(deps, groups, report)
   const attempts = Map.groupBy(
     open.filter(({ footer }) => footer.level > 0),
-    ({ footer }) => `${footer.jobId}/${footer.epoch}`,
+    ({ footer }) => attemptOf(footer),
   )
   const ensureDays = createDays(deps)
   for (const batch of batchesOf([...attempts.values()])) {
@@ -102,7 +103,7 @@ async function contestedGroups({ sql }: RebuildDeps, open: readonly DecidedObjec
   const mine = open.flatMap(({ objectId, live, footer }) =>
     live.map((index): LiveDataset => {
       const isSegment = footer.level === 0
-      const origin = isSegment ? objectId : `${footer.jobId}/${footer.epoch}`
+      const origin = attemptOf(footer)
       const job = /^\d{1,19}$/.test(footer.jobId) ? BigInt(footer.jobId) : -1n
       const descriptor = footer.datasets[index]!
       return {

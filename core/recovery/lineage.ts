@@ -53,6 +53,11 @@ interface Attempt {
   retires: { objectId: string; index: number }[]
 }
 
+/** Names the attempt that wrote an object; one without a job, of a tool that is not ours, is an attempt of its own. */
+export function attemptOf({ objectId, jobId, epoch }: Pick<LineageObject, 'objectId' | 'jobId' | 'epoch'>): string {
+  return jobId === '' ? objectId : `${jobId}/${epoch}`
+}
+
 /** One decision for every object that the index does not know, by id. */
 export function decideLineage(objects: Iterable<LineageObject>): LineageDecision[] {
   const byId = new Map<string, LineageObject>()
@@ -97,7 +102,7 @@ class Lineage {
   }
 
   #enter(object: LineageObject): void {
-    const key = `${object.jobId}/${object.epoch}`
+    const key = attemptOf(object)
     let attempt = this.#attempts.get(key)
     if (attempt === undefined) {
       attempt = { token: [tokenOf(object.jobId), object.epoch], outputs: [], verdict: 'open', retires: [] }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { decideLineage, type LineageObject } from '#core/recovery/lineage.ts'
+import { attemptOf, decideLineage, type LineageObject } from '#core/recovery/lineage.ts'
 
 const dataset = (profileCount: number, service = 'web', tenant = 'acme') => ({ tenant, service, profileCount })
 
@@ -82,6 +82,13 @@ test('what a chosen output read had been published, although its count is odd an
     'x:',
     'z:0',
   ])
+})
+
+test('objects without a job are attempts of their own', () => {
+  const foreign = (id: string, source: string) =>
+    output(id, [0, 0], { [source]: [0] }, { jobId: '', datasets: [dataset(2)] })
+  assert.notEqual(attemptOf(foreign('x', 'a')), attemptOf(foreign('y', 'b')))
+  assert.deepEqual(decide(segment('a'), segment('b'), foreign('x', 'a'), foreign('y', 'b')), ['a:', 'b:', 'x:0', 'y:0'])
 })
 
 test('levels above the first take single datasets', () => {
