@@ -82,7 +82,10 @@ async function listSlices({ sql, store, log, sliceKeys }: OrphanDeps, signal: Ab
       log.warn('too many objects that no commit knows: the search for orphans waits', { candidates: search.candidates })
       break
     }
-    const keys = await store.list(OBJECT_KEY_PREFIX, { ...(search.cursor === '' ? {} : { startAfter: search.cursor }), limit })
+    const keys = await store.list(OBJECT_KEY_PREFIX, {
+      ...(search.cursor === '' ? {} : { startAfter: search.cursor }),
+      limit,
+    })
     const objectIds = keys.flatMap((key) => parseObjectKey(key) ?? [])
     const isLast = keys.length < limit
     await noteSlice(sql, { objectIds, cursor: isLast ? '' : keys.at(-1)!, passIntervalMs: PASS_INTERVAL_MS })
