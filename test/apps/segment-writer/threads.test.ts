@@ -113,17 +113,17 @@ test('a thread that dies in the middle of a load: what failed is retryable, and 
 })
 
 test('heads that died with their thread fail alone: the segment of the others is stored', async () => {
-  const flushPolicy = { ...FLUSH_POLICY_DEFAULT, lingerMs: 200 }
+  const flushPolicy = { ...FLUSH_POLICY_DEFAULT, lingerMs: 60_000, intervalMaxMs: 60_000 }
   const { writer, read, threads } = createThreadedWriter({ flushPolicy })
   const answers = Array.from({ length: 8 }, (_, i) => push(writer, [profileAt(i)], { service: `s${i}` }))
   while (writer.status().profiles < 8) await idle()
   threads[0]!.terminate()
+  await writer.stop()
   const verdicts = (await Promise.all(answers)).flat()
   const lost = verdicts.filter(({ status }) => status === 'rejected')
   assert.ok(lost.length > 0 && lost.length < 8, `${lost.length} of 8 lost`)
   for (const { kind, reason } of lost) assert.deepEqual([kind, reason], ['unavailable', 'writer_thread'])
   assert.equal((await read('acme')).total, BigInt(8 - lost.length))
-  await writer.stop()
 })
 
 test('a stalled store: threads hold no more than the bound, and go on when it is back (H16)', async () => {
