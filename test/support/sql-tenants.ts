@@ -6,8 +6,8 @@ import { acquireLease, type LeaseTerm } from '#db/sql/leases.ts'
 import { createClock } from '#platform/clock.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { MS_PER_DAY } from '#core/units.ts'
-import type { TenantsHarness } from '../contract/metastore-tenants.ts'
 import { createSilentLog, type RememberedEvent } from './silent-log.ts'
+import type { TenantsHarness } from './tenant-scene.ts'
 import { createSqlMetastore, type SqlMetastore } from './sql-metastore.ts'
 
 export interface SqlTenants extends TenantsHarness {
