@@ -4,6 +4,7 @@
  * writes four segments a second would be walked through twice a second, 345,600 rows after a day.
  *
  * 1. Only segments that no open job holds become idle: what a job gives back must be found again.
+ *    Nor those that a tenant's deletion hides: it may be undone, and unpacks them within seconds otherwise.
  * 2. They become idle by the switches and marks that are read under a lock, and a change is made under the same lock. So
  *    what a change wakes afterwards does not fall asleep again by what was true before it.
  */
@@ -37,6 +38,11 @@ export async function markIdleSegments(
         from segments s cross join lateral (${plannableSizes(tx, tenants)}) as w
         where s.is_live and not s.is_idle
           and not exists (select from job_sources js where js.object_id = s.object_id) and w.n = 0
+          and not exists (
+            select from unnest(s.tenant) with ordinality as h(tenant, n)
+            join tenant_incarnations i on i.tenant = h.tenant and coalesce(s.incarnation[h.n], 1) < i.live_from
+            where get_bit(s.live, (h.n - 1)::int) = 1
+          )
         order by s.created_at, s.object_id limit ${limit} for update of s skip locked
       )
       update segments s set is_idle = true

@@ -201,6 +201,18 @@ test('a segment of which nothing may be planned leaves the planner’s index, an
   assert.equal((await harness.metastore.planQuery({ tenants: ['asleep'], ...range })).objects.length, 2, 'it is read')
 })
 
+test('a segment that a deletion hides does not fall asleep: the deletion may be undone', async () => {
+  const { sql } = harness.database
+  const objectId = await commit([{ tenant: 'undone', profiles: [9_000] }])
+  await sql`insert into tenant_incarnations (tenant, incarnation, live_from, died_at) values ('undone', 2, 2, now())`
+  await harness.plan()
+  const holding = async () => (await sql`select job_id from job_sources where object_id = ${objectId}`).length
+  assert.equal(await holding(), 0)
+  await sql`update tenant_incarnations set live_from = 1 where tenant = 'undone'`
+  await harness.plan()
+  assert.equal(await holding(), 1)
+})
+
 test('queued jobs of a tenant that is switched off are closed, and its data is planned anew afterwards', async () => {
   const { sql } = harness.database
   const objectId = await commit([{ tenant: 'wavers', profiles: [8_000] }])
