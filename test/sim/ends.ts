@@ -68,11 +68,12 @@ export function checkEnd(ends: Ends): void {
   checkLabels(ends)
 }
 
-/** Only what is poison, and nothing beside it. */
-function checkParked({ checker, poison }: Ends, { jobId, sources, reason }: HeldJob): void {
+/** Only what is poison, or too large for any worker, and nothing beside it. */
+function checkParked({ checker, poison }: Ends, { jobId, sources, reason, failureKind }: HeldJob): void {
   const datasets = sources.flatMap(({ objectId, indexes }) => indexes.map((index) => ({ objectId, index })))
   const isPoison = datasets.some(({ objectId, index }) => checker.countedIn(objectId, index).includes(poison ?? -1))
-  if (!isPoison || datasets.length > 1)
+  const isParkedRightly = isPoison || failureKind === 'over-budget'
+  if (!isParkedRightly || datasets.length > 1)
     checker.report('parked', `job ${jobId} with ${datasets.length} datasets: ${reason}`)
 }
 

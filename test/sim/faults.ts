@@ -14,6 +14,7 @@ export const FAULT_CLASSES = [
   'retire',
   'tenant',
   'retention',
+  'budget',
   'poison',
 ] as const
 export type FaultClass = (typeof FAULT_CLASSES)[number]
@@ -46,6 +47,32 @@ export interface FaultPlan {
   /** Of every call, in percent; drawn once a world. */
   readonly linkPercent: number
   readonly storePercent: number
+}
+
+/** What jobs of a world fail of, whoever works on them. */
+export interface JobTrouble {
+  /** The profile that no merge survives. */
+  readonly poison: number | undefined
+  /** Of the symbols of one group; what passes it comes out as several datasets. */
+  readonly symbolBytesMax: number
+}
+
+/** Of the worlds, in percent. */
+const POISON_PERCENT = 30
+/** One of the first profiles: most worlds have as many. */
+const POISON_BELOW = 20
+const BUDGET_PERCENT = 30
+/** A dataset of one profile needs half of it. */
+const TIGHT_SYMBOL_BYTES = 3_000
+
+export function drawTrouble(dice: Dice, faults: Faults): JobTrouble {
+  const isTight = dice.chance(BUDGET_PERCENT) && faults.has('budget')
+  const poison = dice.below(POISON_BELOW)
+  const hasPoison = dice.chance(POISON_PERCENT) && faults.has('poison')
+  return {
+    poison: hasPoison ? poison : undefined,
+    symbolBytesMax: isTight ? TIGHT_SYMBOL_BYTES : Number.POSITIVE_INFINITY,
+  }
 }
 
 export class Faults {

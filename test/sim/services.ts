@@ -7,7 +7,8 @@ import { startCompactionWorker, type CompactionWorkerService } from '../../apps/
 import { runMergeTask } from '../../apps/compaction-worker/merge-task.ts'
 import type { Merger } from '../../apps/compaction-worker/run-job.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
-import { selectMergeStacktraces, selectSeries } from '../../apps/query-frontend/profiles.ts'
+import { selectSeries } from '../../apps/query-frontend/profiles.ts'
+import { selectMergeStacktraces } from '../../apps/query-frontend/stacktraces.ts'
 import { createSegmentWriter, type SegmentWriterService } from '../../apps/segment-writer/app.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Codec } from '#core/ports/codec.ts'
@@ -62,19 +63,22 @@ export function startWorker(ports: ProcessPorts, merger: Merger): CompactionWork
   )
 }
 
-/** `isPoison`: no worker ever merges this dataset. */
-export function createSimMerger(
-  { life, random, codec }: ProcessPorts,
-  isPoison: (objectId: string, index: number) => boolean,
-): Merger {
+export interface MergeTrouble {
+  /** No worker ever merges this dataset. */
+  readonly isPoison: (objectId: string, index: number) => boolean
+  /** Of one group; what passes it comes out as several datasets. */
+  readonly symbolBytesMax: number
+}
+
+export function createSimMerger({ life, random, codec }: ProcessPorts, trouble: MergeTrouble): Merger {
   return {
     async merge(task) {
       const [high, low] = random.bytes(2)
       await life.clock.sleep((high! * 256 + low!) % MERGE_MS_MAX)
       for (const { inputs } of task.groups)
         for (const { objectId, descriptor } of inputs)
-          if (isPoison(objectId, descriptor.index)) throw new CinderError('internal', 'poison')
-      return runMergeTask(task, codec)
+          if (trouble.isPoison(objectId, descriptor.index)) throw new CinderError('internal', 'poison')
+      return runMergeTask({ ...task, symbolBytesMax: Math.min(task.symbolBytesMax, trouble.symbolBytesMax) }, codec)
     },
     stop: async () => undefined,
   }
@@ -103,7 +107,8 @@ export async function queryTree(ports: QueryPorts, { tenant, startMs, endMs }: Q
     end: BigInt(endMs),
     maxNodes: 1_000_000n,
   })
-  const answer = await selectMergeStacktraces(sourcesOf(ports), request, contextOf(ports, tenant), NEVER)
+  const call = { signal: NEVER, isJson: false }
+  const answer = await selectMergeStacktraces(sourcesOf(ports), request, contextOf(ports, tenant), call)
   const selfByName = new Map<string, number>()
   const { names, levels } = answer.flamegraph!
   for (const { values } of levels)

@@ -20,7 +20,7 @@ import { Checker } from './checker.ts'
 import { runClient } from './client.ts'
 import { Dice } from './dice.ts'
 import { checkEnd, type Ends, openEnds } from './ends.ts'
-import { type FaultClass, Faults } from './faults.ts'
+import { drawTrouble, type FaultClass, Faults, type JobTrouble } from './faults.ts'
 import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
 import type { Mutation } from './mutations.ts'
@@ -81,9 +81,6 @@ const PUSH_DEADLINE_MS = 10_000
 const PUSH_DELAY_MS_MAX = 30
 /** Of the claims: their holder stops for longer than its lease. */
 const CLAIM_STOPS_PERCENT = 6
-/** Of the worlds. One of their first profiles. */
-const POISON_PERCENT = 30
-const POISON_BELOW = 20
 const SKEW_MS_MAX = 5_000
 /** What a process is given to end by itself. */
 const STOP_MS_MAX = 25_000
@@ -134,8 +131,7 @@ class World {
   readonly #replicas: Replica[] = []
   readonly #writers: { life: Life; service: SegmentWriterService }[] = []
   readonly #processes: SimProcess[] = []
-  /** The profile that no merge survives. */
-  #poison: number | undefined
+  readonly #trouble: JobTrouble
   #isRetried = false
   #clientsLeft = 0
   #lives = 0
@@ -155,8 +151,7 @@ class World {
     const caps = { tenantShardSize: this.#dice.pick([0, 0, 1]), runningPerTenantMax: this.#dice.pick([0, 0, 1]) }
     const jobPolicy = { ...SIM_JOB_POLICY, ...caps }
     this.#twin = createMemoryMetastore(clock, { jobPolicy, rules: mutation?.rules ?? {} })
-    const poison = this.#dice.below(POISON_BELOW)
-    if (this.#dice.chance(POISON_PERCENT) && this.#faults.has('poison')) this.#poison = poison
+    this.#trouble = drawTrouble(this.#dice, this.#faults)
     const note = (what: string): void => this.#note('world', what)
     const stored = (key: string): Uint8Array | undefined => this.#objects.get(key)
     const nowMs = (): number => scheduler.nowMs
@@ -301,11 +296,12 @@ class World {
   #addWorker(name: string): void {
     this.#addProcess(name, (life) => {
       const ports = this.#portsFor(life)
-      const poison = this.#poison
-      const merger = createSimMerger(
-        ports,
-        (objectId, index) => poison !== undefined && this.#checker.countedIn(objectId, index).includes(poison),
-      )
+      const { poison, symbolBytesMax } = this.#trouble
+      const merger = createSimMerger(ports, {
+        isPoison: (objectId, index) =>
+          poison !== undefined && this.#checker.countedIn(objectId, index).includes(poison),
+        symbolBytesMax,
+      })
       const { mutation } = this.#spec
       const service = startWorker(mutation?.worker?.(ports) ?? ports, mutation?.merger?.(merger) ?? merger)
       return () => service.stop()
@@ -468,7 +464,7 @@ class World {
       ledger: this.#ledger,
       checker: this.#checker,
       writers: this.#writers,
-      poison: this.#poison,
+      poison: this.#trouble.poison,
       clientsLeft: this.#clientsLeft,
     }
   }
