@@ -11,6 +11,7 @@ else console.log(`skipped: recovery on a real S3: ${absent}`)
 async function runAll(): Promise<void> {
   const { url, env, makeBucket } = await startRadosgw()
   const bucket = await makeBucket()
+  Object.assign(process.env, env)
   let prefixes = 0
   recoveryContract('S3, radosgw', async () => {
     const { patientStore } = await openStore(`s3://${bucket}/p${++prefixes}?endpoint=${url}`, { env })
