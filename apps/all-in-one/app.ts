@@ -19,7 +19,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
 import type { Internal } from '#platform/connect/internal-bun.ts'
-import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { createGuardedApp, refuseChanges } from '#platform/connect/internal-token.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -62,6 +62,9 @@ export interface AllInOneDeps {
 }
 
 const WORKER_ID_PREFIX = 'all-in-one-'
+const OPEN_REFUSAL =
+  'this server listens beyond its own host without CINDER_INTERNAL_TOKEN, so it takes no orders from anybody: set the ' +
+  'token here and for cinder, or listen on 127.0.0.1'
 /** Requests of operators are a few names. */
 const OPERATOR_BODY_LIMIT_BYTES = MIB
 
@@ -81,12 +84,14 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   const ports = { clock: createClock(), codec: createCodec(), random: createRandom() }
   const instruments = createInstruments('all-in-one', ports.clock)
   const operator = createGuardedApp(deps.internal.tokens)
+  // Agents and people must reach the port, and no other service of ours has to: strangers may look, not delete.
+  if (deps.internal.isOpen({ name: 'cinderblock', host: config.host })) operator.use('*', refuseChanges(OPEN_REFUSAL))
   const shared: Shared = { ...deps, ...ports, config, operator, instruments }
   const { lifecycle } = deps
   const lock = await lockDataDir(config.dataDir)
   await lifecycle.add({ name: 'data lock', stop: () => lock.release() })
   const edge = createEdge()
-  deps.internal.warnIfOpen({ name: 'cinderblock', host: config.host }, deps.log)
+  deps.internal.warnIfOpen({ name: 'cinderblock', host: config.host, refusesOrders: true }, deps.log)
   const listener = listen(config, edge.app, deps.internal)
   try {
     const opened = meterStores(await openStore(config.storageUrl, { log: deps.log }), instruments)

@@ -8,7 +8,7 @@ import type { Log } from '#core/ports/log.ts'
 import type { Env } from '../env.ts'
 import type { ServerTls } from '../http/serve.ts'
 import type { ConnectClientOptions } from './client.ts'
-import { exposureWarning, type InternalSettings, readInternalSettings } from './internal-settings.ts'
+import { exposureWarning, type InternalSettings, readInternalSettings, type Listener } from './internal-settings.ts'
 
 export interface Internal {
   /** Accepted by a listener; none = it asks nobody. */
@@ -18,7 +18,9 @@ export interface Internal {
   /** For listeners that only our own services call. */
   readonly tls: ServerTls | undefined
   /** Says in one sentence if a listener that is about to start is open to anybody. */
-  warnIfOpen(listener: { readonly name: string; readonly host: string }, log: Log): void
+  warnIfOpen(listener: Listener, log: Log): void
+  /** Whether anybody who reaches the listener may call what it serves. */
+  isOpen(listener: Listener): boolean
 }
 
 /** Fails with one sentence that names the setting. */
@@ -35,6 +37,7 @@ export function openInternal(env: Env): Internal {
       const sentence = exposureWarning(listener, settings)
       if (sentence !== undefined) log.warn(sentence)
     },
+    isOpen: (listener) => exposureWarning(listener, settings) !== undefined,
   }
 }
 

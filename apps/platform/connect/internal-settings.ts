@@ -57,17 +57,22 @@ function badToken(what: string) {
   return invalidArgument(`setting CINDER_INTERNAL_TOKEN ${what}`, 'bad_setting')
 }
 
+export interface Listener {
+  readonly name: string
+  readonly host: string
+  /** It refuses what changes data (internal-token.ts). */
+  readonly refusesOrders?: boolean
+}
+
 /** One sentence for the log where anybody who reaches the port may call; undefined where nobody unknown can. */
-export function exposureWarning(
-  listener: { readonly name: string; readonly host: string },
-  settings: InternalSettings,
-): string | undefined {
-  const { name, host } = listener
+export function exposureWarning(listener: Listener, settings: InternalSettings): string | undefined {
+  const { name, host, refusesOrders = false } = listener
   const asksForCertificate = settings.caPath !== undefined && settings.certPath !== undefined
   if (isLoopback(host) || settings.tokens.length > 0 || asksForCertificate) return undefined
+  const orders = refusesOrders ? 'and cinder may not give orders' : 'and call our services, which also delete'
   return (
     `${name} listens on ${host} and asks nobody for a token: whoever reaches the port may see the names of tenants ` +
-    `and call our services, which also delete; set CINDER_INTERNAL_TOKEN, or CINDER_TLS_CERT, CINDER_TLS_KEY and CINDER_TLS_CA`
+    `${orders}; set CINDER_INTERNAL_TOKEN, or CINDER_TLS_CERT, CINDER_TLS_KEY and CINDER_TLS_CA`
   )
 }
 

@@ -18,6 +18,21 @@ export function createGuardedApp(tokens: readonly string[]): Hono {
   return app
 }
 
+/** What only looks. */
+const READ_ONLY_SERVICE = '/cinder.v1.StatusService/'
+
+/**
+ * For an app that strangers reach and that has no token to ask them for: pages and status are served, and whatever else
+ * `cinder.v1` offers (deletions, retention, jobs, recovery) is refused with the settings that open it.
+ */
+export function refuseChanges(reason: string): MiddlewareHandler {
+  return async (context, next) => {
+    const { path } = context.req
+    if (!path.startsWith('/cinder.v1.') || path.startsWith(READ_ONLY_SERVICE)) return await next()
+    return errorResponse(new CinderError('permission_denied', reason, { reason: 'internal_token' }))
+  }
+}
+
 /** For single routes of an app that is open otherwise. */
 export function requireToken(tokens: readonly string[]): MiddlewareHandler {
   const encoder = new TextEncoder()

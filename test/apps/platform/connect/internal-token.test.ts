@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createUnaryCall } from '#platform/connect/client.ts'
-import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { createGuardedApp, refuseChanges } from '#platform/connect/internal-token.ts'
 import { StatusService } from '#platform/gen/cinder/v1/status_pb.ts'
 
 const TOKENS = ['token-to-send-0123456789', 'token-to-accept-too-0123']
@@ -79,4 +79,18 @@ test('a service whose token is refused has an outage, not a client with bad cred
     message: 'cinder.v1.StatusService/GetStatus refused our internal token: CINDER_INTERNAL_TOKEN differs there',
   })
   assert.deepEqual(calls, ['Bearer some-other-token-0123'])
+})
+
+test('where strangers reach a server without a token they may look and change nothing', async () => {
+  const app = createGuardedApp([])
+  app.use('*', refuseChanges('set a token'))
+  app.all('*', (context) => context.text('served'))
+  for (const path of ['/status', '/metrics', '/compactor/jobs', '/cinder.v1.StatusService/GetStatus', '/ready']) {
+    assert.equal((await app.request(path, { method: 'POST' })).status, 200, path)
+  }
+  for (const service of ['TenantService/DeleteTenant', 'JobService/ParkJob', 'RecoveryService/StartRecovery']) {
+    const response = await app.request(`/cinder.v1.${service}`, { method: 'POST', body: '{}' })
+    assert.equal(response.status, 403, service)
+    assert.match(await response.text(), /set a token/)
+  }
 })
