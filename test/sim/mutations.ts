@@ -29,7 +29,11 @@ export interface Mutation {
 }
 
 export const MUTATIONS: readonly Mutation[] = [
-  { name: 'a repeated commit is a new one', shows: ['lost', 'verdict', 'not-durable'], rules: { findsReplays: false } },
+  {
+    name: 'a repeated commit is a new one',
+    shows: ['lost', 'verdict', 'not-durable', 'live-deleted'],
+    rules: { findsReplays: false },
+  },
   {
     name: 'the verdict of a replay differs',
     shows: ['verdict'],

@@ -6,7 +6,7 @@
  */
 import { FAULT_CLASSES, type FaultClass } from './faults.ts'
 import type { Mutation } from './mutations.ts'
-import { runWorld, type WorldReport } from './world.ts'
+import { runWorld, type WorldReport, type WorldSpec } from './world.ts'
 
 /** A plain run: 20 s of one core. CI: ten times that. */
 const SEEDS_PLAIN = 500
@@ -35,12 +35,12 @@ export function slice(suite: number): number[][] {
   return tests.map((from) => seeds.slice(from, from + SEEDS_PER_TEST))
 }
 
-/** The story of the first world that shows a violation. */
-export async function firstFailure(seeds: readonly number[]): Promise<string | undefined> {
+/** The story of the first world that shows a violation. `mutation`: a planted bug, to try the story itself. */
+export async function firstFailure(seeds: readonly number[], mutation?: Mutation): Promise<string | undefined> {
   const classes = faultClasses(process.env)
   for (const seed of seeds) {
-    const report = await runWorld({ seed, classes: new Set(classes) })
-    if (report.seen !== undefined) return await storyOf(seed, classes, report)
+    const report = await runWorld({ seed, classes: new Set(classes), mutation })
+    if (report.seen !== undefined) return await storyOf({ seed, classes: new Set(classes), mutation }, report)
   }
   return undefined
 }
@@ -59,26 +59,23 @@ export async function findMutation(mutation: Mutation, seedsMax: number): Promis
   return undefined
 }
 
-async function storyOf(seed: number, classes: readonly FaultClass[], report: WorldReport): Promise<string> {
-  const fewest = await fewestClasses(seed, classes, report)
-  const last = await runWorld({ seed, classes: new Set(fewest) })
+async function storyOf(spec: WorldSpec, report: WorldReport): Promise<string> {
+  const fewest = await fewestClasses(spec, report)
+  const last = await runWorld({ ...spec, classes: fewest })
+  const { seed } = spec
   return [
     `seed ${seed}: ${last.seen?.what ?? report.seen!.what}`,
-    `again: SIM_SEED=${seed} SIM_FAULTS=${fewest.join()} npm test -- test/sim/simulation-1`,
+    `again: SIM_SEED=${seed} SIM_FAULTS=${[...fewest].join()} npm test -- test/sim/simulation-1`,
     ...last.trace,
   ].join('\n')
 }
 
 /** Leaves out class by class what the violation does not need. */
-async function fewestClasses(
-  seed: number,
-  classes: readonly FaultClass[],
-  { seen }: WorldReport,
-): Promise<readonly FaultClass[]> {
-  let fewest = classes
-  for (const name of classes) {
-    const without = fewest.filter((each) => each !== name)
-    const report = await runWorld({ seed, classes: new Set(without) })
+async function fewestClasses(spec: WorldSpec, { seen }: WorldReport): Promise<ReadonlySet<FaultClass>> {
+  let fewest = spec.classes
+  for (const name of spec.classes) {
+    const without = new Set([...fewest].filter((each) => each !== name))
+    const report = await runWorld({ ...spec, classes: without })
     if (report.seen?.kind === seen!.kind) fewest = without
   }
   return fewest
