@@ -20,6 +20,7 @@ import { gunzipCase } from './gunzip.ts'
 import { headCase } from './head.ts'
 import { indexScaleCase } from './index-scale.ts'
 import { queryCase } from './query.ts'
+import { readsCase } from './reads.ts'
 import { runtimesCase } from './runtimes.ts'
 import { profileHotPaths } from './self-profile.ts'
 import { treeMergeCase } from './tree-merge.ts'
@@ -37,6 +38,7 @@ const CASES: readonly BenchCase[] = [
   endToEndCase,
   firstCompactionCase,
   indexScaleCase,
+  readsCase,
 ]
 
 interface ProfileRequest {

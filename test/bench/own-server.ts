@@ -22,12 +22,13 @@ const STOP_DEADLINE_MS = 20_000
 /** The corpus is a day old and arrives in seconds; a query may end in the past day. */
 const LIMITS = { ingestionRateBytes: 0, ingestionBurstBytes: 0, rejectOlderThan: 0, maxQueryLookback: 0 }
 
-export async function startOwnServer(): Promise<OwnServer> {
+/** `more`: settings beside those that every bench needs. */
+export async function startOwnServer(more: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'cinder-bench-'))
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(CINDER_|DATABASE_URL|STORAGE_URL|PORT|HOST)/.test(name),
   )
-  const settings = { PORT: '0', CINDER_DATA_DIR: dataDir, CINDER_LIMITS: JSON.stringify(LIMITS) }
+  const settings = { PORT: '0', CINDER_DATA_DIR: dataDir, CINDER_LIMITS: JSON.stringify(LIMITS), ...more }
   const startMs = performance.now()
   const child = spawn(process.execPath, [join(ROOT, 'apps', 'all-in-one', 'main.ts')], {
     cwd: dataDir,

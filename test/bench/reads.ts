@@ -1,0 +1,146 @@
+/**
+ * What a query reads before and after compaction: objects, ranges and bytes of one flame graph, one service over 24 hours
+ * and over the last of them, by the counters of a real all-in-one process.
+ *
+ * 1. The tenant's compaction is switched off; profiles of a day are pushed one by one, so that segments stay small.
+ * 2. Ask. Switch compaction on, wait until nothing waits for its first compaction, ask; wait until the closed hours are
+ *    blocks, two minutes after the last of them came, ask again.
+ * Every answer must have the same total.
+ */
+import { MS_PER_HOUR } from '#core/units.ts'
+import { buildPprof, realShapedSpec } from '../support/profiles.ts'
+import { restampPprof } from '../support/restamp.ts'
+import type { BenchCase, Figure } from './figure.ts'
+import { type OwnServer, startOwnServer } from './own-server.ts'
+
+const HOURS = 24
+const SERVICES = 4
+const PER_HOUR = 12
+const TYPE = 'process_cpu:samples:count:cpu:nanoseconds'
+/** Closing waits for two minutes without arrivals, the slowest stage then runs for seconds. */
+const CLOSED_MAX_MS = 240_000
+const LOOK_MS = 1_000
+const QUIET_LOOKS = 4
+
+export const readsCase: BenchCase = {
+  name: 'reads',
+  about: 'objects and bytes that a query reads, before and after compaction',
+  optional: true,
+  async run() {
+    const server = await startOwnServer({ CINDER_COMPACTION: JSON.stringify({ disabledTenants: ['anonymous'] }) })
+    try {
+      return await measureReads(server)
+    } finally {
+      await server.stop()
+    }
+  },
+}
+
+interface Reads {
+  readonly objects: number
+  readonly ranges: number
+  readonly bytes: number
+}
+
+async function measureReads({ url }: OwnServer): Promise<Figure[]> {
+  const endMs = Math.floor(Date.now() / MS_PER_HOUR) * MS_PER_HOUR
+  await pushDay(url, endMs)
+  const figures: Figure[] = []
+  let total: string | undefined
+  const ask = async (state: string) => {
+    for (const hours of [1, HOURS]) {
+      const before = await readCounters(url)
+      const answer = await flameGraphTotal(url, { startMs: endMs - hours * MS_PER_HOUR, endMs })
+      const after = await readCounters(url)
+      if (hours === HOURS) total ??= answer
+      if (hours === HOURS && answer !== total) throw new Error(`${state}: the total is ${answer}, it was ${total}`)
+      const what = `${hours} h, ${state}`
+      figures.push(
+        { what: `objects, ${what}`, value: after.objects - before.objects, unit: 'objects', better: 'lower' },
+        { what: `ranges, ${what}`, value: after.ranges - before.ranges, unit: 'ranges', better: 'lower' },
+        { what: `bytes, ${what}`, value: (after.bytes - before.bytes) / 1e3, unit: 'kB', better: 'lower' },
+      )
+    }
+  }
+  await ask('segments')
+  await call(url, 'cinder.v1.JobService/SetTenantCompaction', { tenant: 'anonymous', isEnabled: true, reason: 'bench' })
+  await untilMade(url, 1)
+  await ask('compacted once')
+  await untilMade(url, 5)
+  await ask('closed hours')
+  return figures
+}
+
+async function pushDay(url: string, endMs: number): Promise<void> {
+  const profiles = Array.from({ length: SERVICES }, (_, seed) => buildPprof(realShapedSpec({ seed: seed + 1 })))
+  for (let n = 0; n < HOURS * PER_HOUR; n++) {
+    const timeMs = endMs - HOURS * MS_PER_HOUR + (n + 0.5) * (MS_PER_HOUR / PER_HOUR)
+    await Promise.all(
+      profiles.map(async (profile, service) => {
+        const body = Uint8Array.from(restampPprof(profile, timeMs))
+        const response = await fetch(`${url}/ingest?name=service-${service}&format=pprof`, { method: 'POST', body })
+        if (response.status !== 200) throw new Error(`push answered ${response.status}: ${await response.text()}`)
+      }),
+    )
+  }
+}
+
+async function flameGraphTotal(url: string, range: { startMs: number; endMs: number }): Promise<string> {
+  const request = {
+    profileTypeID: TYPE,
+    labelSelector: '{service_name="service-1"}',
+    start: String(range.startMs),
+    end: String(range.endMs),
+  }
+  const answer = await call(url, 'querier.v1.QuerierService/SelectMergeStacktraces', request)
+  return String((answer.flamegraph as { total?: unknown } | undefined)?.total)
+}
+
+async function readCounters(url: string): Promise<Reads> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  const sum = (name: string) =>
+    [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.e+]+)$`, 'gm'))].reduce(
+      (total, match) => total + Number(match[1]),
+      0,
+    )
+  return {
+    objects: sum('cinder_query_objects_total'),
+    ranges: sum('cinder_query_ranges_total'),
+    bytes: sum('pyroscope_query_frontend_fetched_bytes_total'),
+  }
+}
+
+/** Blocks of the level were made, and for some seconds nothing waits, is queued or runs. */
+async function untilMade(url: string, level: number): Promise<void> {
+  const endMs = performance.now() + CLOSED_MAX_MS
+  let quietLooks = 0
+  while (quietLooks < QUIET_LOOKS) {
+    if (performance.now() > endMs) throw new Error(`no blocks of level ${level} within ${CLOSED_MAX_MS} ms`)
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, LOOK_MS)
+    })
+    const { jobs } = (await call(url, 'cinder.v1.JobService/ListJobs', { states: ['done'], level })) as JobsAnswer
+    const { backlog = [] } = (await call(url, 'cinder.v1.StatusService/GetStatus', {})) as BacklogAnswer
+    const open = backlog.reduce((sum, each) => sum + (each.waiting ?? 0) + (each.queued ?? 0) + (each.running ?? 0), 0)
+    quietLooks = open === 0 && (jobs ?? []).some((job) => job.level === level) ? quietLooks + 1 : 0
+  }
+}
+
+interface JobsAnswer {
+  readonly jobs?: readonly { readonly level?: number }[]
+}
+
+interface BacklogAnswer {
+  readonly backlog?: readonly { readonly waiting?: number; readonly queued?: number; readonly running?: number }[]
+}
+
+async function call(url: string, method: string, request: unknown): Promise<Record<string, unknown>> {
+  const response = await fetch(`${url}/${method}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(request),
+  })
+  const text = await response.text()
+  if (response.status !== 200) throw new Error(`${method} answered ${response.status}: ${text}`)
+  return JSON.parse(text) as Record<string, unknown>
+}
