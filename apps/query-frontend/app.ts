@@ -19,8 +19,9 @@ import { clientCapabilities } from '#platform/http/capabilities.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenants } from '#platform/http/tenant.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
-import { selectMergeStacktraces, selectSeries } from './profiles.ts'
+import { selectSeries } from './profiles.ts'
 import type { RequestContext } from './request.ts'
+import { type CallInfo, selectMergeProfile, selectMergeSpanProfile, selectMergeStacktraces } from './stacktraces.ts'
 
 export interface QueryFrontendDeps {
   readonly metastore: Metastore
@@ -49,6 +50,10 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
     regex: deps.regex,
     nowMs: Math.floor(deps.clock.nowMs()),
   })
+  const infoOf = ({ signal, requestHeader }: CallContext): CallInfo => ({
+    signal,
+    isJson: requestHeader.get('content-type')?.includes('json') ?? false,
+  })
   const showsUtf8 = (call: CallContext) => clientCapabilities(call.requestHeader).utf8LabelNames
   mountService(
     app,
@@ -59,7 +64,9 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       labelNames: (request, call) => answerLabelNames(deps.metastore, request, contextOf(call), showsUtf8(call)),
       series: (request, call) => answerSeries(deps.metastore, request, contextOf(call), showsUtf8(call)),
       getProfileStats: (_, call) => answerStats(deps.metastore, contextOf(call)),
-      selectMergeStacktraces: (request, call) => selectMergeStacktraces(deps, request, contextOf(call), call.signal),
+      selectMergeStacktraces: (request, call) => selectMergeStacktraces(deps, request, contextOf(call), infoOf(call)),
+      selectMergeSpanProfile: (request, call) => selectMergeSpanProfile(deps, request, contextOf(call), infoOf(call)),
+      selectMergeProfile: (request, call) => selectMergeProfile(deps, request, contextOf(call), infoOf(call)),
       selectSeries: (request, call) => selectSeries(deps, request, contextOf(call), call.signal),
     },
     {

@@ -15,12 +15,7 @@ import type { RegexCompiler } from '#core/ports/regex.ts'
 import { combineTimeRangeLimits, resolveTimeRange, smallestPositive, type TimeRange } from '#core/query/time-range.ts'
 import { type StepRange, stepMsOf } from '#core/query/time-series.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
-import {
-  AsyncQueryType,
-  ProfileFormat,
-  type SelectMergeStacktracesRequest,
-  type SelectSeriesRequest,
-} from '#platform/gen/querier/v1/querier_pb.ts'
+import type { SelectSeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import { ExemplarType, TimeSeriesAggregationType } from '#platform/gen/types/v1/types_pb.ts'
 
 export interface RequestContext {
@@ -86,34 +81,7 @@ export function profileQueryOf(request: ProfileFields, context: RequestContext):
   return { range, profileType, matchers, services: service === undefined ? [] : [service] }
 }
 
-export interface StacktracesQuery extends ProfileQuery {
-  readonly maxNodes: number
-  readonly format: 'flamegraph' | 'tree'
-}
-
-export function stacktracesQueryOf(request: SelectMergeStacktracesRequest, context: RequestContext): StacktracesQuery {
-  if (request.async !== undefined && isAsync(request.async)) throw unsupported('async queries')
-  const query = profileQueryOf(request, context)
-  const maxNodes = maxNodesOf(request.maxNodes, context)
-  if (request.spanSelector.length > 0) throw unsupported('span_selector')
-  if (request.traceIdSelector.length > 0) throw unsupported('trace_id_selector')
-  if (request.profileIdSelector.length > 0) throw unsupported('profile_id_selector')
-  if (request.stackTraceSelector !== undefined) throw unsupported('stack_trace_selector')
-  return { ...query, maxNodes, format: formatOf(request.format) }
-}
-
-function isAsync(async: { readonly requestId: string; readonly type: number }): boolean {
-  return async.requestId !== '' || async.type === AsyncQueryType.FORCE
-}
-
-/** Formats that a later client knows are answered with a flame graph, which such clients fall back to. */
-function formatOf(format: ProfileFormat): 'flamegraph' | 'tree' {
-  if (format === ProfileFormat.TREE) return 'tree'
-  if (format === ProfileFormat.DOT || format === ProfileFormat.PPROF) throw unsupported('formats DOT and PPROF')
-  return 'flamegraph'
-}
-
-function maxNodesOf(requested: bigint | undefined, context: RequestContext): number {
+export function maxNodesOf(requested: bigint | undefined, context: RequestContext): number {
   const limits = context.tenants.map(context.limitsOf)
   return resolveMaxNodes(requested, {
     defaultNodes: smallestPositive(limits.map((each) => each.flameGraphNodesDefault)) || NODES_UNLIMITED,

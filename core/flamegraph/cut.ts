@@ -166,6 +166,17 @@ function rankNames(
   return { rankOfName, rankCount: used.length + 1 }
 }
 
+/** Whether a node's total reaches the k-th largest (row 0, the root, does not count); undefined: nothing is cut. */
+export function nodeThreshold(
+  totals: Int64Column,
+  nodeCount: number,
+  maxNodes: number,
+): ((node: number) => boolean) | undefined {
+  if (nodeCount - 1 <= maxNodes) return undefined
+  const threshold = kthLargest(totals, { start: 1, end: nodeCount, k: maxNodes })
+  return (node) => reaches(totals, node, threshold)
+}
+
 /** An int64 as lanes with the sign bit of `hi` flipped, so that unsigned order is signed order. */
 interface OrderedInt64 {
   readonly lo: number

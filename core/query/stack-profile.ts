@@ -7,6 +7,7 @@
  *    one column of sums, each with its length. A malformed encoding is a `data_loss`.
  * 3. `take` gives the tables away, with the function level of their stacks.
  *
+ * A frame without a mapping gets an empty one: readers of pprof, Go's among them, expect frames to have one.
  * The empty stack is left out, as in flame graphs. A merge is commutative up to the order of rows: who shows rows sorts
  * them by content. Nothing is cut here.
  */
@@ -60,7 +61,9 @@ export class StackProfile {
   }
 
   /** Stacks whose sum is zero, and the empty stack, are left out. */
-  add({ symbols, sums }: SummedStacks): void {
+  add(stacks: SummedStacks): void {
+    const { sums } = stacks
+    const symbols = withMappings(stacks.symbols)
     const used = new Uint8Array(symbols.stackCount)
     let any = false
     for (let stack = 0; stack < used.length; stack++) {
@@ -105,6 +108,33 @@ export class StackProfile {
     const taken = this.take()
     return taken === undefined ? new Uint8Array(0) : encodeStackSums(taken)
   }
+}
+
+/** Locations without a mapping point to one whose fields are all zero and empty. */
+function withMappings(symbols: Symbols): Symbols {
+  const { locationMapping, locationCount, mappingCount: empty } = symbols
+  if (!locationMapping.subarray(0, locationCount).includes(0)) return symbols
+  const zero64 = ({ lo, hi }: Int64Column): Int64Column => ({ lo: withZero(lo, empty), hi: withZero(hi, empty) })
+  const mappingFlags = new Uint8Array(empty + 1)
+  mappingFlags.set(symbols.mappingFlags.subarray(0, empty))
+  return {
+    ...symbols,
+    mappingCount: empty + 1,
+    mappingStart: zero64(symbols.mappingStart),
+    mappingLimit: zero64(symbols.mappingLimit),
+    mappingOffset: zero64(symbols.mappingOffset),
+    // String 0 is the empty one.
+    mappingFilename: withZero(symbols.mappingFilename, empty),
+    mappingBuildId: withZero(symbols.mappingBuildId, empty),
+    mappingFlags,
+    locationMapping: locationMapping.map((mapping) => (mapping === 0 ? empty + 1 : mapping)),
+  }
+}
+
+function withZero(column: Uint32Array, count: number): Uint32Array {
+  const longer = new Uint32Array(count + 1)
+  longer.set(column.subarray(0, count))
+  return longer
 }
 
 function encodeStackSums({ symbols, sums }: SummedStacks): Uint8Array {

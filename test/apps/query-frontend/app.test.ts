@@ -381,19 +381,14 @@ test('what cannot be answered is 501 by name, never left out', async () => {
   const { ask, scene } = setUp()
   const series = { ...MERGE, step: 15 }
   const cases: [string, unknown, RegExp][] = [
-    ['SelectMergeStacktraces', { ...MERGE, spanSelector: ['00000000000000a1'] }, /span_selector/],
-    ['SelectMergeStacktraces', { ...MERGE, traceIdSelector: ['x'] }, /trace_id_selector/],
-    ['SelectMergeStacktraces', { ...MERGE, profileIdSelector: ['x'] }, /profile_id_selector/],
-    ['SelectMergeStacktraces', { ...MERGE, stackTraceSelector: {} }, /stack_trace_selector/],
+    ['SelectMergeStacktraces', { ...MERGE, stackTraceSelector: { goPgo: {} } }, /go_pgo/],
     ['SelectMergeStacktraces', { ...MERGE, format: 'PROFILE_FORMAT_DOT' }, /DOT/],
     ['SelectMergeStacktraces', { async: { type: 'ASYNC_QUERY_TYPE_FORCE' } }, /async/],
     ['SelectSeries', { ...series, exemplarType: 'EXEMPLAR_TYPE_INDIVIDUAL' }, /exemplars/],
     ['SelectSeries', { ...series, stackTraceSelector: {} }, /stack_trace_selector/],
-    ['SelectMergeProfile', MERGE, /SelectMergeProfile/],
     ['SelectHeatmap', {}, /SelectHeatmap/],
     ['Diff', {}, /Diff/],
     ['AnalyzeQuery', {}, /AnalyzeQuery/],
-    ['SelectMergeSpanProfile', {}, /SelectMergeSpanProfile/],
   ]
   for (const [method, body, message] of cases) {
     const answer = await ask(method, body)

@@ -1,0 +1,107 @@
+/**
+ * From requests for samples (flame graphs, profiles) to queries, as pure functions. Range, profile type and selector are
+ * checked first, then the limit of nodes, then selectors of samples.
+ *
+ * What is asked for and cannot be answered is refused by name. Formats that only later clients know are answered with a
+ * flame graph, which such clients fall back to.
+ */
+import { CinderError } from '#core/errors.ts'
+import { parseSampleSelector } from '#core/query/sample-selector.ts'
+import type { SampleSelector } from '#core/rpc/query-backend.ts'
+import {
+  AsyncQueryType,
+  ProfileFormat,
+  type SelectMergeProfileRequest,
+  type SelectMergeStacktracesRequest,
+} from '#platform/gen/querier/v1/querier_pb.ts'
+import type { StackTraceSelector } from '#platform/gen/types/v1/types_pb.ts'
+import { maxNodesOf, type ProfileQuery, profileQueryOf, type RequestContext } from './request.ts'
+
+export interface SampleQuery extends ProfileQuery {
+  /** undefined: all samples. */
+  readonly selector: SampleSelector | undefined
+}
+
+/** Also of the request by span, which has fewer. */
+export type StacktracesFields = Pick<
+  SelectMergeStacktracesRequest,
+  | 'profileTypeID'
+  | 'labelSelector'
+  | 'start'
+  | 'end'
+  | 'maxNodes'
+  | 'format'
+  | 'stackTraceSelector'
+  | 'profileIdSelector'
+  | 'async'
+  | 'traceIdSelector'
+  | 'spanSelector'
+>
+
+export interface StacktracesQuery extends SampleQuery {
+  readonly maxNodes: number
+  /** What the request named; undefined: nothing, which leaves a profile whole. */
+  readonly givenNodes: number | undefined
+  readonly format: 'flamegraph' | 'tree' | 'pprof'
+}
+
+export function stacktracesQueryOf(request: StacktracesFields, context: RequestContext): StacktracesQuery {
+  if (request.async !== undefined && isAsync(request.async)) throw unsupported('async queries')
+  const query = profileQueryOf(request, context)
+  const maxNodes = maxNodesOf(request.maxNodes, context)
+  const selector = selectorOf(request)
+  const format = formatOf(request.format)
+  if (request.stackTraceSelector?.goPgo !== undefined) throw unsupported('go_pgo of a flame graph')
+  const isGiven = request.maxNodes !== undefined && request.maxNodes !== 0n
+  return { ...query, selector, maxNodes, givenNodes: isGiven ? maxNodes : undefined, format }
+}
+
+function isAsync(async: { readonly requestId: string; readonly type: number }): boolean {
+  return async.requestId !== '' || async.type === AsyncQueryType.FORCE
+}
+
+function formatOf(format: ProfileFormat): StacktracesQuery['format'] {
+  if (format === ProfileFormat.TREE) return 'tree'
+  if (format === ProfileFormat.PPROF) return 'pprof'
+  if (format === ProfileFormat.DOT) throw unsupported('format DOT')
+  return 'flamegraph'
+}
+
+function selectorOf(request: {
+  readonly profileIdSelector: readonly string[]
+  readonly traceIdSelector: readonly string[]
+  readonly spanSelector?: readonly string[]
+  readonly stackTraceSelector?: StackTraceSelector | undefined
+}): SampleSelector | undefined {
+  return parseSampleSelector({
+    profileIds: request.profileIdSelector,
+    spanIds: request.spanSelector ?? [],
+    traceIds: request.traceIdSelector,
+    callSite: (request.stackTraceSelector?.callSite ?? []).map(({ name }) => name),
+  })
+}
+
+export interface MergeProfileQuery extends SampleQuery {
+  /** undefined: all. */
+  readonly maxNodes: number | undefined
+  readonly leaves: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined
+}
+
+/** No limit of nodes is checked here, and a negative one means none: clients of this call rely on it. */
+export function mergeProfileQueryOf(request: SelectMergeProfileRequest, context: RequestContext): MergeProfileQuery {
+  const query = profileQueryOf(request, context)
+  const { maxNodes = 0n, stackTraceSelector } = request
+  const goPgo = stackTraceSelector?.goPgo
+  // Stacks for compilers have lost their roots: a call site means nothing there.
+  const fields = goPgo === undefined ? request : { ...request, stackTraceSelector: undefined }
+  return {
+    ...query,
+    selector: selectorOf(fields),
+    maxNodes: maxNodes > 0n ? Number(maxNodes) : undefined,
+    leaves: goPgo,
+  }
+}
+
+function unsupported(what: string): CinderError {
+  return new CinderError('unimplemented', `${what} cannot be answered by this server`, { reason: 'unsupported_query' })
+}

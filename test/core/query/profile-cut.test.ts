@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { cutTree } from '#core/flamegraph/cut.ts'
+import { FunctionTree } from '#core/flamegraph/tree.ts'
+import { cutProfile, keepLeaves } from '#core/query/profile-cut.ts'
+import { StackProfile, type TakenStacks } from '#core/query/stack-profile.ts'
+import { allocateInt64Column, getBigInt, setBigInt, sumInt64 } from '#core/wire/int64.ts'
+import { type PlainStack, stackNames, symbolsOf } from '../../support/symbols.ts'
+
+function takenOf(stacks: readonly (readonly [PlainStack, bigint])[]): TakenStacks {
+  const sums = allocateInt64Column(stacks.length)
+  stacks.forEach(([, sum], i) => setBigInt(sums, i, sum))
+  const profile = new StackProfile()
+  profile.add({ symbols: symbolsOf(stacks.map(([stack]) => stack)), sums })
+  return profile.take()!
+}
+
+/** Root first, by what they sum to. */
+function plain(taken: TakenStacks | undefined): Record<string, bigint> {
+  if (taken === undefined) return {}
+  const pairs = Array.from({ length: taken.symbols.stackCount }, (_, stack): [string, bigint] => [
+    stackNames(taken.symbols, stack).reverse().join(';'),
+    getBigInt(taken.sums, stack),
+  ])
+  return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+const STACKS: [PlainStack, bigint][] = [
+  [['a', 'work', 'main'], 10n],
+  [['b', 'work', 'main'], 5n],
+  [['c', 'work', 'main'], 1n],
+  [['x', 'idle', 'main'], 2n],
+  [['idle', 'main'], 1n],
+  [['lone'], 1n],
+]
+
+test('stacks end before the first function below the threshold, in one frame named other', () => {
+  assert.deepEqual(plain(cutProfile(takenOf(STACKS), 3)), {
+    'main;other': 3n,
+    'main;work;a': 10n,
+    'main;work;other': 6n,
+    other: 1n,
+  })
+  assert.deepEqual(plain(cutProfile(takenOf(STACKS), 1)), { 'main;other': 19n, other: 1n })
+})
+
+test('as many nodes as the limit, and more room than nodes, change nothing', () => {
+  const taken = takenOf(STACKS)
+  assert.equal(cutProfile(taken, 8), taken)
+  assert.equal(cutProfile(taken, 2 ** 40), taken)
+})
+
+test('a location of several inlined functions goes whole when its innermost is below the threshold', () => {
+  const stacks: [PlainStack, bigint][] = [
+    [[['inner', 'outer'], 'main'], 1n],
+    [['outer', 'main'], 9n],
+  ]
+  assert.deepEqual(plain(cutProfile(takenOf(stacks), 2)), { 'main;other': 1n, 'main;outer': 9n })
+})
+
+const arbitraryStacks = fc.uniqueArray(
+  fc.tuple(fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 4 }), fc.bigInt(1n, 2n ** 61n)),
+  { minLength: 1, maxLength: 12, selector: ([stack]) => stack.join(';') },
+)
+
+test('a cut conserves the sum, and keeps the functions that the flame graph keeps', () => {
+  fc.assert(
+    fc.property(arbitraryStacks, fc.integer({ min: 1, max: 12 }), (stacks, maxNodes) => {
+      const cut = cutProfile(takenOf(stacks), maxNodes)!
+      const tree = new FunctionTree()
+      for (const [stack, sum] of stacks) {
+        const node = stack.toReversed().reduce((at, name) => tree.child(at, tree.internText(name)), 0)
+        tree.addSelf(node, Number(sum & 0xffffffffn), Number(sum >> 32n))
+      }
+      const graph = cutTree(tree, maxNodes)
+      const expected: Record<string, bigint> = {}
+      const pathOf = (node: number): string =>
+        node === 0 ? '' : `${pathOf(graph.nodeParent[node]!)};${graph.names.text(graph.nodeName[node]!)}`
+      for (let node = 1; node < graph.nodeCount; node++) {
+        const self = getBigInt(graph.self, node)
+        if (self !== 0n) expected[pathOf(node).slice(1)] = self
+      }
+      assert.deepEqual(plain(cut), plain(takenFromRecord(expected)))
+      const total = stacks.reduce((sum, [, value]) => sum + value, 0n)
+      assert.equal(sumInt64(cut.sums, 0, cut.symbols.stackCount), BigInt.asIntN(64, total))
+    }),
+  )
+})
+
+function takenFromRecord(record: Record<string, bigint>): TakenStacks {
+  return takenOf(Object.entries(record).map(([path, sum]) => [path.split(';').toReversed(), sum] as const))
+}
+
+test('leaves: the innermost frames stay, equal stacks become one, roots go', () => {
+  const stacks: [PlainStack, bigint][] = [
+    [['leaf', 'work', 'main'], 1n],
+    [['leaf', 'work', 'other'], 2n],
+    [['leaf'], 4n],
+  ]
+  const rule = { aggregateCallees: false }
+  assert.deepEqual(plain(keepLeaves(takenOf(stacks), { ...rule, keepLocations: 2 })), { leaf: 4n, 'work;leaf': 3n })
+  assert.deepEqual(plain(keepLeaves(takenOf(stacks), { ...rule, keepLocations: 0 })), plain(takenOf(stacks)))
+})
+
+test('the line of a leaf is forgotten where callees are summed, those of its callers are not', () => {
+  const taken = takenOf([[[['inner', 'outer'], 'main'], 3n]])
+  const linesOf = ({ symbols }: TakenStacks): string[] =>
+    Array.from({ length: symbols.locationLineStart[symbols.locationCount]! }, (_, line) =>
+      String(getBigInt(symbols.lineNumber, line)),
+    )
+  assert.deepEqual(linesOf(taken).sort(), ['1', '1', '1'])
+  const kept = keepLeaves(taken, { keepLocations: 5, aggregateCallees: true })!
+  assert.deepEqual(linesOf(kept).sort(), ['0', '1', '1'])
+  assert.deepEqual(plain(kept), { 'main;outer;inner': 3n })
+})
