@@ -44,7 +44,7 @@ test('of commits around a deletion: before it is hidden, after it is visible, an
     const service = `s${n % 3}`
     const specs = [
       { tenant: 't', service, timeMs: nowMs, profiles: [n] },
-      { tenant: 'u', service, timeMs: nowMs, profiles: [n + 10_000] },
+      { tenant: 'u', service, timeMs: nowMs, profiles: [n + 100_000] },
     ]
     await site.metastore.commitSegment(makeSegment(`o${n}`, specs))
     const name = `o${n}/${service}`
@@ -53,10 +53,11 @@ test('of commits around a deletion: before it is hidden, after it is visible, an
     else if (began === 'answered') after.push(name)
   }
   const lane = async (lane: number) => {
-    for (let i = 0; i < 20; i++) await commitOne(lane * 100 + i)
+    // On past the deletion's answer, however long that takes.
+    for (let i = 0; i < 20 || after.length < 8; i++) await commitOne(lane * 10_000 + i)
   }
   const remove = async () => {
-    await Promise.all(Array.from({ length: 6 }, (_, i) => commitOne(1_000 + i)))
+    await Promise.all(Array.from({ length: 6 }, (_, i) => commitOne(90_000 + i)))
     deleting = 'asked'
     await site.service.deleteTenant({ tenant: 't' })
     deleting = 'answered'
