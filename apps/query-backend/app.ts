@@ -16,6 +16,7 @@ import { compileSelector } from '#core/query/sample-selector.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { QueryBackend, ReadStats } from '#core/rpc/query-backend.ts'
+import { readCallSiteSeries, readPoints } from './points.ts'
 import { type ObjectQuery, readObjects, throwIfGone } from './read-objects.ts'
 
 export interface QueryBackendDeps {
@@ -63,6 +64,8 @@ export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
       return { stacks: profile.encode(), stats }
     },
     async timeSeries(request, signal) {
+      const { callSite = [] } = request
+      if (callSite.length > 0) return readCallSiteSeries(deps, request, callSite, { stats: zeroStats(), signal })
       const builder = new TimeSeriesBuilder(request.groupBy)
       const stats = zeroStats()
       const range = { startMs: request.startMs, endMs: request.endMs, stepMs: request.stepMs }
@@ -80,6 +83,7 @@ export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
       }
       return { series: builder.build(), stats }
     },
+    points: (request, signal) => readPoints(deps, request, { stats: zeroStats(), signal }),
   }
 }
 

@@ -27,8 +27,8 @@ export interface ObjectQuery {
   readonly matches: LabelsPredicate
   readonly startMs: number
   readonly endMs: number
-  /** `heads`: time series need nothing else. `lines`: samples, and the line level of their stacks. */
-  readonly wants: 'heads' | 'samples' | 'lines'
+  /** `heads`: time series need nothing else. `ids`: also those of profiles. `lines`: samples, and the line level of their stacks. */
+  readonly wants: 'heads' | 'ids' | 'samples' | 'lines'
   /** Absent: all samples. */
   readonly selector?: CompiledSelector
 }
@@ -39,6 +39,8 @@ export interface ReadDataset {
   readonly profiles: readonly SelectedProfiles[]
   /** Which samples and rollups the fetched ranges hold; empty if heads were wanted. */
   readonly plan: StacktracePlan
+  /** Of all headers, in order; present if ids were wanted. */
+  readonly profileIds?: Uint8Array
 }
 
 /** 128 KiB: less than what a store sends in the time of one request. */
@@ -46,7 +48,7 @@ const WHOLE_DATASET_BYTES = 128 * 1024
 /** Objects read ahead: hides the latency of a remote store, and bounds what is held to eight objects' ranges. */
 const OBJECTS_AHEAD = 8
 
-interface ReadDeps {
+export interface ReadDeps {
   readonly store: ObjectStore
   readonly codec: Codec
 }
@@ -108,6 +110,11 @@ async function readObject(
     return selected.map((dataset) => ({ ...dataset, plan: planStacktraces(dataset.head, []), fetched: first }))
   }
   throwIfGone(signal)
+  if (query.wants === 'ids') {
+    const missing = selected.filter(({ head }) => !isReadWhole(head.descriptor))
+    const ids = missing.flatMap(({ head }) => profileIdRanges(head))
+    return withIds(selected, { first, rest: await fetchRanges(deps, object, ids, stats) })
+  }
   const symbols = query.wants === 'lines' ? 'lines' : 'functions'
   const wish = { symbols, row: query.selector?.row } as const
   const named = await keepNamed(selected, query.selector?.profileIds, async (missing) => ({
@@ -137,6 +144,17 @@ async function keepNamed(
     const fetched = isReadWhole(head.descriptor) ? first : rest
     const named = keepProfilesById(profiles, decodeProfileIds(head, fetched), ids)
     return named.length === 0 ? [] : [{ head, profiles: named }]
+  })
+}
+
+function withIds(
+  datasets: readonly HeadDataset[],
+  { first, rest }: { readonly first: FetchedRanges; readonly rest: FetchedRanges },
+): ReadDataset[] {
+  return datasets.map((dataset) => {
+    const fetched = isReadWhole(dataset.head.descriptor) ? first : rest
+    const profileIds = decodeProfileIds(dataset.head, fetched)
+    return { ...dataset, plan: planStacktraces(dataset.head, []), fetched, profileIds }
   })
 }
 

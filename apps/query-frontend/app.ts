@@ -18,6 +18,7 @@ import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenants } from '#platform/http/tenant.ts'
+import { selectHeatmap } from './heatmap.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
 import type { RequestContext } from './request.ts'
@@ -68,6 +69,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       selectMergeSpanProfile: (request, call) => selectMergeSpanProfile(deps, request, contextOf(call), infoOf(call)),
       selectMergeProfile: (request, call) => selectMergeProfile(deps, request, contextOf(call), infoOf(call)),
       selectSeries: (request, call) => selectSeries(deps, request, contextOf(call), call.signal),
+      selectHeatmap: (request, call) => selectHeatmap(deps, request, contextOf(call), call.signal),
     },
     {
       bodyLimitBytes: REQUEST_BODY_MAX_BYTES,

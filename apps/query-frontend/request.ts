@@ -5,13 +5,14 @@
  * What is asked for and cannot be answered yet is refused by name; leaving it out would be a wrong answer.
  */
 import { resolveMaxNodes } from '#core/flamegraph/cut.ts'
-import { CinderError, invalidArgument } from '#core/errors.ts'
+import { invalidArgument } from '#core/errors.ts'
 import { LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
 import { compileMatchers, equalityOf, type Matcher } from '#core/labels/matcher.ts'
 import { formatProfileType, parseProfileType } from '#core/labels/profile-type.ts'
 import { parseSelector, parseSelectors } from '#core/labels/selector.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
+import { parseSampleSelector } from '#core/query/sample-selector.ts'
 import { combineTimeRangeLimits, resolveTimeRange, smallestPositive, type TimeRange } from '#core/query/time-range.ts'
 import { type StepRange, stepMsOf } from '#core/query/time-series.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
@@ -93,6 +94,9 @@ export interface SeriesQuery extends ProfileQuery {
   readonly stepMs: number
   readonly groupBy: string[]
   readonly aggregation: 'sum' | 'average'
+  /** Function names from the root; empty = all samples. */
+  readonly callSite: string[]
+  readonly exemplars: 'none' | 'profiles' | 'spans'
   /** 0 = all. */
   readonly limit: number
 }
@@ -100,17 +104,22 @@ export interface SeriesQuery extends ProfileQuery {
 export function seriesQueryOf(request: SelectSeriesRequest, context: RequestContext): SeriesQuery {
   const query = profileQueryOf(request, context)
   const stepMs = stepMsOf(request.step)
-  if (request.stackTraceSelector !== undefined) throw unsupported('stack_trace_selector')
-  if (request.exemplarType === ExemplarType.INDIVIDUAL) throw unsupported('exemplars')
-  if (request.exemplarType === ExemplarType.SPAN) throw unsupported('span exemplars')
+  const callSite = (request.stackTraceSelector?.callSite ?? []).map(({ name }) => name)
   const isAverage = request.aggregation === TimeSeriesAggregationType.AVERAGE
   return {
     ...query,
     stepMs,
     groupBy: request.groupBy,
     aggregation: isAverage ? 'average' : 'sum',
+    callSite: parseSampleSelector({ callSite })?.callSite ?? [],
+    exemplars: exemplarsOf(request.exemplarType),
     limit: Math.max(0, toSafeNumber(request.limit ?? 0n)),
   }
+}
+
+function exemplarsOf(type: ExemplarType): SeriesQuery['exemplars'] {
+  if (type === ExemplarType.INDIVIDUAL) return 'profiles'
+  return type === ExemplarType.SPAN ? 'spans' : 'none'
 }
 
 export function stepRangeOf(range: Extract<TimeRange, { kind: 'range' }>, stepMs: number): StepRange {
@@ -125,8 +134,4 @@ export function singleTenantOf(tenants: readonly string[]): string {
 /** Times beyond 2^53 ms lie 285,000 years away: the nearest safe number means the same. */
 function toSafeNumber(value: bigint): number {
   return Math.min(Number.MAX_SAFE_INTEGER, Math.max(Number.MIN_SAFE_INTEGER, Number(value)))
-}
-
-function unsupported(what: string): CinderError {
-  return new CinderError('unimplemented', `${what} cannot be answered by this server`, { reason: 'unsupported_query' })
 }

@@ -180,7 +180,7 @@ function namedByLines(symbols: Symbols): NamedStacks {
   return { level, stackNode: symbols.stackNode, viewName: (name) => names.viewBytes(name) }
 }
 
-function functionSymbols(head: DatasetHead, fetched: FetchedRanges): NamedStacks {
+export function functionSymbols(head: DatasetHead, fetched: FetchedRanges): NamedStacks {
   if (!hasFunctionLevel(head)) return namedByLines(decodeSymbols(head, fetched))
   const stored = decodeFunctionSymbols(head, fetched)
   assert(stored.kind === 'function-level', 'the section is there')

@@ -60,6 +60,8 @@ export interface TimeSeriesRequest {
   stepMs: number
   groupBy: string[]
   objects: SourceObject[]
+  /** Function names from the root: only samples whose stacks begin with them. Absent or empty: all. */
+  callSite?: string[]
 }
 
 /** One output series: point i lies at start + stepIndexes[i] * step; sums are exact int64. */
@@ -73,6 +75,51 @@ export interface TimeSeries {
 
 export interface TimeSeriesResponse {
   series: TimeSeries[]
+  stats: ReadStats
+  /** The call site was obeyed: a backend of an earlier release does not know it. */
+  selected?: boolean
+}
+
+export interface PointsRequest {
+  profileType: string
+  matchers: MatcherText[]
+  /** Inclusive. */
+  startMs: number
+  endMs: number
+  /** Steps end at origin + i * step. */
+  originMs: number
+  stepMs: number
+  groupBy: string[]
+  objects: SourceObject[]
+  /** Spans instead of profiles. */
+  spans: boolean
+  exemplars: boolean
+  /** Only the highest value of every step. */
+  best: boolean
+}
+
+/** Row i: `counts[i]` points with `values[i]` in step `steps[i]`; by step, then by value. */
+export interface PointSeries {
+  labels: LabelPair[]
+  steps: number[]
+  values: bigint[]
+  counts: number[]
+  /** One a row, or none at all. */
+  exemplars: PointExemplar[]
+}
+
+/** Ids are lower-case hex; empty if unknown. */
+export interface PointExemplar {
+  timeMs: number
+  profileId: string
+  spanId: string
+  traceId: string
+  /** Without those of the series. */
+  labels: LabelPair[]
+}
+
+export interface PointsResponse {
+  series: PointSeries[]
   stats: ReadStats
 }
 
@@ -90,4 +137,5 @@ export interface QueryBackend {
   stacktraces(request: StacktracesRequest, signal?: AbortSignal): Promise<StacktracesResponse>
   mergeProfile(request: MergeProfileRequest, signal?: AbortSignal): Promise<MergeProfileResponse>
   timeSeries(request: TimeSeriesRequest, signal?: AbortSignal): Promise<TimeSeriesResponse>
+  points(request: PointsRequest, signal?: AbortSignal): Promise<PointsResponse>
 }

@@ -214,6 +214,7 @@ function startStubs(): { readonly url: string; stop(): Promise<void> } {
       stacktraces: async () => ({ tree, stats, selected: false }),
       mergeProfile: async () => ({ stacks: new Uint8Array(0), stats }),
       timeSeries: async () => ({ series: [], stats }),
+      points: async () => ({ series: [], stats }),
     },
     options,
   )

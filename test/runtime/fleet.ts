@@ -120,6 +120,7 @@ function countingWriter(writer: SegmentWriter): SegmentWriter & { readonly calls
 function hangingBackend(backend: QueryBackend, waiting: ((query: HangingQuery) => void)[]): QueryBackend {
   return {
     timeSeries: (request, signal) => backend.timeSeries(request, signal),
+    points: (request, signal) => backend.points(request, signal),
     mergeProfile: (request, signal) => backend.mergeProfile(request, signal),
     stacktraces(request, signal) {
       const hangs = request.objects.some(({ datasets }) =>

@@ -14,6 +14,8 @@ import type {
 import type {
   MergeProfileRequest,
   MergeProfileResponse,
+  PointsRequest,
+  PointsResponse,
   QueryBackend,
   StacktracesRequest,
   StacktracesResponse,
@@ -144,6 +146,11 @@ export function createQueryBackendClient(url: string, options?: ConnectClientOpt
       if (response.stats === undefined) throw missingField('TimeSeriesResponse.stats')
       return response as TimeSeriesResponse
     },
+    async points(request, signal) {
+      const response = await call(method.points, request, { signal })
+      if (response.stats === undefined) throw missingField('PointsResponse.stats')
+      return response as PointsResponse
+    },
   }
 }
 
@@ -163,6 +170,10 @@ export function mountQueryBackend(app: Hono, backend: QueryBackend, options: Int
       timeSeries(request, context) {
         checkSources(request.objects)
         return backend.timeSeries(request as TimeSeriesRequest, context.signal)
+      },
+      points(request, context) {
+        checkSources(request.objects)
+        return backend.points(request as PointsRequest, context.signal)
       },
     },
     { ...options, errorDetails: true },

@@ -41,6 +41,7 @@ export function meterQueries(inner: QueryBackend, registry: Registry): QueryBack
     stacktraces: (...call) => meter('stacktraces', call[0].objects, () => inner.stacktraces(...call)),
     mergeProfile: (...call) => meter('merge_profile', call[0].objects, () => inner.mergeProfile(...call)),
     timeSeries: (...call) => meter('time_series', call[0].objects, () => inner.timeSeries(...call)),
+    points: (...call) => meter('points', call[0].objects, () => inner.points(...call)),
   }
 }
 

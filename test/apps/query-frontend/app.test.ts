@@ -6,7 +6,14 @@ import { decodeTreeFormat } from '#core/flamegraph/tree-format.ts'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import type { LabelSetsRequest, Metastore, PlanQueryRequest, SourceObject } from '#core/rpc/metastore.ts'
-import type { QueryBackend, StacktracesRequest, TimeSeries, TimeSeriesRequest } from '#core/rpc/query-backend.ts'
+import type {
+  PointSeries,
+  PointsRequest,
+  QueryBackend,
+  StacktracesRequest,
+  TimeSeries,
+  TimeSeriesRequest,
+} from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
@@ -75,6 +82,8 @@ interface Scene {
   readonly labelRequests: LabelSetsRequest[]
   readonly stackRequests: StacktracesRequest[]
   readonly seriesRequests: TimeSeriesRequest[]
+  points: (request: PointsRequest) => PointSeries[]
+  readonly pointRequests: PointsRequest[]
 }
 
 function setUp(options: { multitenancy?: boolean } = {}) {
@@ -89,6 +98,8 @@ function setUp(options: { multitenancy?: boolean } = {}) {
     labelRequests: [],
     stackRequests: [],
     seriesRequests: [],
+    points: () => [],
+    pointRequests: [],
   }
   const metastore = {
     async planQuery(request: PlanQueryRequest) {
@@ -116,7 +127,11 @@ function setUp(options: { multitenancy?: boolean } = {}) {
     },
     async timeSeries(request) {
       scene.seriesRequests.push(request)
-      return { series: scene.series(request), stats: STATS }
+      return { series: scene.series(request), stats: STATS, selected: scene.obeysSelectors }
+    },
+    async points(request) {
+      scene.pointRequests.push(request)
+      return { series: scene.points(request), stats: STATS }
     },
   }
   const app = createQueryFrontend(
@@ -379,14 +394,10 @@ test('faults of the client are 400 and name the first one', async () => {
 
 test('what cannot be answered is 501 by name, never left out', async () => {
   const { ask, scene } = setUp()
-  const series = { ...MERGE, step: 15 }
   const cases: [string, unknown, RegExp][] = [
     ['SelectMergeStacktraces', { ...MERGE, stackTraceSelector: { goPgo: {} } }, /go_pgo/],
     ['SelectMergeStacktraces', { ...MERGE, format: 'PROFILE_FORMAT_DOT' }, /DOT/],
     ['SelectMergeStacktraces', { async: { type: 'ASYNC_QUERY_TYPE_FORCE' } }, /async/],
-    ['SelectSeries', { ...series, exemplarType: 'EXEMPLAR_TYPE_INDIVIDUAL' }, /exemplars/],
-    ['SelectSeries', { ...series, stackTraceSelector: {} }, /stack_trace_selector/],
-    ['SelectHeatmap', {}, /SelectHeatmap/],
     ['Diff', {}, /Diff/],
     ['AnalyzeQuery', {}, /AnalyzeQuery/],
   ]

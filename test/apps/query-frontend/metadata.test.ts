@@ -30,6 +30,7 @@ before(async () => {
         stacktraces: () => Promise.reject(new Error()),
         mergeProfile: () => Promise.reject(new Error()),
         timeSeries: () => Promise.reject(new Error()),
+        points: () => Promise.reject(new Error()),
       },
       regex: createRegexCompiler(),
       clock: { nowMs: () => HOUR_MS + 2_000 },

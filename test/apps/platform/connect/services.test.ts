@@ -151,6 +151,8 @@ test('query-backend: exact int64 and bytes', async () => {
   const series = [
     { labels: [{ name: 'a', value: 'b' }], stepIndexes: [0, 7], sums: [2n ** 63n - 1n, -1n], counts: [1, 2] },
   ]
+  const exemplar = { timeMs: 1.5, profileId: 'ab', spanId: '', traceId: '', labels: [{ name: 'c', value: 'd' }] }
+  const points = [{ labels: [], steps: [4], values: [-(2n ** 63n)], counts: [3], exemplars: [exemplar] }]
   let received: unknown
   const backend: QueryBackend = {
     async stacktraces(request) {
@@ -161,7 +163,14 @@ test('query-backend: exact int64 and bytes', async () => {
       received = plain(request)
       return { stacks: new Uint8Array([7]), stats }
     },
-    timeSeries: async () => ({ series, stats }),
+    async timeSeries(request) {
+      received = plain(request)
+      return { series, stats, selected: (request.callSite ?? []).length > 0 }
+    },
+    async points(request) {
+      received = plain(request)
+      return { series: points, stats }
+    },
   }
   mountQueryBackend(app, backend, options)
   const client = createQueryBackendClient('http://backend', fetchOf(app))
@@ -181,7 +190,13 @@ test('query-backend: exact int64 and bytes', async () => {
   assert.deepEqual(plain(await client.mergeProfile({ ...request, selector })), { stacks: new Uint8Array([7]), stats })
   assert.deepEqual(received, { ...request, selector })
   const answer = await client.timeSeries({ ...request, stepMs: 1000, groupBy: ['a'] })
-  assert.deepEqual(plain(answer), { series, stats })
+  assert.deepEqual(plain(answer), { series, stats, selected: false })
+  const called = { ...request, stepMs: 1000, groupBy: [], callSite: ['main'] }
+  assert.equal((await client.timeSeries(called)).selected, true)
+  assert.deepEqual(received, called)
+  const grid = { originMs: 1, stepMs: 2, groupBy: ['x'], spans: true, exemplars: true, best: true }
+  assert.deepEqual(plain(await client.points({ ...request, ...grid })), { series: points, stats })
+  assert.deepEqual(received, { ...request, ...grid })
 })
 
 test('every error kind comes back with reason, outcome and retry time', async () => {

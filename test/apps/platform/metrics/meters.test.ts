@@ -140,6 +140,7 @@ test('what queries read, by tenant and kind', async () => {
       },
       mergeProfile: () => Promise.resolve({ stacks: new Uint8Array(0), stats: { ...stats, ranges: 8 } }),
       timeSeries: () => Promise.reject(new CinderError('data_loss', 'bad')),
+      points: async () => ({ series: [], stats }),
     },
     registry,
   )

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/query_backend.proto.
  */
 export const file_cinder_v1_query_backend: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jaW5kZXIvdjEvcXVlcnlfYmFja2VuZC5wcm90bxIJY2luZGVyLnYxIjYKC01hdGNoZXJUZXh0EgwKBG5hbWUYASABKAkSCgoCb3AYAiABKAkSDQoFdmFsdWUYAyABKAkizQEKElN0YWNrdHJhY2VzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yIloKE1N0YWNrdHJhY2VzUmVzcG9uc2USDAoEdHJlZRgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgiXQoOU2FtcGxlU2VsZWN0b3ISEwoLcHJvZmlsZV9pZHMYASADKAkSEAoIc3Bhbl9pZHMYAiADKAkSEQoJdHJhY2VfaWRzGAMgAygJEhEKCWNhbGxfc2l0ZRgEIAMoCSLOAQoTTWVyZ2VQcm9maWxlUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yIksKFE1lcmdlUHJvZmlsZVJlc3BvbnNlEg4KBnN0YWNrcxgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMiwgEKEVRpbWVTZXJpZXNSZXF1ZXN0EhQKDHByb2ZpbGVfdHlwZRgBIAEoCRIoCghtYXRjaGVycxgCIAMoCzIWLmNpbmRlci52MS5NYXRjaGVyVGV4dBIQCghzdGFydF9tcxgDIAEoARIOCgZlbmRfbXMYBCABKAESDwoHc3RlcF9tcxgFIAEoARIQCghncm91cF9ieRgGIAMoCRIoCgdvYmplY3RzGAcgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdCJlCgpUaW1lU2VyaWVzEiMKBmxhYmVscxgBIAMoCzITLnR5cGVzLnYxLkxhYmVsUGFpchIUCgxzdGVwX2luZGV4ZXMYAiADKA0SDAoEc3VtcxgDIAMoAxIOCgZjb3VudHMYBCADKA0iYAoSVGltZVNlcmllc1Jlc3BvbnNlEiUKBnNlcmllcxgBIAMoCzIVLmNpbmRlci52MS5UaW1lU2VyaWVzEiMKBXN0YXRzGAIgASgLMhQuY2luZGVyLnYxLlJlYWRTdGF0cyJwCglSZWFkU3RhdHMSDwoHb2JqZWN0cxgBIAEoARIOCgZyYW5nZXMYAiABKAESDQoFYnl0ZXMYAyABKAESEAoIZGF0YXNldHMYBCABKAESEAoIcHJvZmlsZXMYBSABKAESDwoHc2FtcGxlcxgGIAEoATL/AQoTUXVlcnlCYWNrZW5kU2VydmljZRJMCgtTdGFja3RyYWNlcxIdLmNpbmRlci52MS5TdGFja3RyYWNlc1JlcXVlc3QaHi5jaW5kZXIudjEuU3RhY2t0cmFjZXNSZXNwb25zZRJJCgpUaW1lU2VyaWVzEhwuY2luZGVyLnYxLlRpbWVTZXJpZXNSZXF1ZXN0Gh0uY2luZGVyLnYxLlRpbWVTZXJpZXNSZXNwb25zZRJPCgxNZXJnZVByb2ZpbGUSHi5jaW5kZXIudjEuTWVyZ2VQcm9maWxlUmVxdWVzdBofLmNpbmRlci52MS5NZXJnZVByb2ZpbGVSZXNwb25zZWIGcHJvdG8z", [file_cinder_v1_metastore, file_types_v1_types]);
+  fileDesc("Ch1jaW5kZXIvdjEvcXVlcnlfYmFja2VuZC5wcm90bxIJY2luZGVyLnYxIjYKC01hdGNoZXJUZXh0EgwKBG5hbWUYASABKAkSCgoCb3AYAiABKAkSDQoFdmFsdWUYAyABKAkizQEKElN0YWNrdHJhY2VzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yIloKE1N0YWNrdHJhY2VzUmVzcG9uc2USDAoEdHJlZRgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgiXQoOU2FtcGxlU2VsZWN0b3ISEwoLcHJvZmlsZV9pZHMYASADKAkSEAoIc3Bhbl9pZHMYAiADKAkSEQoJdHJhY2VfaWRzGAMgAygJEhEKCWNhbGxfc2l0ZRgEIAMoCSLOAQoTTWVyZ2VQcm9maWxlUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yIksKFE1lcmdlUHJvZmlsZVJlc3BvbnNlEg4KBnN0YWNrcxgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMi1QEKEVRpbWVTZXJpZXNSZXF1ZXN0EhQKDHByb2ZpbGVfdHlwZRgBIAEoCRIoCghtYXRjaGVycxgCIAMoCzIWLmNpbmRlci52MS5NYXRjaGVyVGV4dBIQCghzdGFydF9tcxgDIAEoARIOCgZlbmRfbXMYBCABKAESDwoHc3RlcF9tcxgFIAEoARIQCghncm91cF9ieRgGIAMoCRIoCgdvYmplY3RzGAcgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdBIRCgljYWxsX3NpdGUYCCADKAkiZQoKVGltZVNlcmllcxIjCgZsYWJlbHMYASADKAsyEy50eXBlcy52MS5MYWJlbFBhaXISFAoMc3RlcF9pbmRleGVzGAIgAygNEgwKBHN1bXMYAyADKAMSDgoGY291bnRzGAQgAygNInIKElRpbWVTZXJpZXNSZXNwb25zZRIlCgZzZXJpZXMYASADKAsyFS5jaW5kZXIudjEuVGltZVNlcmllcxIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgigQIKDVBvaW50c1JlcXVlc3QSFAoMcHJvZmlsZV90eXBlGAEgASgJEigKCG1hdGNoZXJzGAIgAygLMhYuY2luZGVyLnYxLk1hdGNoZXJUZXh0EhAKCHN0YXJ0X21zGAMgASgBEg4KBmVuZF9tcxgEIAEoARIRCglvcmlnaW5fbXMYBSABKAESDwoHc3RlcF9tcxgGIAEoARIQCghncm91cF9ieRgHIAMoCRIoCgdvYmplY3RzGAggAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdBINCgVzcGFucxgJIAEoCBIRCglleGVtcGxhcnMYCiABKAgSDAoEYmVzdBgLIAEoCCKOAQoLUG9pbnRTZXJpZXMSIwoGbGFiZWxzGAEgAygLMhMudHlwZXMudjEuTGFiZWxQYWlyEg0KBXN0ZXBzGAIgAygNEg4KBnZhbHVlcxgDIAMoAxIOCgZjb3VudHMYBCADKA0SKwoJZXhlbXBsYXJzGAUgAygLMhguY2luZGVyLnYxLlBvaW50RXhlbXBsYXIifAoNUG9pbnRFeGVtcGxhchIPCgd0aW1lX21zGAEgASgBEhIKCnByb2ZpbGVfaWQYAiABKAkSDwoHc3Bhbl9pZBgDIAEoCRIQCgh0cmFjZV9pZBgEIAEoCRIjCgZsYWJlbHMYBSADKAsyEy50eXBlcy52MS5MYWJlbFBhaXIiXQoOUG9pbnRzUmVzcG9uc2USJgoGc2VyaWVzGAEgAygLMhYuY2luZGVyLnYxLlBvaW50U2VyaWVzEiMKBXN0YXRzGAIgASgLMhQuY2luZGVyLnYxLlJlYWRTdGF0cyJwCglSZWFkU3RhdHMSDwoHb2JqZWN0cxgBIAEoARIOCgZyYW5nZXMYAiABKAESDQoFYnl0ZXMYAyABKAESEAoIZGF0YXNldHMYBCABKAESEAoIcHJvZmlsZXMYBSABKAESDwoHc2FtcGxlcxgGIAEoATK+AgoTUXVlcnlCYWNrZW5kU2VydmljZRJMCgtTdGFja3RyYWNlcxIdLmNpbmRlci52MS5TdGFja3RyYWNlc1JlcXVlc3QaHi5jaW5kZXIudjEuU3RhY2t0cmFjZXNSZXNwb25zZRJJCgpUaW1lU2VyaWVzEhwuY2luZGVyLnYxLlRpbWVTZXJpZXNSZXF1ZXN0Gh0uY2luZGVyLnYxLlRpbWVTZXJpZXNSZXNwb25zZRJPCgxNZXJnZVByb2ZpbGUSHi5jaW5kZXIudjEuTWVyZ2VQcm9maWxlUmVxdWVzdBofLmNpbmRlci52MS5NZXJnZVByb2ZpbGVSZXNwb25zZRI9CgZQb2ludHMSGC5jaW5kZXIudjEuUG9pbnRzUmVxdWVzdBoZLmNpbmRlci52MS5Qb2ludHNSZXNwb25zZWIGcHJvdG8z", [file_cinder_v1_metastore, file_types_v1_types]);
 
 /**
  * @generated from message cinder.v1.MatcherText
@@ -246,6 +246,11 @@ export type TimeSeriesRequest = Message<"cinder.v1.TimeSeriesRequest"> & {
    * @generated from field: repeated cinder.v1.SourceObject objects = 7;
    */
   objects: SourceObject[];
+
+  /**
+   * @generated from field: repeated string call_site = 8;
+   */
+  callSite: string[];
 };
 
 /**
@@ -300,6 +305,11 @@ export type TimeSeriesResponse = Message<"cinder.v1.TimeSeriesResponse"> & {
    * @generated from field: cinder.v1.ReadStats stats = 2;
    */
   stats?: ReadStats | undefined;
+
+  /**
+   * @generated from field: bool selected = 3;
+   */
+  selected: boolean;
 };
 
 /**
@@ -308,6 +318,169 @@ export type TimeSeriesResponse = Message<"cinder.v1.TimeSeriesResponse"> & {
  */
 export const TimeSeriesResponseSchema: GenMessage<TimeSeriesResponse> = /*@__PURE__*/
   messageDesc(file_cinder_v1_query_backend, 8);
+
+/**
+ * @generated from message cinder.v1.PointsRequest
+ */
+export type PointsRequest = Message<"cinder.v1.PointsRequest"> & {
+  /**
+   * @generated from field: string profile_type = 1;
+   */
+  profileType: string;
+
+  /**
+   * @generated from field: repeated cinder.v1.MatcherText matchers = 2;
+   */
+  matchers: MatcherText[];
+
+  /**
+   * @generated from field: double start_ms = 3;
+   */
+  startMs: number;
+
+  /**
+   * @generated from field: double end_ms = 4;
+   */
+  endMs: number;
+
+  /**
+   * @generated from field: double origin_ms = 5;
+   */
+  originMs: number;
+
+  /**
+   * @generated from field: double step_ms = 6;
+   */
+  stepMs: number;
+
+  /**
+   * @generated from field: repeated string group_by = 7;
+   */
+  groupBy: string[];
+
+  /**
+   * @generated from field: repeated cinder.v1.SourceObject objects = 8;
+   */
+  objects: SourceObject[];
+
+  /**
+   * @generated from field: bool spans = 9;
+   */
+  spans: boolean;
+
+  /**
+   * @generated from field: bool exemplars = 10;
+   */
+  exemplars: boolean;
+
+  /**
+   * @generated from field: bool best = 11;
+   */
+  best: boolean;
+};
+
+/**
+ * Describes the message cinder.v1.PointsRequest.
+ * Use `create(PointsRequestSchema)` to create a new message.
+ */
+export const PointsRequestSchema: GenMessage<PointsRequest> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 9);
+
+/**
+ * @generated from message cinder.v1.PointSeries
+ */
+export type PointSeries = Message<"cinder.v1.PointSeries"> & {
+  /**
+   * @generated from field: repeated types.v1.LabelPair labels = 1;
+   */
+  labels: LabelPair[];
+
+  /**
+   * @generated from field: repeated uint32 steps = 2;
+   */
+  steps: number[];
+
+  /**
+   * @generated from field: repeated int64 values = 3;
+   */
+  values: bigint[];
+
+  /**
+   * @generated from field: repeated uint32 counts = 4;
+   */
+  counts: number[];
+
+  /**
+   * @generated from field: repeated cinder.v1.PointExemplar exemplars = 5;
+   */
+  exemplars: PointExemplar[];
+};
+
+/**
+ * Describes the message cinder.v1.PointSeries.
+ * Use `create(PointSeriesSchema)` to create a new message.
+ */
+export const PointSeriesSchema: GenMessage<PointSeries> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 10);
+
+/**
+ * @generated from message cinder.v1.PointExemplar
+ */
+export type PointExemplar = Message<"cinder.v1.PointExemplar"> & {
+  /**
+   * @generated from field: double time_ms = 1;
+   */
+  timeMs: number;
+
+  /**
+   * @generated from field: string profile_id = 2;
+   */
+  profileId: string;
+
+  /**
+   * @generated from field: string span_id = 3;
+   */
+  spanId: string;
+
+  /**
+   * @generated from field: string trace_id = 4;
+   */
+  traceId: string;
+
+  /**
+   * @generated from field: repeated types.v1.LabelPair labels = 5;
+   */
+  labels: LabelPair[];
+};
+
+/**
+ * Describes the message cinder.v1.PointExemplar.
+ * Use `create(PointExemplarSchema)` to create a new message.
+ */
+export const PointExemplarSchema: GenMessage<PointExemplar> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 11);
+
+/**
+ * @generated from message cinder.v1.PointsResponse
+ */
+export type PointsResponse = Message<"cinder.v1.PointsResponse"> & {
+  /**
+   * @generated from field: repeated cinder.v1.PointSeries series = 1;
+   */
+  series: PointSeries[];
+
+  /**
+   * @generated from field: cinder.v1.ReadStats stats = 2;
+   */
+  stats?: ReadStats | undefined;
+};
+
+/**
+ * Describes the message cinder.v1.PointsResponse.
+ * Use `create(PointsResponseSchema)` to create a new message.
+ */
+export const PointsResponseSchema: GenMessage<PointsResponse> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 12);
 
 /**
  * @generated from message cinder.v1.ReadStats
@@ -349,7 +522,7 @@ export type ReadStats = Message<"cinder.v1.ReadStats"> & {
  * Use `create(ReadStatsSchema)` to create a new message.
  */
 export const ReadStatsSchema: GenMessage<ReadStats> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 9);
+  messageDesc(file_cinder_v1_query_backend, 13);
 
 /**
  * Shapes equal core/rpc/query-backend.ts, which documents the fields.
@@ -380,6 +553,14 @@ export const QueryBackendService: GenService<{
     methodKind: "unary";
     input: typeof MergeProfileRequestSchema;
     output: typeof MergeProfileResponseSchema;
+  },
+  /**
+   * @generated from rpc cinder.v1.QueryBackendService.Points
+   */
+  points: {
+    methodKind: "unary";
+    input: typeof PointsRequestSchema;
+    output: typeof PointsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cinder_v1_query_backend, 0);

@@ -1,0 +1,64 @@
+/**
+ * Points of profiles or spans, and time series under a call site: what heat maps and exemplars need beyond totals.
+ *
+ * Profiles are read from heads and ids, spans and call sites from samples, never from rollups, which have neither.
+ */
+import { compileMatchers } from '#core/labels/matcher.ts'
+import type { RegexCompiler } from '#core/ports/regex.ts'
+import { PointRows } from '#core/query/point-rows.ts'
+import { addCallSiteSeries, addProfilePoints, addSpanPoints } from '#core/query/profile-points.ts'
+import type { CompiledSelector } from '#core/query/sample-selector.ts'
+import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
+import type {
+  PointsRequest,
+  PointsResponse,
+  ReadStats,
+  TimeSeriesRequest,
+  TimeSeriesResponse,
+} from '#core/rpc/query-backend.ts'
+import { type ReadDeps, readObjects, throwIfGone } from './read-objects.ts'
+
+interface PointDeps extends ReadDeps {
+  readonly regex: RegexCompiler
+}
+
+/** Keeps rollups away, and brings the spans. */
+const EVERY_ROW: CompiledSelector = { profileIds: undefined, row: () => true, callSite: [] }
+
+interface Call {
+  readonly stats: ReadStats
+  readonly signal: AbortSignal | undefined
+}
+
+export async function readPoints(deps: PointDeps, request: PointsRequest, call: Call): Promise<PointsResponse> {
+  const { spans, exemplars, best, startMs, endMs, profileType } = request
+  const rows = new PointRows({ best, exemplars })
+  const base = { profileType, matches: compileMatchers(request.matchers, deps.regex), startMs, endMs }
+  const query = spans
+    ? ({ ...base, wants: 'samples', selector: EVERY_ROW } as const)
+    : ({ ...base, wants: 'ids' } as const)
+  for await (const { head, plan, fetched, profiles, profileIds } of readObjects(deps, request.objects, query, call)) {
+    if (profileIds !== undefined) addProfilePoints(head, profiles, profileIds, { grid: request, rows })
+    else call.stats.samples += addSpanPoints(plan, fetched, { grid: request, rows })
+    throwIfGone(call.signal)
+  }
+  return { series: rows.build(), stats: call.stats }
+}
+
+export async function readCallSiteSeries(
+  deps: PointDeps,
+  request: TimeSeriesRequest,
+  callSite: readonly string[],
+  call: Call,
+): Promise<TimeSeriesResponse> {
+  const builder = new TimeSeriesBuilder(request.groupBy)
+  const { startMs, endMs, stepMs, profileType } = request
+  const range = { startMs, endMs, stepMs }
+  const matches = compileMatchers(request.matchers, deps.regex)
+  const query = { profileType, matches, ...dataRangeOf(range), wants: 'samples', selector: EVERY_ROW } as const
+  for await (const { plan, fetched } of readObjects(deps, request.objects, query, call)) {
+    call.stats.samples += addCallSiteSeries(plan, fetched, callSite, { range, builder })
+    throwIfGone(call.signal)
+  }
+  return { series: builder.build(), stats: call.stats, selected: true }
+}

@@ -1,0 +1,228 @@
+/**
+ * Points of one dataset: its selected profiles, or their spans, and time series of the samples under a call site.
+ *
+ * A pushed profile whose samples have labels of their own lies in several series, each with a header; all share the first
+ * 14 bytes of their id. As a point it is one: values are summed, and only the labels that all parts have are shown.
+ * A span is a point per profile that saw it.
+ */
+import { PROFILE_ID_BYTES } from '../block/header-section.ts'
+import {
+  type DatasetHead,
+  decodeFrameColumns,
+  type FetchedRanges,
+  type FrameColumns,
+  selectFrames,
+} from '../block/read.ts'
+import { floorMs } from '../block/write.ts'
+import { invalidArgument } from '../errors.ts'
+import { type Labels, projectLabels } from '../labels/labels.ts'
+import { getBigInt } from '../wire/int64.ts'
+import { functionSymbols, type SelectedProfiles } from './aggregate.ts'
+import { stacksUnder } from './call-site.ts'
+import type { PointRows } from './point-rows.ts'
+import { profileIdText } from './profile-ids.ts'
+import type { StacktracePlan } from './stacktrace-plan.ts'
+import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
+
+/** Steps count from the origin; the step at index i ends at origin + i * step. */
+export interface PointGrid {
+  readonly originMs: number
+  readonly stepMs: number
+  readonly groupBy: readonly string[]
+}
+
+/** What a column of the answer holds: 49 days in steps of 1 ms. */
+const STEP_MAX = 0xffffffff
+
+function stepOf({ originMs, stepMs }: PointGrid, timeMs: number): number {
+  const step = Math.max(0, Math.ceil((timeMs - originMs) / stepMs))
+  if (step <= STEP_MAX) return step
+  throw invalidArgument(`step ${step} of the range is over the limit ${STEP_MAX}: use a longer step`, 'invalid_step')
+}
+
+/** 14 of 16 bytes: the last two count the series of one pushed profile. */
+const SHARED_ID_DIGITS = (PROFILE_ID_BYTES - 2) * 2
+
+interface Whole {
+  readonly group: Labels
+  labels: Labels
+  readonly timeMs: number
+  value: bigint
+  /** Of the part that has most. */
+  profileId: string
+  partValue: bigint
+}
+
+/** `ids`: of all headers, in order. */
+export function addProfilePoints(
+  head: DatasetHead,
+  profiles: readonly SelectedProfiles[],
+  ids: Uint8Array,
+  { grid, rows }: { readonly grid: PointGrid; readonly rows: PointRows },
+): void {
+  const { headers } = head
+  for (const { selected, positions } of profiles) {
+    const groupOf = selected.labels.map((labels) => labels && projectLabels(labels, grid.groupBy))
+    const groupKey = groupOf.map((labels) => labels && JSON.stringify(labels))
+    const wholes = new Map<string, Whole>()
+    for (const h of positions) {
+      const series = headers.series[h]!
+      const value = getBigInt(headers.totals[selected.type]!, h)
+      const profileId = profileIdText(ids, h)
+      const time = `${headers.timeNanos.hi[h]!},${headers.timeNanos.lo[h]!}`
+      const key = `${profileId.slice(0, SHARED_ID_DIGITS)},${time},${groupKey[series]!}`
+      const labels = selected.labels[series]!
+      const whole = wholes.get(key)
+      if (whole === undefined) {
+        const timeMs = timeOf(head, h)
+        wholes.set(key, { group: groupOf[series]!, labels, timeMs, value, profileId, partValue: value })
+        continue
+      }
+      whole.value = BigInt.asIntN(64, whole.value + value)
+      whole.labels = intersect(whole.labels, labels)
+      if (value > whole.partValue) {
+        whole.partValue = value
+        whole.profileId = profileId
+      }
+    }
+    for (const { group, labels, timeMs, value, profileId } of wholes.values()) {
+      rows.add(group, { step: stepOf(grid, timeMs), value }, () => ({
+        timeMs,
+        profileId,
+        spanId: '',
+        traceId: '',
+        labels: labelsOutside(labels, grid.groupBy),
+      }))
+    }
+  }
+}
+
+/** Of a plan with spans. */
+export function addSpanPoints(
+  plan: StacktracePlan,
+  fetched: FetchedRanges,
+  { grid, rows }: { readonly grid: PointGrid; readonly rows: PointRows },
+): number {
+  const { head } = plan
+  const stackCount = functionSymbols(head, fetched).stackNode.length
+  let read = 0
+  for (const source of plan.sources) {
+    const { selected } = source
+    const groupOf = selected.labels.map((labels) => labels && projectLabels(labels, grid.groupBy))
+    read += visitProfiles({ head, fetched, source, stackCount, spans: true }, (h, columns, start, end) => {
+      const spans = spansOf(columns, start, end)
+      const series = head.headers.series[h]!
+      const timeMs = timeOf(head, h)
+      for (const [spanId, { value, traceId }] of spans) {
+        rows.add(groupOf[series]!, { step: stepOf(grid, timeMs), value }, () => ({
+          timeMs,
+          profileId: '',
+          spanId,
+          traceId,
+          labels: labelsOutside(selected.labels[series]!, grid.groupBy),
+        }))
+      }
+    })
+  }
+  return read
+}
+
+/** As `addTimeSeries`, of the samples whose stacks are under the call site. Returns how many rows were read. */
+export function addCallSiteSeries(
+  plan: StacktracePlan,
+  fetched: FetchedRanges,
+  callSite: readonly string[],
+  { range, builder }: { readonly range: StepRange; readonly builder: TimeSeriesBuilder },
+): number {
+  const { head } = plan
+  const named = functionSymbols(head, fetched)
+  const under = stacksUnder(named, callSite)
+  const stackCount = named.stackNode.length
+  let read = 0
+  for (const source of plan.sources) {
+    const outputOf = source.selected.labels.map((labels) => (labels === undefined ? -1 : builder.seriesOf(labels)))
+    read += visitProfiles({ head, fetched, source, stackCount, spans: false }, (h, columns, start, end) => {
+      const step = stepIndexOf(range, timeOf(head, h))
+      if (step < 0) return
+      let total = 0n
+      let isMet = false
+      for (let row = start; row < end; row++) {
+        if (under[columns.stackId[row]!] !== 1) continue
+        isMet = true
+        total += getBigInt(columns.values[0]!, row)
+      }
+      if (!isMet) return
+      const lanes = BigInt.asUintN(64, total)
+      builder.add(outputOf[head.headers.series[h]!]!, step, Number(lanes & 0xffffffffn), Number(lanes >> 32n))
+    })
+  }
+  return read
+}
+
+interface Visit {
+  readonly head: DatasetHead
+  readonly fetched: FetchedRanges
+  readonly source: StacktracePlan['sources'][number]
+  readonly stackCount: number
+  readonly spans: boolean
+}
+
+/** Calls for every position with its rows [start, end) of a frame; returns how many rows there were. */
+function visitProfiles(
+  { head, fetched, source, stackCount, spans }: Visit,
+  visit: (position: number, columns: FrameColumns, start: number, end: number) => void,
+): number {
+  const { selected, positions } = source
+  const { rowStart, rowLength } = head.headers
+  let at = 0
+  let rows = 0
+  for (const frame of selectFrames(head, positions)) {
+    if (frame.group !== selected.group) continue
+    const columns = decodeFrameColumns(head, fetched, { frame, types: [selected.type], stackCount, spans })
+    for (; at < positions.length && positions[at]! < frame.firstHeader + frame.headerCount; at++) {
+      const start = rowStart[positions[at]!]! - frame.rowStart
+      const end = start + rowLength[positions[at]!]!
+      visit(positions[at]!, columns, start, end)
+      rows += end - start
+    }
+  }
+  return rows
+}
+
+/** Sums by span id in hex. A row without a span has id 0; a sum of 0 is no point. */
+function spansOf(columns: FrameColumns, start: number, end: number): Map<string, { value: bigint; traceId: string }> {
+  const spans = new Map<string, { value: bigint; traceId: string }>()
+  const { spanId, traceIdHigh, traceIdLow, values } = columns
+  if (spanId === undefined) return spans
+  for (let row = start; row < end; row++) {
+    if (spanId.lo[row] === 0 && spanId.hi[row] === 0) continue
+    const value = getBigInt(values[0]!, row)
+    if (value === 0n) continue
+    const id = hexOf(getBigInt(spanId, row))
+    const known = spans.get(id)
+    if (known !== undefined) known.value = BigInt.asIntN(64, known.value + value)
+    else {
+      const high = traceIdHigh === undefined ? 0n : getBigInt(traceIdHigh, row)
+      const low = traceIdLow === undefined ? 0n : getBigInt(traceIdLow, row)
+      spans.set(id, { value, traceId: high === 0n && low === 0n ? '' : hexOf(high) + hexOf(low) })
+    }
+  }
+  return spans
+}
+
+function hexOf(value: bigint): string {
+  return BigInt.asUintN(64, value).toString(16).padStart(16, '0')
+}
+
+function timeOf({ headers }: DatasetHead, h: number): number {
+  return floorMs(headers.timeNanos.hi[h]! | 0, headers.timeNanos.lo[h]!)
+}
+
+function intersect(a: Labels, b: Labels): Labels {
+  return a.filter(({ name, value }) => b.some((other) => other.name === name && other.value === value))
+}
+
+/** Without those that the series shows already. */
+function labelsOutside(labels: Labels, groupBy: readonly string[]): Labels[number][] {
+  return labels.filter(({ name }) => !groupBy.includes(name))
+}
