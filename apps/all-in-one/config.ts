@@ -9,7 +9,8 @@ import { readLimits } from '#platform/limits-setting.ts'
 import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
 import { readRetention, RETENTION_NAMES, type RetentionSettings } from '#platform/retention-setting.ts'
 import { parseSettings, portSchema } from '#platform/settings.ts'
-import { threadsSchema } from '../segment-writer/config.ts'
+import { journalSchema, threadsSchema } from '../segment-writer/config.ts'
+import type { JournalMode } from '../segment-writer/journal.ts'
 
 const NAMES = [
   'PORT',
@@ -21,6 +22,7 @@ const NAMES = [
   'CINDER_MULTITENANCY',
   'CINDER_LIMITS',
   'CINDER_WRITER_THREADS',
+  'CINDER_JOURNAL',
   'CINDER_COMPACTION',
   ...RETENTION_NAMES,
 ] as const
@@ -39,6 +41,7 @@ const schema = v.object({
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
   CINDER_WRITER_THREADS: threadsSchema,
+  CINDER_JOURNAL: journalSchema,
   CINDER_COMPACTION: v.optional(v.string()),
   CINDER_RETENTION: v.optional(v.string()),
   CINDER_DELETION_DELAY: v.optional(v.string()),
@@ -59,6 +62,8 @@ export interface AllInOneConfig {
   readonly limits: TenantLimits
   /** Undefined = by cores. */
   readonly writerThreads: number | undefined
+  /** Of commits that Postgres does not answer. */
+  readonly journal: JournalMode
   readonly retention: RetentionSettings
   /** Of the queue of compaction, where it differs from the defaults. */
   readonly compaction: Partial<JobQueuePolicy>
@@ -77,6 +82,7 @@ export function readConfig(env: Env): AllInOneConfig {
     isMultitenant: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
     writerThreads: settings.CINDER_WRITER_THREADS,
+    journal: settings.CINDER_JOURNAL,
     retention: readRetention(settings),
     compaction: readCompaction(settings.CINDER_COMPACTION),
   }

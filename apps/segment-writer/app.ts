@@ -9,7 +9,7 @@
  *    retryable error, so that a client with a ten-second deadline has time to retry.
  * Memory: what all batches hold that are not settled, and the symbols kept between them (writer-account.ts). Past the bound,
  * and past what one commit takes, pushes are shed with `Retry-After`.
- * Must not: acknowledge what is not committed, keep a queue that grows with the arrival rate.
+ * Must not: acknowledge what is not committed, or journalled where that is the policy (journal.ts); keep a queue that grows with the arrival rate.
  */
 import { assert } from '#core/assert.ts'
 import { CinderError } from '#core/errors.ts'
@@ -30,6 +30,7 @@ import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
 import { Batch } from './batch.ts'
 import { flushBatch, type FlusherDeps } from './flusher.ts'
 import type { HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
+import { type JournalMode, WriterJournal } from './journal.ts'
 import { createShards } from './shards.ts'
 import { rejectedVerdict, settledVerdict } from './verdicts.ts'
 import { BATCHES_MAX, type WriterAccount } from './writer-account.ts'
@@ -56,6 +57,8 @@ export interface SegmentWriterSettings {
   /** Threads that decode and encode; 0 = the thread that answers does it. */
   readonly threads: number
   readonly writeDeadlineMs: number
+  /** Of commits that the metastore does not answer; default off. */
+  readonly journal?: JournalMode
 }
 
 /** 256 MiB: four full batches of the default policy; a writer then peaks near 600 MB with its encoders. */
@@ -75,6 +78,8 @@ export interface SegmentWriterStatus {
   readonly segments: number
   readonly profiles: number
   readonly shed: number
+  /** Commits written to the journal. */
+  readonly journalled: number
 }
 
 export interface SegmentWriterService extends SegmentWriter {
@@ -114,7 +119,7 @@ class Writer implements SegmentWriterService {
     const { account, shards } = createShards(deps, settings)
     this.#account = account
     this.#shards = shards
-    this.#flusher = { ...deps, shards }
+    this.#flusher = { ...deps, shards, journal: new WriterJournal(deps, settings.journal ?? 'off') }
     this.#open = this.#newBatch()
   }
 
@@ -164,6 +169,7 @@ class Writer implements SegmentWriterService {
       segments: this.#segments,
       profiles: this.#profiles,
       shed: this.#shed,
+      journalled: this.#flusher.journal.entries,
     }
   }
 

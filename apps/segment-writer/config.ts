@@ -4,7 +4,18 @@ import type { TenantLimits } from '#core/limits/limits.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
+import { JOURNAL_MODES, type JournalMode } from './journal.ts'
 import { THREADS_MAX } from './shards.ts'
+
+const NAMES = [
+  'PORT',
+  'HOST',
+  'METASTORE_URL',
+  'STORAGE_URL',
+  'CINDER_LIMITS',
+  'CINDER_WRITER_THREADS',
+  'CINDER_JOURNAL',
+] as const
 
 /** Undefined = by cores. */
 export const threadsSchema = v.optional(
@@ -16,6 +27,8 @@ export const threadsSchema = v.optional(
   ),
 )
 
+export const journalSchema = v.optional(v.picklist(JOURNAL_MODES, JOURNAL_MODES.join(', ')), 'retry')
+
 const schema = v.object({
   PORT: v.optional(portSchema, '4042'),
   HOST: v.optional(v.string(), '127.0.0.1'),
@@ -23,6 +36,7 @@ const schema = v.object({
   STORAGE_URL: v.string(),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
   CINDER_WRITER_THREADS: threadsSchema,
+  CINDER_JOURNAL: journalSchema,
 })
 
 export interface SegmentWriterConfig {
@@ -33,12 +47,12 @@ export interface SegmentWriterConfig {
   readonly limits: TenantLimits
   /** Undefined = by cores. */
   readonly threads: number | undefined
+  readonly journal: JournalMode
 }
 
 /** Fails with one sentence that names the setting. */
 export function readConfig(env: Env): SegmentWriterConfig {
-  const names = ['PORT', 'HOST', 'METASTORE_URL', 'STORAGE_URL', 'CINDER_LIMITS', 'CINDER_WRITER_THREADS'] as const
-  const settings = parseSettings(schema, pickSettings(env, names))
+  const settings = parseSettings(schema, pickSettings(env, NAMES))
   return {
     port: settings.PORT,
     host: settings.HOST,
@@ -46,5 +60,6 @@ export function readConfig(env: Env): SegmentWriterConfig {
     storageUrl: settings.STORAGE_URL,
     limits: readLimits(settings.CINDER_LIMITS),
     threads: settings.CINDER_WRITER_THREADS,
+    journal: settings.CINDER_JOURNAL,
   }
 }

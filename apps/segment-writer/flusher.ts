@@ -5,10 +5,11 @@
  *    its thread, fails exactly the pushes in it.
  * 2. One object with all datasets is written; a failure fails all its pushes as retryable (nothing is visible).
  * 3. Its metadata is committed. The commit is idempotent by object id, so an unknown outcome is asked again; if it
- *    stays unknown, the pushes get a retryable error and a retry counts once.
+ *    stays unknown, the pushes get a retryable error and a retry counts once. Then the commit is written down beside the
+ *    object, and the metastore repeats it later; by policy that is waited for and acknowledged (journal.ts).
  * 4. Headers that the commit put on a skip list are duplicates: their pushes succeed, their samples count once. What is
  *    older than its retention was not kept, and its pushes say so.
- * Must not: acknowledge before the commit.
+ * Must not: acknowledge before the commit, or before an entry of the journal that stands for it by policy.
  */
 import { CinderError, isRetryable } from '#core/errors.ts'
 import { encodeObject } from '#core/block/write.ts'
@@ -20,6 +21,7 @@ import type { CommitSegmentRequest, CommitSegmentResponse, Metastore } from '#co
 import { PROFILE_ID_BYTES } from '#core/segment/head.ts'
 import type { Batch, BatchPart } from './batch.ts'
 import { compareKeys, type HeadResult, type HeadShard } from './head-shard.ts'
+import { isUnanswered, type WriterJournal } from './journal.ts'
 
 /** A commit whose outcome is unknown is asked again at most this often: 50, 200 and 800 ms later. */
 const COMMIT_ATTEMPTS_MAX = 4
@@ -30,6 +32,7 @@ export interface FlusherDeps {
   readonly clock: Clock
   readonly log: Log
   readonly shards: readonly HeadShard[]
+  readonly journal: WriterJournal
 }
 
 interface EncodedHead {
@@ -59,6 +62,7 @@ async function storeSegment(
   heads: readonly EncodedHead[],
 ): Promise<CommitSegmentResponse | undefined> {
   const { objectId } = batch
+  let request: CommitSegmentRequest
   try {
     const { bytes, descriptors } = encodeObject({
       objectId,
@@ -68,21 +72,52 @@ async function storeSegment(
       datasets: heads.map(({ result: { key, encoded } }) => ({ ...key, encoded })),
     })
     await deps.store.put(objectKey(objectId), bytes)
-    const response = await commit(deps, {
+    request = {
       objectId,
       sizeBytes: bytes.length,
       datasets: descriptors,
       ...headerIds(heads),
       labelSets: heads.flatMap(({ result }) => [...result.labelSets]),
-    })
+    }
+  } catch (error) {
+    settleFailed(deps, objectId, { heads, error })
+    return undefined
+  }
+  const startedMs = deps.clock.nowMs()
+  try {
+    const response = await commit(deps, request)
     settleCommitted(heads, response)
     return response
   } catch (error) {
-    const failure = asRetryable(error)
-    deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message })
-    for (const { part, result } of heads) part.settleHead(result.head, { kind: 'failed', error: failure })
+    await afterNoCommit(deps, request, { heads, error, startedMs })
     return undefined
   }
+}
+
+/** The object is durable. Whoever is told to retry is told first. */
+async function afterNoCommit(
+  deps: FlusherDeps,
+  request: CommitSegmentRequest,
+  failed: { readonly heads: readonly EncodedHead[]; readonly error: unknown; readonly startedMs: number },
+): Promise<void> {
+  const { heads, error, startedMs } = failed
+  const isOpen = error instanceof CinderError && isUnanswered(error)
+  if (!isOpen || deps.journal.mode !== 'acknowledge') settleFailed(deps, request.objectId, failed)
+  if (!isOpen) return
+  const isAcknowledged = await deps.journal.write(request, startedMs)
+  if (deps.journal.mode !== 'acknowledge') return
+  if (!isAcknowledged) settleFailed(deps, request.objectId, failed)
+  else for (const { part, result } of heads) part.settleHead(result.head, { kind: 'stored' })
+}
+
+function settleFailed(
+  deps: FlusherDeps,
+  objectId: string,
+  { heads, error }: { readonly heads: readonly EncodedHead[]; readonly error: unknown },
+): void {
+  const failure = asRetryable(error)
+  deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message })
+  for (const { part, result } of heads) part.settleHead(result.head, { kind: 'failed', error: failure })
 }
 
 /** In the order of an object's datasets. */
@@ -142,17 +177,42 @@ function headerIds(heads: readonly EncodedHead[]): Pick<CommitSegmentRequest, 'p
 }
 
 async function commit(deps: FlusherDeps, request: CommitSegmentRequest): Promise<CommitSegmentResponse> {
+  const { clock, journal } = deps
+  const over = new AbortController()
+  const { patienceMs } = journal
+  const attempts = commitAttempts(deps, request, over.signal)
+  if (patienceMs === undefined) return await attempts
+  // One that is answered after all says that the next is worth waiting for.
+  attempts.catch(() => undefined)
+  const late = clock.sleep(patienceMs, over.signal).then(() => undefined)
+  const outcome = await Promise.race([attempts, late]).finally(() => over.abort())
+  if (outcome !== undefined) return outcome
+  throw new CinderError('unavailable', `no answer from the metastore within ${patienceMs} ms`, {
+    reason: 'commit_patience',
+    outcome: 'unknown',
+    retryAfterMs: 1000,
+  })
+}
+
+/** No further attempt is made once `over` is. */
+async function commitAttempts(
+  { metastore, clock, journal }: FlusherDeps,
+  request: CommitSegmentRequest,
+  over: AbortSignal,
+): Promise<CommitSegmentResponse> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const response = await deps.metastore.commitSegment(request)
+      const response = await metastore.commitSegment(request)
+      journal.noteAnswer()
       if (response.verdict !== 'refused') return response
       throw new CinderError('aborted', 'the segment was given up before its commit: send the profiles again', {
         reason: 'segment_refused',
       })
     } catch (error) {
       const again = error instanceof CinderError && isRetryable(error.kind) && error.kind !== 'aborted'
-      if (!again || attempt === COMMIT_ATTEMPTS_MAX) throw error
-      await deps.clock.sleep(50 * 4 ** (attempt - 1))
+      if (!again || attempt === COMMIT_ATTEMPTS_MAX || over.aborted) throw error
+      await clock.sleep(50 * 4 ** (attempt - 1), over)
+      if (over.aborted) throw error
     }
   }
 }

@@ -23,7 +23,7 @@ import { addWriterMetrics } from './writer-metrics.ts'
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { limits, host, port, metastoreUrl, storageUrl, threads } = readConfig(process.env)
+  const { limits, host, port, metastoreUrl, storageUrl, threads, journal } = readConfig(process.env)
   const internal = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('segment-writer', clock)
@@ -39,6 +39,7 @@ await runProcess(log, async (lifecycle) => {
       memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
       writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
       threads: threads ?? defaultThreads(availableParallelism()),
+      journal,
     },
   )
   await lifecycle.add({ name: 'segment-writer', stop: () => writer.stop() })

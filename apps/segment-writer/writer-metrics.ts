@@ -10,11 +10,16 @@ export function addWriterMetrics(registry: Registry, status: () => SegmentWriter
   )
   const flushes = registry.gauge('cinder_writer_flushes_in_flight', 'Segments on their way to the store.')
   const shed = registry.reading('cinder_writer_shed_total', 'Pushes refused because memory was full, since the start.')
+  const journalled = registry.reading(
+    'cinder_writer_journalled_total',
+    'Commits written to the journal, since the start.',
+  )
   registry.collect(() => {
-    const { pendingBytes, peakPendingBytes, flushesInFlight, shed: refused } = status()
+    const { journalled: entries, pendingBytes, peakPendingBytes, flushesInFlight, shed: refused } = status()
     pending.set(pendingBytes)
     peak.set(peakPendingBytes)
     flushes.set(flushesInFlight)
     shed.set(refused)
+    journalled.set(entries)
   })
 }

@@ -15,6 +15,7 @@ test('no settings at all give the defaults', () => {
     isMultitenant: false,
     limits: DEFAULT_LIMITS,
     writerThreads: undefined,
+    journal: 'retry',
     retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },
     compaction: {},
   })
@@ -28,6 +29,7 @@ test('every setting is read; the objects follow the data directory', () => {
     DATABASE_URL: 'postgresql://me@db/cinder',
     CINDER_MULTITENANCY: 'true',
     CINDER_WRITER_THREADS: '0',
+    CINDER_JOURNAL: 'acknowledge',
     CINDER_LIMITS: '{"rejectOlderThan":"2h","maxSamples":0}',
   })
   assert.equal(config.port, 0)
@@ -37,6 +39,7 @@ test('every setting is read; the objects follow the data directory', () => {
   assert.equal(readConfig({ STORAGE_URL: 'file:///var/objects' }).storageUrl, '/var/objects')
   assert.equal(config.isMultitenant, true)
   assert.equal(config.writerThreads, 0)
+  assert.equal(config.journal, 'acknowledge')
   assert.deepEqual(config.limits, { ...DEFAULT_LIMITS, rejectOlderThanMs: 7_200_000, maxSamples: 0 })
 })
 
@@ -47,6 +50,7 @@ for (const [env, sentence] of [
   [{ DATABASE_URL: 'mysql://x' }, /setting DATABASE_URL is "mysql:\/\/x": a URL such as postgres:/],
   [{ STORAGE_URL: 'gs://bucket' }, /STORAGE_URL has the scheme gs:\/\/, .* allowed: a path, file:.* or s3:/],
   [{ CINDER_WRITER_THREADS: '99' }, /setting CINDER_WRITER_THREADS is .*99.*: a number of threads from 0 to 16/],
+  [{ CINDER_JOURNAL: 'on' }, /setting CINDER_JOURNAL is "on": retry, acknowledge, off/],
   [{ CINDER_LIMITS: '{oops' }, /CINDER_LIMITS is not JSON/],
   [{ CINDER_LIMITS: '{"maxSample":1}' }, /unknown limit "maxSample"/],
   [{ CINDER_DATADIR: 'x' }, /unknown setting CINDER_DATADIR/],

@@ -24,3 +24,9 @@ test('threads are a number, or follow the cores', () => {
   for (const bad of ['-1', 'two', '17'])
     assert.throws(() => readConfig({ ...ENV, CINDER_WRITER_THREADS: bad }), /0 to 16/)
 })
+
+test('the journal has three modes', () => {
+  assert.equal(readConfig(ENV).journal, 'retry')
+  assert.equal(readConfig({ ...ENV, CINDER_JOURNAL: 'off' }).journal, 'off')
+  assert.throws(() => readConfig({ ...ENV, CINDER_JOURNAL: 'no' }), /CINDER_JOURNAL is "no": retry, acknowledge, off/)
+})
