@@ -116,7 +116,8 @@ function settleFailed(
   { heads, error }: { readonly heads: readonly EncodedHead[]; readonly error: unknown },
 ): void {
   const failure = asRetryable(error)
-  deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message })
+  // The pushes get a sentence for agents; what went wrong is for us.
+  deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message, error })
   for (const { part, result } of heads) part.settleHead(result.head, { kind: 'failed', error: failure })
 }
 

@@ -22,16 +22,19 @@ import type { MetastoreSettings } from '../../apps/metastore/settings.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
 import { createQueryFrontend } from '../../apps/query-frontend/app.ts'
 import { createSegmentWriter } from '../../apps/segment-writer/app.ts'
+import type { JournalMode } from '../../apps/segment-writer/journal.ts'
 import { waitUntil } from './process.ts'
 import type { Send } from './server-client.ts'
 import { makeDataDir } from './server-process.ts'
-import { createSilentLog } from './silent-log.ts'
+import { createTellingLog } from './silent-log.ts'
 import { createSqlMetastore, type SqlMetastore } from './sql-metastore.ts'
 
 /** What a writer or a worker is given instead of the real ones. */
 export interface Wrapped {
   readonly metastore?: Metastore
   readonly store?: ObjectStore
+  /** Of a writer. */
+  readonly journal?: JournalMode
 }
 
 /** As `openStore` gives them. */
@@ -72,7 +75,7 @@ export async function createServiceStack(
     codec: createCodec(),
     digest: createDigest(),
     random: createRandom(),
-    log: createSilentLog(),
+    log: createTellingLog(),
     regex: createRegexCompiler(),
   }
   const compression = codecCompression(parts.codec)
@@ -96,6 +99,7 @@ export async function createServiceStack(
         memoryBytesMax: 64 * 1024 * 1024,
         writeDeadlineMs: 20_000,
         threads: 0,
+        journal: wrapped.journal ?? 'off',
       },
     )
     stops.push(() => writer.stop())

@@ -15,3 +15,15 @@ export function createSilentLog(): Log & { readonly events: RememberedEvent[] } 
       void events.push({ level, event, fields })
   return { events, info: at('info'), warn: at('warn'), error: at('error') }
 }
+
+/** The same, but what a client is told no cause of goes to standard error: a suite that fails by it must be understood. */
+export function createTellingLog(): ReturnType<typeof createSilentLog> {
+  const log = createSilentLog()
+  return {
+    ...log,
+    warn(event, fields = {}) {
+      log.warn(event, fields)
+      if (event === 'segment not committed') process.stderr.write(`${event}: ${fields.message}: ${fields.error}\n`)
+    },
+  }
+}
