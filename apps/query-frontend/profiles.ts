@@ -41,9 +41,11 @@ interface SeriesState {
   readonly best: PointRows
 }
 
-function readSeries(
+type SeriesWish = Pick<SeriesQuery, 'profileType' | 'matchers' | 'services' | 'groupBy' | 'callSite' | 'exemplars'>
+
+export function readSeries(
   sources: ProfileSources,
-  { query, steps }: { readonly query: SeriesQuery; readonly steps: StepRange },
+  { query, steps }: { readonly query: SeriesWish; readonly steps: StepRange },
   context: RequestContext,
   signal: AbortSignal,
 ): Promise<SeriesState> {

@@ -89,7 +89,7 @@ interface KeptRows {
   readonly other: number
 }
 
-type CutRows = Omit<CutTree, 'childStart' | 'children'> & { readonly other: number }
+export type CutRows = Omit<CutTree, 'childStart' | 'children'> & { readonly other: number }
 
 /** Kept nodes in their order, then one `other` for each parent that lost something. */
 function copyKept(tree: FunctionTree, rows: KeptRows): CutRows {
@@ -126,7 +126,7 @@ function copyKept(tree: FunctionTree, rows: KeptRows): CutRows {
 }
 
 /** Two stable counting sorts: by rank of the name, then by parent. */
-function withChildren({ other, ...tree }: CutRows): CutTree {
+export function withChildren({ other, ...tree }: CutRows): CutTree {
   const { nodeCount, nodeParent, nodeName } = tree
   const { rankOfName, rankCount } = rankNames(tree, other)
   const rankStart = new Uint32Array(rankCount + 1)

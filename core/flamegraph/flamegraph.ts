@@ -6,10 +6,10 @@
  * 2. A node's first child starts at its x + self; the next at the end of the one before.
  * 3. Offsets are deltas: x minus the end of the node before in the level.
  *
- * Lanes throughout, so that totals are exact in int64; bigint or number only in the last step. An empty tree is one
+ * Lanes throughout, so that totals are exact in int64; bigint only in the last step. An empty tree is one
  * level with [0, 0, 0, 0].
  */
-import { addInt64At, allocateInt64Column, getBigInt, getNumber, type Int64Column } from '../wire/int64.ts'
+import { addInt64At, allocateInt64Column, getBigInt, type Int64Column } from '../wire/int64.ts'
 import { type CutTree, cutTree } from './cut.ts'
 import type { FunctionTree } from './tree.ts'
 
@@ -19,14 +19,6 @@ export interface FlameGraph {
   readonly levels: bigint[][]
   readonly total: bigint
   readonly maxSelf: bigint
-}
-
-/** As the JSON of the render endpoint carries it: above 2^53 numbers are rounded, as every browser would. */
-export interface Flamebearer {
-  readonly names: string[]
-  readonly levels: number[][]
-  readonly numTicks: number
-  readonly maxSelf: number
 }
 
 const TOTAL_NAME = 'total'
@@ -40,28 +32,14 @@ export function flameGraphOf(tree: CutTree): FlameGraph {
   const layout = layOut(tree)
   return {
     names: layout.names,
-    levels: levelsOf(
-      layout,
-      (column, row) => (column.hi[row] === 0 ? BigInt(column.lo[row]!) : getBigInt(column, row)),
-      BigInt,
-    ),
+    levels: levelsOf(layout),
     total: getBigInt(tree.total, 0),
     maxSelf: getBigInt(tree.self, maxSelfRow(tree)),
   }
 }
 
-export function flamebearerOf(tree: CutTree): Flamebearer {
-  const layout = layOut(tree)
-  return {
-    names: layout.names,
-    levels: levelsOf(layout, getNumber, (name) => name),
-    numTicks: getNumber(tree.total, 0),
-    maxSelf: getNumber(tree.self, maxSelfRow(tree)),
-  }
-}
-
 /** Rows are positions: level by level, left to right. Level l is rows [levelStart[l], levelStart[l + 1]). */
-interface Layout {
+export interface Layout {
   readonly names: string[]
   readonly levelStart: Uint32Array
   readonly offset: Int64Column
@@ -70,22 +48,18 @@ interface Layout {
   readonly name: Uint32Array
 }
 
-function levelsOf<T>(
-  layout: Layout,
-  valueAt: (column: Int64Column, row: number) => T,
-  ofName: (name: number) => T,
-): T[][] {
-  const levels: T[][] = []
+function levelsOf(layout: Layout): bigint[][] {
+  const levels: bigint[][] = []
   for (let level = 0; level + 1 < layout.levelStart.length; level++) {
     const start = layout.levelStart[level]!
     const end = layout.levelStart[level + 1]!
-    const values: T[] = []
+    const values: bigint[] = []
     for (let row = start; row < end; row++) {
       values.push(
         valueAt(layout.offset, row),
         valueAt(layout.total, row),
         valueAt(layout.self, row),
-        ofName(layout.name[row]!),
+        BigInt(layout.name[row]!),
       )
     }
     levels.push(values)
@@ -93,7 +67,12 @@ function levelsOf<T>(
   return levels
 }
 
-function layOut(tree: CutTree): Layout {
+/** Most values fit in 32 bits, which are read without shifts. */
+function valueAt(column: Int64Column, row: number): bigint {
+  return column.hi[row] === 0 ? BigInt(column.lo[row]!) : getBigInt(column, row)
+}
+
+export function layOut(tree: CutTree): Layout {
   const { depth, levelStart } = measureLevels(tree)
   const { nodeCount, children, childStart } = tree
   const layout: Layout = {
@@ -183,7 +162,7 @@ function copyRow(source: { from: Int64Column; row: number }, to: Int64Column, ro
   to.hi[row] = source.from.hi[source.row]!
 }
 
-function maxSelfRow(tree: CutTree): number {
+export function maxSelfRow(tree: CutTree): number {
   const { lo, hi } = tree.self
   let best = 0
   for (let i = 1; i < tree.nodeCount; i++) {

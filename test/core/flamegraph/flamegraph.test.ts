@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import { cutTree } from '#core/flamegraph/cut.ts'
-import { buildFlameGraph, type FlameGraph, flamebearerOf } from '#core/flamegraph/flamegraph.ts'
+import { buildFlameGraph, type FlameGraph } from '#core/flamegraph/flamegraph.ts'
 import { FunctionTree } from '#core/flamegraph/tree.ts'
 import { byPath, type Stack, sorted, treeOf } from './stacks.ts'
 
@@ -152,22 +152,5 @@ describe('buildFlameGraph', () => {
     const { levels } = buildFlameGraph(tree, UNCUT)
     assert.equal(levels.length, 10_001)
     assert.deepEqual(levels.at(-1), [0n, 1n, 1n, 1n])
-  })
-})
-
-describe('flamebearerOf', () => {
-  it('is the same in numbers', () => {
-    fc.assert(
-      fc.property(stacks, fc.integer({ min: 1, max: 40 }), (input, maxNodes) => {
-        const small = treeOf(input.map(([at, value]): Stack => [at, value % 1000n]))
-        const graph = buildFlameGraph(small, maxNodes)
-        assert.deepEqual(flamebearerOf(cutTree(small, maxNodes)), {
-          names: graph.names,
-          levels: graph.levels.map((values) => values.map(Number)),
-          numTicks: Number(graph.total),
-          maxSelf: Number(graph.maxSelf),
-        })
-      }),
-    )
   })
 })

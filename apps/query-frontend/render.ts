@@ -1,0 +1,186 @@
+/**
+ * The plain HTTP endpoints for reading: `/pyroscope/render`, `/pyroscope/render-diff`, `/pyroscope/label-values` and
+ * `/pyroscope/label-names`.
+ *
+ * 1. GET alone; anything else is 405.
+ * 2. A missing tenant is 401; then the parameters are read; a tenant id that is none is 400 like them.
+ * 3. Queries run as those of the querier; the answer is JSON, gzip if the client takes it.
+ */
+import type { Hono } from 'hono'
+import { CinderError, invalidArgument } from '#core/errors.ts'
+import { cutTree } from '#core/flamegraph/cut.ts'
+import { cutPair, flameGraphDiffOf } from '#core/flamegraph/diff.ts'
+import { flameGraphOf } from '#core/flamegraph/flamegraph.ts'
+import { LABEL_NAME, LABEL_PROFILE_TYPE } from '#core/labels/labels.ts'
+import { listLabelNames, listLabelValues, partForLabelNames, partForLabelValues } from '#core/query/label-query.ts'
+import { timelineRange } from '#core/query/timeline.ts'
+import { finishTimeSeries } from '#core/query/time-series.ts'
+import { acceptsGzip, type BodyCompression } from '#platform/http/body-compression.ts'
+import { clientCapabilities } from '#platform/http/capabilities.ts'
+import { errorResponse, toCinderError } from '#platform/http/errors.ts'
+import { TENANT_HEADER } from '#platform/http/tenant.ts'
+import type { Log } from '#core/ports/log.ts'
+import type { Metastore } from '#core/rpc/metastore.ts'
+import { readSeries } from './profiles.ts'
+import { renderAnswer, renderDiffAnswer, type RenderTimelines, timelinesOf } from './render-answer.ts'
+import { type RenderQuery, renderNodesOf, renderQueryOf, renderRangeOf } from './render-request.ts'
+import { maxNodesOf, rangeOf, type RequestContext } from './request.ts'
+import type { SampleQuery } from './sample-request.ts'
+import { type ProfileSources, queryTree } from './stacktraces.ts'
+
+export interface RenderDeps extends ProfileSources {
+  readonly metastore: Pick<Metastore, 'planQuery' | 'labelSets'>
+  readonly compression: BodyCompression
+  readonly log: Log
+}
+
+/** `context` checks the tenant: called after the parameters are read. */
+export interface RenderRequest {
+  readonly parameters: URLSearchParams
+  readonly headers: Headers
+  readonly signal: AbortSignal
+  /** Everything of a context but its tenants, which may be wrong. */
+  readonly open: Omit<RequestContext, 'tenants'>
+  readonly context: () => RequestContext
+}
+
+export interface RenderSettings {
+  readonly multitenancy: boolean
+  readonly openOf: () => Omit<RequestContext, 'tenants'>
+  /** Fails with `unauthenticated`. */
+  readonly tenantsOf: (headers: Headers) => readonly string[]
+}
+
+interface Answer {
+  readonly body: string
+  readonly type: 'application/json' | 'text/plain; charset=utf-8'
+}
+
+function json(body: string): Answer {
+  return { body, type: 'application/json' }
+}
+
+export function mountRender(app: Hono, deps: RenderDeps, settings: RenderSettings): void {
+  const routes: Record<string, (deps: RenderDeps, request: RenderRequest) => Promise<Answer>> = {
+    '/pyroscope/render': render,
+    '/pyroscope/render-diff': renderDiff,
+    '/pyroscope/label-values': labelValues,
+    '/pyroscope/label-names': labelNames,
+  }
+  for (const [path, answer] of Object.entries(routes)) {
+    app.all(path, async ({ req: { raw } }) => {
+      if (raw.method !== 'GET') return new Response(null, { status: 405, headers: { Allow: 'GET' } })
+      try {
+        return await respond(await answer(deps, requestOf(raw, settings)), raw, deps.compression)
+      } catch (error) {
+        return errorResponse(toCinderError(error, deps.log, path))
+      }
+    })
+  }
+}
+
+function requestOf(raw: Request, { multitenancy, openOf, tenantsOf }: RenderSettings): RenderRequest {
+  if (multitenancy && (raw.headers.get(TENANT_HEADER) ?? '') === '') {
+    throw new CinderError('unauthenticated', 'no org id', { reason: 'tenant_id' })
+  }
+  const open = openOf()
+  return {
+    parameters: new URL(raw.url).searchParams,
+    headers: raw.headers,
+    signal: raw.signal,
+    open,
+    context() {
+      try {
+        return { ...open, tenants: tenantsOf(raw.headers) }
+      } catch (error) {
+        if (error instanceof CinderError) throw invalidArgument(error.message, error.reason)
+        throw error
+      }
+    },
+  }
+}
+
+async function respond(answer: Answer, { headers }: Request, compression: BodyCompression): Promise<Response> {
+  const bytes = new TextEncoder().encode(answer.body)
+  const type = { 'Content-Type': answer.type }
+  if (!acceptsGzip(headers, bytes.length)) return new Response(bytes, { headers: type })
+  const zipped = (await compression.gzip(bytes)) as Uint8Array<ArrayBuffer>
+  // A worker compresses a body whose headers say gzip, unless it is told that this was done.
+  const init: ResponseInit & { readonly encodeBody: 'manual' } = {
+    headers: { ...type, 'Content-Encoding': 'gzip', Vary: 'Accept-Encoding' },
+    encodeBody: 'manual',
+  }
+  return new Response(zipped, init)
+}
+
+async function render(deps: RenderDeps, request: RenderRequest): Promise<Answer> {
+  const { parameters, signal } = request
+  const asked = renderQueryOf(parameters, undefined, request.open)
+  const context = request.context()
+  const query = sampleQueryOf(asked, context)
+  const maxNodes = maxNodesOf(renderNodesOf(parameters), context)
+  const tree = queryTree(deps, query, context, signal)
+  const [flame, timelines] = await Promise.all([tree, queryTimelines(deps, asked, request, context)])
+  return json(renderAnswer(asked.profileType, flameGraphOf(cutTree(flame, maxNodes)), timelines))
+}
+
+function sampleQueryOf(asked: RenderQuery, context: RequestContext): SampleQuery {
+  const { profileType, matchers, services } = asked
+  return { range: rangeOf(asked, context), profileType, matchers, services, selector: undefined }
+}
+
+async function queryTimelines(
+  deps: RenderDeps,
+  asked: RenderQuery,
+  { parameters, signal }: RenderRequest,
+  context: RequestContext,
+): Promise<RenderTimelines> {
+  const steps = timelineRange(Number(asked.start), Number(asked.end))
+  const groupBy = parameters.getAll('groupBy').filter((name) => name !== '')
+  const aggregation = parameters.get('aggregation') === 'avg' ? 'average' : 'sum'
+  const { profileType, matchers, services } = asked
+  const range = rangeOf(asked, context)
+  if (range.kind === 'empty') return timelinesOf([], steps, groupBy)
+  const query = { profileType, matchers, services, groupBy, callSite: [], exemplars: 'none' as const }
+  const { builder } = await readSeries(deps, { query, steps }, context, signal)
+  return timelinesOf(finishTimeSeries(builder.build(), { range: steps, aggregation, limit: 0 }), steps, groupBy)
+}
+
+async function renderDiff(deps: RenderDeps, { parameters, open, signal, ...request }: RenderRequest): Promise<Answer> {
+  const left = renderQueryOf(parameters, 'left', open)
+  const right = renderQueryOf(parameters, 'right', open)
+  const context = request.context()
+  if (left.profileType !== right.profileType) throw invalidArgument('profile types must match', 'profile_type')
+  const maxNodes = maxNodesOf(renderNodesOf(parameters), context)
+  const sides = [left, right].map((side) => sampleQueryOf(side, context))
+  const [leftTree, rightTree] = await Promise.all(sides.map((side) => queryTree(deps, side, context, signal)))
+  return json(renderDiffAnswer(left.profileType, flameGraphDiffOf(cutPair(leftTree!, rightTree!, maxNodes))))
+}
+
+const RANGE_NAMES = { from: 'from', until: 'until' }
+
+/** Values of `__name__` are profile types here, as clients of old ask for them. An empty list is `null`, as ever. */
+async function labelValues(deps: RenderDeps, request: RenderRequest): Promise<Answer> {
+  const label = request.parameters.get('label') ?? ''
+  if (label === '') throw invalidArgument('label parameter is required', 'missing_label_name')
+  const name = label === LABEL_NAME ? LABEL_PROFILE_TYPE : label
+  const { context, sets } = await readSets(deps, request, partForLabelValues([], name))
+  const values = listLabelValues(sets, { matchers: [], regex: context.regex, name })
+  return json(JSON.stringify(values.length === 0 ? null : values))
+}
+
+async function labelNames(deps: RenderDeps, request: RenderRequest): Promise<Answer> {
+  const { context, sets } = await readSets(deps, request, partForLabelNames([]))
+  const allowUtf8Names = clientCapabilities(request.headers).utf8LabelNames
+  const names = listLabelNames(sets, { matchers: [], regex: context.regex, allowUtf8Names })
+  return json(JSON.stringify(names.length === 0 ? null : names))
+}
+
+async function readSets(deps: RenderDeps, request: RenderRequest, part: ReturnType<typeof partForLabelNames>) {
+  const { startMs, endMs } = renderRangeOf(request.parameters, RANGE_NAMES, request.open.nowMs)
+  const context = request.context()
+  const range = rangeOf({ start: BigInt(startMs), end: BigInt(endMs) }, context)
+  if (range.kind === 'empty') return { context, sets: [] }
+  const asked = { tenants: [...context.tenants], startMs: range.startMs, endMs: range.endMs, ...part }
+  return { context, sets: (await deps.metastore.labelSets(asked)).sets }
+}
