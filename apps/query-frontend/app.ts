@@ -12,16 +12,19 @@ import type { Log } from '#core/ports/log.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
-import { mountService, tenantsOf } from '#platform/connect/server.ts'
+import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenants } from '#platform/http/tenant.ts'
+import { analyzeQuery } from './analyze.ts'
+import { mountCompanions } from './companions.ts'
 import { selectHeatmap } from './heatmap.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
 import type { RequestContext } from './request.ts'
+import { mountStatusPages } from './status-pages.ts'
 import { type CallInfo, selectMergeProfile, selectMergeSpanProfile, selectMergeStacktraces } from './stacktraces.ts'
 
 export interface QueryFrontendDeps {
@@ -55,6 +58,12 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
     signal,
     isJson: requestHeader.get('content-type')?.includes('json') ?? false,
   })
+  const options: ConnectServerOptions = {
+    bodyLimitBytes: REQUEST_BODY_MAX_BYTES,
+    compression: deps.compression,
+    log: deps.log,
+    authenticate: (headers) => resolveTenants(headers, settings),
+  }
   const showsUtf8 = (call: CallContext) => clientCapabilities(call.requestHeader).utf8LabelNames
   mountService(
     app,
@@ -70,14 +79,12 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       selectMergeProfile: (request, call) => selectMergeProfile(deps, request, contextOf(call), infoOf(call)),
       selectSeries: (request, call) => selectSeries(deps, request, contextOf(call), call.signal),
       selectHeatmap: (request, call) => selectHeatmap(deps, request, contextOf(call), call.signal),
+      analyzeQuery: (request, call) => analyzeQuery(deps.metastore, request, contextOf(call)),
     },
-    {
-      bodyLimitBytes: REQUEST_BODY_MAX_BYTES,
-      compression: deps.compression,
-      log: deps.log,
-      authenticate: (headers) => resolveTenants(headers, settings),
-    },
+    options,
   )
+  mountCompanions(app, options)
+  mountStatusPages(app, settings)
   app.notFound(() => notFoundResponse())
   return app
 }

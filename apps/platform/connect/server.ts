@@ -2,8 +2,10 @@
  * Serves a Connect service on Hono, by fetch alone: unary Connect (proto and JSON) and gRPC-Web over HTTP/1.1.
  *
  * 1. Method and content type: 405 and 415 without reading anything.
- * 2. Protocol version, tenant, content encoding, then the body, bounded before and after inflating.
- * 3. Connect parses the message, calls the implementation and serialises its answer.
+ * 2. Protocol version, content encoding, then the body, bounded before and after inflating.
+ * 3. Connect parses the message; then the tenant is checked: what cannot be read is 400 whoever sent it, as with the peers.
+ *    Of a client without a valid tenant only a small body is looked at.
+ *    The implementation is called and its answer serialised.
  * 4. What failed before the implementation ran is the client's fault: 400, never 500 or 429, because agents retry those.
  * 5. The answer is gzip if the client takes it. A stream of answers goes out part by part, as it is.
  *
@@ -48,19 +50,23 @@ export interface ConnectServerOptions {
   /** Gives the memory of a body back with its answer. Only where the implementation keeps nothing of a request. */
   readonly freesBodies?: boolean
   readonly log: Log
-  /** Runs before the body is read; its result is what `tenantsOf` gives the implementation. */
+  /** Its result is what `tenantsOf` gives the implementation; its error is answered once the message is known to be one. */
   readonly authenticate?: (headers: Headers) => readonly string[]
   /** Adds reason and outcome to errors: for services that only we call. */
   readonly errorDetails?: boolean
 }
 
 const tenantsKey = createContextKey<readonly string[]>([], { description: 'tenants' })
+const refusalKey = createContextKey<Error | undefined>(undefined, { description: 'refusal' })
 const invocationKey = createContextKey<{ started: boolean } | undefined>(undefined, { description: 'invocation' })
 
 /** Tenants that `authenticate` found. */
 export function tenantsOf(context: { readonly values: ContextValues }): readonly string[] {
   return context.values.get(tenantsKey)
 }
+
+/** 1 MiB: every query, and a small push. A larger body of somebody without a tenant is not worth its memory. */
+const REFUSED_BODY_MAX_BYTES = 1024 * 1024
 
 const CONNECT_TYPE = /^application\/(?:json(?:; ?charset=utf-?8)?|proto)$/i
 const GRPC_WEB_TYPE = /^application\/grpc-web(?:\+(?:json(?:; ?charset=utf-?8)?|proto))?$/i
@@ -100,12 +106,21 @@ async function handle(handler: UniversalHandler, request: Request, options: Conn
     return new Response(null, { status: 415, headers: { 'Accept-Post': ACCEPT_POST } })
   }
   const values = createContextValues()
-  if (options.authenticate !== undefined) values.set(tenantsKey, options.authenticate(request.headers))
+  admit(request.headers, options, values)
   if (!isConnect) {
     const universal = universalServerRequestFromFetch(request, { httpVersion: '1.1' })
     return universalServerResponseToFetch(await handler({ ...universal, contextValues: values }))
   }
   return handleConnect(handler, request, options, values)
+}
+
+/** The interceptor throws what is wrong with the tenant. */
+function admit(headers: Headers, options: ConnectServerOptions, values: ContextValues): void {
+  try {
+    if (options.authenticate !== undefined) values.set(tenantsKey, options.authenticate(headers))
+  } catch (error) {
+    values.set(refusalKey, error instanceof Error ? error : new Error(String(error)))
+  }
 }
 
 /** Between our own services only: nothing is compressed, and an error after the first part ends the stream by name. */
@@ -127,7 +142,8 @@ async function handleConnect(
   contextValues: ContextValues,
 ): Promise<Response> {
   checkProtocolVersion(request.headers)
-  const body = await readMessage(request, options)
+  const refusal = contextValues.get(refusalKey)
+  const body = await readMessage(request, options, refusal)
   const invocation = { started: false }
   contextValues.set(invocationKey, invocation)
   const answer = await handler({
@@ -164,7 +180,11 @@ function checkProtocolVersion(headers: Headers): void {
   }
 }
 
-async function readMessage(request: Request, options: ConnectServerOptions): Promise<Uint8Array> {
+async function readMessage(
+  request: Request,
+  options: ConnectServerOptions,
+  refusal: Error | undefined,
+): Promise<Uint8Array> {
   const encoding = request.headers.get('content-encoding') ?? 'identity'
   if (encoding !== 'identity' && encoding !== 'gzip') {
     throw new CinderError(
@@ -172,8 +192,10 @@ async function readMessage(request: Request, options: ConnectServerOptions): Pro
       `unknown compression "${encoding}": supported encodings are ${SUPPORTED_ENCODINGS}`,
     )
   }
-  const limitBytes = options.bodyLimitBytes
+  const { bodyLimitBytes } = options
+  const limitBytes = refusal === undefined ? bodyLimitBytes : Math.min(bodyLimitBytes, REFUSED_BODY_MAX_BYTES)
   const read = await (options.readBody ?? readBody)(request, limitBytes)
+  if (read.kind !== 'bytes' && refusal !== undefined) throw refusal
   if (read.kind === 'too-large') throw tooLarge(options, read.sizeBytes)
   if (read.kind === 'busy') throw read.error
   if (read.kind === 'broken') throw new CinderError('canceled', 'the request body ended early', { cause: read.cause })
@@ -181,6 +203,7 @@ async function readMessage(request: Request, options: ConnectServerOptions): Pro
   try {
     return await options.compression.gunzip(read.bytes, limitBytes)
   } catch (error) {
+    if (refusal !== undefined) throw refusal
     throw error instanceof CinderError && error.reason === BODY_SIZE_LIMIT ? tooLarge(options) : error
   } finally {
     freeBytes(read.bytes)
@@ -226,6 +249,8 @@ function guardInvocation(options: ConnectServerOptions): Interceptor {
       return toConnectError(known, { details: options.errorDetails ?? false })
     }
     try {
+      const refusal = request.contextValues.get(refusalKey)
+      if (refusal !== undefined) throw refusal
       const answer = await untilAborted(next(request), request.signal)
       return answer.stream ? { ...answer, message: withMappedErrors(answer.message, mapped) } : answer
     } catch (error) {

@@ -120,6 +120,21 @@ test('bodies that are no message are 400 invalid_argument, not 500', async () =>
   assert.equal(seen.pushed, 0)
 })
 
+test('what is no message is 400 without a tenant too; a large body is not looked at then', async () => {
+  const { send, seen } = setUp()
+  const nobody = { ...JSON_TYPE, 'X-Scope-OrgID': '' }
+  assert.equal(await code(await send(PUSH, { headers: nobody, body: '{' })), 'invalid_argument')
+  assert.equal(await code(await send(PUSH, { headers: nobody, body: '{}' })), 'unauthenticated')
+  const large = new Uint8Array(2 * 1024 * 1024).fill(0xff)
+  const refused = await send(PUSH, { headers: { ...PROTO_TYPE, 'X-Scope-OrgID': 'a/b' }, body: large })
+  assert.equal(await code(refused), 'unauthenticated')
+  const bomb = { ...PROTO_TYPE, 'X-Scope-OrgID': '', 'Content-Encoding': 'gzip' }
+  assert.equal(await code(await send(PUSH, { headers: bomb, body: gzipSync(large) })), 'unauthenticated')
+  assert.equal((await send(PUSH, { headers: { 'Content-Type': 'text/plain', 'X-Scope-OrgID': '' } })).status, 415)
+  assert.equal((await send(PUSH, { method: 'GET', headers: nobody })).status, 405)
+  assert.equal(seen.pushed, 0)
+})
+
 test('unknown fields and enum names are ignored', async () => {
   const { send } = setUp()
   assert.equal((await send(PUSH, { headers: JSON_TYPE, body: '{"nope":1}' })).status, 200)

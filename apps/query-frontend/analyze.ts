@@ -1,0 +1,103 @@
+/**
+ * AnalyzeQuery: what a query would read, from its plan alone, before it is asked. No object is touched.
+ *
+ * Fresh segments and compacted blocks are shown apart, under the names that clients know. A range that the query itself
+ * would be refused for has nothing to tell.
+ */
+import { CinderError, invalidArgument } from '#core/errors.ts'
+import { LABEL_PROFILE_TYPE, LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
+import { compileMatchers, equalityOf, type Matcher } from '#core/labels/matcher.ts'
+import { formatProfileType, parseProfileType } from '#core/labels/profile-type.ts'
+import { parseSelector } from '#core/labels/selector.ts'
+import { listSeries, partForSeries } from '#core/query/label-query.ts'
+import type { TimeRange } from '#core/query/time-range.ts'
+import type { Metastore, SourceObject } from '#core/rpc/metastore.ts'
+import type { AnalyzeQueryRequest } from '#platform/gen/querier/v1/querier_pb.ts'
+import { rangeOf, type RequestContext } from './request.ts'
+
+type Source = Pick<Metastore, 'planQuery' | 'labelSets'>
+
+export async function analyzeQuery(metastore: Source, request: AnalyzeQueryRequest, context: RequestContext) {
+  const range = rangeIfAllowed(request, context)
+  if (range.kind === 'empty') return {}
+  const matchers = queryMatchers(request.query, context)
+  const service = equalityOf(matchers, LABEL_SERVICE_NAME)
+  const { startMs, endMs } = range
+  const tenants = [...context.tenants]
+  const services = service === undefined ? [] : [service]
+  const { objects } = await metastore.planQuery({ tenants, startMs, endMs, services })
+  if (objects.length === 0) return {}
+  const series = await countSeries(metastore, matchers, range, context)
+  const scopes = [
+    scopeOf(
+      'Short term storage',
+      objects.filter(({ level }) => level === 0),
+    ),
+    scopeOf(
+      'Long term storage',
+      objects.filter(({ level }) => level > 0),
+    ),
+  ]
+  return {
+    queryScopes: scopes.filter(({ blockCount }) => blockCount > 0n).map((scope) => ({ ...scope, seriesCount: series })),
+    queryImpact: {
+      totalBytesInTimeRange: scopes.reduce((sum, { indexBytes, profileBytes }) => sum + indexBytes + profileBytes, 0n),
+      totalQueriedSeries: series,
+      // Duplicates are decided when profiles are stored.
+      deduplicationNeeded: false,
+    },
+  }
+}
+
+function rangeIfAllowed(request: AnalyzeQueryRequest, context: RequestContext): TimeRange {
+  try {
+    return rangeOf(request, context)
+  } catch (error) {
+    if (error instanceof CinderError && error.kind === 'invalid_argument') return { kind: 'empty' }
+    throw error
+  }
+}
+
+/** `type{selector}`, as queries are written in URLs. */
+function queryMatchers(query: string, context: RequestContext): Matcher[] {
+  const brace = query.indexOf('{')
+  if (brace < 0) throw invalidArgument(`query ${JSON.stringify(query)} has no selector in braces`, 'query')
+  const value = formatProfileType(parseProfileType(query.slice(0, brace).trim()))
+  const matchers: Matcher[] = [...parseSelector(query.slice(brace)), { name: LABEL_PROFILE_TYPE, op: '=', value }]
+  // Compiled for its faults.
+  compileMatchers(matchers, context.regex)
+  return matchers
+}
+
+/** 0 where there are too many to list: bytes and profiles are told all the same. */
+async function countSeries(
+  metastore: Source,
+  matchers: readonly Matcher[],
+  { startMs, endMs }: Extract<TimeRange, { kind: 'range' }>,
+  context: RequestContext,
+): Promise<bigint> {
+  try {
+    const part = partForSeries(matchers, [])
+    const { sets } = await metastore.labelSets({ tenants: [...context.tenants], startMs, endMs, ...part })
+    const filter = { matchers, regex: context.regex, labelNames: [], allowUtf8Names: true }
+    return BigInt(listSeries(sets, filter).length)
+  } catch (error) {
+    if (error instanceof CinderError && error.kind === 'resource_exhausted') return 0n
+    throw error
+  }
+}
+
+function scopeOf(componentType: string, objects: readonly SourceObject[]) {
+  const datasets = objects.flatMap((object) => object.datasets.map(({ descriptor }) => descriptor))
+  const sum = (of: (descriptor: (typeof datasets)[number]) => number): bigint =>
+    BigInt(datasets.reduce((total, descriptor) => total + of(descriptor), 0))
+  return {
+    componentType,
+    componentCount: objects.length > 0 ? 1n : 0n,
+    blockCount: BigInt(objects.length),
+    profileCount: sum(({ profileCount }) => profileCount),
+    sampleCount: sum(({ sampleCount }) => sampleCount),
+    indexBytes: sum(({ headBytes }) => headBytes),
+    profileBytes: sum(({ sizeBytes, headBytes }) => sizeBytes - headBytes),
+  }
+}
