@@ -39,6 +39,7 @@ import { createDistributor } from '../distributor/app.ts'
 import { createMetastore } from '../metastore/app.ts'
 import { type Database, openDatabase } from '../metastore/database.ts'
 import { mountOperator } from '../metastore/operate.ts'
+import { addJournalMetrics } from '../metastore/journal.ts'
 import { meterQueue } from '../metastore/queue-metrics.ts'
 import { createRecovery, type Recovery } from '../metastore/recovery.ts'
 import { defaultSettings, type MetastoreSettings } from '../metastore/settings.ts'
@@ -218,7 +219,7 @@ async function startTenants(
 
 /** Before the duties begin: a database that was restored must not delete anything. */
 async function startRecovery(
-  { clock, codec, log, random, operator }: Shared,
+  { clock, codec, log, random, operator, instruments }: Shared,
   settings: MetastoreSettings,
   { database, opened }: { readonly database: Database; readonly opened: OpenedStore },
 ): Promise<Recovery> {
@@ -228,6 +229,7 @@ async function startRecovery(
   await recovery.guard.checkFirst()
   const options = { bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountRecovery(operator, recovery.service, options)
+  addJournalMetrics(instruments.registry, recovery.journal)
   return recovery
 }
 
@@ -249,6 +251,7 @@ async function startServices(shared: Shared, metastore: Metastore, opened: Opene
       memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
       writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
       threads: config.writerThreads ?? defaultThreads(availableParallelism()),
+      journal: config.journal,
     },
   )
   await lifecycle.add({ name: 'segment writer', stop: () => writer.stop() })

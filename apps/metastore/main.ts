@@ -18,6 +18,7 @@ import { runProcess } from '#platform/service.ts'
 import { createMetastore } from './app.ts'
 import { readConfig } from './config.ts'
 import { openDatabase } from './database.ts'
+import { addJournalMetrics } from './journal.ts'
 import { mountOperator } from './operate.ts'
 import { meterQueue } from './queue-metrics.ts'
 import { createRecovery } from './recovery.ts'
@@ -55,8 +56,12 @@ await runProcess(log, async (lifecycle) => {
   const service = { bodyLimitBytes, compression: codecCompression(createCodec()), log }
   const served = meterQueue(recovery?.guard.wrap(metastore) ?? metastore, instruments.registry)
   mountMetastore(app, served, service)
-  if (recovery === undefined) log.warn('STORAGE_URL is not set: no search for orphans, and a restore is not noticed')
-  else mountRecovery(app, recovery.service, service)
+  if (recovery === undefined)
+    log.warn('STORAGE_URL is not set: no search for orphans, no recovery of journals, and a restore is not noticed')
+  else {
+    mountRecovery(app, recovery.service, service)
+    addJournalMetrics(instruments.registry, recovery.journal)
+  }
   mountOperator(app, { ...deps, registry: instruments.registry }, service)
   mountTenants(app, tenants.service, service)
   mountReady(app)

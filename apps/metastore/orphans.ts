@@ -6,6 +6,8 @@
  * 2. What no commit knows becomes a candidate, with the time it was first seen by the clock of Postgres.
  * 3. What is old enough (core/recovery/orphan-rule.ts) is retired: its id enters the list that every commit checks, and it
  *    gets a tombstone. Workers delete it like any other.
+ *    Right before, the bucket is asked for an entry of the journal about it, also in quarantine: what has one is nobody's
+ *    garbage, and is looked at again after another grace.
  * 4. Ids of the retired list are forgotten after its age.
  * It must not touch what it did not write: keys of another shape are passed over. While the database is behind its
  * bucket it does nothing: what it does not know is then somebody's data.
@@ -19,6 +21,7 @@ import { ulidTimeMs } from '#core/wire/ulid.ts'
 import type { Sql } from '#db/client.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
 import {
+  deferCandidates,
   forgetCandidates,
   forgetRetired,
   noteSlice,
@@ -26,7 +29,9 @@ import {
   retireOrphans,
   selectOldCandidates,
 } from '#db/sql/orphans.ts'
+import { journalKey, QUARANTINE_PREFIX } from '#platform/journal.ts'
 import type { Duty } from './duties.ts'
+import { inParallel } from './recovery-objects.ts'
 import type { RestoreGuard } from './restore-guard.ts'
 
 export interface OrphanDeps {
@@ -49,6 +54,8 @@ const CANDIDATES_MAX = 100_000
 const RETIRED_PER_RUN_MAX = 500
 const RETIRED_AGE_MS = 7 * MS_PER_DAY
 const BATCH_ROWS = 5_000
+/** Two requests an orphan. */
+const HEADS_AT_ONCE = 8
 
 export interface OrphanReport {
   readonly keys: number
@@ -95,7 +102,8 @@ async function listSlices({ sql, store, log, sliceKeys }: OrphanDeps, signal: Ab
   return seen
 }
 
-async function retireDue({ sql, log, guard, graceMs = ORPHAN_GRACE_MS }: OrphanDeps, term: LeaseTerm) {
+async function retireDue(deps: OrphanDeps, term: LeaseTerm) {
+  const { sql, log, guard, graceMs = ORPHAN_GRACE_MS } = deps
   const old = await selectOldCandidates(sql, graceMs, RETIRED_PER_RUN_MAX)
   const due = old
     .filter(({ objectId, firstSeenMs, nowMs }) =>
@@ -103,7 +111,20 @@ async function retireDue({ sql, log, guard, graceMs = ORPHAN_GRACE_MS }: OrphanD
     )
     .map(({ objectId }) => objectId)
   if (due.length === 0 || !(await guard.allowsDeletion())) return []
-  const retired = await retireOrphans(sql, due, term)
+  const journalled = await findJournalled(deps.store, due)
+  await deferCandidates(sql, [...journalled])
+  const orphans = due.filter((objectId) => !journalled.has(objectId))
+  const retired = await retireOrphans(sql, orphans, term)
   if (retired.length > 0) log.info('orphans retired', { objects: retired.length, first: retired[0] })
   return retired
+}
+
+async function findJournalled(store: ObjectStore, objectIds: readonly string[]): Promise<Set<string>> {
+  const journalled = new Set<string>()
+  await inParallel(objectIds, HEADS_AT_ONCE, async (objectId) => {
+    const key = journalKey(objectId)
+    const found = (await store.head(key)) ?? (await store.head(`${QUARANTINE_PREFIX}${key}`))
+    if (found !== undefined) journalled.add(objectId)
+  })
+  return journalled
 }

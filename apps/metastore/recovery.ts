@@ -23,6 +23,7 @@ import { readRecoveryTotals, wakeRecovery } from '#db/sql/recover-status.ts'
 import { restoreBackup, writeBackup } from './backup.ts'
 import type { Duties, Duty } from './duties.ts'
 import { checkIndex } from './fsck.ts'
+import { createJournal, type Journal } from './journal.ts'
 import { orphanDuty } from './orphans.ts'
 import { rebuildIndex } from './rebuild.ts'
 import type { RebuildDeps, RunReport } from './recovery-run.ts'
@@ -42,6 +43,7 @@ export interface RecoveryDeps {
 export interface Recovery {
   readonly service: RecoveryService
   readonly guard: RestoreGuard
+  readonly journal: Journal
   /** For the metastore beside it. */
   readonly duties: readonly Duty[]
   /** A run that is started begins at once, not with the next look at the duties. */
@@ -62,11 +64,14 @@ export function createRecovery(deps: RecoveryDeps): Recovery {
   const { sql, clock, random } = deps
   const guard = new RestoreGuard(deps)
   const all = { ...deps, guard }
+  const journal = createJournal(all)
   let duties: Pick<Duties, 'runDue'> | undefined
   return {
     guard,
+    journal,
     duties: [
       { name: 'commit-counter', intervalMs: MS_PER_MINUTE, run: async () => void (await guard.check()) },
+      journal.duty,
       orphanDuty(all),
       settingsDumpDuty(all),
       {

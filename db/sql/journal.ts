@@ -7,7 +7,8 @@ import type { SqlSession } from '../client.ts'
 
 /** Milliseconds since 1970, by the clock that ages the ledger. */
 export async function readNowMs(sql: SqlSession): Promise<number> {
-  const [row] = await sql<{ now: number }[]>`select (extract(epoch from clock_timestamp()) * 1000)::float8 as now`
+  const [row] = await sql<{ now: number }[]>`
+    select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now`
   return row!.now
 }
 

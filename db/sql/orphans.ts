@@ -64,6 +64,16 @@ export async function selectOldCandidates(sql: SqlSession, graceMs: number, limi
   return rows.map((row) => ({ objectId: row.object_id, firstSeenMs: row.seen, nowMs: row.now }))
 }
 
+/** Candidates that somebody else answers for count as first seen now: they are looked at again after another grace. */
+export async function deferCandidates(sql: SqlSession, objectIds: readonly string[]): Promise<void> {
+  await sql`
+    with held as materialized (
+      select object_id from orphan_candidates where object_id = any(${objectIds}::text[])
+      order by object_id for update
+    )
+    update orphan_candidates c set first_seen_at = now() from held where c.object_id = held.object_id`
+}
+
 /** Returns the ids that were retired: those that a commit had first are not, nor any if the lease has moved. */
 export async function retireOrphans(sql: SqlSession, objectIds: readonly string[], term: LeaseTerm): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`

@@ -10,6 +10,7 @@ import { type CountingStore, countingStore } from '#platform/object-store/counti
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
 import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
@@ -33,6 +34,7 @@ import { createSqlMetastore, type SqlMetastore } from './sql-metastore.ts'
 export interface Wrapped {
   readonly metastore?: Metastore
   readonly store?: ObjectStore
+  readonly clock?: Clock
   /** Of a writer. */
   readonly journal?: JournalMode
 }

@@ -7,6 +7,7 @@ import { makeUlid } from '#core/wire/ulid.ts'
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import { acquireLease, type LeaseTerm } from '#db/sql/leases.ts'
 import { createClock } from '#platform/clock.ts'
+import { journalKey } from '#platform/journal.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
 import { type OrphanReport, searchOrphans } from '../../../apps/metastore/orphans.ts'
@@ -104,6 +105,24 @@ describe('orphans', () => {
       { id: string }[]
     >`select id from object_ids where retired_at is not null and id = any(${[live, late, output]}::text[])`
     assert.deepEqual(rows.length, 0)
+  })
+
+  test('an object with a journal entry is no orphan, also in quarantine; it holds up no other (H18, H20)', async () => {
+    const { sql, metastore } = await fresh()
+    const [journalled, quarantined, orphan] = [await put(), await put(), await put()]
+    await store.put(journalKey(journalled), new Uint8Array(1))
+    await store.put(`quarantine/${journalKey(quarantined)}`, new Uint8Array(0))
+    await search()
+    await Promise.all([journalled, quarantined, orphan].map(age))
+    assert.deepEqual((await search()).retired, [orphan])
+    assert.deepEqual(await candidates(), [journalled, quarantined].sort())
+    const old = await sql`select from orphan_candidates where first_seen_at < now() - interval '1 hour'`
+    assert.equal(old.length, 0, 'they are the last to be looked at again')
+    const late = await metastore.commitSegment(makeSegment(journalled, [{ tenant: 'journal', profiles: [77] }]))
+    assert.equal(late.verdict, 'committed')
+    await store.delete(`quarantine/${journalKey(quarantined)}`)
+    await age(quarantined)
+    assert.deepEqual((await search()).retired, [quarantined], 'somebody has given it up')
   })
 
   test('of the search and a commit at the same moment one wins (H19)', async () => {
