@@ -21,8 +21,10 @@ import { resolveTenants } from '#platform/http/tenant.ts'
 import { analyzeQuery } from './analyze.ts'
 import { mountCompanions } from './companions.ts'
 import { selectHeatmap } from './heatmap.ts'
+import { answerDiff } from './diff.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
+import { mountRender } from './render.ts'
 import type { RequestContext } from './request.ts'
 import { mountStatusPages } from './status-pages.ts'
 import { type CallInfo, selectMergeProfile, selectMergeSpanProfile, selectMergeStacktraces } from './stacktraces.ts'
@@ -78,6 +80,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       selectMergeSpanProfile: (request, call) => selectMergeSpanProfile(deps, request, contextOf(call), infoOf(call)),
       selectMergeProfile: (request, call) => selectMergeProfile(deps, request, contextOf(call), infoOf(call)),
       selectSeries: (request, call) => selectSeries(deps, request, contextOf(call), call.signal),
+      diff: (request, call) => answerDiff(deps, request, contextOf(call), call.signal),
       selectHeatmap: (request, call) => selectHeatmap(deps, request, contextOf(call), call.signal),
       analyzeQuery: (request, call) => analyzeQuery(deps.metastore, request, contextOf(call)),
     },
@@ -85,6 +88,11 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   )
   mountCompanions(app, options)
   mountStatusPages(app, settings)
+  mountRender(app, deps, {
+    multitenancy: settings.multitenancy,
+    openOf: () => ({ limitsOf: settings.limitsOf, regex: deps.regex, nowMs: Math.floor(deps.clock.nowMs()) }),
+    tenantsOf: (headers) => resolveTenants(headers, settings),
+  })
   app.notFound(() => notFoundResponse())
   return app
 }
