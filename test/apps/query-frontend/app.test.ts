@@ -398,7 +398,6 @@ test('what cannot be answered is 501 by name, never left out', async () => {
     ['SelectMergeStacktraces', { ...MERGE, stackTraceSelector: { goPgo: {} } }, /go_pgo/],
     ['SelectMergeStacktraces', { ...MERGE, format: 'PROFILE_FORMAT_DOT' }, /DOT/],
     ['SelectMergeStacktraces', { async: { type: 'ASYNC_QUERY_TYPE_FORCE' } }, /async/],
-    ['Diff', {}, /Diff/],
   ]
   for (const [method, body, message] of cases) {
     const answer = await ask(method, body)
