@@ -34,7 +34,8 @@ const { defaultSettings } = settings
 
 const createStoppableWriter: typeof createSegmentWriter = (deps, options) => {
   const { store, metastore } = deps
-  const put: typeof store.put = (key, body) => around('put', key, () => store.put(key, body))
+  const put: typeof store.put = (key, body) =>
+    around(key.startsWith('journal/') ? 'journal put' : 'put', key, () => store.put(key, body))
   const commitSegment: Metastore['commitSegment'] = (request) =>
     around('commit', request.objectId, () => metastore.commitSegment(request))
   return createSegmentWriter(
