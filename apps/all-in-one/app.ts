@@ -45,6 +45,7 @@ import { createRecovery, type Recovery } from '../metastore/recovery.ts'
 import { defaultSettings, type MetastoreSettings } from '../metastore/settings.ts'
 import { applyDefaultRetention } from '../metastore/tenant-service.ts'
 import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenants.ts'
+import { createAdhocStore } from '../query-backend/adhoc-store.ts'
 import { createQueryBackend } from '../query-backend/app.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
@@ -269,7 +270,7 @@ async function startServices(shared: Shared, metastore: Metastore, opened: Opene
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(
-      { metastore, backend, regex, clock, log, compression },
+      { metastore, backend, adhoc: createAdhocStore({ store, clock, random }), regex, clock, log, compression },
       { multitenancy, limitsOf },
     ),
   }

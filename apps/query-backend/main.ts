@@ -2,6 +2,7 @@
 import { MIB } from '#core/units.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
+import { mountAdhoc } from '#platform/connect/adhoc-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { mountQueryBackend } from '#platform/connect/services.ts'
@@ -11,8 +12,10 @@ import { serveHttp } from '#platform/http/serve.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
+import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
+import { createAdhocStore } from './adhoc-store.ts'
 import { createQueryBackend } from './app.ts'
 import { readConfig } from './config.ts'
 
@@ -24,12 +27,16 @@ const log = createProcessLog()
 await runProcess(log, async (lifecycle) => {
   const { host, port, storageUrl } = readConfig(process.env)
   const internal = openInternal(process.env)
-  const instruments = createInstruments('query-backend', createClock())
-  const { store } = await openStore(storageUrl, { log })
+  const clock = createClock()
+  const instruments = createInstruments('query-backend', clock)
+  const opened = await openStore(storageUrl, { log })
+  const store = instruments.store(opened.store)
   const codec = createCodec()
   const app = createGuardedApp(internal.tokens)
-  const backend = createQueryBackend({ store: instruments.store(store), codec, regex: createRegexCompiler() })
-  mountQueryBackend(app, backend, { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log })
+  const backend = createQueryBackend({ store, codec, regex: createRegexCompiler() })
+  const options = { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
+  mountQueryBackend(app, backend, options)
+  mountAdhoc(app, createAdhocStore({ store, clock, random: createRandom() }), options)
   mountReady(app)
   const serve = instruments.serve(app)
   internal.warnIfOpen({ name: 'query-backend', host }, log)

@@ -18,6 +18,7 @@ import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenants } from '#platform/http/tenant.ts'
+import { type AdhocDeps, mountAdhocProfiles } from './adhoc.ts'
 import { analyzeQuery } from './analyze.ts'
 import { mountCompanions } from './companions.ts'
 import { selectHeatmap } from './heatmap.ts'
@@ -29,7 +30,7 @@ import type { RequestContext } from './request.ts'
 import { mountStatusPages } from './status-pages.ts'
 import { type CallInfo, selectMergeProfile, selectMergeSpanProfile, selectMergeStacktraces } from './stacktraces.ts'
 
-export interface QueryFrontendDeps {
+export interface QueryFrontendDeps extends AdhocDeps {
   readonly metastore: Metastore
   readonly backend: QueryBackend
   readonly regex: RegexCompiler
@@ -50,7 +51,7 @@ type CallContext = Parameters<typeof tenantsOf>[0] & { readonly requestHeader: H
 
 export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFrontendSettings): Hono {
   const app = new Hono()
-  const contextOf = (call: CallContext): RequestContext => ({
+  const contextOf = (call: Parameters<typeof tenantsOf>[0]): RequestContext => ({
     tenants: tenantsOf(call),
     limitsOf: settings.limitsOf,
     regex: deps.regex,
@@ -87,6 +88,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
     options,
   )
   mountCompanions(app, options)
+  mountAdhocProfiles(app, deps, options, contextOf)
   mountStatusPages(app, settings)
   mountRender(app, deps, {
     multitenancy: settings.multitenancy,

@@ -1,0 +1,119 @@
+/** Ad-hoc profiles through the whole app over a store in memory, by Connect on both sides of the store. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { Hono } from 'hono'
+import { createAdhocStore } from '../../../apps/query-backend/adhoc-store.ts'
+import { createQueryFrontend } from '../../../apps/query-frontend/app.ts'
+import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
+import type { Metastore } from '#core/rpc/metastore.ts'
+import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createAdhocClient, mountAdhoc } from '#platform/connect/adhoc-service.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
+import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { createRandom } from '#platform/random.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
+import { buildPprof } from '../../support/profiles.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
+
+const NOW_MS = 1_764_000_000_000
+
+interface Answer {
+  code?: string
+  message?: string
+  id?: string
+  uploadedAt?: string
+  profileType?: string
+  profileTypes?: string[]
+  flamebearerProfile?: string
+  profiles?: { id: string; name: string; uploadedAt: string }[]
+}
+
+function setUp(hasStore = true) {
+  const clock = { nowMs: () => NOW_MS }
+  const log = createSilentLog()
+  const compression = codecCompression(createCodec())
+  const backend = new Hono()
+  const kept = createAdhocStore({ store: createMemoryStore(), clock, random: createRandom() })
+  mountAdhoc(backend, kept, { bodyLimitBytes: 1_000_000, compression, log })
+  const fetch = (url: string, init?: RequestInit) => Promise.resolve(backend.request(url, init))
+  const app = createQueryFrontend(
+    {
+      metastore: {} as Metastore,
+      backend: {} as QueryBackend,
+      ...(hasStore ? { adhoc: createAdhocClient('http://backend', { fetch: fetch as typeof globalThis.fetch }) } : {}),
+      regex: createRegexCompiler(),
+      clock,
+      log,
+      compression,
+    },
+    { multitenancy: true, limitsOf: () => DEFAULT_LIMITS },
+  )
+  return async (method: string, body: unknown, tenant = 'a') => {
+    const headers = { 'Content-Type': 'application/json', 'X-Scope-OrgID': tenant }
+    const request = { method: 'POST', headers, body: JSON.stringify(body) }
+    const response = await app.request(`/adhocprofiles.v1.AdHocProfileService/${method}`, request)
+    return { status: response.status, body: (await response.json()) as Answer }
+  }
+}
+
+function pprof(value: number): string {
+  const raw = buildPprof({
+    types: [
+      ['samples', 'count'],
+      ['cpu', 'nano:seconds'],
+    ],
+    samples: [{ stack: ['work', 'main'], values: [value, value * 100] }],
+  })
+  return Buffer.from(gzipSync(raw)).toString('base64')
+}
+
+function graphOf({ flamebearerProfile = '' }: Answer) {
+  const { flamebearer, metadata } = JSON.parse(flamebearerProfile) as {
+    flamebearer: { names: string[]; numTicks: number }
+    metadata: { format: string; name: string; units: string }
+  }
+  return [metadata.format, metadata.name, flamebearer.numTicks, flamebearer.names.join(',')]
+}
+
+test('a file is uploaded, listed, shown by type, and compared', async () => {
+  const ask = setUp()
+  const uploaded = await ask('Upload', { name: 'one.pb.gz', profile: pprof(3) })
+  assert.equal(uploaded.status, 200, JSON.stringify(uploaded.body))
+  assert.deepEqual([uploaded.body.profileType, uploaded.body.profileTypes], ['samples', ['samples', 'cpu']])
+  assert.deepEqual(graphOf(uploaded.body), ['single', 'samples', 3, 'total,main,work'])
+  const { id } = uploaded.body
+  const cpu = await ask('Get', { id, profileType: 'cpu' })
+  assert.deepEqual(graphOf(cpu.body), ['single', 'cpu', 300, 'total,main,work'])
+  assert.deepEqual((await ask('List', {})).body.profiles, [{ id, name: 'one.pb.gz', uploadedAt: String(NOW_MS) }])
+  const text = Buffer.from('main;other 5\n').toString('base64')
+  const second = await ask('Upload', { name: 'two.txt', profile: text })
+  const diff = await ask('Diff', { leftId: id, rightId: second.body.id })
+  assert.deepEqual(diff.body.profileTypes, ['samples'])
+  assert.deepEqual(graphOf(diff.body).slice(0, 3), ['double', 'samples', 8])
+})
+
+test('what is wrong has its code', async () => {
+  const ask = setUp()
+  const { id } = (await ask('Upload', { name: 'x', profile: pprof(1) })).body
+  const absent = '01JAB3VW7Z0000000000000000-x'
+  const cases: [string, unknown, number, RegExp][] = [
+    ['Upload', { name: 'x', profile: '%%%' }, 400, /base64/],
+    ['Upload', { name: 'x', profile: Buffer.from('hello').toString('base64') }, 400, /neither pprof/],
+    ['Upload', { name: 'x', profile: pprof(1), maxNodes: -1 }, 400, /nodes/],
+    ['Get', { id: 'nope' }, 400, /no id of a profile/],
+    ['Get', { id, profileType: 'wall' }, 400, /it has samples, cpu/],
+    ['Get', { id: absent }, 404, /expired|no profile/],
+    ['Diff', { leftId: id, rightId: absent }, 404, /expired|no profile/],
+  ]
+  for (const [method, body, status, message] of cases) {
+    const answer = await ask(method, body)
+    assert.equal(answer.status, status, `${method} ${JSON.stringify(body)}`)
+    assert.match(answer.body.message!, message)
+  }
+  assert.equal((await ask('Get', { id }, 'b')).status, 404, 'another tenant')
+  assert.equal((await ask('List', {}, 'a|b')).status, 400)
+  assert.equal((await ask('List', {}, '')).status, 401)
+  assert.equal((await setUp(false)('List', {})).status, 501)
+})
