@@ -5,11 +5,11 @@
  * lines is named by its address.
  */
 import { invalidArgument } from '../errors.ts'
-import { FunctionTree } from '../flamegraph/tree.ts'
+import { FunctionTree } from './tree.ts'
 import { getBigInt } from '../wire/int64.ts'
-import { type DecodeLimits, ProfileDecoder } from './decode.ts'
-import { type DecodedProfile, NO_ROW } from './profile.ts'
-import { stringAt } from './string-table.ts'
+import { type DecodeLimits, ProfileDecoder } from '../pprof/decode.ts'
+import { type DecodedProfile, NO_ROW } from '../pprof/profile.ts'
+import { stringAt } from '../pprof/string-table.ts'
 
 export interface ProfileTree {
   readonly type: string

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodePprof } from '#core/pprof/encode.ts'
-import { readProfileTrees } from '#core/pprof/profile-trees.ts'
+import { readProfileTrees } from '#core/flamegraph/profile-trees.ts'
 import { buildPprof } from '../../support/profiles.ts'
 import { treeStacks } from '../../support/write-path.ts'
 
