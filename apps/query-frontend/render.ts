@@ -26,7 +26,7 @@ import { renderAnswer, renderDiffAnswer, type RenderTimelines, timelinesOf } fro
 import { type RenderQuery, renderNodesOf, renderQueryOf, renderRangeOf } from './render-request.ts'
 import { maxNodesOf, rangeOf, type RequestContext } from './request.ts'
 import type { SampleQuery } from './sample-request.ts'
-import { type ProfileSources, queryTree } from './stacktraces.ts'
+import { type ProfileSources, queryDot, queryTree } from './stacktraces.ts'
 
 export interface RenderDeps extends ProfileSources {
   readonly metastore: Pick<Metastore, 'planQuery' | 'labelSets'>
@@ -118,7 +118,13 @@ async function render(deps: RenderDeps, request: RenderRequest): Promise<Answer>
   const asked = renderQueryOf(parameters, undefined, request.open)
   const context = request.context()
   const query = sampleQueryOf(asked, context)
-  const maxNodes = maxNodesOf(renderNodesOf(parameters), context)
+  const givenNodes = renderNodesOf(parameters)
+  const maxNodes = maxNodesOf(givenNodes, context)
+  if (parameters.get('format') === 'dot') {
+    const limit = givenNodes === undefined || givenNodes === 0n ? undefined : maxNodes
+    const body = await queryDot(deps, { ...query, maxNodes: limit }, context, signal)
+    return { body, type: 'text/plain; charset=utf-8' }
+  }
   const tree = queryTree(deps, query, context, signal)
   const [flame, timelines] = await Promise.all([tree, queryTimelines(deps, asked, request, context)])
   return json(renderAnswer(asked.profileType, flameGraphOf(cutTree(flame, maxNodes)), timelines))

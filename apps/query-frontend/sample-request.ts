@@ -42,7 +42,7 @@ export interface StacktracesQuery extends SampleQuery {
   readonly maxNodes: number
   /** What the request named; undefined: nothing, which leaves a profile whole. */
   readonly givenNodes: number | undefined
-  readonly format: 'flamegraph' | 'tree' | 'pprof'
+  readonly format: 'flamegraph' | 'tree' | 'dot' | 'pprof'
 }
 
 export function stacktracesQueryOf(request: StacktracesFields, context: RequestContext): StacktracesQuery {
@@ -63,7 +63,7 @@ function isAsync(async: { readonly requestId: string; readonly type: number }): 
 function formatOf(format: ProfileFormat): StacktracesQuery['format'] {
   if (format === ProfileFormat.TREE) return 'tree'
   if (format === ProfileFormat.PPROF) return 'pprof'
-  if (format === ProfileFormat.DOT) throw unsupported('format DOT')
+  if (format === ProfileFormat.DOT) return 'dot'
   return 'flamegraph'
 }
 

@@ -17,6 +17,7 @@ import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { namelessProfile, profileMessage } from '#platform/connect/profile-message.ts'
 import type { Profile } from '#platform/gen/google/v1/profile_pb.ts'
 import type { SelectMergeProfileRequest, SelectMergeSpanProfileRequest } from '#platform/gen/querier/v1/querier_pb.ts'
+import { dotOf } from './dot.ts'
 import { runQuery } from './execute.ts'
 import { mergedHeaderOf } from './merged-header.ts'
 import type { RequestContext } from './request.ts'
@@ -46,6 +47,7 @@ interface TreeAnswer {
 }
 
 interface StacktracesAnswer extends TreeAnswer {
+  readonly dot?: string
   readonly pprof?: { readonly profile: Profile }
 }
 
@@ -59,6 +61,10 @@ export async function selectMergeStacktraces(
   if (query.format === 'pprof') {
     const bytes = await queryPprof(sources, { ...query, maxNodes: query.givenNodes }, context, call.signal)
     return bytes === undefined ? {} : { pprof: { profile: profileMessage(bytes, call.isJson) } }
+  }
+  if (query.format === 'dot') {
+    const dot = await queryDot(sources, { ...query, maxNodes: query.givenNodes }, context, call.signal)
+    return dot === '' ? {} : { dot }
   }
   return treeAnswer(query, await queryTree(sources, query, context, call.signal))
 }
@@ -139,6 +145,19 @@ export async function queryPprof(
   if (taken !== undefined && query.maxNodes !== undefined) taken = cutProfile(taken, query.maxNodes)
   if (taken === undefined || query.range.kind === 'empty') return undefined
   return encodeMergedPprof(taken.symbols, taken.sums, mergedHeaderOf(query.profileType, query.range.endMs))
+}
+
+/** '' if nothing was selected. */
+export async function queryDot(
+  sources: ProfileSources,
+  query: PprofQuery,
+  context: RequestContext,
+  signal: AbortSignal,
+): Promise<string> {
+  if (query.range.kind === 'empty') return ''
+  const { profileType, maxNodes = 0, range } = query
+  const taken = await queryStacks(sources, query, context, signal)
+  return dotOf(taken, { profileType, endMs: range.endMs, maxNodes })
 }
 
 /** Line-level stacks, uncut. */

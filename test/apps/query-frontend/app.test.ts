@@ -396,7 +396,6 @@ test('what cannot be answered is 501 by name, never left out', async () => {
   const { ask, scene } = setUp()
   const cases: [string, unknown, RegExp][] = [
     ['SelectMergeStacktraces', { ...MERGE, stackTraceSelector: { goPgo: {} } }, /go_pgo/],
-    ['SelectMergeStacktraces', { ...MERGE, format: 'PROFILE_FORMAT_DOT' }, /DOT/],
     ['SelectMergeStacktraces', { async: { type: 'ASYNC_QUERY_TYPE_FORCE' } }, /async/],
   ]
   for (const [method, body, message] of cases) {
