@@ -11,8 +11,10 @@ import { INSPECT, runInspect } from './inspect.ts'
 import { JOB_COMMANDS } from './jobs.ts'
 import { MARK_COMMANDS } from './marks.ts'
 import { PUSH, runPush } from './push.ts'
+import { QUERY_DIFF, runQueryDiff } from './query-diff.ts'
 import { QUERY_FLAMEGRAPH, runQueryFlamegraph } from './query-flamegraph.ts'
 import { QUERY_LABELS, QUERY_TYPES, runQueryLabels, runQueryTypes } from './query-labels.ts'
+import { QUERY_DOT, QUERY_PPROF, runQueryDot, runQueryPprof } from './query-pprof.ts'
 import { QUERY_SERIES, runQuerySeries } from './query-series.ts'
 import {
   RETENTION_CANCEL,
@@ -46,6 +48,9 @@ interface Command {
 const COMMANDS: readonly Command[] = [
   { spec: PUSH, run: runPush },
   { spec: QUERY_FLAMEGRAPH, run: runQueryFlamegraph },
+  { spec: QUERY_DIFF, run: runQueryDiff },
+  { spec: QUERY_PPROF, run: runQueryPprof },
+  { spec: QUERY_DOT, run: runQueryDot },
   { spec: QUERY_SERIES, run: runQuerySeries },
   { spec: QUERY_LABELS, run: runQueryLabels },
   { spec: QUERY_TYPES, run: runQueryTypes },

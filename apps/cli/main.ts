@@ -1,6 +1,6 @@
 /** Composition root of `cinder`: the real terminal, clock, network and files. */
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { runCli } from './cli.ts'
 import { EXIT, type Shell } from './shell.ts'
@@ -33,6 +33,7 @@ const shell: Shell = {
   fetch: send ?? ((url, init) => fetch(url, init)),
   internalToken,
   readFile: async (path) => new Uint8Array(await readFile(path)),
+  writeFile: (path, bytes) => writeFile(path, bytes),
 }
 
 // `cinder … | head` closes our output early: that is the reader's wish, not a failure.

@@ -23,7 +23,8 @@ export const UNREACHABLE = 'unreachable'
 
 export interface Server {
   ask(procedure: string, request: object): Promise<unknown>
-  send(procedure: string, message: Uint8Array): Promise<void>
+  /** Both ways as protobuf. */
+  send(procedure: string, message: Uint8Array): Promise<Uint8Array>
 }
 
 export function serverOf(args: Arguments, shell: Shell): Server {
@@ -71,7 +72,7 @@ export function serverOf(args: Arguments, shell: Shell): Server {
       }
     },
     async send(procedure, message) {
-      await (await call(procedure, 'application/proto', message)).arrayBuffer()
+      return new Uint8Array(await (await call(procedure, 'application/proto', message)).arrayBuffer())
     },
   }
 }

@@ -15,6 +15,7 @@ export interface Shell {
   nowMs(): number
   fetch(url: string, init: RequestInit): Promise<Response>
   readFile(path: string): Promise<Uint8Array>
+  writeFile(path: string, bytes: Uint8Array): Promise<void>
   /** For calls of our own services alone (`cinder.v1`): never sent with a query or a push. */
   readonly internalToken?: string | undefined
 }

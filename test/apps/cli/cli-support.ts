@@ -1,6 +1,6 @@
 /** A shell that records, and a server of canned answers on a port of its own. */
 import { after } from 'node:test'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { runCli } from '../../../apps/cli/cli.ts'
 import type { Shell } from '../../../apps/cli/shell.ts'
 
@@ -27,6 +27,7 @@ export async function cinder(argv: readonly string[], overrides: Partial<Shell> 
     nowMs: () => NOW_MS,
     fetch: (url, init) => fetch(url, init),
     readFile: async (path) => new Uint8Array(await readFile(path)),
+    writeFile: (path, bytes) => writeFile(path, bytes),
     ...overrides,
   }
   const code = await runCli(argv, shell, '1.2.3')
