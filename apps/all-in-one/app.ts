@@ -14,6 +14,7 @@ import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
+import type { RecordingRules } from '#core/rpc/recording-rules.ts'
 import type { RetentionRuleStatus } from '#core/rpc/tenants.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -41,6 +42,7 @@ import { type Database, openDatabase } from '../metastore/database.ts'
 import { mountOperator } from '../metastore/operate.ts'
 import { addJournalMetrics } from '../metastore/journal.ts'
 import { meterQueue } from '../metastore/queue-metrics.ts'
+import { createRecordingRules } from '../metastore/recording-rules.ts'
 import { createRecovery, type Recovery } from '../metastore/recovery.ts'
 import { defaultSettings, type MetastoreSettings } from '../metastore/settings.ts'
 import { applyDefaultRetention } from '../metastore/tenant-service.ts'
@@ -98,8 +100,8 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   try {
     const opened = meterStores(await openStore(config.storageUrl, { log: deps.log }), instruments)
     const database = await startDatabase(shared)
-    const { metastore, retention } = await startMetastore(shared, database, opened)
-    edge.open(await startServices(shared, metastore, opened))
+    const { retention, ...index } = await startMetastore(shared, database, opened)
+    edge.open(await startServices(shared, index, opened))
     await lifecycle.add(listener)
     const readyMs = performance.now() - startedMs
     const where = { url: shownUrl(config, listener.url), database: database.describe, objects: opened.describe }
@@ -147,12 +149,18 @@ async function startDatabase({ config, log, lifecycle }: Shared): Promise<Databa
   return { url: postgres.url, describe: postgres.describe, isEmbedded: true }
 }
 
+/** What the services ask Postgres for. */
+interface Index {
+  readonly metastore: Metastore
+  readonly rules: RecordingRules
+}
+
 /** The metastore with its duties, and the worker that it feeds. */
 async function startMetastore(
   shared: Shared,
   address: DatabaseAddress,
   opened: OpenedStore,
-): Promise<{ metastore: Metastore; retention: RetentionRuleStatus }> {
+): Promise<Index & { readonly retention: RetentionRuleStatus }> {
   const { clock, log, random, lifecycle } = shared
   const unusable = (cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
@@ -201,7 +209,8 @@ async function startMetastore(
   addWorkerMetrics(registry, () => worker.status())
   await lifecycle.add({ name: 'compaction worker', stop: () => worker.stop() })
   await lifecycle.add({ name: 'metastore', stop: () => metastore.stop() })
-  return { metastore: metered, retention }
+  const rules = createRecordingRules({ sql: database.sql, random })
+  return { metastore: metered, rules, retention }
 }
 
 async function startTenants(
@@ -239,7 +248,7 @@ function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore
   return { ...opened, store: store!, patientStore: patientStore! }
 }
 
-async function startServices(shared: Shared, metastore: Metastore, opened: OpenedStore): Promise<EdgeApps> {
+async function startServices(shared: Shared, { metastore, rules }: Index, opened: OpenedStore): Promise<EdgeApps> {
   const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
   const { store, putsPerSecondMax } = opened
   const limitsOf = () => config.limits
@@ -270,7 +279,7 @@ async function startServices(shared: Shared, metastore: Metastore, opened: Opene
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(
-      { metastore, backend, adhoc: createAdhocStore({ store, clock, random }), regex, clock, log, compression },
+      { metastore, backend, rules, adhoc: createAdhocStore({ store, clock, random }), regex, clock, log, compression },
       { multitenancy, limitsOf },
     ),
   }

@@ -5,6 +5,7 @@ import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
+import { mountRules } from '#platform/connect/rule-service.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { mountMetastore } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -21,6 +22,7 @@ import { openDatabase } from './database.ts'
 import { addJournalMetrics } from './journal.ts'
 import { mountOperator } from './operate.ts'
 import { meterQueue } from './queue-metrics.ts'
+import { createRecordingRules } from './recording-rules.ts'
 import { createRecovery } from './recovery.ts'
 import { defaultSettings } from './settings.ts'
 import { applyDefaultRetention } from './tenant-service.ts'
@@ -64,6 +66,7 @@ await runProcess(log, async (lifecycle) => {
   }
   mountOperator(app, { ...deps, registry: instruments.registry }, service)
   mountTenants(app, tenants.service, service)
+  mountRules(app, createRecordingRules({ sql: database.sql, random: createRandom() }), service)
   mountReady(app)
   internal.warnIfOpen({ name: 'metastore', host }, log)
   const { tls } = internal

@@ -25,12 +25,13 @@ import { selectHeatmap } from './heatmap.ts'
 import { answerDiff } from './diff.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
+import { mountRecordingRules, type RulesDeps } from './recording-rules.ts'
 import { mountRender } from './render.ts'
 import type { RequestContext } from './request.ts'
 import { mountStatusPages } from './status-pages.ts'
 import { type CallInfo, selectMergeProfile, selectMergeSpanProfile, selectMergeStacktraces } from './stacktraces.ts'
 
-export interface QueryFrontendDeps extends AdhocDeps {
+export interface QueryFrontendDeps extends AdhocDeps, RulesDeps {
   readonly metastore: Metastore
   readonly backend: QueryBackend
   readonly regex: RegexCompiler
@@ -89,6 +90,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   )
   mountCompanions(app, options)
   mountAdhocProfiles(app, deps, options, contextOf)
+  mountRecordingRules(app, deps, options, contextOf)
   mountStatusPages(app, settings)
   mountRender(app, deps, {
     multitenancy: settings.multitenancy,

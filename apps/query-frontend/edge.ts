@@ -6,6 +6,7 @@ import type { Hono } from 'hono'
 import { createClock } from '#platform/clock.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
+import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import type { Env } from '#platform/env.ts'
 import { webCompression } from '#platform/http/body-compression.ts'
@@ -26,6 +27,7 @@ export function composeEdge(env: Env): Hono {
       metastore: createMetastoreClient(metastoreUrl, client),
       backend: createQueryBackendClient(queryBackendUrl, client),
       adhoc: createAdhocClient(queryBackendUrl, client),
+      rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,
       log,

@@ -3,6 +3,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
+import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
@@ -26,6 +27,7 @@ await runProcess(log, async (lifecycle) => {
       metastore: instruments.metastore(createMetastoreClient(metastoreUrl, client)),
       backend: instruments.queries(createQueryBackendClient(queryBackendUrl, client)),
       adhoc: createAdhocClient(queryBackendUrl, client),
+      rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,
       log,

@@ -12,6 +12,7 @@ const SETTINGS_TABLES = [
   'retention_rules',
   'compaction_marks',
   'compaction_tenants',
+  'recording_rules',
 ] as const
 
 export interface SettingsTable {
