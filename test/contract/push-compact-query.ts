@@ -24,15 +24,19 @@ import { buildPprof, realShapedSpec } from '../support/profiles.ts'
 import {
   askFlameGraph,
   askMetadata,
+  askPprof,
   askSeries,
   askTotal,
+  callRpc,
   expectOk,
   ingest,
   push,
   pushOne,
   recentRange,
   SAMPLES,
+  type Send,
 } from '../support/server-client.ts'
+import { decodeReference } from '../support/reference-pprof.ts'
 import { restampPprof } from '../support/restamp.ts'
 import { ROOT } from '../support/server-process.ts'
 import { createServiceStack, type ServiceStack, type StackStores } from '../support/service-stack.ts'
@@ -41,6 +45,7 @@ import { createSilentLog } from '../support/silent-log.ts'
 const NOW_MS = Date.now()
 const RANGE = recentRange()
 const FIXTURES = ['go-agent/cpu', 'go-agent/inuse_space', 'go-agent/goroutine', 'node-agent/cpu']
+const STACKTRACES = 'querier.v1.QuerierService/SelectMergeStacktraces'
 const codec = createCodec()
 
 /** Real profiles of two services, sample labels that split series, two data hours, a duplicate. */
@@ -79,6 +84,7 @@ async function askEverything({ send }: ServiceStack) {
     for (const labelSelector of ['{}', ...services.map((service) => `{service_name="${service}"}`)]) {
       const { total, nodes } = await askFlameGraph(send, { profileTypeID, labelSelector })
       answers.push([profileTypeID, labelSelector, total, nodes])
+      answers.push(await askProfile(send, { profileTypeID, labelSelector, total }))
       assert.ok(labelSelector !== '{}' || total > 0n, `${profileTypeID} is empty`)
     }
     const groupBy = ['service_name', 'region', 'endpoint']
@@ -86,6 +92,26 @@ async function askEverything({ send }: ServiceStack) {
     answers.push(series.map((each) => JSON.stringify(each)).sort())
   }
   return answers
+}
+
+/** Bytes are equal too; their sum is that of the flame graph. */
+async function askProfile(
+  send: Send,
+  { total, ...question }: { readonly profileTypeID: string; readonly labelSelector: string; readonly total: bigint },
+): Promise<unknown> {
+  const query = { ...RANGE, ...question }
+  const pprof = await askPprof(send, query)
+  const values = pprof.length === 0 ? [] : decodeReference(pprof).samples.flatMap((sample) => sample.values)
+  assert.equal(
+    values.reduce((sum, value) => sum + value, 0n),
+    total,
+  )
+  const dot = await expectOk(callRpc(send, STACKTRACES, { ...query, format: 'PROFILE_FORMAT_DOT', maxNodes: 20 }))
+  const callSite = [{ name: total === 0n ? 'main' : 'runtime.main' }]
+  const under = await expectOk(callRpc(send, STACKTRACES, { ...query, stackTraceSelector: { callSite } }))
+  const right = { ...query, labelSelector: '{service_name="go-agent"}' }
+  const diff = await expectOk(callRpc(send, 'querier.v1.QuerierService/Diff', { left: query, right }))
+  return [hex(pprof), dot, under, diff]
 }
 
 async function planOf(stack: ServiceStack, services: string[] = []): Promise<SourceObject[]> {

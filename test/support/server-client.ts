@@ -3,6 +3,7 @@
  * Hono app in this process, so that a suite reads alike over both.
  */
 import assert from 'node:assert/strict'
+import { ProtobufWriter } from '#core/wire/protobuf.ts'
 
 /** A path with its query, and what `fetch` takes. */
 export type Send = (path: string, init?: RequestInit) => Promise<Response>
@@ -92,6 +93,30 @@ export async function askFlameGraph(send: Send, question: ProfileQuestion, tenan
   const request = { maxNodes: 0, ...recentRange(), ...question }
   const answer = await expectOk(callRpc(send, 'querier.v1.QuerierService/SelectMergeStacktraces', request, tenant))
   return readFlameGraph((answer.flamegraph ?? {}) as FlameGraphMessage)
+}
+
+/** The body of SelectMergeProfile: a pprof file, or no bytes. The request has no other fields. */
+export async function askPprof(
+  send: Send,
+  query: {
+    readonly profileTypeID: string
+    readonly labelSelector: string
+    readonly start: string
+    readonly end: string
+  },
+): Promise<Uint8Array> {
+  const request = new ProtobufWriter()
+  request.stringField(1, query.profileTypeID)
+  request.stringField(2, query.labelSelector)
+  request.varintField(3, BigInt(query.start))
+  request.varintField(4, BigInt(query.end))
+  const response = await send('/querier.v1.QuerierService/SelectMergeProfile', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/proto' },
+    body: request.copyBytes() as Uint8Array<ArrayBuffer>,
+  })
+  assert.equal(response.status, 200, await response.clone().text())
+  return new Uint8Array(await response.arrayBuffer())
 }
 
 /** Of one service: `process_cpu:samples:count:cpu:nanoseconds` is what `buildPprof` makes by default. */
