@@ -16,6 +16,7 @@ export function formatStartBlock(config: AllInOneConfig, facts: StartFacts): str
   const rows: [string, string][] = [
     ['push', `${facts.url}  (server address of any Pyroscope agent; pprof by Push RPC or POST /ingest)`],
     ['query', `${facts.url}  (URL of a Grafana Pyroscope data source, or profilecli --url)`],
+    ['status', `${facts.url}/status  (in a browser, by curl, or \`cinder status\`)`],
     ['database', facts.database],
     ['objects', facts.objects],
     ['tenants', formatTenants(config)],
