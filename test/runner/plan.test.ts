@@ -30,6 +30,16 @@ test('filters are parts of paths, any of them', () => {
   assert.deepEqual(files(['gone']), [])
 })
 
+test('a suite of minutes runs where it is named, and where everything does', () => {
+  const paths = [...PATHS, 'test/chaos/chaos.test.ts']
+  const isIn = (filters: string[], isThorough: boolean) =>
+    planBatches(paths, filters, { isThorough }).some(({ name }) => name === 'test/chaos/chaos.test.ts')
+  assert.deepEqual(
+    [isIn([], false), isIn(['chaos'], false), isIn([], true), isIn(['db'], true)],
+    [false, true, true, false],
+  )
+})
+
 test('no suite is lost or run twice', () => {
   const files = planBatches(PATHS, []).flatMap((batch) => batch.files)
   assert.equal(new Set(files).size, files.length)

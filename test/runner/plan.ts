@@ -5,6 +5,7 @@
  * 2. Core suites share a process per folder: they do no I/O, and a process costs 60 ms. Every other suite has a process
  *    of its own: it may start Postgres or servers, and a crash must name its file.
  * 3. Suites with real processes start first, so that the longest does not begin last.
+ * 4. A suite of minutes runs where it is named, and in continuous integration.
  */
 
 export interface Batch {
@@ -13,23 +14,27 @@ export interface Batch {
 }
 
 const LEFT_OUT = ['test/fixtures/', 'test/bench/']
+/** Half a minute at least, and more to learn from longer runs: `npm run chaos`. */
+const ONLY_IF_ASKED = ['test/chaos/chaos.test.ts']
 /** Longest first, by observation. */
 const EARLY = [
   'test/chaos',
+  'test/e2e-s3',
+  'test/sim',
+  'test/apps/platform/postgres',
   'test/apps/all-in-one',
   'test/db',
   'test/apps/metastore',
-  'test/apps/platform/postgres',
   'test/runtime',
-  'test/sim',
   'test/apps',
 ]
 
-export function planBatches(paths: string[], filters: string[]): Batch[] {
+export function planBatches(paths: string[], filters: string[], options: { isThorough?: boolean } = {}): Batch[] {
   const files = paths.filter(
     (path) =>
       path.endsWith('.test.ts') &&
       !LEFT_OUT.some((prefix) => path.startsWith(prefix)) &&
+      (options.isThorough === true || filters.length > 0 || !ONLY_IF_ASKED.includes(path)) &&
       (filters.length === 0 || filters.some((filter) => path.includes(filter))),
   )
   const batches = new Map<string, Batch>()
