@@ -13,6 +13,7 @@ import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import { addProfile, addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
 import { compileSelector } from '#core/query/sample-selector.ts'
+import { namesTenant } from '#core/query/select-series.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { QueryBackend, ReadStats } from '#core/rpc/query-backend.ts'
@@ -33,6 +34,7 @@ export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
       const query: ObjectQuery = {
         profileType: request.profileType,
         matches: compileMatchers(request.matchers, deps.regex),
+        showsTenant: namesTenant(request.matchers),
         startMs: request.startMs,
         endMs: request.endMs,
         wants: 'samples',
@@ -51,6 +53,7 @@ export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
       const query: ObjectQuery = {
         profileType: request.profileType,
         matches: compileMatchers(request.matchers, deps.regex),
+        showsTenant: namesTenant(request.matchers),
         startMs: request.startMs,
         endMs: request.endMs,
         wants: 'lines',
@@ -73,6 +76,7 @@ export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
       const query: ObjectQuery = {
         profileType: request.profileType,
         matches: compileMatchers(request.matchers, deps.regex),
+        showsTenant: namesTenant(request.matchers, request.groupBy),
         startMs: data.startMs,
         endMs: data.endMs,
         wants: 'heads',

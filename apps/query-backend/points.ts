@@ -8,6 +8,7 @@ import type { RegexCompiler } from '#core/ports/regex.ts'
 import { PointRows } from '#core/query/point-rows.ts'
 import { addCallSiteSeries, addProfilePoints, addSpanPoints } from '#core/query/profile-points.ts'
 import type { CompiledSelector } from '#core/query/sample-selector.ts'
+import { namesTenant } from '#core/query/select-series.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type {
   PointsRequest,
@@ -33,7 +34,8 @@ interface Call {
 export async function readPoints(deps: PointDeps, request: PointsRequest, call: Call): Promise<PointsResponse> {
   const { spans, exemplars, best, startMs, endMs, profileType } = request
   const rows = new PointRows({ best, exemplars })
-  const base = { profileType, matches: compileMatchers(request.matchers, deps.regex), startMs, endMs }
+  const matches = compileMatchers(request.matchers, deps.regex)
+  const base = { profileType, matches, showsTenant: namesTenant(request.matchers, request.groupBy), startMs, endMs }
   const query = spans
     ? ({ ...base, wants: 'samples', selector: EVERY_ROW } as const)
     : ({ ...base, wants: 'ids' } as const)
@@ -55,7 +57,15 @@ export async function readCallSiteSeries(
   const { startMs, endMs, stepMs, profileType } = request
   const range = { startMs, endMs, stepMs }
   const matches = compileMatchers(request.matchers, deps.regex)
-  const query = { profileType, matches, ...dataRangeOf(range), wants: 'samples', selector: EVERY_ROW } as const
+  const showsTenant = namesTenant(request.matchers, request.groupBy)
+  const query = {
+    profileType,
+    matches,
+    showsTenant,
+    ...dataRangeOf(range),
+    wants: 'samples',
+    selector: EVERY_ROW,
+  } as const
   for await (const { plan, fetched } of readObjects(deps, request.objects, query, call)) {
     call.stats.samples += addCallSiteSeries(plan, fetched, callSite, { range, builder })
     throwIfGone(call.signal)

@@ -25,6 +25,8 @@ import type { ReadStats } from '#core/rpc/query-backend.ts'
 export interface ObjectQuery {
   readonly profileType: string
   readonly matches: LabelsPredicate
+  /** Matchers or groups name the tenant. */
+  readonly showsTenant: boolean
   readonly startMs: number
   readonly endMs: number
   /** `heads`: time series need nothing else. `ids`: also those of profiles. `lines`: samples, and the line level of their stacks. */

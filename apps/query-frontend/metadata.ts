@@ -13,6 +13,7 @@ import {
   partForSeries,
 } from '#core/query/label-query.ts'
 import { invalidArgument } from '#core/errors.ts'
+import { buildLabels, LABEL_TENANT_ID, labelsFromPairs, labelsToPairs } from '#core/labels/labels.ts'
 import type { TimeRange } from '#core/query/time-range.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { ProfileTypesRequest, SeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
@@ -90,5 +91,16 @@ async function readSets(
 ): Promise<LabelSets> {
   if (range.kind === 'empty') return []
   const { startMs, endMs } = range
-  return (await metastore.labelSets({ tenants: [...context.tenants], startMs, endMs, ...part })).sets
+  const ask = async (tenants: string[]) => (await metastore.labelSets({ tenants, startMs, endMs, ...part })).sets
+  if (context.tenants.length === 1) return ask([...context.tenants])
+  // Of several tenants each set says whose it is, as it does in matchers and groups of queries.
+  const sets = await Promise.all(
+    context.tenants.map(async (tenant) => (await ask([tenant])).map((set) => withTenant(set, tenant, part.namesOnly))),
+  )
+  return sets.flat()
+}
+
+function withTenant({ pairs }: LabelSets[number], tenant: string, namesOnly: boolean): LabelSets[number] {
+  if (namesOnly) return { pairs: [...pairs, LABEL_TENANT_ID, ''] }
+  return { pairs: labelsToPairs(buildLabels([...labelsFromPairs(pairs), { name: LABEL_TENANT_ID, value: tenant }])) }
 }

@@ -17,6 +17,8 @@ export type Labels = readonly LabelPair[]
 export const LABEL_NAME = '__name__'
 export const LABEL_SERVICE_NAME = 'service_name'
 export const LABEL_SERVICE_NAME_PRIVATE = '__service_name__'
+/** Not stored: reads over several tenants show whose a series is. */
+export const LABEL_TENANT_ID = '__tenant_id__'
 export const LABEL_PROFILE_TYPE = '__profile_type__'
 export const LABEL_TYPE = '__type__'
 export const LABEL_UNIT = '__unit__'

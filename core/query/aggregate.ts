@@ -53,7 +53,8 @@ export interface SelectedProfiles {
 /** One entry per (group, type) that has a profile to read; empty if the dataset has nothing for the query. */
 export function selectProfiles(head: DatasetHead, query: ProfileQuery): SelectedProfiles[] {
   const profiles: SelectedProfiles[] = []
-  for (const selected of selectSeries(head, query)) {
+  const { series, groups, descriptor } = head
+  for (const selected of selectSeries({ series, groups, tenant: descriptor.tenant }, query)) {
     const positions = selectHeaders(head, {
       columns: [{ group: selected.group, type: selected.type }],
       seriesMatches: (series) => selected.series[series] === 1,

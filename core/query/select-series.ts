@@ -3,10 +3,10 @@
  *
  * A query names one profile type (five parts) and matchers. The name part is the series' `__name__`; the other four
  * are a sample type of a group and the group's period. Matchers see the labels that clients see: pushed ones and those
- * that follow from the sample type.
+ * that follow from the sample type. A query that speaks of tenants also sees whose a series is.
  */
 import type { SampleGroup } from '../block/dataset.ts'
-import { getLabel, LABEL_NAME, type Labels } from '../labels/labels.ts'
+import { buildLabels, getLabel, LABEL_NAME, LABEL_TENANT_ID, type Labels } from '../labels/labels.ts'
 import { parseProfileType, typedLabels } from '../labels/profile-type.ts'
 
 export interface SelectedType {
@@ -22,11 +22,13 @@ export interface SeriesQuery {
   /** Five-part id. */
   readonly profileType: string
   readonly matches: (labels: Labels) => boolean
+  /** The tenant is one of the labels: where matchers or groups name it. */
+  readonly showsTenant?: boolean
 }
 
 /** Types with at least one selected series. */
 export function selectSeries(
-  dataset: { readonly series: readonly Labels[]; readonly groups: readonly SampleGroup[] },
+  dataset: { readonly series: readonly Labels[]; readonly groups: readonly SampleGroup[]; readonly tenant?: string },
   query: SeriesQuery,
 ): SelectedType[] {
   const wanted = parseProfileType(query.profileType)
@@ -38,7 +40,9 @@ export function selectSeries(
       const series = new Uint8Array(dataset.series.length)
       const labels = dataset.series.map((base, s) => {
         if (getLabel(base, LABEL_NAME) !== wanted.name) return undefined
-        const typed = typedLabels(base, { type, unit, periodType: group.periodType, periodUnit: group.periodUnit })
+        const { periodType, periodUnit } = group
+        const own = typedLabels(base, { type, unit, periodType, periodUnit })
+        const typed = query.showsTenant === true ? withTenant(own, dataset.tenant) : own
         if (!query.matches(typed)) return undefined
         series[s] = 1
         return typed
@@ -47,4 +51,13 @@ export function selectSeries(
     })
   })
   return selected
+}
+
+/** Whatever was pushed under the name. */
+function withTenant(labels: Labels, tenant: string | undefined): Labels {
+  return buildLabels([...labels, { name: LABEL_TENANT_ID, value: tenant ?? '' }])
+}
+
+export function namesTenant(matchers: readonly { readonly name: string }[], groupBy: readonly string[] = []): boolean {
+  return groupBy.includes(LABEL_TENANT_ID) || matchers.some(({ name }) => name === LABEL_TENANT_ID)
 }

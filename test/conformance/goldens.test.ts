@@ -26,9 +26,18 @@ const SERVED_RPCS = [
   ),
   ...['Diff', 'AnalyzeQuery'].map((name) => `querier.v1.QuerierService/${name}`),
 ]
+const COMPANIONS =
+  'adhocprofiles.v1.AdHocProfileService/List capabilities.v1.FeatureFlagsService/GetFeatureFlags ' +
+  'version.v1.Version/Version vcs.v1.VCSService/GithubApp'
 const SERVED_PATHS = [
-  ...['/ingest', '/pyroscope/ingest', '/pyroscope/render', '/pyroscope/render-diff', '/pyroscope/label-values'],
-  ...SERVED_RPCS.map((rpc) => `/${rpc}`),
+  '/ingest',
+  '/pyroscope/ingest',
+  '/pyroscope/render',
+  '/pyroscope/render-diff',
+  '/pyroscope/label-values',
+  '/api/v1/status/buildinfo',
+  '/api/v1/tenant_limits',
+  ...[...COMPANIONS.split(' '), ...SERVED_RPCS].map((rpc) => `/${rpc}`),
 ]
 
 interface GoldenRequest {
@@ -63,6 +72,10 @@ const REASONS: { readonly why: string; readonly holds: (difference: Difference) 
   {
     why: 'a path or an RPC that is not served',
     holds: ({ request, text }) => isNotServed(text) && !SERVED_PATHS.includes(pathOf(request)),
+  },
+  {
+    why: 'features that this server has, in its own words',
+    holds: ({ request, text }) => pathOf(request).endsWith('/GetFeatureFlags') && text.startsWith('.featureFlags'),
   },
   { why: 'gRPC, which is not spoken', holds: ({ golden }) => golden.writes.some(({ grpc }) => grpc === true) },
   {
