@@ -1,6 +1,9 @@
 /**
  * Profiles selected by id. Ids are not part of a dataset's head (16 bytes a profile that no other query needs), so they
  * are read on their own, and only for datasets that have a profile in the time range.
+ *
+ * The last two bytes of an id count the series that a pushed profile was split into by its sample labels. Clients know one
+ * profile, by the id of any of its parts: all parts are selected.
  */
 import type { ByteRange } from '../block/coalesce.ts'
 import { PROFILE_ID_BYTES } from '../block/header-section.ts'
@@ -11,14 +14,18 @@ export function profileIdRanges(head: DatasetHead): ByteRange[] {
   return planDatasetRead(head, { symbols: 'none', headers: new Uint32Array(0), columns: [], profileIds: true })
 }
 
+/** What all parts of a pushed profile share. */
+export const SHARED_ID_DIGITS = (PROFILE_ID_BYTES - 2) * 2
+
 /** `ids`: of all headers, in order; `wanted`: in lower-case hex. Entries without a profile left are dropped. */
 export function keepProfilesById(
   profiles: readonly SelectedProfiles[],
   ids: Uint8Array,
   wanted: ReadonlySet<string>,
 ): SelectedProfiles[] {
+  const shared = new Set([...wanted].map((id) => id.slice(0, SHARED_ID_DIGITS)))
   return profiles.flatMap(({ selected, positions }) => {
-    const named = positions.filter((position) => wanted.has(profileIdText(ids, position)))
+    const named = positions.filter((position) => shared.has(profileIdText(ids, position).slice(0, SHARED_ID_DIGITS)))
     return named.length === 0 ? [] : [{ selected, positions: named }]
   })
 }

@@ -5,7 +5,6 @@
  * 14 bytes of their id. As a point it is one: values are summed, and only the labels that all parts have are shown.
  * A span is a point per profile that saw it.
  */
-import { PROFILE_ID_BYTES } from '../block/header-section.ts'
 import {
   type DatasetHead,
   decodeFrameColumns,
@@ -20,7 +19,7 @@ import { getBigInt } from '../wire/int64.ts'
 import { functionSymbols, type SelectedProfiles } from './aggregate.ts'
 import { stacksUnder } from './call-site.ts'
 import type { PointRows } from './point-rows.ts'
-import { profileIdText } from './profile-ids.ts'
+import { profileIdText, SHARED_ID_DIGITS } from './profile-ids.ts'
 import type { StacktracePlan } from './stacktrace-plan.ts'
 import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
 
@@ -39,9 +38,6 @@ function stepOf({ originMs, stepMs }: PointGrid, timeMs: number): number {
   if (step <= STEP_MAX) return step
   throw invalidArgument(`step ${step} of the range is over the limit ${STEP_MAX}: use a longer step`, 'invalid_step')
 }
-
-/** 14 of 16 bytes: the last two count the series of one pushed profile. */
-const SHARED_ID_DIGITS = (PROFILE_ID_BYTES - 2) * 2
 
 interface Whole {
   readonly group: Labels

@@ -57,7 +57,14 @@ function* selectedRows(
     if (type < 0 || skip.includes(h)) continue
     if (nanos < BigInt(query.startMs) * 1_000_000n || nanos > BigInt(query.endMs) * 1_000_000n) continue
     if (query.matches?.(dataset.series[headers.series[h]!]!) === false) continue
-    if (isLeftOut(query.profileIds, hex(headers.profileId.subarray(h * 16, h * 16 + 16)))) continue
+    // All parts of a pushed profile, which share 14 of 16 bytes, go by the id of any.
+    const whole = query.profileIds?.map((id) => id.slice(0, 28))
+    if (
+      whole !== undefined &&
+      whole.length > 0 &&
+      !whole.includes(hex(headers.profileId.subarray(h * 16, h * 16 + 14)))
+    )
+      continue
     // A profile whose total of the type is zero is not there.
     if (getBigInt(headers.totals[type]!, h) === 0n) continue
     const rows = dataset.rows[group]!

@@ -24,3 +24,11 @@ test('positions with a wanted id stay; types without any go', () => {
   )
   assert.deepEqual(keepProfilesById([profiles(0, 0, 1, 2)], ids, new Set(['f'.repeat(32)])), [])
 })
+
+test('the parts of one pushed profile are selected by the id of any of them', () => {
+  const parts = ids.slice()
+  parts.set(parts.subarray(0, 14), 16)
+  const other = `${FIRST.slice(0, 28)}ffff`
+  const kept = keepProfilesById([profiles(0, 0, 1, 2)], parts, new Set([other]))
+  assert.deepEqual([...kept[0]!.positions], [0, 1])
+})
