@@ -4,7 +4,7 @@ import { buildCallGraph } from '#core/query/call-graph.ts'
 import { writeDot } from '#core/query/dot.ts'
 import { parseProfileType } from '#core/labels/profile-type.ts'
 import { cutProfile } from '#core/query/profile-cut.ts'
-import type { TakenStacks } from '#core/query/stack-profile.ts'
+import type { SummedStacks } from '#core/query/stack-profile.ts'
 
 /** Where a request names no limit: more boxes than a screen shows, and text that a language model can take. */
 const NODES_DEFAULT = 100
@@ -13,7 +13,7 @@ const FUNCTIONS_MIN = 512
 
 /** '' without stacks. `maxNodes` 0: the default. */
 export function dotOf(
-  taken: TakenStacks | undefined,
+  taken: SummedStacks | undefined,
   { profileType, endMs, maxNodes }: { readonly profileType: string; readonly endMs: number; readonly maxNodes: number },
 ): string {
   const cut = taken === undefined ? undefined : cutProfile(taken, Math.max(FUNCTIONS_MIN, maxNodes))
@@ -24,7 +24,7 @@ export function dotOf(
 }
 
 /** The first by name of the binaries that frames come from. */
-function binaryOf({ symbols }: TakenStacks): string {
+function binaryOf({ symbols }: SummedStacks): string {
   const decoder = new TextDecoder()
   const { stringBytes, stringOffset } = symbols
   const names = Array.from(symbols.mappingFilename.subarray(0, symbols.mappingCount), (string) =>

@@ -11,7 +11,7 @@ import { encodeTreeFormat } from '#core/flamegraph/tree-format.ts'
 import { FunctionTree } from '#core/flamegraph/tree.ts'
 import { encodeMergedPprof } from '#core/pprof/encode-merged.ts'
 import { cutProfile, keepLeaves } from '#core/query/profile-cut.ts'
-import { StackProfile, type TakenStacks } from '#core/query/stack-profile.ts'
+import { StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { namelessProfile, profileMessage } from '#platform/connect/profile-message.ts'
@@ -166,7 +166,7 @@ async function queryStacks(
   query: SampleQuery,
   context: RequestContext,
   signal: AbortSignal,
-): Promise<TakenStacks | undefined> {
+): Promise<SummedStacks | undefined> {
   const { range, profileType, matchers, services, selector } = query
   if (range.kind === 'empty') return undefined
   const { startMs, endMs } = range

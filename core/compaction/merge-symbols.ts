@@ -314,6 +314,13 @@ export class MergedSymbols {
     return { symbols: { ...strings.copyColumns(), ...tables }, functionLevel }
   }
 
+  /** As `take`, without the function level. */
+  takeSymbols(): Symbols {
+    const strings = new StringTable()
+    const tables = orderByFirstUse(this.#tables(), strings)
+    return { ...strings.copyColumns(), ...tables }
+  }
+
   /** In the order in which sources brought them. Columns of strings and nodes borrow. */
   #tables(): Symbols {
     const functions = this.#functions

@@ -8,16 +8,19 @@
  * Both make stacks equal that were not, so both intern the result again; sums are conserved.
  */
 import { nodeThreshold, OTHER_NAME } from '../flamegraph/cut.ts'
+import { buildFunctionLevel, type FunctionLevel } from '../symbols/function-level.ts'
 import { StackTable } from '../symbols/stack-table.ts'
+import { StringTable } from '../symbols/string-table.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
 import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
-import { StackProfile, type SummedStacks, type TakenStacks } from './stack-profile.ts'
+import { StackProfile, type SummedStacks } from './stack-profile.ts'
 
 /** `maxNodes` is 1 at least. */
-export function cutProfile(taken: TakenStacks, maxNodes: number): TakenStacks | undefined {
-  const { symbols, functionLevel: level, sums } = taken
-  const totals = functionTotals(taken)
+export function cutProfile(taken: SummedStacks, maxNodes: number): SummedStacks | undefined {
+  const { symbols, sums } = taken
+  const level = buildFunctionLevel(symbols, new StringTable())
+  const totals = functionTotals(taken, level)
   const reaches = nodeThreshold(totals, level.nodeCount, maxNodes)
   if (reaches === undefined) return taken
   const withOther = withOtherLocation(symbols)
@@ -52,7 +55,7 @@ export function cutProfile(taken: TakenStacks, maxNodes: number): TakenStacks | 
   })
 }
 
-function functionTotals({ symbols, functionLevel: level, sums }: TakenStacks): Int64Column {
+function functionTotals({ symbols, sums }: SummedStacks, level: FunctionLevel): Int64Column {
   const totals = allocateInt64Column(level.nodeCount)
   for (let stack = 0; stack < symbols.stackCount; stack++) {
     const node = level.nodeToFunctionNode[symbols.stackNode[stack]!]!
@@ -111,7 +114,10 @@ export interface LeafRule {
   readonly aggregateCallees: boolean
 }
 
-export function keepLeaves(taken: TakenStacks, { keepLocations, aggregateCallees }: LeafRule): TakenStacks | undefined {
+export function keepLeaves(
+  taken: SummedStacks,
+  { keepLocations, aggregateCallees }: LeafRule,
+): SummedStacks | undefined {
   const { symbols, sums } = taken
   const { table, lineless } = aggregateCallees ? withLinelessCopies(symbols) : { table: symbols, lineless: undefined }
   const stacks = new StackTable()
@@ -188,7 +194,7 @@ function withLinelessCopies(symbols: Symbols): { readonly table: Symbols; readon
 }
 
 /** undefined: stacks that became equal cancelled each other, all of them. */
-function interned(stacks: SummedStacks): TakenStacks | undefined {
+function interned(stacks: SummedStacks): SummedStacks | undefined {
   const profile = new StackProfile()
   profile.add(stacks)
   return profile.take()

@@ -5,7 +5,7 @@
  *    source mapped once) and adds the sums, exact modulo 2^64.
  * 2. Encoded: a version, then strings, functions, mappings, lines, locations, tree and stacks as blocks have them, then
  *    one column of sums, each with its length. A malformed encoding is a `data_loss`.
- * 3. `take` gives the tables away, with the function level of their stacks.
+ * 3. `take` gives the tables away. A single partial answer is given away as it came, without being interned again.
  *
  * A frame without a mapping gets an empty one: readers of pprof, Go's among them, expect frames to have one.
  * The empty stack is left out, as in flame graphs. A merge is commutative up to the order of rows: who shows rows sorts
@@ -29,7 +29,6 @@ import {
 } from '../block/symbol-sections.ts'
 import { MergedSymbols } from '../compaction/merge-symbols.ts'
 import { invalidArgument } from '../errors.ts'
-import type { FunctionLevel } from '../symbols/function-level.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import { MIB } from '../units.ts'
 import { ByteReader } from '../wire/byte-reader.ts'
@@ -47,12 +46,10 @@ export interface SummedStacks {
   readonly sums: Int64Column
 }
 
-export interface TakenStacks extends SummedStacks {
-  readonly functionLevel: FunctionLevel
-}
-
 export class StackProfile {
   #merged: MergedSymbols | undefined
+  /** The first of the encoded ones: its rows are distinct and in use already. */
+  #only: SummedStacks | undefined
   readonly #sums = new GrowingInt64()
   readonly #bytesMax: number
 
@@ -62,8 +59,13 @@ export class StackProfile {
 
   /** Stacks whose sum is zero, and the empty stack, are left out. */
   add(stacks: SummedStacks): void {
-    const { sums } = stacks
-    const symbols = withMappings(stacks.symbols)
+    const only = this.#only
+    this.#only = undefined
+    if (only !== undefined) this.#intern(only)
+    this.#intern({ symbols: withMappings(stacks.symbols), sums: stacks.sums })
+  }
+
+  #intern({ symbols, sums }: SummedStacks): void {
     const used = new Uint8Array(symbols.stackCount)
     let any = false
     for (let stack = 0; stack < used.length; stack++) {
@@ -92,15 +94,18 @@ export class StackProfile {
 
   /** Merges what `encode` made; nothing for no bytes. */
   mergeEncoded(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.add(decodeStackSums(bytes))
+    if (bytes.length === 0) return
+    const stacks = decodeStackSums(bytes)
+    if (this.#merged === undefined && this.#only === undefined) this.#only = stacks
+    else this.add(stacks)
   }
 
   /** Ends the use of this profile; undefined if nothing was added. */
-  take(): TakenStacks | undefined {
-    if (this.#merged === undefined) return undefined
-    const { symbols, functionLevel } = this.#merged.take()
+  take(): SummedStacks | undefined {
+    if (this.#merged === undefined) return this.#only
+    const symbols = this.#merged.takeSymbols()
     this.#merged = undefined
-    return { symbols, functionLevel, sums: this.#sums.copy() }
+    return { symbols, sums: this.#sums.copy() }
   }
 
   /** Ends the use of this profile; no bytes if nothing was added. */

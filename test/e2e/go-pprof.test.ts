@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { encodeMergedPprof } from '#core/pprof/encode-merged.ts'
 import { cutProfile, keepLeaves } from '#core/query/profile-cut.ts'
-import { StackProfile, type TakenStacks } from '#core/query/stack-profile.ts'
+import { StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
 import { allocateInt64Column } from '#core/wire/int64.ts'
 import { startProgram } from '../support/process.ts'
 import { type PlainStack, symbolsOf } from '../support/symbols.ts'
@@ -20,7 +20,7 @@ const STACKS: readonly (readonly [PlainStack, number])[] = [
   [['idle'], 1_000_000],
 ]
 
-function taken(): TakenStacks {
+function taken(): SummedStacks {
   const sums = allocateInt64Column(STACKS.length)
   STACKS.forEach(([, sum], i) => (sums.lo[i] = sum))
   const profile = new StackProfile()
@@ -28,7 +28,7 @@ function taken(): TakenStacks {
   return profile.take()!
 }
 
-async function readByGo(stacks: TakenStacks): Promise<string> {
+async function readByGo(stacks: SummedStacks): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'cinder-pprof-'))
   try {
     const file = join(directory, 'profile.pprof')

@@ -4,11 +4,11 @@ import fc from 'fast-check'
 import { cutTree } from '#core/flamegraph/cut.ts'
 import { FunctionTree } from '#core/flamegraph/tree.ts'
 import { cutProfile, keepLeaves } from '#core/query/profile-cut.ts'
-import { StackProfile, type TakenStacks } from '#core/query/stack-profile.ts'
+import { StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
 import { allocateInt64Column, getBigInt, setBigInt, sumInt64 } from '#core/wire/int64.ts'
 import { type PlainStack, stackNames, symbolsOf } from '../../support/symbols.ts'
 
-function takenOf(stacks: readonly (readonly [PlainStack, bigint])[]): TakenStacks {
+function takenOf(stacks: readonly (readonly [PlainStack, bigint])[]): SummedStacks {
   const sums = allocateInt64Column(stacks.length)
   stacks.forEach(([, sum], i) => setBigInt(sums, i, sum))
   const profile = new StackProfile()
@@ -17,7 +17,7 @@ function takenOf(stacks: readonly (readonly [PlainStack, bigint])[]): TakenStack
 }
 
 /** Root first, by what they sum to. */
-function plain(taken: TakenStacks | undefined): Record<string, bigint> {
+function plain(taken: SummedStacks | undefined): Record<string, bigint> {
   if (taken === undefined) return {}
   const pairs = Array.from({ length: taken.symbols.stackCount }, (_, stack): [string, bigint] => [
     stackNames(taken.symbols, stack).reverse().join(';'),
@@ -88,7 +88,7 @@ test('a cut conserves the sum, and keeps the functions that the flame graph keep
   )
 })
 
-function takenFromRecord(record: Record<string, bigint>): TakenStacks {
+function takenFromRecord(record: Record<string, bigint>): SummedStacks {
   return takenOf(Object.entries(record).map(([path, sum]) => [path.split(';').toReversed(), sum] as const))
 }
 
@@ -105,7 +105,7 @@ test('leaves: the innermost frames stay, equal stacks become one, roots go', () 
 
 test('the line of a leaf is forgotten where callees are summed, those of its callers are not', () => {
   const taken = takenOf([[[['inner', 'outer'], 'main'], 3n]])
-  const linesOf = ({ symbols }: TakenStacks): string[] =>
+  const linesOf = ({ symbols }: SummedStacks): string[] =>
     Array.from({ length: symbols.locationLineStart[symbols.locationCount]! }, (_, line) =>
       String(getBigInt(symbols.lineNumber, line)),
     )
