@@ -7,6 +7,7 @@
  */
 import postgres from 'postgres'
 import { formatIntArray, formatTextArray, parseIntArray, parseTextArray } from './array-literal.ts'
+import { holdRollbackOfDead } from './transactions.ts'
 
 export interface SqlTypes extends Record<string, unknown> {
   int8: number | bigint
@@ -96,7 +97,7 @@ export function createSql(settings: ClientSettings): Sql {
     ...(hasSeveralHosts(url) ? {} : { socket: settings.socket }),
     types: POSTGRES_TYPES,
   } as unknown as postgres.Options<Record<string, postgres.PostgresType>>
-  return (url === undefined ? postgres(options) : postgres(url, options)) as unknown as Sql
+  return holdRollbackOfDead((url === undefined ? postgres(options) : postgres(url, options)) as unknown as Sql)
 }
 
 function sessionSettings(settings: ClientSettings): Record<string, string | number | boolean> {

@@ -1,0 +1,90 @@
+/** Transactions whose connection dies under them, on a real Postgres and through a proxy that resets. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { createSql, type Sql } from '#db/client.ts'
+import { isConnectionGone } from '#db/transactions.ts'
+import { waitUntil } from '../support/process.ts'
+import { idle } from '../support/manual-clock.ts'
+import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+
+const TRANSACTIONS = 8
+let postgres: OwnPostgres
+let proxy: TcpProxy
+let admin: Sql
+const uncaught: unknown[] = []
+const note = (error: unknown): void => void uncaught.push(error)
+
+before(async () => {
+  postgres = await startOwnPostgres()
+  proxy = await startTcpProxy(postgres.port)
+  admin = createSql({ url: postgres.url, maxConnections: 1 })
+  process.on('uncaughtException', note)
+})
+after(async () => {
+  process.off('uncaughtException', note)
+  await admin.end({ timeout: 1 })
+  proxy.close()
+  await postgres.close()
+})
+
+async function during(kill: () => unknown): Promise<void> {
+  const sql = createSql({ url: proxy.urlOf(postgres.url), maxConnections: TRANSACTIONS, name: 'doomed' })
+  try {
+    const running = Array.from({ length: TRANSACTIONS }, () => sql.begin((tx) => tx`select pg_sleep(60)`))
+    const settled = Promise.allSettled(running)
+    await waitUntil('all sleep', async () => {
+      const sleeping =
+        await admin`select from pg_stat_activity where application_name = 'cinderblock doomed' and query like '%pg_sleep(60)%'`
+      return sleeping.length === TRANSACTIONS
+    })
+    await kill()
+    for (const outcome of await settled) {
+      assert.equal(outcome.status, 'rejected')
+      if (outcome.status === 'rejected') assert.ok(isConnectionGone(outcome.reason), String(outcome.reason))
+    }
+    // What the client wrote to nobody would be heard of by now.
+    for (let turn = 0; turn < 5; turn++) await idle()
+    assert.deepEqual(uncaught, [])
+  } finally {
+    await sql.end({ timeout: 0 })
+  }
+}
+
+test('a server that ends its sessions, and a network that resets, fail the transactions and nothing else (H27)', async () => {
+  await during(
+    () => admin`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cinderblock doomed'`,
+  )
+  await during(() => proxy.cut())
+})
+
+test('a statement that fails rolls back, with options or without; what is returned unawaited runs', async () => {
+  const sql = createSql({ url: postgres.url, maxConnections: 1 })
+  await sql`create table kept (n int primary key)`
+  await assert.rejects(
+    sql.begin(async (tx) => {
+      await tx`insert into kept values (1)`
+      await tx`insert into kept values (1)`
+    }),
+    /duplicate key/,
+  )
+  await assert.rejects(
+    sql.begin('read only', (tx) => tx`insert into kept values (2)`),
+    /read-only transaction/,
+  )
+  await sql.begin((tx) => [tx`insert into kept values (3)`, tx`insert into kept values (4)`])
+  const rows = await sql<{ n: number }[]>`select n from kept order by n`
+  assert.deepEqual(
+    rows.map(({ n }) => n),
+    [3, 4],
+  )
+  await sql.end()
+})
+
+test('a dead connection is told by its code', () => {
+  const codes = ['CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE', '57P01', '57P03', '08006', '40001', '57014', '23505', '']
+  assert.deepEqual(
+    codes.filter((code) => isConnectionGone(Object.assign(new Error('x'), { code }))),
+    ['CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE', '57P01', '57P03', '08006'],
+  )
+})
