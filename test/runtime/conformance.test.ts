@@ -31,6 +31,7 @@ import {
 import { prepareRuntimes, RUNTIMES, type Runtime } from './edge-command.ts'
 import { type EdgeProcess, startEdge } from './edge-process.ts'
 import { waitUntil } from '../support/process.ts'
+import { checkProfiles } from './profile-answers.ts'
 import { answerToHead, leaveMidBody, rawAnswer } from './raw-http.ts'
 import { expectRefusal, LABELS, PUSH, REFUSALS, STACKTRACES } from './refusals.ts'
 import { type Fleet, startFleet, TENANT_DOWN, TENANT_HANGS, TENANT_SLOW } from './fleet.ts'
@@ -213,7 +214,7 @@ for (const runtime of RUNTIMES) {
       )
     })
 
-    test('answers flame graph, tree, series, labels and types alike', async () => {
+    test('answers flame graph, tree, profile, graph, difference, series, labels and types alike', async () => {
       const { distributor, frontend } = edge()
       const mine = `questions-${runtime}`
       await expectOk(
@@ -229,6 +230,11 @@ for (const runtime of RUNTIMES) {
       await checkFlameGraph(frontend, mine)
       await checkSeries(frontend, mine)
       await checkMetadata(frontend, mine)
+      await checkProfiles((path, init = {}) => {
+        const headers = new Headers(init.headers)
+        headers.set('X-Scope-OrgID', mine)
+        return frontend.send(path, { ...init, headers })
+      })
     })
 
     test('compresses an answer for a client that takes it', async () => {

@@ -183,14 +183,12 @@ export const REFUSALS: readonly Refusal[] = [
     says: { code: 'invalid_argument', message: /./ },
   },
   {
-    what: 'a query of a format that is not answered',
+    what: 'a query that the client wants to poll',
     app: 'frontend',
     path: STACKTRACES,
-    init: post(
-      JSON.stringify({ ...recentRange(), profileTypeID: SAMPLES, labelSelector: '{}', format: 'PROFILE_FORMAT_DOT' }),
-    ),
+    init: post(JSON.stringify({ async: { type: 'ASYNC_QUERY_TYPE_FORCE' } })),
     status: 501,
-    says: { code: 'unimplemented', message: /DOT/ },
+    says: { code: 'unimplemented', message: /async/ },
   },
 ]
 
