@@ -7,10 +7,13 @@
  * 3. An exemplar is the point with the greatest value of its range.
  * 4. Series by number of points descending, then by labels; the first `limit`. The ranges are those of all series.
  */
+import { invalidArgument } from '../errors.ts'
 import { compareLabels, type Labels } from '../labels/labels.ts'
 import type { PointExemplar, PointSeries } from '../rpc/query-backend.ts'
 
 const RANGES = 20
+/** A slot is 300 to 600 bytes of JSON: 40 MB of an answer, more than any screen has columns. */
+export const SLOTS_MAX = 1 << 16
 
 export interface HeatmapOptions {
   readonly originMs: number
@@ -38,7 +41,16 @@ export function finishHeatmap(series: readonly PointSeries[], options: HeatmapOp
   const ranked = series.map((each) => ({ each, points: each.counts.reduce((sum, count) => sum + count, 0) }))
   ranked.sort((a, b) => b.points - a.points || compareLabels(a.each.labels, b.each.labels))
   const chosen = options.limit > 0 ? ranked.slice(0, options.limit) : ranked
+  checkSlots(chosen.reduce((sum, { each }) => sum + new Set(each.steps).size, 0))
   return chosen.map(({ each }) => ({ labels: each.labels, slots: slotsOf(each, { ...options, lowerEnds, yMin }) }))
+}
+
+function checkSlots(count: number): void {
+  if (count <= SLOTS_MAX) return
+  throw invalidArgument(
+    `the heat map has ${count} slots, at most ${SLOTS_MAX} are answered: use a longer step, fewer groups or a limit`,
+    'max_slots',
+  )
 }
 
 function lowerEndsOf(series: readonly PointSeries[]): bigint[] {

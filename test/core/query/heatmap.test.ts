@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { finishHeatmap } from '#core/query/heatmap.ts'
+import { finishHeatmap, SLOTS_MAX } from '#core/query/heatmap.ts'
 import { PointRows } from '#core/query/point-rows.ts'
 
 const OPTIONS = { originMs: 1_000, stepMs: 10, limit: 0 }
@@ -80,6 +80,14 @@ test('the exemplar of a range is its greatest value; series by points, then cut,
   const limited = finishHeatmap(rows.build(), { ...OPTIONS, limit: 1 })
   assert.deepEqual(limited, [first])
   assert.deepEqual(finishHeatmap([], OPTIONS), [])
+})
+
+test('more slots than a screen can show are refused, and a limit of series helps', () => {
+  const many = rowsOf(Array.from({ length: SLOTS_MAX }, (_, step) => [step, 1n] as const))
+  assert.equal(finishHeatmap(many, OPTIONS)[0]!.slots.length, SLOTS_MAX)
+  const more = [...many, ...rowsOf([[0, 1n]], 'b')]
+  assert.throws(() => finishHeatmap(more, OPTIONS), { kind: 'invalid_argument', message: /longer step/ })
+  assert.equal(finishHeatmap(more, { ...OPTIONS, limit: 1 }).length, 1)
 })
 
 test('no point is lost, and each lies in its range', () => {
