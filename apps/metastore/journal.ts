@@ -10,10 +10,11 @@
  *    moved. Four in a row end the run, one does not.
  * While the database is behind its bucket it does nothing: a rebuild adopts the objects themselves.
  */
+import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { CinderError, isRetryable } from '#core/errors.ts'
 import { isValidObjectKey } from '#core/ports/object-store.ts'
-import { MS_PER_SECOND } from '#core/units.ts'
+import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import { withSqlErrors } from '#db/errors.ts'
 import { readNowMs } from '#db/sql/journal.ts'
 import { JOURNAL_ENTRY_BYTES_MAX, JOURNAL_PREFIX, parseJournalKey, QUARANTINE_PREFIX } from '#platform/journal.ts'
@@ -25,6 +26,7 @@ import type { RestoreGuard } from './restore-guard.ts'
 
 export interface JournalDeps extends EntryDeps {
   readonly log: Log
+  readonly clock: Pick<Clock, 'nowMs'>
   readonly guard: Pick<RestoreGuard, 'isBehind'>
   /** Default: 1,000 keys, what one LIST of S3 answers. */
   readonly sliceKeys?: number
@@ -44,6 +46,8 @@ const TOLD_MAX = 1_000
 /** Quarantined entries are counted up to here, at the first sweep, after a change of ours, and every five minutes. */
 const QUARANTINED_COUNTED_MAX = 1_000
 const SWEEPS_PER_COUNT = 20
+/** What a replica says of the bucket is true for so long after its sweep; then another one sweeps. */
+const STANDING_AGE_MAX_MS = 2 * MS_PER_MINUTE
 
 export interface JournalSweep {
   readonly committed: readonly string[]
@@ -62,6 +66,8 @@ export interface JournalStanding {
   readonly recovered: number
   /** Below `quarantine/journal/`, up to 1,000. */
   readonly quarantined: number
+  /** Another replica has swept since, mostly: the bucket may be otherwise by now. */
+  readonly isOld: boolean
 }
 
 export interface Journal {
@@ -106,9 +112,9 @@ export function addJournalMetrics(registry: Registry, journal: Pick<Journal, 'st
   )
   registry.collect(() => {
     const standing = journal.standing()
-    entries.set(standing.entries)
     recovered.set(standing.recovered)
-    quarantined.set(standing.quarantined)
+    entries.set(standing.isOld ? 0 : standing.entries)
+    quarantined.set(standing.isOld ? 0 : standing.quarantined)
   })
 }
 
@@ -126,7 +132,8 @@ class Sweeper {
   readonly #told = new Set<string>()
   /** Postgres' time at the begin of the last sweep that left nothing. */
   #cleanMs: number | undefined
-  #standing: JournalStanding = { entries: 0, recovered: 0, quarantined: 0 }
+  #standing = { entries: 0, recovered: 0, quarantined: 0 }
+  #sweptMs = Number.NEGATIVE_INFINITY
   #sweeps = 0
 
   constructor(deps: JournalDeps) {
@@ -134,7 +141,8 @@ class Sweeper {
   }
 
   get standing(): JournalStanding {
-    return this.#standing
+    const sinceMs = this.#deps.clock.nowMs() - this.#sweptMs
+    return { ...this.#standing, isOld: !(sinceMs >= 0 && sinceMs <= STANDING_AGE_MAX_MS) }
   }
 
   async sweep(signal: AbortSignal): Promise<JournalSweep> {
@@ -234,6 +242,7 @@ class Sweeper {
     const before = this.#standing
     const isDue = this.#sweeps++ % SWEEPS_PER_COUNT === 0 || quarantined.length > 0
     const inQuarantine = isDue ? await countQuarantined(store) : before.quarantined
+    this.#sweptMs = this.#deps.clock.nowMs()
     this.#standing = { entries: left.length, recovered: before.recovered + recovered, quarantined: inQuarantine }
   }
 }

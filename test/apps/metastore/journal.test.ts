@@ -17,6 +17,7 @@ import { decodeJournalEntry, encodeJournalEntry, JOURNAL_PREFIX, journalKey } fr
 import { Registry } from '#platform/metrics/registry.ts'
 import { createRandom } from '#platform/random.ts'
 import { addJournalMetrics, createJournal, type Journal, type JournalSweep } from '../../../apps/metastore/journal.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 import { makeSegment } from '../../support/metastore-requests.ts'
 import { withOverrides } from '../../support/overrides.ts'
 import { waitUntil } from '../../support/process.ts'
@@ -36,6 +37,7 @@ let isAway = false
 let isBehind = false
 let log = createSilentLog()
 let services = 0
+const sweepClock = new HandClock(Date.now())
 
 const awayMetastore: Metastore = withOverrides<Metastore>(stack.metastore.metastore, {
   commitSegment(request) {
@@ -65,7 +67,16 @@ const writers = {
 function replica(store: ObjectStore = stack.store, sliceKeys = 1_000): Journal {
   const { sql } = stack.metastore.database
   const guard = { isBehind: async () => isBehind }
-  return createJournal({ sql, store, codec: createCodec(), deletionGraceMs: 900_000, log, guard, sliceKeys })
+  return createJournal({
+    sql,
+    store,
+    codec: createCodec(),
+    deletionGraceMs: 900_000,
+    log,
+    clock: sweepClock,
+    guard,
+    sliceKeys,
+  })
 }
 const keys = (prefix: string) => stack.store.list(prefix)
 const newService = () => `service-${++services}`
@@ -250,6 +261,8 @@ test('hopeless entries are kept in quarantine with their bytes, and hold up no o
   assert.match(text, /^cinder_journal_entries 1$/m)
   assert.match(text, /^cinder_journal_recovered_total 1$/m)
   assert.match(text, new RegExp(`^cinder_journal_quarantined ${bad.size}$`, 'm'))
+  sweepClock.advance(180_000)
+  assert.match(await registry.render(), /^cinder_journal_quarantined 0$/m, 'another replica may have swept since')
   await journal.sweep(signal)
   assert.equal(log.events.filter(({ event }) => event === 'journal entry stays').length, 1, 'told once')
   await stack.store.delete(journalKey(later))
