@@ -6,6 +6,7 @@
  * flame graph, which such clients fall back to.
  */
 import { CinderError } from '#core/errors.ts'
+import type { LeafRule } from '#core/query/profile-cut.ts'
 import { parseSampleSelector } from '#core/query/sample-selector.ts'
 import type { SampleSelector } from '#core/rpc/query-backend.ts'
 import {
@@ -42,6 +43,8 @@ export interface StacktracesQuery extends SampleQuery {
   readonly maxNodes: number
   /** What the request named; undefined: nothing, which leaves a profile whole. */
   readonly givenNodes: number | undefined
+  /** Of a profile alone. */
+  readonly leaves: LeafRule | undefined
   readonly format: 'flamegraph' | 'tree' | 'dot' | 'pprof'
 }
 
@@ -51,9 +54,10 @@ export function stacktracesQueryOf(request: StacktracesFields, context: RequestC
   const maxNodes = maxNodesOf(request.maxNodes, context)
   const selector = selectorOf(request)
   const format = formatOf(request.format)
-  if (request.stackTraceSelector?.goPgo !== undefined) throw unsupported('go_pgo of a flame graph')
+  const leaves = request.stackTraceSelector?.goPgo
+  if (leaves !== undefined && format !== 'pprof') throw unsupported(`go_pgo of format ${format}`)
   const isGiven = request.maxNodes !== undefined && request.maxNodes !== 0n
-  return { ...query, selector, maxNodes, givenNodes: isGiven ? maxNodes : undefined, format }
+  return { ...query, selector, maxNodes, givenNodes: isGiven ? maxNodes : undefined, leaves, format }
 }
 
 function isAsync(async: { readonly requestId: string; readonly type: number }): boolean {
@@ -67,38 +71,37 @@ function formatOf(format: ProfileFormat): StacktracesQuery['format'] {
   return 'flamegraph'
 }
 
+/** Stacks for compilers have lost their roots: a call site means nothing beside `go_pgo`. */
 function selectorOf(request: {
   readonly profileIdSelector: readonly string[]
   readonly traceIdSelector: readonly string[]
   readonly spanSelector?: readonly string[]
   readonly stackTraceSelector?: StackTraceSelector | undefined
 }): SampleSelector | undefined {
+  const callSite = request.stackTraceSelector?.goPgo === undefined ? request.stackTraceSelector?.callSite : []
   return parseSampleSelector({
     profileIds: request.profileIdSelector,
     spanIds: request.spanSelector ?? [],
     traceIds: request.traceIdSelector,
-    callSite: (request.stackTraceSelector?.callSite ?? []).map(({ name }) => name),
+    callSite: (callSite ?? []).map(({ name }) => name),
   })
 }
 
 export interface MergeProfileQuery extends SampleQuery {
   /** undefined: all. */
   readonly maxNodes: number | undefined
-  readonly leaves: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined
+  readonly leaves: LeafRule | undefined
 }
 
 /** No limit of nodes is checked here, and a negative one means none: clients of this call rely on it. */
 export function mergeProfileQueryOf(request: SelectMergeProfileRequest, context: RequestContext): MergeProfileQuery {
   const query = profileQueryOf(request, context)
   const { maxNodes = 0n, stackTraceSelector } = request
-  const goPgo = stackTraceSelector?.goPgo
-  // Stacks for compilers have lost their roots: a call site means nothing there.
-  const fields = goPgo === undefined ? request : { ...request, stackTraceSelector: undefined }
   return {
     ...query,
-    selector: selectorOf(fields),
+    selector: selectorOf(request),
     maxNodes: maxNodes > 0n ? Number(maxNodes) : undefined,
-    leaves: goPgo,
+    leaves: stackTraceSelector?.goPgo,
   }
 }
 

@@ -10,7 +10,7 @@ import { type FlameGraph, flameGraphOf } from '#core/flamegraph/flamegraph.ts'
 import { encodeTreeFormat } from '#core/flamegraph/tree-format.ts'
 import { FunctionTree } from '#core/flamegraph/tree.ts'
 import { encodeMergedPprof } from '#core/pprof/encode-merged.ts'
-import { cutProfile, keepLeaves } from '#core/query/profile-cut.ts'
+import { cutProfile, keepLeaves, type LeafRule } from '#core/query/profile-cut.ts'
 import { StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
@@ -130,7 +130,7 @@ export async function queryTree(
 export interface PprofQuery extends SampleQuery {
   /** Functions that stay; undefined: all. */
   readonly maxNodes: number | undefined
-  readonly leaves?: Parameters<typeof keepLeaves>[1] | undefined
+  readonly leaves?: LeafRule | undefined
 }
 
 /** undefined: nothing was selected. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { create, fromBinary, fromJson, type JsonValue, toBinary } from '@bufbuild/protobuf'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
 import { allocateInt64Column } from '#core/wire/int64.ts'
@@ -111,8 +111,14 @@ test('profiles for compilers keep leaves; their call site means nothing', async 
   const { app, asked } = createTestFrontend({ backend: withStacks })
   const goPgo = { keepLocations: 2, aggregateCallees: true }
   const bytes = await askForBytes(app, { stackTraceSelector: { goPgo, callSite: [{ name: 'nobody' }] } })
-  assert.deepEqual(samplesOf(bytes), { 'leaf work': 7n, 'other-leaf work': 2n, 'idle main': 1n })
+  const expected = { 'leaf work': 7n, 'other-leaf work': 2n, 'idle main': 1n }
+  assert.deepEqual(samplesOf(bytes), expected)
   assert.equal(asked.profiles[0]!.selector, undefined)
+  // The way that profilecli asks.
+  const fields = { ...QUERY, format: 'PROFILE_FORMAT_PPROF', stackTraceSelector: { goPgo } }
+  const { body } = await createTestFrontend({ backend: withStacks }).ask('SelectMergeStacktraces', fields)
+  const { profile } = (body as { pprof: { profile: JsonValue } }).pprof
+  assert.deepEqual(samplesOf(toBinary(ProfileSchema, fromJson(ProfileSchema, profile))), expected)
 })
 
 test('nothing selected: no bytes, an empty message, and no profile in an answer', async () => {
