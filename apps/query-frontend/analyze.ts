@@ -13,6 +13,7 @@ import { listSeries, partForSeries } from '#core/query/label-query.ts'
 import type { TimeRange } from '#core/query/time-range.ts'
 import type { Metastore, SourceObject } from '#core/rpc/metastore.ts'
 import type { AnalyzeQueryRequest } from '#platform/gen/querier/v1/querier_pb.ts'
+import { readSets } from './metadata.ts'
 import { rangeOf, type RequestContext } from './request.ts'
 
 type Source = Pick<Metastore, 'planQuery' | 'labelSets'>
@@ -73,12 +74,11 @@ function queryMatchers(query: string, context: RequestContext): Matcher[] {
 async function countSeries(
   metastore: Source,
   matchers: readonly Matcher[],
-  { startMs, endMs }: Extract<TimeRange, { kind: 'range' }>,
+  range: TimeRange,
   context: RequestContext,
 ): Promise<bigint> {
   try {
-    const part = partForSeries(matchers, [])
-    const { sets } = await metastore.labelSets({ tenants: [...context.tenants], startMs, endMs, ...part })
+    const sets = await readSets(metastore, { range, part: partForSeries(matchers, []) }, context)
     const filter = { matchers, regex: context.regex, labelNames: [], allowUtf8Names: true }
     return BigInt(listSeries(sets, filter).length)
   } catch (error) {

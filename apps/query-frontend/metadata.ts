@@ -84,7 +84,8 @@ function filterOf(matchers: readonly string[], context: RequestContext): LabelFi
   return { matchers: metadataMatchersOf(matchers), regex: context.regex }
 }
 
-async function readSets(
+/** Whole or reduced sets; of several tenants each with its tenant. */
+export async function readSets(
   metastore: LabelSource,
   { range, part }: { readonly range: TimeRange; readonly part: LabelSetsPart },
   context: RequestContext,

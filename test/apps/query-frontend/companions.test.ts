@@ -57,7 +57,7 @@ function setUp(options: { readonly objects?: SourceObject[]; readonly tooMany?: 
   return { post, get, planned }
 }
 
-test('flags, version and code hosts, with and without tenant', async () => {
+test('flags, version and code hosts, with and without tenant (H77)', async () => {
   const { post } = setUp()
   const flags = await post('/capabilities.v1.FeatureFlagsService/GetFeatureFlags', {}, 'a|b')
   const enabled = (flags.body.featureFlags as { name: string; enabled?: boolean }[]).filter((flag) => flag.enabled)
@@ -102,7 +102,7 @@ const RANGE = { start: NOW_MS - 60_000, end: NOW_MS }
 test('a query is analysed from its plan: blocks, profiles, samples, bytes, series', async () => {
   const { post, planned } = setUp({ objects: [source(0, 2), source(0, 3), source(2, 10)] })
   const { body } = await post(ANALYZE, { ...RANGE, query: `${TYPE}{service_name="api"}` }, 'b|a')
-  const own = { componentCount: '1', seriesCount: '1' }
+  const own = { componentCount: '1', seriesCount: '2' }
   assert.deepEqual(body, {
     queryScopes: [
       {
@@ -124,7 +124,7 @@ test('a query is analysed from its plan: blocks, profiles, samples, bytes, serie
         profileBytes: '900',
       },
     ],
-    queryImpact: { totalBytesInTimeRange: '3000', totalQueriedSeries: '1' },
+    queryImpact: { totalBytesInTimeRange: '3000', totalQueriedSeries: '2' },
   })
   assert.deepEqual(planned, [{ tenants: ['a', 'b'], startMs: RANGE.start, endMs: RANGE.end, services: ['api'] }])
 })
