@@ -1,10 +1,11 @@
 /**
  * Function trees of one profile file, one for each of its sample types: what is shown of a file that is only looked at.
  *
- * Read are pprof and lines of collapsed stacks (`root;leaf 12`). Inlined lines are frames of their own; a location without
+ * Read are pprof, the JSON of the render endpoints, and lines of collapsed stacks (`root;leaf 12`). Inlined lines are frames of their own; a location without
  * lines is named by its address.
  */
 import { invalidArgument } from '../errors.ts'
+import { readFlamebearer } from './read-flamebearer.ts'
 import { FunctionTree } from './tree.ts'
 import { getBigInt } from '../wire/int64.ts'
 import { type DecodeLimits, ProfileDecoder } from '../pprof/decode.ts'
@@ -23,10 +24,14 @@ export function readProfileTrees(raw: Uint8Array, limits: DecodeLimits): Profile
   if (decoded.ok && decoded.profile.sampleTypes.length > 0 && decoded.profile.valueCountMismatches === 0) {
     return treesOf(decoded.profile)
   }
-  const collapsed = readCollapsed(raw)
+  const text = textOf(raw)
+  const saved = text === undefined ? undefined : readFlamebearer(parseJson(text))
+  if (saved !== undefined) return [{ type: saved.name, unit: saved.units, tree: saved.tree }]
+  const collapsed = text === undefined ? undefined : readCollapsed(text)
   if (collapsed !== undefined) return [{ type: 'samples', unit: 'count', tree: collapsed }]
   const why = decoded.ok ? 'its samples do not match its sample types' : decoded.fault.message
-  throw invalidArgument(`the file is neither pprof (${why}) nor lines of collapsed stacks`, 'malformed_profile')
+  const message = `the file is neither pprof (${why}) nor a flame graph as JSON nor lines of collapsed stacks`
+  throw invalidArgument(message, 'malformed_profile')
 }
 
 function treesOf(profile: DecodedProfile): ProfileTree[] {
@@ -65,15 +70,25 @@ function frameNames(profile: DecodedProfile, location: number): string[] {
   return [`0x${BigInt.asUintN(64, getBigInt(locationAddress, location)).toString(16)}`]
 }
 
-/** undefined: a line is not one of collapsed stacks, or there is none. */
-function readCollapsed(raw: Uint8Array): FunctionTree | undefined {
-  const tree = new FunctionTree()
-  let text: string
+function textOf(raw: Uint8Array): string | undefined {
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(raw)
+    return new TextDecoder('utf-8', { fatal: true }).decode(raw)
   } catch {
     return undefined
   }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+/** undefined: a line is not one of collapsed stacks, or there is none. */
+function readCollapsed(text: string): FunctionTree | undefined {
+  const tree = new FunctionTree()
   for (const line of text.split(/\r?\n/)) {
     if (line.trim() === '') continue
     const [, stack, count] = /^(.+) (\d{1,15})$/.exec(line) ?? []

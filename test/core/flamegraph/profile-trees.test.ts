@@ -51,6 +51,22 @@ test('inlined lines are frames, a location without lines is its address', () => 
   assert.deepEqual(stacksOf(raw), [['cpu', 'ns', { 'caller;inlined;0xabc': 7n }]])
 })
 
+test('a flame graph that was saved as JSON is read', () => {
+  const flamebearer = {
+    names: ['total', 'main'],
+    levels: [
+      [0, 4, 0, 0],
+      [0, 4, 4, 1],
+    ],
+  }
+  const json = JSON.stringify({
+    version: 1,
+    flamebearer,
+    metadata: { format: 'single', name: 'cpu', units: 'samples' },
+  })
+  assert.deepEqual(stacksOf(new TextEncoder().encode(json)), [['cpu', 'samples', { main: 4n }]])
+})
+
 test('lines of collapsed stacks are read; anything else is refused with the reason', () => {
   const text = new TextEncoder().encode('main;work 3\r\nmain;work 4\n\nmain;a b 5000000000\n')
   assert.deepEqual(stacksOf(text), [['samples', 'count', { 'main;a b': 5_000_000_000n, 'main;work': 7n }]])
