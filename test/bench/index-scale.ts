@@ -43,8 +43,9 @@ export const indexScaleCase: BenchCase = {
     const sql = createSql({ url: postgres.url, statementTimeoutMs: STATEMENT_TIMEOUT_MS })
     try {
       await migrate(sql)
-      // Plans only when it is told to: the loops of duties are not started.
-      const metastore = createMetastore({ sql, clock: createClock(), log, settings: defaultSettings('bench') })
+      // Plans only when it is told to: a poll would plan what waits by then.
+      const settings = { ...defaultSettings('bench'), planIntervalMs: MS_PER_DAY, planIdleIntervalMs: MS_PER_DAY }
+      const metastore = createMetastore({ sql, clock: createClock(), log, settings })
       const figures = await measureAll({ metastore, sql })
       await metastore.stop()
       return figures
@@ -70,7 +71,9 @@ async function measureAll(subject: Subject): Promise<Figure[]> {
     { what: 'filling it', value: (performance.now() - startedMs) / 1000, unit: 's' },
   ]
   const add = async (what: string, calls: number, run: (n: number) => Promise<unknown>) => {
-    figures.push(...percentiles(what, await timesOf(calls, run)))
+    const found = percentiles(what, await timesOf(calls, run))
+    for (const { what: name, value } of found) process.stderr.write(`${name}: ${value.toFixed(2)} ms\n`)
+    figures.push(...found)
   }
   await add('commit of 250 profiles', CALLS, (n) => metastore.commitSegment(commitOf(`timed-${n}`, n, hourMs)))
   await add('plan, one service, 1 h', CALLS, (n) => planOf(subject, { n, rangeMs: MS_PER_HOUR, hourMs }))

@@ -55,6 +55,9 @@ test('one server: pages and metrics behind the token, pushes and queries without
     /^cinder_database_up 1$/m,
     /^cinder_store_operations_total\{operation="put",outcome="ok"\} \d+$/m,
     /^cinder_writer_pending_bytes 0$/m,
+    /^cinder_worker_memory_budget_bytes \d{6,}$/m,
+    /^pyroscope_metastore_compaction_scheduler_queue_completed_jobs_total\{level="0"\} \d+$/m,
+    /^pyroscope_distributor_received_samples_sum\{tenant="anonymous"\} 1$/m,
   ]) {
     assert.match(metrics, line)
   }
