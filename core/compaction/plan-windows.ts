@@ -233,6 +233,7 @@ function toJob(datasets: readonly WaitingDataset[], { level, windowMs }: WindowS
     }))
     .sort((a, b) => compareText(a.objectId, b.objectId))
   const windowStartMs = floorTo(first.windowStartMs, windowMs)
-  const scope = JSON.stringify([level, windowStartMs, first.tenant, first.service, first.index])
+  // Positions repeat from object to object: a service of several hours that is cut may begin twice at the same one.
+  const scope = JSON.stringify([level, windowStartMs, first.tenant, first.service, first.objectId, first.index])
   return { level, scope, sources, sizeBytes: sumBytes(datasets), windowStartMs, windowMs }
 }

@@ -234,3 +234,20 @@ test('jobs never share a dataset, and each job has its own scope in every object
     { numRuns: 300 },
   )
 })
+
+test('late data of two hours in one object, cut into two jobs that begin at equal positions: each has its own scope', () => {
+  const big = { bytes: 30 * MIB }
+  const datasets = [
+    waiting({ object: 'base0', level: 5, bytes: 400 * MIB }),
+    waiting({ object: 'base1', level: 5, hour: 1, bytes: 400 * MIB }),
+    waiting({ object: 'a', ...big }),
+    waiting({ object: 'x', index: 3, ...big }),
+    waiting({ object: 'c', hour: 1, ...big }),
+    waiting({ object: 'x', index: 4, hour: 1, ...big }),
+  ]
+  const jobs = planWindowJobs(datasets, POLICY, DAY + 8 * MS_PER_HOUR)
+  const ofX = jobs.filter(({ sources }) => sources.some(({ objectId }) => objectId === 'x'))
+  assert.equal(ofX.length, 2, 'the object is in both')
+  // Equal ones would be refused by the key of job_sources, with all that is planned beside them, at every pass.
+  assert.equal(new Set(ofX.map(({ scope }) => scope)).size, 2)
+})
