@@ -37,6 +37,7 @@ import {
   readServer,
   readStanding,
   tryCounterLock,
+  waitForCounterLock,
 } from '#db/sql/commit-counter.ts'
 import { insertRun } from '#db/sql/recover-runs.ts'
 
@@ -113,14 +114,17 @@ export class RestoreGuard {
     this.#standingMs = Number.NEGATIVE_INFINITY
   }
 
-  /** The index was mended: it counts on from above the bucket. */
+  /**
+   * The index was mended: it counts on from above the bucket. It waits for a comparison that is under way: passed over, the
+   * run would end well, and the database stay behind for good.
+   */
   async clear(): Promise<void> {
     const { sql, store } = this.#deps
-    await this.#locked(async (tx) => {
+    await sql.begin(async (tx) => {
+      await waitForCounterLock(tx)
       const record = await readRecord(store)
       await this.#count(tx, record?.counter ?? 0)
       await clearBehind(tx)
-      return 'level'
     })
     this.#standing = await readStanding(sql)
     this.#deps.log.info('the database is level with its bucket again', { counter: this.#standing.counter })

@@ -7,7 +7,7 @@
 import { TOKEN_GAP } from '#core/recovery/commit-counter.ts'
 import type { SqlSession } from '../client.ts'
 
-/** Any constant: who compares and writes the counter, among the advisory locks of one database. */
+/** Who compares and writes the counter. Any constant that no other advisory lock of the database has. */
 const COUNTER_LOCK = 7_210_332
 
 export interface CounterStanding {
@@ -23,6 +23,11 @@ export interface CounterStanding {
 export async function tryCounterLock(sql: SqlSession): Promise<boolean> {
   const [row] = await sql<{ held: boolean }[]>`select pg_try_advisory_xact_lock(${COUNTER_LOCK}::bigint) as held`
   return row!.held
+}
+
+/** The same for who must not be passed over: waits for its end. */
+export async function waitForCounterLock(sql: SqlSession): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${COUNTER_LOCK}::bigint)`
 }
 
 export async function readStanding(sql: SqlSession): Promise<CounterStanding> {

@@ -4,8 +4,8 @@ import type { Sql, SqlSession } from '../client.ts'
 import { heldLease } from './lease-held.ts'
 import type { LeaseTerm } from './leases.ts'
 
-/** Any constant among the advisory locks of one database. */
-const RULES_LOCK = 7_210_332
+/** Any constant that no other advisory lock of the database has: with that of the commit counter, deletions would wait. */
+const RULES_LOCK = 7_210_333
 
 interface Row {
   tenant: string

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { COUNTER_KEY, decodeCounter, encodeCounter } from '#core/recovery/commit-counter.ts'
+import { tryCounterLock } from '#db/sql/commit-counter.ts'
+import { withRules } from '#db/sql/retention-rules.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { raceForLocks } from '../../support/blocked-statement.ts'
 import { makeSegment } from '../../support/metastore-requests.ts'
 import { withOverrides } from '../../support/overrides.ts'
 import { createRecoveryHarness } from '../../support/recovery.ts'
@@ -90,6 +93,26 @@ test('of two replicas at once one compares, and both count on', async () => {
   assert.equal(await site.guard.check(), 'behind')
   assert.equal(await other.guard.isBehind(), true)
   assert.equal(await other.guard.check(), 'behind')
+})
+
+test('who ends it waits for a comparison that is under way, and does not pass it over', async () => {
+  const store = createMemoryStore()
+  const site = await openSite(store)
+  await site.guard.check()
+  await store.put(COUNTER_KEY, encodeCounter({ counter: 900, server: '', jobId: 5 }))
+  assert.equal(await site.guard.check(), 'behind')
+  await raceForLocks(
+    site.sql,
+    (tx) => tryCounterLock(tx),
+    () => site.guard.clear(),
+  )
+  assert.equal(await site.guard.isBehind(), false)
+  assert.ok((await recordOf(store)).counter > 900)
+})
+
+test('a rule of retention that is being written holds up no deletion', async () => {
+  const site = await openSite(createMemoryStore())
+  await withRules(site.sql, async () => assert.equal(await site.guard.allowsDeletion(), true))
 })
 
 test('a failover mends itself: the run is started, and ends it', async () => {
