@@ -1,9 +1,9 @@
-/** Deletions of tenants that the bucket remembers (core/retention/tenant-object.ts), for a rebuild to obey. */
+/** Deletions of tenants, and their ends, that the bucket remembers (core/retention/tenant-object.ts), for a rebuild to obey. */
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { decodeTenantObject, isDeadIn, TENANT_OBJECT_PREFIX, type TenantObject } from '#core/retention/tenant-object.ts'
 import type { RecoveryFinding } from '#core/rpc/recovery.ts'
 import type { Sql } from '#db/client.ts'
-import { enterDeaths } from '#db/sql/recover-deaths.ts'
+import { enterDeaths, undoDeaths } from '#db/sql/recover-deaths.ts'
 
 /** One LIST of S3. */
 const PAGE_KEYS = 1_000
@@ -33,12 +33,20 @@ export function isDead(deaths: Deaths, tenant: string, objectId: string): boolea
 }
 
 export async function obeyDeaths(sql: Sql, deaths: Deaths): Promise<RecoveryFinding[]> {
-  const tenants = await enterDeaths(sql, [...deaths.values()])
-  return tenants.map((tenant) => ({
+  const objects = [...deaths.values()]
+  const undone = (await undoDeaths(sql, objects)).map((tenant) => ({
+    kind: 'note',
+    subject: `tenant ${tenant}`,
+    detail: 'its deletion had been undone, which this database did not know',
+    mend: 'undone',
+    isMended: true,
+  }))
+  const obeyed = (await enterDeaths(sql, objects)).map((tenant) => ({
     kind: 'not-restored',
     subject: `tenant ${tenant}`,
     detail: 'its deletion is obeyed, and cannot be undone any more: this database did not know of it',
     mend: '',
     isMended: false,
   }))
+  return [...undone, ...obeyed]
 }

@@ -18,7 +18,12 @@ import type { Sql } from '#db/client.ts'
 import { isUniqueViolation } from '#db/errors.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
-import { type DeletionRow, type DeletionState, selectDeletions, selectTenantDeath } from '#db/sql/tenant-deletions.ts'
+import {
+  type DeletionRow,
+  type DeletionState,
+  selectOpenDeletions,
+  selectTenantDeath,
+} from '#db/sql/tenant-deletions.ts'
 import {
   hideDatasets,
   moveDeletion,
@@ -36,8 +41,8 @@ import { inBatches } from './retention.ts'
 /** 2,000 rows take about 40 ms: no commit waits long for an object that a batch holds. */
 const BATCH_ROWS = 2_000
 const BATCH_OBJECTS = 500
-/** Deletions under way at once; others wait for the next pass. */
-const DELETIONS_MAX = 100
+/** Deletions in memory at a time. */
+const DELETIONS_READ = 100
 /** Names in a tenant's object, 27 bytes each: what is older by its id needs no name. */
 const ALSO_DEAD_MAX = 100_000
 /** An hour: what is below the hour level is merged sooner, and above it no object is shared. */
@@ -61,13 +66,26 @@ export class TenantDeletionPass {
     this.#deps = deps
   }
 
-  /** Every open deletion goes as far as it can. */
+  /**
+   * Every open deletion goes as far as it can, the oldest first: most wait for their delay, and hold up nobody. Nor does one
+   * that fails; the pass does, with the first error, when all had their turn.
+   */
   async pass(term: LeaseTerm, signal: AbortSignal): Promise<void> {
-    const open = await selectDeletions(this.#deps.sql, { tenant: '', isOpenOnly: true, limit: DELETIONS_MAX })
-    for (const deletion of open) {
-      if (signal.aborted) return
-      await this.#advance(deletion, { term, deletion, batchRows: BATCH_ROWS }, signal)
+    const errors: unknown[] = []
+    for (let afterId = 0; ; ) {
+      const open = await selectOpenDeletions(this.#deps.sql, { afterId, limit: DELETIONS_READ })
+      for (const deletion of open) {
+        if (signal.aborted) return
+        try {
+          await this.#advance(deletion, { term, deletion, batchRows: BATCH_ROWS }, signal)
+        } catch (error) {
+          if (errors.length === 0) errors.push(error)
+        }
+      }
+      if (open.length < DELETIONS_READ) break
+      afterId = open.at(-1)!.id
     }
+    if (errors.length > 0) throw errors[0]
   }
 
   async #advance(deletion: DeletionRow, batch: RemovalBatch, signal: AbortSignal): Promise<void> {
@@ -85,8 +103,7 @@ export class TenantDeletionPass {
       case 'removing':
         return await this.#remove(batch, signal)
       case 'restoring':
-        await this.#restore(batch, signal)
-        return await this.#writeTenantObject(deletion.tenant)
+        return await this.#restore(batch, signal)
       case 'done':
       case 'restored':
         return
@@ -140,6 +157,8 @@ export class TenantDeletionPass {
   async #restore(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
     const { sql } = this.#deps
     await inBatches(signal, BATCH_ROWS, () => restoreDatasets(sql, batch))
+    // Before the last step, after which nobody would try it again: a rebuild would obey a deletion that was undone.
+    await this.#writeTenantObject(batch.deletion.tenant)
     await this.#move(batch, signal, { from: 'restoring', to: 'restored' })
   }
 

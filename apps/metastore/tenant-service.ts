@@ -50,7 +50,7 @@ type Deletions = Pick<TenantService, 'listTenants' | 'deleteTenant' | 'undeleteT
 
 function createDeletions({ sql, log, delayMs: delayDefaultMs }: TenantServiceDeps): Deletions {
   const deletionOf = async (tenant: string, id: number): Promise<TenantDeletion> => {
-    const rows = await selectDeletions(sql, { tenant, isOpenOnly: false, limit: PAGE_MAX })
+    const rows = await selectDeletions(sql, { tenant, limit: PAGE_MAX })
     return toDeletion(rows.find((row) => row.id === id)!)
   }
   return {
@@ -90,7 +90,7 @@ function createDeletions({ sql, log, delayMs: delayDefaultMs }: TenantServiceDep
       return await deletionOf(tenant, id)
     },
     async tenantDeletions({ tenant, limit }) {
-      const query = { tenant, isOpenOnly: false, limit: pageSize(limit) }
+      const query = { tenant, limit: pageSize(limit) }
       const rows = await withSqlErrors('tenant deletions', () => selectDeletions(sql, query))
       return { deletions: rows.map(toDeletion) }
     },

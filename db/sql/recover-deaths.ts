@@ -3,7 +3,11 @@
  * not know of a death (it is older) gets a deletion of its own, which removes what it has.
  */
 import type { TenantObject } from '#core/retention/tenant-object.ts'
-import type { SqlSession } from '../client.ts'
+import type { Sql, SqlSession } from '../client.ts'
+import { beginRestore } from './tenant-deletions.ts'
+
+/** The bucket has milliseconds with a fraction, the database microseconds. */
+const SAME_DEATH_MS = 1
 
 /** Returns the tenants whose deletion cannot be undone any more, because this database did not have it. */
 export async function enterDeaths(sql: SqlSession, deaths: readonly TenantObject[]): Promise<string[]> {
@@ -27,4 +31,23 @@ export async function enterDeaths(sql: SqlSession, deaths: readonly TenantObject
     )
     select tenant from death order by tenant`
   return rows.map(({ tenant }) => tenant)
+}
+
+/**
+ * Deletions that the bucket knows to be undone, while this database, of an older dump or backup, still has them: of the
+ * same incarnation, without that death. They are undone here too; else a rebuild would take the tenant's objects for
+ * garbage. Returns the tenants.
+ */
+export async function undoDeaths(sql: Sql, objects: readonly TenantObject[]): Promise<string[]> {
+  const rows = await sql<{ tenant: string }[]>`
+    select i.tenant
+    from unnest(${objects.map((o) => o.tenant)}::text[], ${objects.map((o) => o.incarnation)}::int[],
+      ${objects.map((o) => String(o.diedMs ?? '-Infinity'))}::text[]) as o(tenant, incarnation, died_ms)
+    join tenant_incarnations i on i.tenant = o.tenant and i.incarnation = o.incarnation
+    where extract(epoch from i.died_at) * 1000 > o.died_ms::float8 + ${SAME_DEATH_MS} and exists (
+      select from tenant_deletions d where d.tenant = i.tenant and d.state in ('hiding', 'hidden'))
+    order by i.tenant`
+  const undone: string[] = []
+  for (const { tenant } of rows) if ((await beginRestore(sql, tenant)) !== undefined) undone.push(tenant)
+  return undone
 }

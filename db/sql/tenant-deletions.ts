@@ -82,12 +82,25 @@ async function lockTenant(tx: SqlSession, tenant: string): Promise<void> {
   await tx`select pg_advisory_xact_lock(hashtextextended('tenant ' || ${tenant}::text, 0))`
 }
 
-/** Newest first. Only those that are not finished, or all of a tenant (`''`: of every tenant). */
+/** Of a tenant (`''`: of every tenant), newest first. */
 export async function selectDeletions(
   sql: SqlSession,
-  request: { readonly tenant: string; readonly isOpenOnly: boolean; readonly limit: number },
+  request: { readonly tenant: string; readonly limit: number },
 ): Promise<DeletionRow[]> {
-  const { tenant, isOpenOnly, limit } = request
+  const { tenant, limit } = request
+  return await selectRows(sql, sql`where ${tenant} = '' or d.tenant = ${tenant} order by d.id desc limit ${limit}`)
+}
+
+/** Not finished, oldest first, behind the id given. */
+export async function selectOpenDeletions(
+  sql: SqlSession,
+  request: { readonly afterId: number; readonly limit: number },
+): Promise<DeletionRow[]> {
+  const { afterId, limit } = request
+  return await selectRows(sql, sql`where d.finished_at is null and d.id > ${afterId} order by d.id limit ${limit}`)
+}
+
+async function selectRows(sql: SqlSession, which: ReturnType<SqlSession>): Promise<DeletionRow[]> {
   const rows = await sql<(Omit<DeletionRow, NullableKey> & Record<NullableKey, number | null>)[]>`
     select d.id, d.tenant, d.state, d.dead_below as "deadBelow", ${ms(sql, 'requested_at')} as "requestedAtMs",
       ${ms(sql, 'remove_at')} as "removeAtMs", ${ms(sql, 'removing_at')} as "removingAtMs",
@@ -98,8 +111,7 @@ export async function selectDeletions(
       select count(*)::int as objects, count(*) filter (where is_shared)::int as shared, count(gone_at)::int as gone
       from tenant_deletion_objects where deletion_id = d.id
     ) as o
-    where (${tenant} = '' or d.tenant = ${tenant}) and (not ${isOpenOnly}::boolean or d.finished_at is null)
-    order by d.id desc limit ${limit}`
+    ${which}`
   return rows.map((row) => ({
     ...row,
     removingAtMs: row.removingAtMs ?? undefined,
@@ -125,7 +137,8 @@ export async function selectTenantDeath(
     select i.incarnation, case when isfinite(i.died_at) then (extract(epoch from i.died_at) * 1000)::float8 end as died_ms,
       array(
         select o.object_id from tenant_deletion_objects o join tenant_deletions d on d.id = o.deletion_id
-        where d.tenant = i.tenant and o.gone_at is null order by o.object_id desc limit ${alsoDeadMax}
+        where d.tenant = i.tenant and o.gone_at is null and d.state not in ('restoring', 'restored')
+        order by o.object_id desc limit ${alsoDeadMax}
       ) as object_ids
     from tenant_incarnations i where i.tenant = ${tenant}`
   if (row === undefined) return undefined

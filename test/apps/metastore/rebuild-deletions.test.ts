@@ -11,6 +11,7 @@ import { createRecoveryHarness } from '../../support/recovery.ts'
 import { askMetadata, askTotal, expectOk, push } from '../../support/server-client.ts'
 import { makeDataDir } from '../../support/server-process.ts'
 import { createServiceStack } from '../../support/service-stack.ts'
+import { tenantsOver } from '../../support/sql-tenants.ts'
 import { SETTINGS_KEY } from '../../../apps/metastore/settings-dump.ts'
 
 const NOW_MS = Date.now()
@@ -102,4 +103,28 @@ test('rules of retention, marks and switches come back with the daily dump, and 
   )
   const [rule] = await site.sql`select bound_ms, retention_ms from retention_rules where service = 'cart'`
   assert.deepEqual({ ...rule }, { bound_ms: boundMs, retention_ms: 3_600_000 })
+})
+
+test('a tenant whose deletion was undone after the daily dump is there after a rebuild (H35)', async () => {
+  const store = await openFilesystemStore(await makeDataDir())
+  const old = await openSite(store)
+  await old.recovery.guard.check()
+  for (const n of [1, 2, 4]) await old.pushed('shop', n)
+  const { service, runDeletions } = tenantsOver(old.metastore, store)
+  await service.deleteTenant({ tenant: 'anonymous', delayMs: undefined })
+  // As if it had been pushed long before.
+  await old.sql`update tenant_incarnations set died_at = now() + interval '3 minutes'`
+  await runDeletions()
+  await dutyOf(old, 'settings-dump').run({ name: 'x', holder: 'x', epoch: 1 }, new AbortController().signal)
+  await service.undeleteTenant({ tenant: 'anonymous' })
+  await runDeletions()
+
+  const site = await openSite(store)
+  await site.recovery.guard.check()
+  const run = await site.recovery.run({ kind: 'rebuild' })
+  assert.equal(run.state, 'done', run.error)
+  assert.equal(await askTotal(site.send, 'shop'), 7n)
+  assert.ok(run.findings.some(({ subject, mend }) => subject === 'tenant anonymous' && mend === 'undone'))
+  const tombstones = await site.sql`select object_id from tombstones`
+  assert.equal(tombstones.length, 0)
 })
