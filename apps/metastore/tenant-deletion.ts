@@ -9,6 +9,7 @@
  * (core/retention/tenant-object.ts): an index that is rebuilt from the bucket must refuse them too. A bucket that takes
  * no object holds up the removal, and nothing else.
  */
+import { adhocPrefix, adhocUploadedMs } from '#core/retention/adhoc-key.ts'
 import { encodeTenantObject, isBegunBeforeDeath, tenantObjectKey } from '#core/retention/tenant-object.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
@@ -18,6 +19,7 @@ import type { Sql } from '#db/client.ts'
 import { isUniqueViolation } from '#db/errors.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
+import { removeRecordingRules } from '#db/sql/remove-recording-rules.ts'
 import {
   type DeletionRow,
   type DeletionState,
@@ -50,12 +52,15 @@ const REWRITE_AFTER_MS = MS_PER_HOUR
 /** A pass: 64 jobs of one object each, so that others' work is not held up. The next goes on. */
 const REWRITES_MAX = 64
 
+/** What deletions do to the bucket. Objects of profiles go by their tombstones. */
+export type TenantStore = Pick<ObjectStore, 'put' | 'list' | 'delete'>
+
 export interface TenantDeletionDeps {
   readonly sql: Sql
   readonly log: Log
   readonly deletionGraceMs: number
   /** Without one no tenant objects are written: a rebuild from the bucket would then bring back what still lies there. */
-  readonly store?: Pick<ObjectStore, 'put'> | undefined
+  readonly store?: TenantStore | undefined
   readonly rewriteAfterMs?: number
 }
 
@@ -135,8 +140,29 @@ export class TenantDeletionPass {
     await inBatches(signal, BATCH_ROWS, () => removeLabelSets(sql, batch))
     const left = await noteGoneObjects(sql, batch)
     if (left > 0) return await this.#rewrite(batch, signal)
+    if (!(await this.#removeBeside(batch, signal))) return
     if (await this.#move(batch, signal, { from: 'removing', to: 'done' })) {
       await this.#writeTenantObject(batch.deletion.tenant)
+    }
+  }
+
+  /** Recording rules and ad-hoc profiles that were there when the tenant was deleted. False: the next pass goes on. */
+  async #removeBeside({ term, deletion }: RemovalBatch, signal: AbortSignal): Promise<boolean> {
+    const { sql, store, log } = this.#deps
+    const requestedMs = await removeRecordingRules(sql, { term, deletionId: deletion.id })
+    if (requestedMs === undefined) return false
+    if (store === undefined) return true
+    try {
+      // No more than a tenant may have (apps/query-backend/adhoc-store.ts).
+      for (const key of await store.list(adhocPrefix(deletion.tenant))) {
+        if (signal.aborted) return false
+        if ((adhocUploadedMs(key) ?? 0) < requestedMs) await store.delete(key)
+      }
+      return true
+    } catch (error) {
+      // A store that refuses holds up this deletion, and no other.
+      log.warn('ad-hoc profiles of a deleted tenant are not deleted', { tenant: deletion.tenant, error })
+      return false
     }
   }
 

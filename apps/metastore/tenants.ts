@@ -4,21 +4,20 @@
  */
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
-import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { TenantService } from '#core/rpc/tenants.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import type { Duty } from './duties.ts'
 import type { MetastoreSettings } from './settings.ts'
 import { RetentionPass } from './retention.ts'
-import { TenantDeletionPass } from './tenant-deletion.ts'
+import { TenantDeletionPass, type TenantStore } from './tenant-deletion.ts'
 import { createTenantService } from './tenant-service.ts'
 
 export interface TenantsDeps {
   readonly sql: Sql
   readonly clock: Clock
   readonly log: Log
-  readonly store?: Pick<ObjectStore, 'put'> | undefined
+  readonly store?: TenantStore | undefined
   /** Before a shortening of retention counts and before a deletion is for good. */
   readonly delayMs: number
   /** Queries that were planned before an object's last dataset went may read it for this long. */

@@ -3,13 +3,15 @@
  * to know of one, so a list reads no object.
  *
  * They expire: what is older than `TTL_MS` is not shown any more, and is deleted by the next upload of its tenant, a
- * bounded number a time. No index and no duty know of them; the search for orphans looks at `objects/` alone.
+ * bounded number a time. No index knows of them, the search for orphans looks at `objects/` alone; the deletion of a
+ * tenant takes what was there when it was deleted.
  */
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Random } from '#core/ports/random.ts'
 import type { AdhocProfile, AdhocStore } from '#core/rpc/adhoc.ts'
+import { adhocPrefix } from '#core/retention/adhoc-key.ts'
 import { MS_PER_DAY } from '#core/units.ts'
 import { isUlid, makeUlid, ULID_RANDOM_BYTES, ulidTimeMs } from '#core/wire/ulid.ts'
 
@@ -34,7 +36,7 @@ export interface AdhocStoreDeps {
 export function createAdhocStore({ store, clock, random }: AdhocStoreDeps): AdhocStore {
   const nowMs = () => Math.floor(clock.nowMs())
   const listIds = async (tenant: string): Promise<string[]> => {
-    const prefix = prefixOf(tenant)
+    const prefix = adhocPrefix(tenant)
     const keys = await store.list(prefix, { limit: PROFILES_MAX })
     return keys.map((key) => key.slice(prefix.length)).filter((id) => parseId(id) !== undefined)
   }
@@ -43,14 +45,14 @@ export function createAdhocStore({ store, clock, random }: AdhocStoreDeps): Adho
       // Ids begin with their time: the oldest come first.
       const ids = await listIds(tenant)
       const expired = ids.filter((id) => isExpired(id, nowMs())).slice(0, EXPIRED_PER_UPLOAD_MAX)
-      for (const id of expired) await store.delete(prefixOf(tenant) + id)
+      for (const id of expired) await store.delete(adhocPrefix(tenant) + id)
       if (ids.length - expired.length >= PROFILES_MAX) {
         const message = `tenant ${tenant} has ${ids.length} ad-hoc profiles, at most ${PROFILES_MAX} are kept for 30 days`
         throw new CinderError('resource_exhausted', message, { reason: 'adhoc_profiles' })
       }
       const uploadedAtMs = nowMs()
-      const id = `${makeUlid(uploadedAtMs, random.bytes(ULID_RANDOM_BYTES))}-${safeName(name, prefixOf(tenant).length)}`
-      await store.putIfAbsent(prefixOf(tenant) + id, body)
+      const id = `${makeUlid(uploadedAtMs, random.bytes(ULID_RANDOM_BYTES))}-${safeName(name, adhocPrefix(tenant).length)}`
+      await store.putIfAbsent(adhocPrefix(tenant) + id, body)
       return { id, uploadedAtMs }
     },
     async getProfile({ tenant, id }) {
@@ -58,7 +60,7 @@ export function createAdhocStore({ store, clock, random }: AdhocStoreDeps): Adho
       if (known === undefined) throw invalidArgument(`id ${JSON.stringify(id.slice(0, 64))} is no id of a profile`)
       if (isExpired(id, nowMs())) throw new CinderError('not_found', `profile ${id} has expired`)
       try {
-        return { ...known, body: await store.get(prefixOf(tenant) + id) }
+        return { ...known, body: await store.get(adhocPrefix(tenant) + id) }
       } catch (error) {
         if (!(error instanceof CinderError) || error.kind !== 'not_found') throw error
         throw new CinderError('not_found', `there is no profile ${id}`, { cause: error })
@@ -86,10 +88,4 @@ function isExpired(id: string, nowMs: number): boolean {
 function safeName(name: string, prefixLength: number): string {
   const room = Math.min(NAME_LENGTH_MAX, KEY_LENGTH_MAX - prefixLength - ULID_LENGTH - 1)
   return name.replace(/[^A-Za-z0-9._-]/g, '_').slice(-room)
-}
-
-/** Keys take fewer characters than tenants do; `_` stands before two hex digits, and for nothing else. */
-function prefixOf(tenant: string): string {
-  const escaped = tenant.replace(/[^0-9A-Za-z.-]/g, (char) => `_${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
-  return `adhoc/${escaped}/`
 }
