@@ -10,6 +10,7 @@ import type { GroupRows } from '../block/dataset.ts'
 
 /** A writer may hold thousands of heads with a handful of rows each: a new one is small. */
 const ROWS_FIRST = 32
+const STAMP_MAX = 0xffffffff
 
 export class GrowingRows {
   readonly stackId = new GrowingUint32(ROWS_FIRST)
@@ -90,7 +91,7 @@ export class RowScratch {
   #typeCount = 0
   #stamp = new Uint32Array(ROWS_FIRST)
   #slot = new Uint32Array(ROWS_FIRST)
-  #epoch = 0
+  #epoch: number
   /** Rows with a span or trace are few per profile; keyed by text only then. */
   #contextSlots = new Map<string, number>()
   #order = new Uint32Array(ROWS_FIRST)
@@ -103,12 +104,17 @@ export class RowScratch {
     traceLowHi: 0,
   }
 
+  /** `profiles` that went through it before. */
+  constructor(profiles = 0) {
+    this.#epoch = profiles
+  }
+
   /** Begins a profile of at most `rowsMax` rows. */
   begin(typeCount: number, rowsMax: number): void {
     this.count = 0
     this.context = undefined
     this.#contextSlots.clear()
-    this.#epoch++
+    this.#nextEpoch()
     this.#typeCount = typeCount
     if (this.stackId.length < rowsMax) {
       const capacity = Math.max(this.stackId.length * 2, rowsMax)
@@ -117,6 +123,13 @@ export class RowScratch {
       this.values = []
     }
     while (this.values.length < typeCount) this.values.push(allocateInt64Column(this.stackId.length))
+  }
+
+  /** A thread of 1,000 profiles a second has had as many as a stamp can hold after 50 days: stamps begin anew. */
+  #nextEpoch(): void {
+    if (++this.#epoch <= STAMP_MAX) return
+    this.#stamp.fill(0)
+    this.#epoch = 1
   }
 
   /** Row of this stack without span and trace: an existing one or a new one with zero values. */

@@ -150,3 +150,17 @@ test('a profile larger than all before it, with more types, fits', () => {
   assert.equal(append(scratch, large, samples), 5_000)
   assert.deepEqual(actualRows(large), expectedRows(samples))
 })
+
+test('rows of equal stacks are still one after 2^32 profiles', () => {
+  const scratch = new RowScratch(2 ** 32 - 2)
+  for (let profile = 0; profile < 4; profile++) {
+    const rows = new GrowingRows(1)
+    const samples = [
+      { stackId: profile % 2, values: [1n] },
+      { stackId: 2, values: [10n] },
+      { stackId: profile % 2, values: [100n] },
+    ]
+    append(scratch, rows, samples)
+    assert.deepEqual(actualRows(rows), expectedRows(samples), `profile ${profile}`)
+  }
+})
