@@ -210,13 +210,16 @@ class Writer implements SegmentWriterService {
     if (!(answer instanceof Promise)) return this.#answered({ batch, shard }, answer)
     // Its age counts from here, so somebody has to look at the time.
     if (wasEmpty) this.#pump()
-    return answer.then(
+    const verdict = answer.then(
       (late) => this.#answered({ batch, shard }, late),
       (error: unknown) => {
         batch.asked--
         throw error
       },
     )
+    // Looked at when the whole request is taken: until then a fault must not end the process.
+    verdict.catch(() => undefined)
+    return verdict
   }
 
   #answered(

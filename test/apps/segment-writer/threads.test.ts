@@ -10,15 +10,23 @@ import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
-import { createSegmentWriter, type SegmentWriterSettings } from '../../../apps/segment-writer/app.ts'
+import {
+  createSegmentWriter,
+  type SegmentWriterDeps,
+  type SegmentWriterSettings,
+} from '../../../apps/segment-writer/app.ts'
+import type { ThreadQuestion, ThreadReply } from '../../../apps/segment-writer/thread-messages.ts'
 import { faultyStore } from '../../support/faulty-store.ts'
 import { idle } from '../../support/manual-clock.ts'
 import { createMemoryMetastore } from '../../support/memory-metastore.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { NOW_NANOS, push, readTenant, seriesOf, simplePprof } from '../../support/write-path.ts'
 
-function createThreadedWriter(settings: Partial<SegmentWriterSettings> = {}) {
-  const clock = createClock()
+function createThreadedWriter(
+  settings: Partial<SegmentWriterSettings> = {},
+  deps: Partial<Pick<SegmentWriterDeps, 'clock' | 'startThread'>> = {},
+) {
+  const clock = deps.clock ?? createClock()
   const store = faultyStore(createMemoryStore())
   const metastore = createMemoryMetastore(clock)
   const threads: Worker[] = []
@@ -36,6 +44,7 @@ function createThreadedWriter(settings: Partial<SegmentWriterSettings> = {}) {
         threads.push(thread)
         return thread
       },
+      ...deps,
     },
     {
       limitsOf: () => ({ ...DEFAULT_LIMITS, ingestionRateBytes: 0, rejectOlderThanMs: 0 }),
@@ -158,4 +167,48 @@ test('stop stores what waits in threads', async () => {
   await writer.stop()
   assert.deepEqual(statusesOf((await Promise.all(waiting)).flat()), ['stored'])
   assert.equal((await read('acme')).total, 5n)
+})
+
+test('a fault of a thread fails its request, also when the request is still being taken in', async () => {
+  let taken = 0
+  const startThread = (): Worker => {
+    const thread = {
+      addEventListener: () => {},
+      terminate: () => {},
+      postMessage: ({ orders = [] }: Partial<ThreadQuestion>) => {
+        const faults = orders.flatMap((order) => (order.kind === 'take' ? [{ id: order.id, message: 'a fault' }] : []))
+        taken += faults.length
+        const reply: ThreadReply = { kind: 'taken', isLast: true, taken: new Float64Array(0), others: [], faults }
+        if (orders.length > 0) setImmediate(() => worker.onmessage!({ data: reply } as MessageEvent))
+        for (const order of orders)
+          if (order.kind === 'encode')
+            setImmediate(() =>
+              worker.onmessage!({ data: { kind: 'encoded', id: order.id, results: [] } } as unknown as MessageEvent),
+            )
+      },
+    }
+    const worker = thread as unknown as Worker
+    return worker
+  }
+  const clock = createClock()
+  let nowMs = clock.nowMs()
+  // Every profile takes longer than the request may hold others up, and then others get several turns.
+  const slow = {
+    nowMs: () => (nowMs += 30),
+    sleep: async (durationMs: number, signal?: AbortSignal) => {
+      await clock.sleep(durationMs === 0 ? 5 : durationMs, signal)
+    },
+  }
+  const { writer } = createThreadedWriter({}, { startThread, clock: slow })
+  const unhandled: unknown[] = []
+  const note = (reason: unknown): void => void unhandled.push(reason)
+  process.on('unhandledRejection', note)
+  try {
+    await assert.rejects(push(writer, [profileAt(1), profileAt(2), profileAt(3)]), /a fault/)
+    assert.equal(taken, 3)
+    assert.deepEqual(unhandled, [], 'nothing that would end the process')
+  } finally {
+    process.off('unhandledRejection', note)
+  }
+  await writer.stop()
 })
