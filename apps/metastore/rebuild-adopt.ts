@@ -16,8 +16,9 @@ import type { DatasetDescriptor, LabelSet } from '#core/rpc/metastore.ts'
 import { MS_PER_MINUTE } from '#core/units.ts'
 import { ulidTimeMs } from '#core/wire/ulid.ts'
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
-import { adoptGarbage, adoptOutput, type AdoptedOutput, insertProfileIds } from '#db/sql/adopt-object.ts'
+import { adoptGarbage, adoptOutput, type AdoptedOutput } from '#db/sql/adopt-object.ts'
 import { commitSegment } from '#db/sql/commit-segment.ts'
+import { insertCountedIds } from '#db/sql/journal.ts'
 import { planQuery } from '#db/sql/plan-query.ts'
 import { retireDatasets } from '#db/sql/recover-retire.ts'
 import { type DecidedObject, markAdopted } from '#db/sql/recovered-objects.ts'
@@ -218,7 +219,8 @@ async function readOutput(
   for (const index of live) {
     const head = await readHead(deps, objectId, footer.datasets[index]!)
     labelSets.push(...labelSetsOfHead(head))
-    if (isRecent(deps, objectId)) await enterIds(deps, await readProfileIds(deps, objectId, head))
+    if (isRecent(deps, objectId))
+      await enterIds(deps, footer.datasets[index]!.tenant, await readProfileIds(deps, objectId, head))
   }
   const datasets = live.map((index) => ({
     descriptor: footer.datasets[index]!,
@@ -248,7 +250,8 @@ function isRecent({ clock }: RebuildDeps, objectId: string): boolean {
 async function enterContestedIds(deps: RebuildDeps, groups: readonly LiveDataset[][]): Promise<void> {
   for (const group of groups) {
     if (!group.some(({ isSegment }) => isSegment)) continue
-    for (const dataset of group) if (!dataset.isSegment) await enterIds(deps, await idsOf(deps, dataset))
+    for (const dataset of group)
+      if (!dataset.isSegment) await enterIds(deps, dataset.tenant, await idsOf(deps, dataset))
   }
 }
 
@@ -305,7 +308,10 @@ async function idsOf(deps: RebuildDeps, { objectId, descriptor, origin }: LiveDa
   }
 }
 
-async function enterIds({ sql }: RebuildDeps, ids: Uint8Array): Promise<void> {
-  for (let at = 0; at < ids.length; at += IDS_PER_INSERT * 16)
-    await insertProfileIds(sql, ids.subarray(at, at + IDS_PER_INSERT * 16))
+/** As commits of what lives would make them: of a tenant that was deleted once the incarnation is a part of an id. */
+async function enterIds({ sql }: RebuildDeps, tenant: string, ids: Uint8Array): Promise<void> {
+  for (let at = 0; at < ids.length; at += IDS_PER_INSERT * 16) {
+    const some = ids.subarray(at, at + IDS_PER_INSERT * 16)
+    await insertCountedIds(sql, { tenant, beginMs: Number.MAX_SAFE_INTEGER, ids: some })
+  }
 }

@@ -105,12 +105,3 @@ export async function quarantine(sql: SqlSession, objectIds: readonly string[]):
     insert into object_ids (id) select k.id from unnest(${objectIds}::text[]) as k(id) order by k.id
     on conflict (id) do nothing`
 }
-
-/** Ids that count from now on: a profile with one of them is a duplicate for the next 15 minutes. */
-export async function insertProfileIds(sql: SqlSession, ids: Uint8Array): Promise<void> {
-  await sql`
-    insert into profile_ids (id)
-    select distinct substring(${ids}::bytea from n * 16 + 1 for 16) as id
-    from generate_series(0, ${ids.length / 16 - 1}::int) as n order by id
-    on conflict (id) do nothing`
-}

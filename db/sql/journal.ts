@@ -1,5 +1,5 @@
 /**
- * For the journal: ids that a late commit must lose. Of a tenant that was deleted once the ledger keeps ids with the
+ * For the journal and the rebuild: ids that a late commit must lose. Of a tenant that was deleted once the ledger keeps ids with the
  * incarnation in them, as the commit of the same segment would make them (commit-segment.ts, born and sent).
  */
 import { LATE_COMMIT_MS } from '#core/retention/tenant-object.ts'

@@ -128,3 +128,26 @@ test('a tenant whose deletion was undone after the daily dump is there after a r
   const tombstones = await site.sql`select object_id from tombstones`
   assert.equal(tombstones.length, 0)
 })
+
+test('a profile of a tenant that was deleted once counts once, in a rebuild and when it is pushed again after it (H35)', async () => {
+  const store = await openFilesystemStore(await makeDataDir())
+  const old = await openSite(store)
+  await old.recovery.guard.check()
+  const tenant = 'anonymous'
+  const diedMs = Date.now() - 5 * MS_PER_MINUTE
+  await old.sql`insert into tenant_incarnations (tenant, incarnation, live_from, died_at)
+    values (${tenant}, 2, 2, now() - interval '5 minutes')`
+  await store.put(tenantObjectKey(tenant), encodeTenantObject({ tenant, incarnation: 2, diedMs, alsoDead: [] }))
+  // The last is a duplicate in a segment that stays one, beside the output that counts it.
+  for (const n of [1, 2, 4, 4]) await old.pushed('shop', n)
+  assert.equal(await askTotal(old.send, 'shop'), 7n)
+  await old.compact()
+
+  const site = await openSite(store)
+  await site.recovery.guard.check()
+  const run = await site.recovery.run({ kind: 'rebuild' })
+  assert.equal(run.state, 'done', run.error)
+  assert.equal(await askTotal(site.send, 'shop'), 7n)
+  await site.pushed('shop', 4)
+  assert.equal(await askTotal(site.send, 'shop'), 7n)
+})
