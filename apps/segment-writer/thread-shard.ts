@@ -167,7 +167,12 @@ export class ThreadShard implements HeadShard {
     while (this.#questions < QUESTIONS_MAX && this.#waiting.length > 0) {
       const question = this.#nextQuestion()
       this.#questions++
-      this.#thread().postMessage(question, [question.bodies.buffer as ArrayBuffer])
+      try {
+        this.#thread().postMessage(question, [question.bodies.buffer as ArrayBuffer])
+      } catch (error) {
+        // No thread to be had, or one that the question does not reach.
+        this.#end(String(error))
+      }
     }
   }
 
@@ -238,10 +243,14 @@ export class ThreadShard implements HeadShard {
 
   #died(worker: Worker, why: string): void {
     if (worker !== this.#worker) return
-    this.#deps.log.error('writer thread died', { shard: this.#settings.index, message: why })
-    worker.terminate()
-    this.#lose(({ isSent }) => isSent)
+    this.#end(why)
     this.#send()
+  }
+
+  #end(why: string): void {
+    this.#deps.log.error('writer thread died', { shard: this.#settings.index, message: why })
+    this.#worker?.terminate()
+    this.#lose(({ isSent }) => isSent)
   }
 
   #lose(isLost: (pending: Pending) => boolean): void {

@@ -25,12 +25,18 @@ after(() => {
   for (const shard of opened) shard.stop()
 })
 
-function createThreads({ memoryBytesMax = 64 * MIB, limits = NO_RATE }: ShardSceneSettings = {}) {
+function createThreads({
+  memoryBytesMax = 64 * MIB,
+  limits = NO_RATE,
+  failedStarts = 0,
+}: ShardSceneSettings & { failedStarts?: number } = {}) {
   const threads: Worker[] = []
+  let starts = 0
   const posted: number[] = []
   const log = createSilentLog()
   const account = new WriterAccount(1)
   const startThread = (): Worker => {
+    if (starts++ < failedStarts) throw new Error('no thread to be had')
     const thread = new Worker(new URL('../../../apps/segment-writer/shard-thread.ts', import.meta.url).href)
     const postMessage = thread.postMessage.bind(thread) as (message: unknown, transfer: Transferable[]) => void
     thread.postMessage = (message: { orders?: readonly unknown[] }, transfer?: unknown) => {
@@ -169,4 +175,17 @@ test('stop ends the thread; who still waits is told to come again, and later one
   }
   await closed
   assert.equal(account.heldBytes(), 0)
+})
+
+test('where no thread can be started pushes are told to come again, and the next one tries again', async () => {
+  const { shard, account, threads, log } = createThreads({ failedStarts: 3 })
+  for (let i = 0; i < 3; i++) {
+    const answer = await ask(shard, { bytes: profileOf(1), request: i })
+    assert.ok(answer.kind === 'verdict')
+    assert.deepEqual([answer.verdict.kind, answer.verdict.reason], ['unavailable', 'writer_thread'])
+    assert.equal(account.heldBytes(), 0)
+  }
+  assert.match(String(log.events[0]!.fields['message']), /no thread to be had/)
+  takenOf(await ask(shard, { bytes: profileOf(1), request: 4 }))
+  assert.equal(threads.length, 1)
 })
