@@ -2,11 +2,19 @@
 import type { ComparedDataset, ObjectStanding } from '#core/recovery/compare.ts'
 import type { SqlSession } from '../client.ts'
 
+/** Of `objects o`: datasets that are live, or hidden and may come back, whatever the object's own count says. */
+function liveRows(sql: SqlSession) {
+  return sql`(
+      (select coalesce(sum(bit_count(s.live)), 0) from segments s where s.created_at = o.created_at and s.object_id = o.id)
+      + (select count(*) from datasets d where d.object_id = o.id and (d.is_live or d.hidden_by is not null)))`
+}
+
 export async function selectStandings(sql: SqlSession, objectIds: readonly string[]): Promise<ObjectStanding[]> {
   const rows = await sql<
     { id: string; registered: boolean; retired: boolean; live: number | null; deleted: boolean; tombstone: boolean }[]
   >`
-    select k.id, i.id is not null as registered, i.retired_at is not null as retired, o.live_datasets as live,
+    select k.id, i.id is not null as registered, i.retired_at is not null as retired,
+      case when o.id is not null then greatest(o.live_datasets, ${liveRows(sql)}) end::int as live,
       o.deleted_at is not null as deleted, t.object_id is not null as tombstone
     from unnest(${objectIds}::text[]) as k(id)
     left join object_ids i on i.id = k.id
@@ -34,10 +42,8 @@ export interface LiveObject {
 
 export async function selectLiveObjects(sql: SqlSession, after: string, limit: number): Promise<LiveObject[]> {
   const rows = await sql<{ id: string; level: number; size: number; counted: number; actual: number }[]>`
-    select o.id, o.level, o.size_bytes as size, o.live_datasets as counted,
-      (select coalesce(sum(bit_count(s.live)), 0) from segments s where s.created_at = o.created_at and s.object_id = o.id)
-      + (select count(*) from datasets d where d.object_id = o.id and (d.is_live or d.hidden_by is not null)) as actual
-    from objects o where o.id > ${after} and o.live_datasets > 0 order by o.id limit ${limit}`
+    select o.id, o.level, o.size_bytes as size, o.live_datasets as counted, ${liveRows(sql)} as actual
+    from objects o where o.id > ${after} and (o.live_datasets > 0 or ${liveRows(sql)} > 0) order by o.id limit ${limit}`
   return rows.map((row) => ({
     objectId: row.id,
     level: row.level,
@@ -118,6 +124,7 @@ export async function buryObjects(sql: SqlSession, objectIds: readonly string[])
       select k.id from unnest(${objectIds}::text[]) as k(id)
       join object_ids i on i.id = k.id left join objects o on o.id = k.id
       where coalesce(o.live_datasets, 0) = 0 and (o.id is not null or i.retired_at is not null)
+        and (o.id is null or ${liveRows(sql)} = 0)
       order by k.id for update of i
     ), undeleted as (
       update objects o set deleted_at = null from dead where o.id = dead.id

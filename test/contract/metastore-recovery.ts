@@ -235,6 +235,26 @@ export function recoveryContract(name: string, open: () => Promise<ObjectStore>)
       )
     })
 
+    test('fsck buries nothing that has live datasets, whatever its count says (H20)', async () => {
+      const store = await open()
+      const site = await openSite(store)
+      await fill(site)
+      const before = await askEverything(site)
+      const { sql } = site.stack.metastore.database
+      const counts = async () => [...(await sql`select id, live_datasets from objects order by id`)]
+      const right = await counts()
+      const miscounted = await sql<{ id: string }[]>`
+        update objects set live_datasets = 0 where live_datasets > 0 returning id`
+      const run = await site.recovery.run({ kind: 'fsck', repair: true })
+      assert.deepEqual(
+        run.findings.map(({ kind, subject }) => `${kind} ${subject}`).sort(),
+        miscounted.map(({ id }) => `wrong-count ${id}`).sort(),
+      )
+      assert.deepEqual(await counts(), right)
+      await deleteDue(site)
+      assert.deepEqual(await askEverything(site), before)
+    })
+
     test('fsck names what index and bucket disagree about, and mends what can be mended (H20, H35)', async () => {
       const store = await open()
       const site = await openSite(store)
