@@ -87,8 +87,7 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
         signal,
       })
       status = response.status
-      // The header is the guard's: an error of a service has none.
-      isRefusedByGuard = status === 401 && response.headers.has('www-authenticate')
+      isRefusedByGuard = isGuardsRefusal(response)
       bytes = new Uint8Array(await response.arrayBuffer())
     } catch (cause) {
       throw withoutAnswer(where, deadlineMs, cause, { deadline, caller: call.signal })
@@ -106,8 +105,13 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
   }
 }
 
+/** The header is the guard's: an error of a service has none. */
+export function isGuardsRefusal({ status, headers }: Response): boolean {
+  return status === 401 && headers.has('www-authenticate')
+}
+
 /** A fault of our settings is an outage to who called us: their own credentials are fine, and a retry may find it mended. */
-function tokenRefused(where: string): CinderError {
+export function tokenRefused(where: string): CinderError {
   return new CinderError('unavailable', `${where} refused our internal token: CINDER_INTERNAL_TOKEN differs there`, {
     reason: 'internal_token',
     outcome: 'not-applied',
@@ -161,7 +165,7 @@ function streamOf(pieces: readonly Uint8Array[]): ReadableStream<Uint8Array> {
   )
 }
 
-function withoutAnswer(
+export function withoutAnswer(
   where: string,
   deadlineMs: number,
   cause: unknown,

@@ -17,7 +17,14 @@ import {
 } from '@bufbuild/protobuf'
 import { CinderError } from '#core/errors.ts'
 import { MIB } from '#core/units.ts'
-import { CALL_DEADLINE_DEFAULT_MS, type CallOptions, type ConnectClientOptions } from './client.ts'
+import {
+  CALL_DEADLINE_DEFAULT_MS,
+  type CallOptions,
+  type ConnectClientOptions,
+  isGuardsRefusal,
+  tokenRefused,
+  withoutAnswer,
+} from './client.ts'
 import { fromErrorResponse } from './errors.ts'
 
 const HEADER_BYTES = 5
@@ -42,7 +49,9 @@ export function createStreamCall(baseUrl: string, options: ConnectClientOptions 
     const where = `${method.parent.typeName}/${method.name}`
     const limitMs = deadlineMs ?? options.deadlineMs ?? CALL_DEADLINE_DEFAULT_MS
     const deadline = AbortSignal.timeout(limitMs)
+    const limit = { deadline, caller: signal, limitMs }
     let response: Response
+    let refusal: string | undefined
     try {
       response = await send(`${base}/${where}`, {
         method: 'POST',
@@ -56,11 +65,13 @@ export function createStreamCall(baseUrl: string, options: ConnectClientOptions 
         body: enveloped(toBinary(method.input, create(method.input, request))),
         signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
       })
+      if (response.status !== 200) refusal = await response.text()
     } catch (cause) {
-      throw lost(where, { cause, deadline, limitMs })
+      throw withoutAnswer(where, limitMs, cause, limit)
     }
-    if (response.status !== 200) throw fromErrorResponse(where, response.status, await response.text())
-    for await (const part of readParts(where, response, { deadline, limitMs })) yield fromBinary(method.output, part)
+    if (isGuardsRefusal(response)) throw tokenRefused(where)
+    if (refusal !== undefined) throw fromErrorResponse(where, response.status, refusal)
+    for await (const part of readParts(where, response, limit)) yield fromBinary(method.output, part)
   }
 }
 
@@ -71,12 +82,13 @@ function enveloped(message: Uint8Array): Uint8Array<ArrayBuffer> {
   return body
 }
 
-interface Deadline {
+interface Limit {
   readonly deadline: AbortSignal
+  readonly caller: AbortSignal | undefined
   readonly limitMs: number
 }
 
-async function* readParts(where: string, response: Response, limit: Deadline): AsyncGenerator<Uint8Array> {
+async function* readParts(where: string, response: Response, limit: Limit): AsyncGenerator<Uint8Array> {
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
   let held: Uint8Array = new Uint8Array(0)
   try {
@@ -126,8 +138,7 @@ function joined(held: Uint8Array, chunk: Uint8Array): Uint8Array {
   return both
 }
 
-function lost(where: string, { cause, deadline, limitMs }: { readonly cause: unknown } & Deadline): CinderError {
-  if (deadline.aborted)
-    return new CinderError('deadline_exceeded', `${where} gave no answer within ${limitMs} ms`, { cause })
+function lost(where: string, { cause, limitMs, ...signals }: { readonly cause: unknown } & Limit): CinderError {
+  if (signals.deadline.aborted || signals.caller?.aborted === true) return withoutAnswer(where, limitMs, cause, signals)
   return new CinderError('unavailable', `${where} could not be read to its end`, { cause })
 }

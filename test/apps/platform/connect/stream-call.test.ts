@@ -7,6 +7,8 @@ import type { Metastore, PlanQueryResponse, SourceObject } from '#core/rpc/metas
 import { streamPlan } from '#db/sql/plan-query.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createMetastoreClient, mountMetastore } from '#platform/connect/services.ts'
+import { createStreamCall } from '#platform/connect/stream-call.ts'
+import { MetastoreService } from '#platform/gen/cinder/v1/metastore_pb.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { HOUR_MS, makeDescriptor, makeOutput, makeSegment } from '../../../support/metastore-requests.ts'
 import { createSqlMetastore, type SqlMetastore } from '../../../support/sql-metastore.ts'
@@ -95,6 +97,34 @@ test('a metastore that knows no parts is asked for the whole', async () => {
     asked.map((path) => path.split('/').at(-1)),
     ['StreamPlan', 'PlanQuery'],
   )
+})
+
+test("a refused internal token is our outage, as it is of every other call, and nobody else's", async () => {
+  const refused = () => new Response('{}', { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } })
+  const { client } = clientOf({ planQuery: never, streamPlan: () => partsOf([]) }, refused)
+  await assert.rejects(client.planQuery(REQUEST), { kind: 'unavailable', reason: 'internal_token' })
+})
+
+const broken = (status: number) =>
+  new Response(new ReadableStream({ pull: (controller) => controller.error(new Error('reset')) }), { status })
+
+test('a refusal that is cut may be retried', async () => {
+  const { client } = clientOf({ planQuery: never, streamPlan: () => partsOf([]) }, () => broken(503))
+  await assert.rejects(client.planQuery(REQUEST), { kind: 'unavailable' })
+})
+
+test('a caller who gives up is told so', async () => {
+  for (const status of [200, 503]) {
+    const cancel = new AbortController()
+    const call = createStreamCall('http://metastore', {
+      fetch: async () => {
+        cancel.abort()
+        return broken(status)
+      },
+    })
+    const parts = call(MetastoreService.method.streamPlan, {}, { signal: cancel.signal })
+    await assert.rejects(parts.next(), { kind: 'canceled' })
+  }
 })
 
 let harness: SqlMetastore
