@@ -1,6 +1,6 @@
 /**
  * Incarnations of tenants that died, as the bucket has them: what is of a dead one must not come back. A database that does
- * not know of a death (it is older) gets a deletion of its own, which removes what it has.
+ * not know of a death (it is older) gets a deletion of its own, which removes what it has; one that is open grows.
  */
 import type { TenantObject } from '#core/retention/tenant-object.ts'
 import type { Sql, SqlSession } from '../client.ts'
@@ -27,7 +27,8 @@ export async function enterDeaths(sql: SqlSession, deaths: readonly TenantObject
     ), deletion as (
       insert into tenant_deletions (tenant, state, dead_below, previous_live_from, remove_at)
       select tenant, 'hiding', incarnation, coalesce(live_from, 1), now() from death order by tenant
-      on conflict do nothing
+      on conflict (tenant) where state in ('hiding', 'hidden', 'restoring')
+        do update set state = 'hiding', dead_below = excluded.dead_below
     )
     select tenant from death order by tenant`
   return rows.map(({ tenant }) => tenant)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { parseObjectKey } from '#core/block/object-key.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
+import { COUNTER_KEY, encodeCounter } from '#core/recovery/commit-counter.ts'
 import { encodeTenantObject, tenantObjectKey } from '#core/retention/tenant-object.ts'
 import { MS_PER_MINUTE } from '#core/units.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
@@ -150,4 +151,29 @@ test('a profile of a tenant that was deleted once counts once, in a rebuild and 
   assert.equal(await askTotal(site.send, 'shop'), 7n)
   await site.pushed('shop', 4)
   assert.equal(await askTotal(site.send, 'shop'), 7n)
+})
+
+test('a deletion that was asked for again after the backup takes along what came between (H35)', async () => {
+  const store = await openFilesystemStore(await makeDataDir())
+  const site = await openSite(store)
+  await site.recovery.guard.check()
+  const { service, runDeletions } = tenantsOver(site.metastore, store)
+  await site.pushed('shop', 1)
+  await service.deleteTenant({ tenant: 'anonymous', delayMs: undefined })
+  await runDeletions()
+  await site.pushed('shop', 2)
+  assert.equal(await askTotal(site.send, 'shop'), 2n)
+  // What the lost future did: the second call, and a higher counter.
+  const [{ ms }] = await site.sql<[{ ms: number }]>`select (extract(epoch from now()) * 1000)::float8 as ms`
+  const death = { tenant: 'anonymous', incarnation: 3, diedMs: ms + 5 * MS_PER_MINUTE, alsoDead: [] }
+  await store.put(tenantObjectKey('anonymous'), encodeTenantObject(death))
+  await store.put(COUNTER_KEY, encodeCounter({ counter: 900, server: '', jobId: 5 }))
+  assert.equal(await site.recovery.guard.check(), 'behind')
+  const run = await site.recovery.run({ kind: 'rebuild' })
+  assert.equal(run.state, 'done', run.error)
+  await runDeletions()
+  assert.equal(await askTotal(site.send, 'shop'), 0n)
+  const [visible] = await site.sql`select
+    (select count(*) from datasets where is_live) + (select count(*) from segments where is_live) as live`
+  assert.equal(Number(visible!['live']), 0)
 })
