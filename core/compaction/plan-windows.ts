@@ -131,16 +131,18 @@ interface PlanContext {
 function planStage(sorted: readonly WaitingDataset[], stage: WindowStage, context: PlanContext): WindowJob[] {
   const windowOf = (dataset: WaitingDataset): number => floorTo(dataset.windowStartMs, stage.windowMs)
   return groupBy(sorted, ({ tenant }) => tenant).flatMap((ofTenant) => {
-    const blocks = ofTenant.filter(({ level }) => level > stage.level)
+    // By service: a tenant of thousands has a block each, and each of its cells asks for its own.
+    const blocks = Map.groupBy(
+      ofTenant.filter(({ level }) => level > stage.level),
+      ({ service }) => service,
+    )
     const upTo = ofTenant.filter(({ level }) => level <= stage.level)
     return groupBy(upTo, windowOf).flatMap((window) => {
       const startMs = windowOf(window[0]!)
       if (!isClosed(window, { stage, startMs }, context)) return []
       const chosen = groupBy(window, ({ service }) => service).flatMap((cell) => {
         const { service } = cell[0]!
-        const isUnderBlock = blocks.some(
-          (block) => block.service === service && coversWindow(block, startMs, stage.windowMs),
-        )
+        const isUnderBlock = (blocks.get(service) ?? []).some((block) => coversWindow(block, startMs, stage.windowMs))
         return chooseCell(cell, { stage, isUnderBlock }, context.policy)
       })
       return chunkJobs(chosen, stage, context.policy)
