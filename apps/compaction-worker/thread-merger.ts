@@ -33,19 +33,22 @@ interface Slot {
 /**
  * The regions' buffers go to the thread and are gone here: each must hold nothing else. At most `threadsMax` tasks run at once; the compaction worker's capacity keeps more from arriving.
  */
-export function createThreadMerger(threadsMax: number): Merger {
+export function createThreadMerger(threadsMax: number, startThread = startMergeThread): Merger {
   const slots: Slot[] = []
   let nextId = 1
   let isStopped = false
   const start = (): Slot => {
-    const worker = new Worker(new URL('./merge-thread.ts', import.meta.url).href)
+    const worker = startThread()
     const slot: Slot = { worker, settle: undefined }
     worker.onmessage = (event: MessageEvent<ThreadAnswer>) => slot.settle?.(event.data)
-    worker.onerror = (event: ErrorEvent) => {
+    const died = (why: string): void => {
       if (slots.includes(slot)) slots.splice(slots.indexOf(slot), 1)
       worker.terminate()
-      slot.settle?.(failure(`merge thread died: ${event.message}`))
+      slot.settle?.(failure(`merge thread died: ${why}`))
     }
+    worker.onerror = (event: ErrorEvent) => died(event.message)
+    // One that ends without an error would leave its job running for ever, with its lease renewed.
+    worker.addEventListener('close', () => died('it has ended'))
     slots.push(slot)
     return slot
   }
@@ -69,6 +72,10 @@ export function createThreadMerger(threadsMax: number): Merger {
       }
     },
   }
+}
+
+function startMergeThread(): Worker {
+  return new Worker(new URL('./merge-thread.ts', import.meta.url).href)
 }
 
 async function ask(slot: Slot, question: ThreadQuestion): Promise<ThreadAnswer> {

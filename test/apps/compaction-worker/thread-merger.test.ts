@@ -59,3 +59,15 @@ test('stop fails what runs', async () => {
   await failed
   await assert.rejects(own.merge(taskOf(2)), (error: CinderError) => error.kind === 'unavailable')
 })
+
+test('a thread that ends without an error fails its task, and the next task has another', async () => {
+  let starts = 0
+  const own = createThreadMerger(1, () => {
+    const ending = `self.onmessage = () => process.exit(0)`
+    const path = new URL('../../../apps/compaction-worker/merge-thread.ts', import.meta.url).href
+    return new Worker(starts++ === 0 ? URL.createObjectURL(new Blob([ending])) : path)
+  })
+  await assert.rejects(own.merge(taskOf(2)), /merge thread died: it has ended/)
+  assert.equal((await own.merge(taskOf(2))).datasets.length, 1)
+  await own.stop()
+})
