@@ -70,16 +70,14 @@ export class WriterJournal {
     const { store, clock, log } = this.#deps
     const { objectId } = request
     const writtenMs = clock.nowMs()
-    const bytes = encodeJournalEntry({ writtenMs, request })
-    if (bytes.length > JOURNAL_ENTRY_BYTES_MAX) {
-      log.warn('too large for the journal', {
-        objectId,
-        sizeBytes: bytes.length,
-        allowedBytes: JOURNAL_ENTRY_BYTES_MAX,
-      })
-      return false
-    }
+    let sizeBytes: number
     try {
+      const bytes = encodeJournalEntry({ writtenMs, request })
+      sizeBytes = bytes.length
+      if (sizeBytes > JOURNAL_ENTRY_BYTES_MAX) {
+        log.warn('too large for the journal', { objectId, sizeBytes, allowedBytes: JOURNAL_ENTRY_BYTES_MAX })
+        return false
+      }
       await store.put(journalKey(objectId), bytes)
     } catch (error) {
       log.warn('journal entry not written', {
@@ -89,7 +87,7 @@ export class WriterJournal {
       return false
     }
     this.#entries++
-    log.info('segment journalled', { objectId, sizeBytes: bytes.length, mode: this.mode })
+    log.info('segment journalled', { objectId, sizeBytes, mode: this.mode })
     const tookMs = clock.nowMs() - startedMs
     return this.mode === 'acknowledge' && tookMs >= 0 && tookMs <= ACKNOWLEDGE_WITHIN_MS
   }

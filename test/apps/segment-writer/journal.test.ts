@@ -5,8 +5,9 @@ import { OBJECT_KEY_PREFIX, objectKey } from '#core/block/object-key.ts'
 import { CinderError } from '#core/errors.ts'
 import { decodeJournalEntry, JOURNAL_PREFIX, journalKey } from '#platform/journal.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
-import type { JournalMode } from '../../../apps/segment-writer/journal.ts'
+import { type JournalMode, WriterJournal } from '../../../apps/segment-writer/journal.ts'
 import { STORE_DOWN } from '../../support/faulty-store.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
 import { withOverrides } from '../../support/overrides.ts'
 import { createWritePath, push, settle, simplePprof, type WritePath } from '../../support/write-path.ts'
 
@@ -178,4 +179,19 @@ test('what the metastore has refused, or cannot take, is not written down; nor i
   outage(off)
   assert.deepEqual(statusesOf(await settle(off.clock, push(off.writer, [simplePprof(1)]))), ['rejected'])
   assert.equal(off.puts.length, 1)
+})
+
+test('a commit that cannot be written down is left alone: the flush ends as ever', async () => {
+  const log = createSilentLog()
+  const store = createMemoryStore()
+  const clock = { nowMs: () => 0.5, sleep: async () => {} }
+  const journal = new WriterJournal({ store, clock, log }, 'acknowledge')
+  const objectId = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
+  const nothingIn = { datasets: [], profileIds: new Uint8Array(0), deduplicate: new Uint8Array(0), labelSets: [] }
+  assert.equal(await journal.write({ objectId, sizeBytes: 1, ...nothingIn }, 0), false)
+  assert.deepEqual(
+    log.events.map(({ event }) => event),
+    ['journal entry not written'],
+  )
+  assert.deepEqual(await store.list(JOURNAL_PREFIX), [])
 })
