@@ -11,11 +11,16 @@ import { typedLabels } from '#core/labels/profile-type.ts'
 import type { LabelSet } from '#core/rpc/metastore.ts'
 
 /** 200,000 sets of about 300 bytes are 60 MB; past it the cache starts anew, which costs one upsert a set. */
-const ENTRIES_MAX = 200_000
+export const LABEL_SETS_MAX = 200_000
 
 export class LabelSetCache {
   readonly #known = new Set<string>()
+  readonly #entriesMax: number
   #labelEpoch: number | undefined
+
+  constructor(entriesMax = LABEL_SETS_MAX) {
+    this.#entriesMax = entriesMax
+  }
 
   /** Sets of this dataset that the metastore may not have: one per series and type with a total that is not zero. */
   missing(dataset: Dataset): LabelSet[] {
@@ -53,7 +58,7 @@ export class LabelSetCache {
       this.#known.clear()
       this.#labelEpoch = labelEpoch
     }
-    if (this.#known.size + sets.length > ENTRIES_MAX) this.#known.clear()
+    if (this.#known.size + sets.length > this.#entriesMax) this.#known.clear()
     for (const { tenant, windowStartMs, pairs } of sets) {
       this.#known.add(cacheKey(tenant, windowStartMs, labelsKey(labelsFromPairs(pairs))))
     }

@@ -14,7 +14,7 @@ import { DictionaryCache } from '#core/segment/dictionary-cache.ts'
 import { RowScratch } from '#core/segment/rows.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { BATCH_LIMIT, type IntakeDeps, takeProfile } from './intake.ts'
-import { LabelSetCache } from './label-set-cache.ts'
+import { LABEL_SETS_MAX, LabelSetCache } from './label-set-cache.ts'
 import { RequestOrdinals } from './request-ordinals.ts'
 import { type BatchHead, type HeadTools, ShardBatch } from './shard-batch.ts'
 import type { TenantRates } from './tenant-rates.ts'
@@ -53,7 +53,7 @@ export class LocalShard implements HeadShard {
   readonly #intake: IntakeDeps
   readonly #tools: HeadTools
   readonly #dictionaries: DictionaryCache
-  readonly #labelSets = new LabelSetCache()
+  readonly #labelSets: LabelSetCache
   readonly #batches = new Map<number, ShardBatch>()
   readonly #ordinals = new Map<number, RequestOrdinals>()
   #countedSymbolBytes = 0
@@ -64,6 +64,8 @@ export class LocalShard implements HeadShard {
     const { codec, digest, rates, account } = deps
     this.#intake = { codec, digest, rates, account, shard: settings, decoder: new ProfileDecoder() }
     this.#dictionaries = new DictionaryCache(settings.dictionariesBytesMax)
+    // Of the writer, over all shards: each has its own tenants and services.
+    this.#labelSets = new LabelSetCache(LABEL_SETS_MAX / settings.count)
     let nextHead = settings.firstHead
     this.#tools = { dictionaries: this.#dictionaries, scratch: new RowScratch(), nextHeadNumber: () => nextHead++ }
   }
@@ -150,7 +152,9 @@ export class LocalShard implements HeadShard {
   #whyFull({ batch, profile }: TakeInput): CinderError | undefined {
     const { account } = this.#deps
     const { memoryBytesMax } = this.#settings
-    const neededBytes = account.bytesOf('pushes') + account.bytesOf('waiting') + profile.bytes.length
+    // In a thread the profile is among what waits.
+    const waitingBytes = Math.max(account.bytesOf('waiting'), profile.bytes.length)
+    const neededBytes = account.bytesOf('pushes') + waitingBytes
     const overBytes = neededBytes + account.bytesOf('symbols') - memoryBytesMax
     if (overBytes > 0) {
       // Symbols are kept for speed alone.

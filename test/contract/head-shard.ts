@@ -198,6 +198,13 @@ export function headShardContract(createScene: (settings?: ShardSceneSettings) =
     assert.deepEqual([account.bytesOf('pushes'), account.bytesOf('waiting')], [0, 0])
   })
 
+  test('a profile counts once against the bound: one of more than half of it is read', async () => {
+    const { shard } = createScene({ memoryBytesMax: 1_000_000 })
+    const answer = await ask(shard, { bytes: new Uint8Array(600_000) })
+    assert.ok(answer.kind === 'verdict')
+    assert.notEqual(answer.verdict.reason, 'memory_limit')
+  })
+
   test('a batch never has more ids than a commit takes', async () => {
     const { shard, account } = createScene({ memoryBytesMax: 1 << 30 })
     assert.equal(account.reserveHeaders(0, BATCH_HEADERS_LIMIT - 67_000), true)

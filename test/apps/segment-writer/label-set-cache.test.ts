@@ -57,3 +57,11 @@ test('a new label epoch makes everything unknown but what came with it; no epoch
   cache.remember(cache.missing(datasetOf(['c'])), 2)
   assert.deepEqual(typesOf(cache, datasetOf(['a', 'c'])), ['a/samples', 'a/cpu'])
 })
+
+test('past its maximum it begins anew', () => {
+  const cache = new LabelSetCache(4)
+  cache.remember(cache.missing(datasetOf(['a', 'b'])))
+  assert.deepEqual(typesOf(cache, datasetOf(['a', 'b'])), [])
+  cache.remember(cache.missing(datasetOf(['c'])))
+  assert.deepEqual(typesOf(cache, datasetOf(['a', 'c'])), ['a/samples', 'a/cpu'])
+})
