@@ -15,7 +15,8 @@
  *    belongs to another commit: nothing is published under it.
  * 6. verdict, then the effects. committed: outputs in, sources retired, a tombstone for each object whose last dataset
  *    this retired, job done. stale: job closed, its sources free for a new plan. Not committed: outputs are tombstoned,
- *    but only ids registered here, so a late repeat can never tombstone what is published.
+ *    but only ids registered here, so a late repeat can never tombstone what is published. Live sources are never given
+ *    up for nothing: a commit without outputs is refused, and the job fails with its lease.
  */
 import type { CommitCompactionRequest, CommitCompactionResponse } from '#core/rpc/metastore.ts'
 import type { SqlSession } from '../client.ts'
@@ -95,6 +96,7 @@ export async function commitCompaction(
           when standing = 'lost' then 'lost-lease'
           when (select count(*) from registered) <> ${outputIds.length}::int then 'lost-lease'
           when exists (select from bad) or not exists (select from planned) then 'stale'
+          when ${outputIds.length}::int = 0 then 'lost-lease'
           else 'committed'
         end as verdict,
         standing = 'try' as is_first,

@@ -58,6 +58,14 @@ test('the locked row is judged, not the snapshot: a source retired while the com
   assert.deepEqual(await planned(tenant), [`a${n}/0`])
 })
 
+test('live sources are not given up for nothing: a commit without outputs is refused, and the job stays', async () => {
+  const { n, tenant, job } = await prepare()
+  assert.deepEqual(await finish(job, []), { verdict: 'lost-lease', staleObjectIds: [] })
+  assert.deepEqual(await planned(tenant), [`a${n}/0`, `b${n}/0`])
+  const answer = await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])
+  assert.equal(answer.verdict, 'committed')
+})
+
 test('a source row that is gone altogether is stale too (H38)', async () => {
   const { n, tenant, job } = await prepare()
   await harness.database.sql`delete from segments where object_id = ${`a${n}`}`
@@ -98,7 +106,8 @@ test('a takeover that wins the job row first leaves the zombie with nothing', as
   )
   assert.equal(answer.verdict, 'lost-lease')
   assert.deepEqual(await planned(tenant), [`a${n}/0`, `b${n}/0`])
-  assert.equal((await finish({ ...job, epoch: job.epoch + 1 }, [], 'heir')).verdict, 'committed')
+  const output = makeOutput(`heir${n}`, [{ tenant, profiles: [1] }])
+  assert.equal((await finish({ ...job, epoch: job.epoch + 1 }, [output], 'heir')).verdict, 'committed')
 })
 
 test('an output whose id was collected as an orphan is not published', async () => {

@@ -244,6 +244,7 @@ export function commitCompaction(state: TwinState, request: CommitCompactionRequ
   }
   const staleObjectIds = job.sources.filter((source) => !isIntact(state, source)).map(({ objectId }) => objectId)
   const isStale = rules.checksSources && staleObjectIds.length > 0
+  if (!isStale && outputs.length === 0) return { verdict: 'lost-lease', staleObjectIds: [] }
   Object.assign(job, {
     state: isStale ? 'stale' : 'done',
     holder: '',
