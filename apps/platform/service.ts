@@ -12,6 +12,7 @@
  */
 import { CinderError } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
+import { isLateWrite } from './postgres/late-write.ts'
 
 /** Docker kills after 10 s, a person looks up after 5. */
 export const STOP_BOUND_MS = 5_000
@@ -103,7 +104,7 @@ export interface ProcessHost {
 export async function runProcess(
   log: Log,
   start: (lifecycle: Lifecycle) => Promise<void>,
-  host: ProcessHost = createProcessHost(),
+  host: ProcessHost = createProcessHost(log),
 ): Promise<void> {
   const lifecycle = new Lifecycle(log)
   const ended = Promise.withResolvers<string | Error>()
@@ -131,13 +132,16 @@ function oneSentence(error: Error): string {
   return error instanceof CinderError ? text : `unexpected error: ${error.name}: ${text}`
 }
 
-function createProcessHost(): ProcessHost {
+function createProcessHost(log: Log): ProcessHost {
   return {
     onSignal(handler) {
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => handler(signal))
     },
     onCrash(handler) {
-      process.on('uncaughtException', handler)
+      process.on('uncaughtException', (error) => {
+        if (isLateWrite(error)) log.warn('a write to a database connection that had closed', { error })
+        else handler(error)
+      })
       process.on('unhandledRejection', handler)
     },
     exit: (code) => process.exit(code),
