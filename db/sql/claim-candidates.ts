@@ -12,7 +12,7 @@ import type { QueuedFlow, QueuedJob, RunningFlow } from '#core/compaction/claim-
 import type { SqlSession } from '../client.ts'
 
 /** A probe takes about 10 us: all seven levels full cost 10 ms. */
-const FLOWS_MAX = 64
+export const FLOWS_MAX = 64
 /** Looked at in one flow, beside those that are taken. */
 const WAITING_MAX = 64
 /** Over all flows: a claim takes 32 at most. */

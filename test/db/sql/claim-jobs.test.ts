@@ -1,6 +1,7 @@
 /** Claims from a long queue: what they touch, who gets what, and many at once. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { isInShard } from '#core/compaction/tenant-shards.ts'
 import type { Sql } from '#db/client.ts'
 import { selectClaimCandidates } from '#db/sql/claim-candidates.ts'
 import { JobClaims } from '../../../apps/metastore/job-claims.ts'
@@ -158,4 +159,27 @@ test('with shards a tenant’s jobs go to its workers; when these are gone, to o
     [...after].some((tenant) => !b.has(tenant)),
     'the tenants of the gone are free for all',
   )
+})
+
+test('a worker finds a job of its shard, however many tenants of others come first', async () => {
+  const own = await withDatabase()
+  try {
+    const pool = own.connect({ maxConnections: 1 })
+    await pool`
+      insert into jobs (state, level, size_bytes, rank, tenant)
+      select 'queued', 5, 1000000, n, 't' || lpad(n::text, 3, '0') from generate_series(1, 200) as n`
+    await pool`
+      insert into workers (worker_id, address, version, threads, capacity, budget_bytes, used_bytes, running, expires_at)
+      select 'w' || n, '', '', 1, 1, 1, 0, 0, now() + interval '1 hour' from generate_series(1, 30) as n`
+    const shards = { workerIds: Array.from({ length: 30 }, (_, i) => `w${i + 1}`), size: 1 }
+    const tenants = Array.from({ length: 200 }, (_, i) => `t${String(i + 1).padStart(3, '0')}`)
+    const late = shards.workerIds.filter((id) => tenants.findIndex((tenant) => isInShard(tenant, id, shards)) >= 64)
+    assert.ok(late.length > 0, 'somebody has no tenant among the first 64')
+    for (const workerId of late) {
+      if (!tenants.some((tenant) => isInShard(tenant, workerId, shards))) continue
+      assert.equal((await claims({ tenantShardSize: 1 }, pool).claim(workerId, 1)).length, 1, workerId)
+    }
+  } finally {
+    await own.close()
+  }
 })
