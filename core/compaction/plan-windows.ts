@@ -107,16 +107,20 @@ function planTiers(datasets: readonly WaitingDataset[], policy: WindowCompaction
     const small = slice.filter(({ sizeBytes }) => sizeBytes * 2 <= policy.jobBytesMax)
     const crowded = new Set<string>()
     for (const ofTenant of groupBy(small, ({ tenant }) => tenant)) {
-      const objects = new Set(ofTenant.map(({ objectId }) => objectId))
-      if (objects.size >= policy.tierFanIn) for (const objectId of objects) crowded.add(objectId)
+      if (objectCount(ofTenant) >= policy.tierFanIn) for (const { objectId } of ofTenant) crowded.add(objectId)
     }
     const chosen = small.filter(({ objectId }) => crowded.has(objectId))
     const shape = { level: Math.min(level + 1, TIER_LEVEL_MAX), windowMs: WINDOW_STAGES[0]!.windowMs }
     if (level < TIER_LEVEL_MAX) return chunkJobs(chosen, shape, policy)
     // The upper tier is joined with itself, and only where that makes ten blocks one: else it would go on for ever.
-    const full = groupBy(chosen, cellKey).filter((cell) => cell.length >= policy.tierFanIn)
+    // Pieces in one object are what a merge left whose symbols passed its budget: they count as one.
+    const full = groupBy(chosen, cellKey).filter((cell) => objectCount(cell) >= policy.tierFanIn)
     return chunkJobs(full.flat(), shape, policy)
   })
+}
+
+function objectCount(datasets: readonly WaitingDataset[]): number {
+  return new Set(datasets.map(({ objectId }) => objectId)).size
 }
 
 function cellKey({ tenant, service }: WaitingDataset): string {

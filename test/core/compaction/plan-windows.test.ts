@@ -58,6 +58,15 @@ const CASES: readonly { name: string; datasets: WaitingDataset[]; atMinutes: num
     jobs: [],
   },
   {
+    name: 'pieces that a merge over its budget left in one object are not joined again and again',
+    datasets: [
+      ...Array.from({ length: 10 }, (_, index) => waiting({ object: 'pieces', level: 4, index })),
+      ...Array.from({ length: 9 }, (_, i) => waiting({ object: `o${i}`, level: 4, service: `s${i}` })),
+    ],
+    atMinutes: 30,
+    jobs: [],
+  },
+  {
     name: 'tenants that share an object go along, other hours do not',
     datasets: [
       ...list(10),
