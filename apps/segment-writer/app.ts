@@ -104,6 +104,8 @@ class Writer implements SegmentWriterService {
   #timer: AbortController | undefined
   #timerAtMs = Number.POSITIVE_INFINITY
   readonly #flushes = new Set<Promise<void>>()
+  /** Numbers of the batches in flight. */
+  readonly #inFlight = new Set<number>()
   #lastFlushStartedMs: number | undefined
   #lastFlushDurationMs = 0
   #peakPendingBytes = 0
@@ -295,11 +297,13 @@ class Writer implements SegmentWriterService {
 
   #flush(): void {
     const batch = this.#open
+    this.#inFlight.add(batch.number)
     this.#open = this.#newBatch()
     const startedMs = this.#deps.clock.nowMs()
     this.#lastFlushStartedMs = startedMs
     const flush = flushBatch(this.#flusher, batch).then((isCommitted) => {
       this.#flushes.delete(flush)
+      this.#inFlight.delete(batch.number)
       if (isCommitted) this.#segments++
       this.#lastFlushDurationMs = this.#deps.clock.nowMs() - startedMs
       if (!this.#stopped) this.#pump()
@@ -310,6 +314,8 @@ class Writer implements SegmentWriterService {
   #newBatch(): Batch {
     const { clock, random } = this.#deps
     const makeId = () => makeUlid(clock.nowMs(), random.bytes(ULID_RANDOM_BYTES))
+    // One that is long in flight keeps its counters: a thread may still take into it.
+    while (this.#inFlight.values().some((number) => (this.#batches - number) % BATCHES_MAX === 0)) this.#batches++
     const batch = new Batch(this.#batches++, makeId, this.#shards.length)
     this.#account.beginBatch(batch.number)
     return batch

@@ -16,6 +16,7 @@ import {
   type SegmentWriterSettings,
 } from '../../../apps/segment-writer/app.ts'
 import type { ThreadQuestion, ThreadReply } from '../../../apps/segment-writer/thread-messages.ts'
+import { BATCHES_MAX } from '../../../apps/segment-writer/writer-account.ts'
 import { faultyStore } from '../../support/faulty-store.ts'
 import { idle } from '../../support/manual-clock.ts'
 import { createMemoryMetastore } from '../../support/memory-metastore.ts'
@@ -210,5 +211,45 @@ test('a fault of a thread fails its request, also when the request is still bein
   } finally {
     process.off('unhandledRejection', note)
   }
+  await writer.stop()
+})
+
+test('a batch that is long in flight keeps its counters to itself', async () => {
+  const numbers = new Set<number>()
+  const gate = Promise.withResolvers<void>()
+  const scene = createThreadedWriter(
+    { threads: 1 },
+    {
+      startThread: () => {
+        const thread = new Worker(new URL('../../../apps/segment-writer/shard-thread.ts', import.meta.url).href)
+        const postMessage = thread.postMessage.bind(thread) as (message: unknown, transfer: Transferable[]) => void
+        thread.postMessage = ({ orders = [], ...rest }: Partial<ThreadQuestion>, transfer?: unknown) => {
+          for (const order of orders) if (order.kind === 'take') numbers.add(order.batch.number)
+          postMessage(orders.length > 0 ? { orders, ...rest } : rest, transfer as Transferable[])
+        }
+        return thread
+      },
+    },
+  )
+  const { writer, metastore } = scene
+  const commit = metastore.commitSegment.bind(metastore)
+  const stalled = Promise.withResolvers<void>()
+  metastore.commitSegment = async (request) => {
+    metastore.commitSegment = commit
+    stalled.resolve()
+    await gate.promise
+    return await commit(request)
+  }
+  const first = push(writer, [profileAt(0)])
+  await stalled.promise
+  for (let i = 1; i <= 10; i++) await push(writer, [profileAt(i)])
+  gate.resolve()
+  await first
+  const [oldest, ...others] = [...numbers]
+  assert.equal(others.length, 10)
+  assert.deepEqual(
+    others.filter((number) => (number - oldest!) % BATCHES_MAX === 0),
+    [],
+  )
   await writer.stop()
 })
