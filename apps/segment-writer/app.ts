@@ -315,7 +315,7 @@ class Writer implements SegmentWriterService {
     const { clock, random } = this.#deps
     const makeId = () => makeUlid(clock.nowMs(), random.bytes(ULID_RANDOM_BYTES))
     // One that is long in flight keeps its counters: a thread may still take into it.
-    while (this.#inFlight.values().some((number) => (this.#batches - number) % BATCHES_MAX === 0)) this.#batches++
+    while ([...this.#inFlight].some((number) => (this.#batches - number) % BATCHES_MAX === 0)) this.#batches++
     const batch = new Batch(this.#batches++, makeId, this.#shards.length)
     this.#account.beginBatch(batch.number)
     return batch
