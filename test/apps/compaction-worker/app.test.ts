@@ -122,6 +122,40 @@ test('a job that always fails is parked after three tries, and its sources stay 
   await stop(worker)
 })
 
+test('every attempt writes under a key of its own, which no deletion ever named (H59)', async () => {
+  const { clock, twin, store, read, start, stop } = await scene()
+  const sources = await store.list(OBJECT_KEY_PREFIX)
+  const { put, delete: remove } = store
+  const [written, deleted]: [string[], string[]] = [[], []]
+  store.put = (key, ...rest) => {
+    written.push(key)
+    return put.call(store, key, ...rest)
+  }
+  store.delete = (key, ...rest) => {
+    deleted.push(key)
+    return remove.call(store, key, ...rest)
+  }
+  twin.plan()
+  store.failNext('put', STORE_DOWN)
+  const worker = start()
+  for (let i = 0; i < 3; i++) {
+    await clock.advance(2_000)
+    twin.endBackoff()
+  }
+  assert.deepEqual([worker.status().failed, worker.status().committed], [1, 1])
+  assert.equal(written.length, 2)
+  assert.equal(new Set([...written, ...sources]).size, 2 + sources.length)
+  twin.endGrace()
+  await clock.advance(30_000)
+  assert.deepEqual(
+    sources.filter((key) => !deleted.includes(key)),
+    [],
+  )
+  assert.ok(!deleted.includes(written[1]!), 'what was published is not what was deleted')
+  assert.equal((await read()).total, 111n)
+  await stop(worker)
+})
+
 test('leases are renewed while a job runs', async () => {
   const { clock, twin, store, start, stop, pollCount, read } = await scene()
   twin.plan()

@@ -96,10 +96,12 @@ test('retries among segments and against what was merged count once, wherever th
   const again = { n: 3, holds: { acme: [1, 2] } }
   const third = { n: 4, holds: { acme: [4, 5] } }
   const { live, deleted } = await rebuild(merged, retry, again, third)
-  assert.deepEqual(deleted, [3], 'nothing in it counts')
   assert.equal(live[0], '1/0')
-  // Whichever of the two is committed first has the profile 4.
-  assert.ok(['2/0-0 4/0-0', '2/0-0-1 4/0', '4/0'].includes(live.slice(1).join(' ')), live.join(' '))
+  // Whichever of the two is committed first has the profile 4; if it is the third, nothing is left of the retry. Of the
+  // other retry nothing is in any case.
+  const isRetryFirst = deleted.length === 1
+  assert.deepEqual(deleted, isRetryFirst ? [3] : [2, 3])
+  assert.deepEqual(live.slice(1), isRetryFirst ? ['2/0-0', '4/0-0'] : ['4/0'])
 })
 
 test('an attempt that lost long ago, whose rivals were merged on and deleted, counts nothing twice', async () => {

@@ -112,7 +112,7 @@ test('late data of a finished day becomes a block of its hour, the day is read a
   assert.deepEqual(await live('t'), ['t7/0', 't7b/0'])
 })
 
-test('a parked job keeps its datasets out of planning', async () => {
+test('a parked job keeps its datasets out of planning, and no later level waits for them (H58)', async () => {
   await firstLevel('p', [{ tenant: 'p', profiles: [1] }])
   await harness.plan()
   const [job] = await poll()
@@ -122,6 +122,20 @@ test('a parked job keeps its datasets out of planning', async () => {
     waiting.filter(({ tenant }) => tenant === 'p'),
     [],
   )
+  // Another service of the same hour, and more of the service itself, go up to the hour and to the day.
+  await firstLevel('p2', [
+    { tenant: 'p', profiles: [2] },
+    { tenant: 'p', service: 'other', profiles: [3] },
+  ])
+  await harness.plan()
+  const [hour] = await poll()
+  assert.equal(text(hour!), '5: p2/0,1')
+  await finish(hour!, [block('p5', 'p', ['other', 'web'], 5)])
+  await harness.plan()
+  const [next] = await poll()
+  assert.match(text(next!), /^[67]: p5\/0,1$/)
+  assert.deepEqual((await live('p')).sort(), ['p/0', 'p5/0', 'p5/1'])
+  await finish(next!, [block('p7', 'p', ['other', 'web'], 7)])
 })
 
 test('under a lease that moved nothing is inserted; sources that have gone are left out', async () => {
