@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { createClock } from '#platform/clock.ts'
 import { CinderError } from '#core/errors.ts'
 import type { CommitCompactionRequest, CommitSegmentRequest } from '#core/rpc/metastore.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import { withOverrides } from '../support/overrides.ts'
 import { buildPprof } from '../support/profiles.ts'
 import { askSeries, askTotal, expectOk, ingest, push, pushOne, SAMPLES, type Send } from '../support/server-client.ts'
@@ -151,40 +153,60 @@ test('a repeated compaction commit is committed once', async () => {
   }
 })
 
-/** Holds every commit that arrives until `size` are there; then all go at once. */
-function commitBarrier(size: number): typeof metastore.metastore {
-  let waiting = 0
+/** In every round the first commits of both writers are released at one instant; what they commit after it goes on. */
+function createStartingLine() {
+  let arrived = new Set<number>()
   let open = Promise.withResolvers<void>()
-  return withOverrides(metastore.metastore, {
-    async commitSegment(request) {
-      const gate = open
-      if (++waiting === size) {
-        waiting = 0
-        open = Promise.withResolvers()
-        gate.resolve()
-      }
-      await gate.promise
-      return metastore.metastore.commitSegment(request)
+  return {
+    beginRound(): void {
+      arrived = new Set()
+      open = Promise.withResolvers()
     },
-  })
+    metastoreOf: (writer: number) =>
+      withOverrides(metastore.metastore, {
+        async commitSegment(request) {
+          arrived.add(writer)
+          if (arrived.size === 2) open.resolve()
+          await open.promise
+          return metastore.metastore.commitSegment(request)
+        },
+      }),
+  }
 }
 
-test('the same pushes by two writers whose commits are released at one instant count once', async () => {
-  const barrier = commitBarrier(2)
-  const writers = [stack.addWriter({ metastore: barrier }), stack.addWriter({ metastore: barrier })]
-  let total = 0
-  for (let round = 1; round <= 8; round++) {
-    const profiles = [1, 2, 3, 4, 5].map((value) => makeProfile(value * round))
-    total += 15 * round
-    const asOneRequest = (order: Uint8Array[]) => [{ labels: labelsOf('raced'), profiles: order }]
-    // The order in one request must decide nothing: not the winner, not whether locks meet crosswise.
-    const orders = [asOneRequest(profiles), asOneRequest(profiles.toReversed())]
-    await Promise.all(writers.map((writer: Send, i) => expectOk(push(writer, orders[i]!))))
-    await assertTotal('raced', total)
-  }
-  await stack.compact()
-  await assertTotal('raced', total)
-})
+/**
+ * A clock on which every look is 25 ms after the one before. A writer gives way after 20 ms of decoding, so a request
+ * becomes several segments, as on a machine that is busy elsewhere.
+ */
+function createHastyClock(): Clock {
+  const clock = createClock()
+  let hurriedMs = 0
+  return withOverrides(clock, { nowMs: () => clock.nowMs() + (hurriedMs += 25) })
+}
+
+for (const { segments, clocks } of [
+  { segments: 'one segment', clocks: [createClock(), createClock()] },
+  { segments: 'one and several segments', clocks: [createClock(), createHastyClock()] },
+]) {
+  test(`the same pushes by two writers, as ${segments}, whose commits are released at one instant count once`, async () => {
+    const line = createStartingLine()
+    const writers = clocks.map((clock, n) => stack.addWriter({ metastore: line.metastoreOf(n), clock }))
+    const service = `raced as ${segments}`
+    let total = 0
+    for (let round = 1; round <= 8; round++) {
+      line.beginRound()
+      const profiles = [1, 2, 3, 4, 5].map((value) => makeProfile(value * round))
+      total += 15 * round
+      const asOneRequest = (order: Uint8Array[]) => [{ labels: labelsOf(service), profiles: order }]
+      // The order in one request must decide nothing: not the winner, not whether locks meet crosswise.
+      const orders = [asOneRequest(profiles), asOneRequest(profiles.toReversed())]
+      await Promise.all(writers.map((writer: Send, i) => expectOk(push(writer, orders[i]!))))
+      await assertTotal(service, total)
+    }
+    await stack.compact()
+    await assertTotal(service, total)
+  })
+}
 
 test('a duplicate that waits in the same writer shares one flush', async () => {
   const profile = makeProfile(13)
