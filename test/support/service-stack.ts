@@ -13,7 +13,8 @@ import { createRegexCompiler } from '#platform/regex.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
-import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
+import { DEFAULT_LIMITS, type TenantLimits } from '#core/limits/limits.ts'
+import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { createEdge } from '../../apps/all-in-one/edge.ts'
 import { type CompactionWorkerService, startCompactionWorker } from '../../apps/compaction-worker/app.ts'
@@ -61,10 +62,19 @@ export interface ServiceStack {
   close(): Promise<void>
 }
 
+/** What a suite may have otherwise. */
+export interface StackOptions {
+  readonly multitenancy?: boolean
+  readonly limits?: Partial<TenantLimits>
+  /** What the query-frontend calls. */
+  readonly wrapBackend?: (backend: QueryBackend) => QueryBackend
+}
+
 /** Without `settings` nothing is planned but by `compact`; without `opened` objects are local files. */
 export async function createServiceStack(
   settings: Partial<MetastoreSettings> = {},
   opened?: StackStores,
+  { multitenancy = false, limits: ownLimits = {}, wrapBackend = (backend) => backend }: StackOptions = {},
 ): Promise<ServiceStack> {
   const metastore = await createSqlMetastore(settings)
   // The first poll of a worker would plan what waits by then; from here on a poll finds that planning is not due.
@@ -81,12 +91,13 @@ export async function createServiceStack(
     regex: createRegexCompiler(),
   }
   const compression = codecCompression(parts.codec)
-  const limits = { ...DEFAULT_LIMITS, ingestionRateBytes: 0 }
+  const limits = { ...DEFAULT_LIMITS, ingestionRateBytes: 0, ...ownLimits }
   const limitsOf = () => limits
   const shared = { ...parts, compression }
+  const backend = wrapBackend(createQueryBackend({ ...parts, store: readStore }))
   const queryFrontend = createQueryFrontend(
-    { ...shared, metastore: metastore.metastore, backend: createQueryBackend({ ...parts, store: readStore }) },
-    { multitenancy: false, limitsOf },
+    { ...shared, metastore: metastore.metastore, backend },
+    { multitenancy, limitsOf },
   )
   const stops: (() => Promise<void>)[] = []
   let worker: CompactionWorkerService | undefined
@@ -106,7 +117,7 @@ export async function createServiceStack(
     )
     stops.push(() => writer.stop())
     const edge = createEdge()
-    const settings = { multitenancy: false, bodyLimitBytes: limits.bodyLimitBytes }
+    const settings = { multitenancy, bodyLimitBytes: limits.bodyLimitBytes }
     edge.open({ distributor: createDistributor({ ...shared, writer }, settings), queryFrontend })
     return async (path, init) => edge.app.request(`http://stack${path}`, init)
   }
