@@ -68,14 +68,21 @@ export interface StackOptions {
   readonly limits?: Partial<TenantLimits>
   /** What the query-frontend calls. */
   readonly wrapBackend?: (backend: QueryBackend) => QueryBackend
+  readonly pollWaitMs?: number
 }
 
 /** Without `settings` nothing is planned but by `compact`; without `opened` objects are local files. */
 export async function createServiceStack(
   settings: Partial<MetastoreSettings> = {},
   opened?: StackStores,
-  { multitenancy = false, limits: ownLimits = {}, wrapBackend = (backend) => backend }: StackOptions = {},
+  options: StackOptions = {},
 ): Promise<ServiceStack> {
+  const {
+    multitenancy = false,
+    limits: ownLimits = {},
+    wrapBackend = (backend) => backend,
+    pollWaitMs = 1_000,
+  } = options
   const metastore = await createSqlMetastore(settings)
   // The first poll of a worker would plan what waits by then; from here on a poll finds that planning is not due.
   await metastore.metastore.planner.pass()
@@ -126,7 +133,7 @@ export async function createServiceStack(
     const merger = createThreadMerger(1)
     const started = startCompactionWorker(
       { ...parts, merger, metastore: metastore.metastore, store: patientStore, ...wrapped },
-      { workerId: 'stack', capacity: 2, pollWaitMs: 1_000, deleteIntervalMs: 3_600_000 },
+      { workerId: 'stack', capacity: 2, pollWaitMs, deleteIntervalMs: 3_600_000 },
     )
     stops.push(async () => {
       await started.stop()
