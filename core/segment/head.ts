@@ -5,6 +5,7 @@
  *            in order of its first use in this head;
  *         2. rows with equal (stack, span, trace) of one series are summed;
  *         3. one header per resulting series, with the exact totals of its rows, empty stacks included.
+ *         An append that throws leaves nothing behind: a header of half a profile would count, and be another's.
  * finish: headers sorted by (group, series, time, id), rows gathered in that order, and the symbols that the head's stacks
  *         use taken from the dictionary: a `Dataset`. What else the dictionary holds makes no difference to it.
  *
@@ -66,7 +67,7 @@ const decoder = new TextDecoder()
 export class Head {
   readonly key: HeadKey
   readonly #dictionary: Dictionary
-  readonly #stacks = new HeadStacks()
+  #stacks = new HeadStacks()
   readonly #scratch: RowScratch
   #groups: SampleGroup[] = []
   #groupIndex = new Map<string, number>()
@@ -99,6 +100,16 @@ export class Head {
   }
 
   append(input: AppendInput): AppendResult {
+    const headersBefore = this.#headerGroup.count
+    try {
+      return this.#append(input)
+    } catch (error) {
+      this.#cutTo(headersBefore)
+      throw error
+    }
+  }
+
+  #append(input: AppendInput): AppendResult {
     const group = this.#groupOf(input.profile)
     this.#dictionary.profileSymbols.begin(input.profile, input.tablesDigest)
     let droppedSamples = 0
@@ -179,6 +190,32 @@ export class Head {
       column.push(total.lo[0]!, total.hi[0]!)
     }
     this.#headerRowLength.push(this.#scratch.appendTo(rows))
+  }
+
+  /**
+   * Back to the first `headers` headers. Columns may be of different lengths by now. Series, groups and stacks are
+   * numbered in order of first use, so what no header that stays uses is the end of each.
+   */
+  #cutTo(headers: number): void {
+    for (const column of [this.#headerGroup, this.#headerSeries, this.#headerOrdinal]) cut(column, headers)
+    for (const column of [this.#headerRowStart, this.#headerRowLength]) cut(column, headers)
+    cut(this.#headerId, headers * PROFILE_ID_BYTES)
+    for (const column of [this.#headerTime, this.#headerDuration, ...this.#totals]) cutInt64(column, headers)
+    const seriesCount = countUsed(this.#headerSeries)
+    this.#series.length = seriesCount
+    for (const [key, index] of this.#seriesIndex) if (index >= seriesCount) this.#seriesIndex.delete(key)
+    const groupCount = countUsed(this.#headerGroup)
+    this.#groups.length = groupCount
+    this.#rows.length = groupCount
+    for (const [key, index] of this.#groupIndex) if (index >= groupCount) this.#groupIndex.delete(key)
+    this.#totals.length = this.#groups.reduce((max, { types }) => Math.max(max, types.length), 0)
+    const rowCounts = new Uint32Array(groupCount)
+    for (let h = 0; h < headers; h++) rowCounts[this.#headerGroup.array[h]!]! += this.#headerRowLength.array[h]!
+    this.#rows.forEach((rows, group) => cutRows(rows, rowCounts[group]!))
+    const { array } = this.#stacks.known
+    const stackCount = this.#rows.reduce((max, { stackId }) => Math.max(max, countUsed(stackId)), 0)
+    this.#stacks = new HeadStacks()
+    for (let id = 0; id < stackCount; id++) this.#stacks.idOf(array[id]!)
   }
 
   /** Totals of type t, padded with zeros up to this header: headers of groups with fewer types have none. */
@@ -310,6 +347,37 @@ export class Head {
     }
     return rows.gather(from)
   }
+}
+
+function cut(column: { count: number }, count: number): void {
+  column.count = Math.min(column.count, count)
+}
+
+function cutInt64({ lo, hi }: GrowingInt64, count: number): void {
+  cut(lo, count)
+  cut(hi, count)
+}
+
+function cutRows(rows: GrowingRows, count: number): void {
+  cut(rows.stackId, count)
+  for (const column of rows.values) cutInt64(column, count)
+  const contexts = [rows.spanId, rows.traceIdHigh, rows.traceIdLow]
+  for (const column of contexts) if (column !== undefined) cutInt64(column, count)
+  if (contexts.some((column) => column !== undefined && hasValue(column, count))) return
+  // Enabled by the row that is gone, perhaps one of the three only.
+  rows.spanId = rows.traceIdHigh = rows.traceIdLow = undefined
+}
+
+function hasValue({ lo, hi }: GrowingInt64, count: number): boolean {
+  for (let i = 0; i < count; i++) if (lo.array[i] !== 0 || hi.array[i] !== 0) return true
+  return false
+}
+
+/** One more than the largest. */
+function countUsed({ array, count }: GrowingUint32): number {
+  let used = 0
+  for (let i = 0; i < count; i++) used = Math.max(used, array[i]! + 1)
+  return used
 }
 
 /** Byte order of the ids of headers a and b. */

@@ -118,8 +118,10 @@ export class RowScratch {
     this.#typeCount = typeCount
     if (this.stackId.length < rowsMax) {
       const capacity = Math.max(this.stackId.length * 2, rowsMax)
+      const order = new Uint32Array(capacity)
+      // All or none, should the memory be refused: a column that is too short would lose rows in silence.
       this.stackId = new Uint32Array(capacity)
-      this.#order = new Uint32Array(capacity)
+      this.#order = order
       this.values = []
     }
     while (this.values.length < typeCount) this.values.push(allocateInt64Column(this.stackId.length))

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
 import { findOrderFault } from '#core/block/order.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { splitProfile } from '#core/pprof/split.ts'
 import { Head } from '#core/segment/head.ts'
+import { ProfileSymbols } from '#core/segment/profile-symbols.ts'
+import { GrowingUint32 } from '#core/wire/growing.ts'
 import { contentsOf } from '../../support/contents.ts'
 import { buildPprof, type ProfileSpec, realShapedSpec } from '../../support/profiles.ts'
 
@@ -163,4 +165,81 @@ test('rows and stacks of many real-shaped profiles agree with their samples', ()
     totals.reduce((sum, total) => sum + total, 0n),
     expected,
   )
+})
+
+/** Throws at the read of a property of profile or split, or at a push to a column of the head, whichever is the `n`-th. */
+function failingAppend(head: Head, spec: ProfileSpec, n: number): boolean {
+  const decoded = decoder.decode(buildPprof(spec), DEFAULT_LIMITS)
+  assert.ok(decoded.ok)
+  const split = splitProfile(decoded.profile, LABELS, DEFAULT_LIMITS)
+  let left = n
+  let isInDictionary = false
+  const step = (): void => {
+    if (!isInDictionary && --left === 0) throw new RangeError('out of memory')
+  }
+  const watched = <T extends object>(of: T): T =>
+    new Proxy(of, {
+      get(target, name) {
+        step()
+        return Reflect.get(target, name, target)
+      },
+    })
+  const { push } = GrowingUint32.prototype
+  const spied = mock.method(GrowingUint32.prototype, 'push', function (this: GrowingUint32, value: number) {
+    step()
+    push.call(this, value)
+  })
+  const { stackOf } = ProfileSymbols.prototype
+  const mapped = mock.method(
+    ProfileSymbols.prototype,
+    'stackOf',
+    function (this: ProfileSymbols, ...args: [number, number]) {
+      isInDictionary = true
+      const id = stackOf.apply(this, args)
+      isInDictionary = false
+      return id
+    },
+  )
+  try {
+    const profileId = new Uint8Array(16).fill(9)
+    const input = { profileId, timeNanos: 7n, stackDepthMax: 0 }
+    head.append({ ...input, profile: watched(decoded.profile), split: watched(split) })
+    return false
+  } catch (error) {
+    assert.match(String(error), /out of memory/)
+    return true
+  } finally {
+    spied.mock.restore()
+    mapped.mock.restore()
+  }
+}
+
+test('an append that throws, wherever it does, leaves nothing of its profile in the head', () => {
+  const span = '00000000000000ff'
+  const types: [string, string][] = [
+    ['samples', 'count'],
+    ['cpu', 'nanoseconds'],
+  ]
+  const split = (region: string, value: number, more = {}) => ({
+    stack: [`${region} ${value}`, 'main'],
+    values: [value, value],
+    labels: { region, ...more },
+  })
+  const first = { samples: [{ stack: ['a', 'main'], values: [1] }] }
+  const broken = { types, samples: [split('eu', 2), split('us', 3, { span_id: span }), split('jp', 4)] }
+  const rest = [
+    { spec: { samples: [{ stack: ['us 5', 'main'], values: [5], labels: { region: 'us' } }] }, id: 20 },
+    { spec: { types, samples: [split('jp', 6)] }, id: 21 },
+  ]
+  const expected = headOf({ spec: first }, ...rest).finish()
+  let points = 0
+  for (;;) {
+    const head = headOf({ spec: first })
+    if (!failingAppend(head, broken, points + 1)) break
+    points++
+    assert.equal(head.profileCount, 1)
+    for (const each of rest) append(head, each)
+    assert.deepEqual(head.finish(), expected, `failure at step ${points}`)
+  }
+  assert.ok(points > 100, `${points} points`)
 })
