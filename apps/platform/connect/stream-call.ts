@@ -90,17 +90,16 @@ interface Limit {
 
 async function* readParts(where: string, response: Response, limit: Limit): AsyncGenerator<Uint8Array> {
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
-  let held: Uint8Array = new Uint8Array(0)
+  const held = new HeldBytes()
   try {
     for (;;) {
       const envelope = takeEnvelope(where, held)
       if (envelope === undefined) {
         const { done, value } = await reader.read()
         if (done) throw lost(where, { cause: new Error('the stream ended early'), ...limit })
-        held = joined(held, value)
+        held.push(value)
         continue
       }
-      held = held.subarray(HEADER_BYTES + envelope.message.length)
       if (!envelope.isEnd) {
         yield envelope.message
         continue
@@ -116,26 +115,54 @@ async function* readParts(where: string, response: Response, limit: Limit): Asyn
   }
 }
 
-function takeEnvelope(where: string, held: Uint8Array): { message: Uint8Array; isEnd: boolean } | undefined {
-  if (held.length < HEADER_BYTES) return undefined
-  const flags = held[0]!
-  const lengthBytes = new DataView(held.buffer, held.byteOffset).getUint32(1)
+/** Chunks as they came, joined when a whole part is there: each byte is copied once, however the network cuts. */
+class HeldBytes {
+  #chunks: Uint8Array[] = []
+  lengthBytes = 0
+
+  push(chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+    this.lengthBytes += chunk.length
+  }
+
+  /** The first `lengthBytes`, which must be there; a view where they lie in one chunk. */
+  view(lengthBytes: number): Uint8Array {
+    let [first = new Uint8Array(0)] = this.#chunks
+    if (first.length < lengthBytes) {
+      first = new Uint8Array(this.lengthBytes)
+      let at = 0
+      for (const chunk of this.#chunks) {
+        first.set(chunk, at)
+        at += chunk.length
+      }
+      this.#chunks = [first]
+    }
+    return first.subarray(0, lengthBytes)
+  }
+
+  drop(lengthBytes: number): void {
+    const rest = this.#chunks[0]!.subarray(lengthBytes)
+    if (rest.length === 0) this.#chunks.shift()
+    else this.#chunks[0] = rest
+    this.lengthBytes -= lengthBytes
+  }
+}
+
+function takeEnvelope(where: string, held: HeldBytes): { message: Uint8Array; isEnd: boolean } | undefined {
+  if (held.lengthBytes < HEADER_BYTES) return undefined
+  const header = held.view(HEADER_BYTES)
+  const flags = header[0]!
+  const lengthBytes = new DataView(header.buffer, header.byteOffset).getUint32(1)
   if ((flags & FLAG_COMPRESSED) !== 0 || lengthBytes > PART_BYTES_MAX) {
     throw new CinderError(
       'internal',
       `${where} sent a part of ${lengthBytes} bytes with flags ${flags}: at most ${PART_BYTES_MAX}, not compressed`,
     )
   }
-  if (held.length < HEADER_BYTES + lengthBytes) return undefined
-  return { message: held.subarray(HEADER_BYTES, HEADER_BYTES + lengthBytes), isEnd: (flags & FLAG_END) !== 0 }
-}
-
-function joined(held: Uint8Array, chunk: Uint8Array): Uint8Array {
-  if (held.length === 0) return chunk
-  const both = new Uint8Array(held.length + chunk.length)
-  both.set(held)
-  both.set(chunk, held.length)
-  return both
+  if (held.lengthBytes < HEADER_BYTES + lengthBytes) return undefined
+  const message = held.view(HEADER_BYTES + lengthBytes).subarray(HEADER_BYTES)
+  held.drop(HEADER_BYTES + lengthBytes)
+  return { message, isEnd: (flags & FLAG_END) !== 0 }
 }
 
 function lost(where: string, { cause, limitMs, ...signals }: { readonly cause: unknown } & Limit): CinderError {

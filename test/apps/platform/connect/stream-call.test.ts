@@ -1,6 +1,6 @@
 /** A plan in parts: over Connect it is the plan in one piece, and a stream that breaks never looks whole. */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, mock, test } from 'node:test'
 import { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import type { Metastore, PlanQueryResponse, SourceObject } from '#core/rpc/metastore.ts'
@@ -58,6 +58,30 @@ test('objects that were cut are whole again, in order, whatever the network cuts
     const { client } = clientOf(metastore, (response) => rechunked(response, chunkBytes))
     assert.deepEqual(JSON.parse(JSON.stringify(await client.planQuery(REQUEST), dropTypes)), whole)
   }
+})
+
+test('a large part in many chunks is copied once, not once a chunk', async () => {
+  const object = objectOf(
+    'a',
+    Array.from({ length: 5_000 }, (_, i) => i),
+  )
+  const metastore = { planQuery: never, streamPlan: () => partsOf([[object], [object]]) }
+  let bodyBytes = 0
+  const { client } = clientOf(metastore, async (response) => {
+    bodyBytes = (await response.clone().arrayBuffer()).byteLength
+    return await rechunked(response, 64)
+  })
+  const { set } = Uint8Array.prototype
+  let copiedBytes = 0
+  const spied = mock.method(Uint8Array.prototype, 'set', function (this: Uint8Array, ...args: [Uint8Array, number]) {
+    copiedBytes += args[0].length
+    set.apply(this, args)
+  })
+  const { objects } = await client.planQuery(REQUEST).finally(() => spied.mock.restore())
+  assert.equal(objects[0]!.datasets.length, 10_000)
+  assert.ok(bodyBytes > 100_000, `${bodyBytes} bytes`)
+  // Once on the way out, once on the way in, and what is left behind a part.
+  assert.ok(copiedBytes < 5 * bodyBytes, `${copiedBytes} bytes copied for ${bodyBytes}`)
 })
 
 test('nothing planned is a plan', async () => {
