@@ -4,7 +4,9 @@
  * When a statement fails the client sends `rollback`. If it failed because the connection is gone, that is written to no
  * socket a moment later, outside of every promise: an uncaught error, which ends the process. `begin` fails by itself when
  * its connection closes, so the callback's failure is held back for a while then, and nobody waits for a rollback.
- * It must not swallow anything: a connection that is alive after all gets its rollback, later.
+ * It must not swallow anything: a connection that is alive after all gets its rollback, later. And it must not hold
+ * back the failures of others: an object store that resets a connection says ECONNRESET too, and the transaction around
+ * that call would keep its locks for seconds.
  */
 import type { Sql } from './client.ts'
 
@@ -40,10 +42,15 @@ export function holdRollbackOfDead(sql: Sql): Sql {
   return Object.assign(sql, { begin: held }) as Sql
 }
 
-/** By the code of the client, of the system, or of a server that says why it closes (class 08, 57P01 to 57P05). */
+/**
+ * By the code of the client; or by that of the system or of a server that says why it closes (class 08, 57P01 to 57P05),
+ * if a statement of the client failed of it: the client writes the statement into every error that it rejects one with.
+ */
 export function isConnectionGone(error: unknown): boolean {
-  const code = error instanceof Error ? String((error as { code?: unknown }).code ?? '') : ''
-  return /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P0[1-5])/.test(code)
+  if (!(error instanceof Error)) return false
+  const code = String((error as { code?: unknown }).code ?? '')
+  if (/^(CONNECTION_|CONNECT_TIMEOUT)/.test(code)) return true
+  return 'query' in error && /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P0[1-5])/.test(code)
 }
 
 function pause(durationMs: number): Promise<void> {

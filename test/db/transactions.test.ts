@@ -1,6 +1,6 @@
 /** Transactions whose connection dies under them, on a real Postgres and through a proxy that resets. */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, mock, test } from 'node:test'
 import { createSql, type Sql } from '#db/client.ts'
 import { isConnectionGone } from '#db/transactions.ts'
 import { waitUntil } from '../support/process.ts'
@@ -81,10 +81,29 @@ test('a statement that fails rolls back, with options or without; what is return
   await sql.end()
 })
 
-test('a dead connection is told by its code', () => {
+test("a dead connection is told by its code, and by whose it was: another's reset is no reason to wait", () => {
   const codes = ['CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE', '57P01', '57P03', '08006', '40001', '57014', '23505', '']
+  const gone = (more: object) =>
+    codes.filter((code) => isConnectionGone(Object.assign(new Error('x'), { code, ...more })))
+  const ofStatement = { query: 'select 1', parameters: [] }
+  assert.deepEqual(gone(ofStatement), ['CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE', '57P01', '57P03', '08006'])
+  assert.deepEqual(gone({}), ['CONNECTION_CLOSED'])
+})
+
+test('a call in a transaction that fails like a socket rolls it back at once: its locks are not held', async () => {
+  const sql = createSql({ url: postgres.url, maxConnections: 1 })
+  await sql`create table held (n int primary key)`
+  const waits = mock.method(globalThis, 'setTimeout')
+  const failing = sql.begin(async (tx) => {
+    await tx`insert into held values (1)`
+    throw Object.assign(new Error('the store hung up'), { code: 'ECONNRESET' })
+  })
+  await assert.rejects(failing, /hung up/)
+  waits.mock.restore()
   assert.deepEqual(
-    codes.filter((code) => isConnectionGone(Object.assign(new Error('x'), { code }))),
-    ['CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE', '57P01', '57P03', '08006'],
+    waits.mock.calls.map(({ arguments: [, durationMs] }) => durationMs).filter((durationMs) => durationMs === 5_000),
+    [],
   )
+  assert.deepEqual([...(await sql`select from held`)], [])
+  await sql.end()
 })
