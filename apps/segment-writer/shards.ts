@@ -36,7 +36,7 @@ export function createShards(
     const shard = { ...shared, index: 0, firstHead: 0, encodeTurnMs: ENCODE_TURN_MS }
     return { account, shards: [new LocalShard({ codec, digest, clock, account, rates }, shard)] }
   }
-  const threadDeps = { account, rates, log, startThread: deps.startThread }
+  const threadDeps = { account, rates, clock, log, startThread: deps.startThread }
   return {
     account,
     shards: Array.from({ length: count }, (_, index) => new ThreadShard(threadDeps, { ...shared, index })),

@@ -6,6 +6,8 @@
  * 2. Takes are answered before what follows them, so a batch knows all its profiles before it is encoded.
  * 3. A thread that dies fails what it was asked as retryable, and gives its memory back; what waits here goes to the next
  *    one, which starts with the next order and numbers its heads elsewhere. Heads that died are found missing by the flush.
+ * 4. A thread that hangs is one that died: what it was asked is looked at every `SILENT_TICK_MS`, and after some ticks
+ *    without a word from it another takes its place.
  * Memory: what waits counts by its bytes, and past the writer's bound it is refused here; the thread counts the rest in the
  * same account, and refuses too. Rates are kept here, over all threads: by the size that a gzip says it has, corrected
  * by the size it had.
@@ -13,6 +15,7 @@
 import type { TenantLimits } from '#core/limits/limits.ts'
 import { CinderError } from '#core/errors.ts'
 import { labelsToPairs } from '#core/labels/labels.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { threadLost } from './flusher.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
@@ -36,12 +39,17 @@ const ORDERS_MAX = 64
 const BODIES_BYTES_MAX = 1024 * 1024
 /** Held by a profile that waits besides its bytes: promises, labels, the order. */
 const WAITING_OVERHEAD_BYTES = 2_048
+/** A question is some 30 ms of work, and a flush of 5,000 services a second or two: three ticks are no load. */
+const SILENT_TICK_MS = 10_000
+/** More than one: in a process that was stopped itself for a while the next tick is due before any answer is heard. */
+const SILENT_TICKS_MAX = 3
 /** Heads of one thread's life; a batch has 16,384 at most. */
 const HEADS_PER_LIFE = 2 ** 32
 
 export interface ThreadShardDeps {
   readonly account: WriterAccount
   readonly rates: TenantRates
+  readonly clock: Clock
   readonly log: Log
   /** A test's way to the thread. */
   readonly startThread?: (() => Worker) | undefined
@@ -76,6 +84,10 @@ export class ThreadShard implements HeadShard {
   #waiting: WaitingOrder[] = []
   readonly #pending = new Map<number, Pending>()
   #questions = 0
+  /** Grows with every reply, and when an idle thread is asked: who is silent is known by it. */
+  #heard = 0
+  /** Aborted when the thread is gone; undefined while nobody watches. */
+  #watching: AbortController | undefined
   #isStopped = false
 
   constructor(deps: ThreadShardDeps, settings: ThreadShardSettings) {
@@ -166,9 +178,11 @@ export class ThreadShard implements HeadShard {
   #send(): void {
     while (this.#questions < QUESTIONS_MAX && this.#waiting.length > 0) {
       const question = this.#nextQuestion()
-      this.#questions++
+      if (this.#questions++ === 0) this.#heard++
       try {
-        this.#thread().postMessage(question, [question.bodies.buffer as ArrayBuffer])
+        const worker = this.#thread()
+        worker.postMessage(question, [question.bodies.buffer as ArrayBuffer])
+        void this.#watch(worker)
       } catch (error) {
         // No thread to be had, or one that the question does not reach.
         this.#end(String(error))
@@ -217,7 +231,27 @@ export class ThreadShard implements HeadShard {
     return worker
   }
 
+  /** Until nothing is asked any more, or the thread is gone. One watch at a time. */
+  async #watch(worker: Worker): Promise<void> {
+    if (this.#watching !== undefined) return
+    const watching = new AbortController()
+    this.#watching = watching
+    let heard = this.#heard
+    for (let silentTicks = 0; silentTicks < SILENT_TICKS_MAX; ) {
+      await this.#deps.clock.sleep(SILENT_TICK_MS, watching.signal)
+      if (watching.signal.aborted) return
+      if (![...this.#pending.values()].some(({ isSent }) => isSent)) {
+        this.#watching = undefined
+        return
+      }
+      silentTicks = heard === this.#heard ? silentTicks + 1 : 0
+      heard = this.#heard
+    }
+    this.#died(worker, `it hangs: no word for ${SILENT_TICKS_MAX * SILENT_TICK_MS} ms`)
+  }
+
   #replied(reply: ThreadReply): void {
+    this.#heard++
     if (reply.kind === 'encoded') this.#settle(reply.id, (pending) => pending.answer(reply.results))
     else if (reply.kind === 'fault') this.#fail(reply.fault)
     else {
@@ -255,6 +289,8 @@ export class ThreadShard implements HeadShard {
 
   #lose(isLost: (pending: Pending) => boolean): void {
     this.#worker = undefined
+    this.#watching?.abort()
+    this.#watching = undefined
     this.#questions = 0
     this.#deps.account.clear(this.#settings.index)
     for (const [id, pending] of this.#pending) {

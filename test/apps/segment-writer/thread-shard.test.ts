@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { MIB } from '#core/units.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
 import { ENCODE_TURN_MS, LocalShard } from '../../../apps/segment-writer/local-shard.ts'
@@ -17,6 +19,7 @@ import {
   shardTrace,
   takenOf,
 } from '../../contract/head-shard.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { simplePprof } from '../../support/write-path.ts'
 
@@ -29,7 +32,9 @@ function createThreads({
   memoryBytesMax = 64 * MIB,
   limits = NO_RATE,
   failedStarts = 0,
-}: ShardSceneSettings & { failedStarts?: number } = {}) {
+  clock = createClock(),
+  start = () => new Worker(new URL('../../../apps/segment-writer/shard-thread.ts', import.meta.url).href),
+}: ShardSceneSettings & { failedStarts?: number; clock?: Clock; start?: (index: number) => Worker } = {}) {
   const threads: Worker[] = []
   let starts = 0
   const posted: number[] = []
@@ -37,7 +42,7 @@ function createThreads({
   const account = new WriterAccount(1)
   const startThread = (): Worker => {
     if (starts++ < failedStarts) throw new Error('no thread to be had')
-    const thread = new Worker(new URL('../../../apps/segment-writer/shard-thread.ts', import.meta.url).href)
+    const thread = start(threads.length)
     const postMessage = thread.postMessage.bind(thread) as (message: unknown, transfer: Transferable[]) => void
     thread.postMessage = (message: { orders?: readonly unknown[] }, transfer?: unknown) => {
       if (message.orders !== undefined) posted.push(message.orders.length)
@@ -48,7 +53,7 @@ function createThreads({
   }
   const rates = new TenantRates(() => limits)
   const settings = { index: 0, count: 1, memoryBytesMax, dictionariesBytesMax: memoryBytesMax / 4 }
-  const shard = new ThreadShard({ account, rates, log, startThread }, settings)
+  const shard = new ThreadShard({ account, rates, clock, log, startThread }, settings)
   opened.push(shard)
   return { shard, account, threads, posted, log }
 }
@@ -117,6 +122,53 @@ test('a thread that dies fails what it was asked as retryable, holds nothing, an
   const [result] = await shard.encode(0)
   assert.equal(result!.head, second.head)
   shard.settled(0, true)
+})
+
+/** Hears everything and says nothing, as one in a loop that never ends. */
+function silentThread(): Worker {
+  const source = 'self.onmessage = () => { for (;;); }'
+  return new Worker(URL.createObjectURL(new Blob([source], { type: 'application/javascript' })))
+}
+
+test('a thread that hangs fails what it was asked as retryable, and is replaced, as one that died', async () => {
+  const clock = createManualClock(0)
+  const start = (index: number): Worker =>
+    index === 0
+      ? silentThread()
+      : new Worker(new URL('../../../apps/segment-writer/shard-thread.ts', import.meta.url).href)
+  const { shard, account, threads, log } = createThreads({ clock, start })
+  const asked = ask(shard, { bytes: profileOf(1) })
+  const waiting = Array.from({ length: 3 }, (_, i) => ask(shard, { bytes: profileOf(2 + i), request: 2 + i }))
+  await clock.advance(29_999)
+  assert.equal(threads.length, 1, 'slow is not hung')
+  await clock.advance(1)
+  const answer = await asked
+  assert.ok(answer.kind === 'verdict')
+  assert.deepEqual([answer.verdict.kind, answer.verdict.reason], ['unavailable', 'writer_thread'])
+  const kinds = (await Promise.all(waiting)).map(({ kind }) => kind)
+  assert.ok(kinds.includes('taken'), 'what waited is done by the next thread')
+  assert.deepEqual(
+    log.events.map(({ event, fields }) => [event, fields?.['message']]),
+    [['writer thread died', 'it hangs: no word for 30000 ms']],
+  )
+  const results = await shard.encode(0)
+  assert.equal(results.length, 1)
+  shard.settled(0, true)
+  assert.equal(account.bytesOf('waiting'), 0)
+  assert.equal(threads.length, 2)
+})
+
+test('a thread that answers, however slowly, is not taken for one that hangs; an idle one is not watched', async () => {
+  const clock = createManualClock(0)
+  const { shard, threads, log } = createThreads({ clock })
+  for (let i = 0; i < 5; i++) {
+    await clock.advance(20_000)
+    takenOf(await ask(shard, { bytes: profileOf(1 + i), request: i }))
+  }
+  await clock.advance(100_000)
+  assert.equal(clock.sleeperCount(), 0)
+  takenOf(await ask(shard, { bytes: profileOf(9), request: 9 }))
+  assert.deepEqual([threads.length, log.events], [1, []])
 })
 
 test('encoding is given up when its thread dies', async () => {
