@@ -8,7 +8,9 @@
 import { compareSums, conservationSums, stackHashes } from '#core/block/conservation.ts'
 import { decodeDataset, openDataset } from '#core/block/read.ts'
 import type { ObjectDataset } from '#core/block/write.ts'
+import { findTotalFault } from '#core/compaction/merge-totals.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
+import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import type { RegionInput } from '#core/compaction/merge-source.ts'
 import type { MergeWindow } from '#core/compaction/merge.ts'
 import { CinderError } from '#core/errors.ts'
@@ -36,29 +38,33 @@ export interface MergeTaskResult {
   readonly datasets: readonly ObjectDataset[]
 }
 
-export function runMergeTask(task: MergeTask, codec: Codec): MergeTaskResult {
-  return { datasets: task.groups.flatMap((group) => mergeGroup(group, task.symbolBytesMax, codec)) }
+/** `memory`: of the thread, from task to task. */
+export function runMergeTask(task: MergeTask, codec: Codec, memory = new MergeMemory()): MergeTaskResult {
+  const tools = { codec, budgetBytes: task.symbolBytesMax, memory }
+  return { datasets: task.groups.flatMap((group) => mergeGroup(group, tools)) }
 }
 
-function mergeGroup({ window, inputs }: MergeGroup, budgetBytes: number, codec: Codec): ObjectDataset[] {
+interface MergeTools {
+  readonly codec: Codec
+  readonly budgetBytes: number
+  readonly memory: MergeMemory
+}
+
+function mergeGroup({ window, inputs }: MergeGroup, tools: MergeTools): ObjectDataset[] {
   const datasets: ObjectDataset[] = []
   for (let rest = inputs; rest.length > 0; ) {
     try {
-      const merged = mergeRegions(rest, { codec, window, budgetBytes })
+      const merged = mergeRegions(rest, { ...tools, window })
       datasets.push(merged.dataset)
       rest = rest.slice(merged.inputs)
     } catch (error) {
-      throw explain(error, rest, { codec, budgetBytes })
+      throw explain(error, rest, tools)
     }
   }
   return datasets
 }
 
-function explain(
-  error: unknown,
-  inputs: readonly MergeGroupInput[],
-  { codec, budgetBytes }: { readonly codec: Codec; readonly budgetBytes: number },
-): unknown {
+function explain(error: unknown, inputs: readonly MergeGroupInput[], { codec, budgetBytes }: MergeTools): unknown {
   if (!(error instanceof CinderError)) return error
   const refs = (of: readonly MergeGroupInput[]) =>
     of.map(({ objectId, descriptor: { index } }) => ({ objectId, index }))
@@ -81,12 +87,22 @@ function failsAlone(input: MergeGroupInput, options: { readonly codec: Codec; re
   }
 }
 
-/** Unreadable, or not what its own sums say. */
+/** Unreadable, or not what its own sums and totals say. */
 function isDamaged({ region, descriptor }: MergeGroupInput, codec: Codec): boolean {
   try {
     const dataset = decodeDataset(region, descriptor, codec)
     const { sums } = openDataset(region, descriptor, codec)
-    return compareSums(sums, conservationSums(dataset, stackHashes(dataset.symbols))) !== undefined
+    if (compareSums(sums, conservationSums(dataset, stackHashes(dataset.symbols))) !== undefined) return true
+    const { headers, rows } = dataset
+    return headers.group.some((group, h) => {
+      const { rowCount, values } = rows[group]!
+      const start = headers.rowStart[h]!
+      const ownRows = values.map(({ lo, hi }) => ({
+        lo: lo.subarray(start, rowCount),
+        hi: hi.subarray(start, rowCount),
+      }))
+      return findTotalFault(headers, { first: h, end: h + 1 }, { values: ownRows }) !== undefined
+    })
   } catch {
     return true
   }

@@ -1,13 +1,13 @@
 /**
  * Merges dataset regions into one region, frame by frame: what a worker does with a group of a job.
  *
- * 1. Heads of all inputs: headers, series, groups, sums. Symbols input by input: decoded, mapped into those of the merge,
- *    dropped. If the tables pass the budget, the inputs so far are a piece of their own, and the rest is for the next call:
+ * 1. Heads of all inputs: headers, series, groups, sums. Symbols input by input: decoded, mapped into the tables of the
+ *    service (service-symbols.ts), dropped. If the tables pass the budget, the inputs so far are a piece of their own, and the rest is for the next call:
  *    datasets of equal tenant, service and window may follow each other in an object.
  * 2. Then, for each frame of the output: its rows are gathered from the frames of the inputs (of each input one is
  *    decoded at a time, for headers come in the same order everywhere), summed, rolled up and encoded.
  * 3. Conservation: the sums of the output, computed from its rows, must equal the stored sums of the inputs less those of
- *    their skipped profiles, else the merge fails with series and type.
+ *    their skipped profiles, and the total of each header the sum of its rows, else the merge fails with series and type.
  *
  * Memory: the regions, the symbols of the merge, one frame of each input and of the output, the encoded output. Rows of a
  * whole dataset are never in memory. Must not: drop a profile that is not skipped, or trust an input's order.
@@ -18,9 +18,7 @@ import {
   compareSums,
   type PreparedHashes,
   describeDifference,
-  prepareHashes,
   renumberSums,
-  stackHashes,
   subtractSums,
   sumHeaders,
 } from '../block/conservation.ts'
@@ -35,8 +33,9 @@ import type { Codec } from '../ports/codec.ts'
 import { mergeHeaders, type MergedHeaders, mergeNumbering } from './merge-headers.ts'
 import { gatherRows, RowScratch, RowSorter } from './merge-rows.ts'
 import { RegionSource, type RegionInput } from './merge-source.ts'
-import { MergedSymbols, type TakenSymbols } from './merge-symbols.ts'
+import { findTotalFault } from './merge-totals.ts'
 import { checkMembers, type MergeWindow } from './merge.ts'
+import { MergeMemory, type PreparedSymbols, ServiceSymbols } from './service-symbols.ts'
 
 export interface MergedRegion {
   readonly dataset: ObjectDataset
@@ -49,15 +48,17 @@ export interface MergeRegionsOptions {
   readonly window: MergeWindow
   /** Of symbol tables; an input that passes it alone fails with reason `over_budget`. */
   readonly budgetBytes: number
+  /** What the caller's earlier merges left; without it symbols are numbered by the inputs alone. */
+  readonly memory?: MergeMemory
 }
 
 export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegionsOptions): MergedRegion {
-  const { codec, window, budgetBytes } = options
+  const { codec, window, budgetBytes, memory = new MergeMemory() } = options
   checkMembers(
     inputs.map(({ descriptor }) => descriptor),
     window,
   )
-  const taken = takeSymbols(inputs, { codec, budgetBytes })
+  const taken = takeSymbols(inputs, { codec, budgetBytes, memory })
   const { sources, symbols } = taken
   const merged = mergeHeaders(sources)
   const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, codec)
@@ -66,7 +67,10 @@ export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegio
   const named = { tenant, service, ...merged }
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
   const rollups = packRollups(named, rows.rollups, { codec, allowedBytes })
-  const encoded = encodeRegion({ ...named, ...symbols, sums: rows.sums, frames: rows.frames, rollups }, codec)
+  const encoded = encodeRegion(
+    { ...named, ...symbols, symbolSections: symbols.sections, sums: rows.sums, frames: rows.frames, rollups },
+    codec,
+  )
   return { dataset: { tenant, service, ...window, encoded }, inputs: sources.length }
 }
 
@@ -74,32 +78,34 @@ interface SourcesWithSymbols {
   readonly sources: readonly RegionSource[]
   /** Stack of the merge, by stack of each source. */
   readonly stackOf: readonly Uint32Array[]
-  readonly symbols: TakenSymbols
+  readonly symbols: PreparedSymbols
 }
 
 /** As many inputs as fit, at least one. */
 function takeSymbols(
   inputs: readonly RegionInput[],
-  { codec, budgetBytes }: { readonly codec: Codec; readonly budgetBytes: number },
+  { codec, budgetBytes, memory }: Required<Omit<MergeRegionsOptions, 'window'>>,
 ): SourcesWithSymbols {
+  const { tenant, service } = inputs[0]!.descriptor
   const sources: RegionSource[] = []
   const stackOf: Uint32Array[] = []
-  let tables: MergedSymbols | undefined
+  let tables = memory.take(tenant, service)
   for (const input of inputs) {
     const source = new RegionSource(input, codec)
     const ownBytes = source.symbolBytesMax
-    const heldBytes = tables?.sizeBytes ?? 0
-    if (heldBytes + ownBytes > budgetBytes) {
+    if (tables.sizeBytes + ownBytes > budgetBytes) {
       if (sources.length > 0) break
-      throw overBudget(input, ownBytes, budgetBytes)
+      if (ownBytes > budgetBytes) throw overBudget(input, ownBytes, budgetBytes)
+      tables = new ServiceSymbols()
     }
     const symbols = source.decodeSymbols()
-    tables ??= new MergedSymbols(symbols)
     stackOf.push(tables.addSource(symbols, source.usedStacks(symbols)))
     source.closeSymbols(symbols)
     sources.push(source)
   }
-  return { sources, stackOf, symbols: tables!.take() }
+  const symbols = tables.take(stackOf, { codec, order: memory.order })
+  memory.keep(tenant, service, tables)
+  return { sources, stackOf, symbols }
 }
 
 function overBudget({ descriptor }: RegionInput, neededBytes: number, budgetBytes: number): CinderError {
@@ -115,7 +121,7 @@ interface RowsContext {
   readonly sources: readonly RegionSource[]
   readonly stackOf: readonly Uint32Array[]
   readonly merged: MergedHeaders
-  readonly taken: TakenSymbols
+  readonly taken: PreparedSymbols
 }
 
 interface MergedRows {
@@ -131,7 +137,6 @@ function mergeRows({ sources, stackOf, merged, taken }: RowsContext, codec: Code
   const plans = planFrames(headers)
   const encoder = new FrameEncoder(groups, codec, rowsOfLargest(plans))
   const rollups = new RollupBuilder({ groups, headers, stackCount: taken.symbols.stackCount })
-  const hashes = prepareHashes(stackHashes(taken.symbols))
   const gatherer = {
     refs,
     stackOf,
@@ -146,8 +151,9 @@ function mergeRows({ sources, stackOf, merged, taken }: RowsContext, codec: Code
     const hasContext = anyContext(sources, merged, { first, end })
     const rows = scratch.take(groups[plan.group]!, rowCount, hasContext)
     gatherRows(gatherer, { first, end }, rows)
+    checkTotals(merged, { first, end, group: plan.group }, rows)
     const lengths = headers.rowLength.subarray(first, end)
-    parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, hashes))
+    parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, taken.hashes))
     rollups.addHeaders({ first, end }, rows, 0)
     encoder.add(plan, { rows, start: 0, lengths })
   }
@@ -181,6 +187,22 @@ function sumFrame(
   const ofGroup: GroupRows[] = []
   ofGroup[of.group] = rows
   return sumHeaders({ rows: ofGroup, headers: part }, hashes)
+}
+
+function checkTotals(
+  { headers, groups, series }: MergedHeaders,
+  of: { readonly first: number; readonly end: number; readonly group: number },
+  rows: GroupRows,
+): void {
+  const fault = findTotalFault(headers, of, rows)
+  if (fault === undefined) return
+  const { type, unit } = groups[of.group]!.types[fault.type]!
+  const labels = series[headers.series[fault.header]!]!.map(({ name, value }) => `${name}=${JSON.stringify(value)}`)
+  throw new CinderError(
+    'data_loss',
+    `merge does not conserve: a header of series {${labels.join(', ')}} type ${type}:${unit} has a total that is not the sum of its rows`,
+    { reason: 'conservation' },
+  )
 }
 
 function checkConservation(

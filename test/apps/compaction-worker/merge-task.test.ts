@@ -124,6 +124,31 @@ test('small tenants share one object, a large one has its own', async () => {
   for (const { bytes } of outputs) verifyObject(bytes, codec)
 })
 
+test('totals of headers that are not those of their rows fail the task, though their sum is right, and name the source', async () => {
+  const dataset = makeDataset({
+    tenant: 'a',
+    service: 'shop',
+    series: [makeLabels({ service_name: 'shop' })],
+    groups: [CPU_GROUP],
+    profiles: [3n, 4n].map((value, id) => ({
+      series: 0,
+      group: 0,
+      id,
+      timeNanos: WINDOW_START_NANOS + BigInt(id),
+      samples: [{ stack: ['f', 'main'], values: [1n, value] }],
+    })),
+  })
+  const sums = conservationSums(dataset, stackHashes(dataset.symbols))
+  dataset.headers.totals[1]!.lo.reverse()
+  const objects = [[{ dataset: small('a', 'shop', 7) }], [{ dataset, sums }]]
+  await assert.rejects(run(objects), (error: JobFailure) => {
+    assert.deepEqual([error.kind, error.reason], ['data_loss', 'conservation'])
+    assert.deepEqual([error.failure, error.culprits], ['corrupt-source', [{ objectId: objectIdOf(1), index: 0 }]])
+    assert.match(error.message, /series \{service_name="shop"\} type cpu:nanoseconds has a total that is not/)
+    return true
+  })
+})
+
 test('a stored sum that does not fit its rows fails the task and names the series and the source', async () => {
   const dataset = small('a')
   const sums = conservationSums(dataset, stackHashes(dataset.symbols))
