@@ -48,7 +48,7 @@ import { defaultSettings, type MetastoreSettings } from '../metastore/settings.t
 import { applyDefaultRetention } from '../metastore/tenant-service.ts'
 import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenants.ts'
 import { createAdhocStore } from '../query-backend/adhoc-store.ts'
-import { createQueryBackend } from '../query-backend/app.ts'
+import { openQueryBackend, queryThreads } from '../query-backend/execution.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from '../segment-writer/app.ts'
@@ -270,7 +270,11 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
   const multitenancy = config.isMultitenant
   const compression = codecCompression(codec)
   const regex = createRegexCompiler()
-  const backend = instruments.queries(createQueryBackend({ store, codec, regex }))
+  // Pushes, plans and Postgres have the other core.
+  const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
+  const executing = openQueryBackend({ store, codec, regex, log }, { ...config.queryExecution, threads })
+  await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
+  const backend = instruments.queries(executing)
   return {
     operator,
     time: instruments.time,

@@ -9,6 +9,12 @@ import { readLimits } from '#platform/limits-setting.ts'
 import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
 import { readRetention, RETENTION_NAMES, type RetentionSettings } from '#platform/retention-setting.ts'
 import { parseSettings, portSchema } from '#platform/settings.ts'
+import {
+  QUERY_EXECUTION_NAMES,
+  type QueryExecution,
+  queryExecutionEntries,
+  readQueryExecution,
+} from '../query-backend/execution.ts'
 import { journalSchema, threadsSchema } from '../segment-writer/config.ts'
 import type { JournalMode } from '../segment-writer/journal.ts'
 
@@ -25,6 +31,7 @@ const NAMES = [
   'CINDER_JOURNAL',
   'CINDER_COMPACTION',
   ...RETENTION_NAMES,
+  ...QUERY_EXECUTION_NAMES,
 ] as const
 
 const schema = v.object({
@@ -45,6 +52,7 @@ const schema = v.object({
   CINDER_COMPACTION: v.optional(v.string()),
   CINDER_RETENTION: v.optional(v.string()),
   CINDER_DELETION_DELAY: v.optional(v.string()),
+  ...queryExecutionEntries,
 })
 
 export interface AllInOneConfig {
@@ -67,6 +75,7 @@ export interface AllInOneConfig {
   readonly retention: RetentionSettings
   /** Of the queue of compaction, where it differs from the defaults. */
   readonly compaction: Partial<JobQueuePolicy>
+  readonly queryExecution: QueryExecution
 }
 
 export function readConfig(env: Env): AllInOneConfig {
@@ -85,5 +94,6 @@ export function readConfig(env: Env): AllInOneConfig {
     journal: settings.CINDER_JOURNAL,
     retention: readRetention(settings),
     compaction: readCompaction(settings.CINDER_COMPACTION),
+    queryExecution: readQueryExecution(settings),
   }
 }

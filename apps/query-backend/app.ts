@@ -9,24 +9,41 @@
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { compileMatchers } from '#core/labels/matcher.ts'
 import type { Codec } from '#core/ports/codec.ts'
-import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import { addProfile, addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
 import { compileSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
-import type { QueryBackend, ReadStats } from '#core/rpc/query-backend.ts'
+import type {
+  MergeProfileRequest,
+  MergeProfileResponse,
+  PointsRequest,
+  PointsResponse,
+  ReadStats,
+  StacktracesRequest,
+  StacktracesResponse,
+  TimeSeriesRequest,
+  TimeSeriesResponse,
+} from '#core/rpc/query-backend.ts'
 import { readCallSiteSeries, readPoints } from './points.ts'
-import { type ObjectQuery, readObjects, throwIfGone } from './read-objects.ts'
+import { type CallEnd, type ObjectQuery, type RangeStore, readObjects, throwIfGone } from './read-objects.ts'
 
 export interface QueryBackendDeps {
-  readonly store: ObjectStore
+  readonly store: RangeStore
   readonly codec: Codec
   readonly regex: RegexCompiler
 }
 
-export function createQueryBackend(deps: QueryBackendDeps): QueryBackend {
+/** A `QueryBackend` that looks at its caller's flag only, so that a thread may give one that is no signal. */
+export interface LocalQueryBackend {
+  stacktraces(request: StacktracesRequest, signal?: CallEnd): Promise<StacktracesResponse>
+  mergeProfile(request: MergeProfileRequest, signal?: CallEnd): Promise<MergeProfileResponse>
+  timeSeries(request: TimeSeriesRequest, signal?: CallEnd): Promise<TimeSeriesResponse>
+  points(request: PointsRequest, signal?: CallEnd): Promise<PointsResponse>
+}
+
+export function createQueryBackend(deps: QueryBackendDeps): LocalQueryBackend {
   return {
     async stacktraces(request, signal) {
       const tree = new FunctionTree()

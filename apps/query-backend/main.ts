@@ -1,4 +1,5 @@
 /** The query-backend on Bun: settings from the environment, an object store, one listener. */
+import { availableParallelism } from 'node:os'
 import { MIB } from '#core/units.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -16,8 +17,8 @@ import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
 import { createAdhocStore } from './adhoc-store.ts'
-import { createQueryBackend } from './app.ts'
 import { readConfig } from './config.ts'
+import { openQueryBackend, queryThreads } from './execution.ts'
 
 /** A plan of 100,000 datasets takes about 10 MiB. */
 const BODY_LIMIT_BYTES = 64 * MIB
@@ -25,7 +26,7 @@ const BODY_LIMIT_BYTES = 64 * MIB
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { host, port, storageUrl } = readConfig(process.env)
+  const { host, port, storageUrl, execution } = readConfig(process.env)
   const internal = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('query-backend', clock)
@@ -33,7 +34,10 @@ await runProcess(log, async (lifecycle) => {
   const store = instruments.store(opened.store)
   const codec = createCodec()
   const app = createGuardedApp(internal.tokens)
-  const backend = createQueryBackend({ store, codec, regex: createRegexCompiler() })
+  const threads = queryThreads(execution.threads, { cores: availableParallelism(), spared: 0 })
+  const deps = { store, codec, regex: createRegexCompiler(), log }
+  const backend = openQueryBackend(deps, { ...execution, threads })
+  await lifecycle.add({ name: 'query threads', stop: () => backend.stop() })
   const options = { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountQueryBackend(app, backend, options)
   mountAdhoc(app, createAdhocStore({ store, clock, random: createRandom() }), options)

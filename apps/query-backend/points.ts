@@ -17,7 +17,7 @@ import type {
   TimeSeriesRequest,
   TimeSeriesResponse,
 } from '#core/rpc/query-backend.ts'
-import { type ReadDeps, readObjects, throwIfGone } from './read-objects.ts'
+import { type CallEnd, type ReadDeps, readObjects, throwIfGone } from './read-objects.ts'
 
 interface PointDeps extends ReadDeps {
   readonly regex: RegexCompiler
@@ -28,7 +28,7 @@ const EVERY_ROW: CompiledSelector = { profileIds: undefined, row: () => true, ca
 
 interface Call {
   readonly stats: ReadStats
-  readonly signal: AbortSignal | undefined
+  readonly signal: CallEnd | undefined
 }
 
 export async function readPoints(deps: PointDeps, request: PointsRequest, call: Call): Promise<PointsResponse> {

@@ -50,14 +50,19 @@ const WHOLE_DATASET_BYTES = 128 * 1024
 /** Objects read ahead: hides the latency of a remote store, and bounds what is held to eight objects' ranges. */
 const OBJECTS_AHEAD = 8
 
+export type RangeStore = Pick<ObjectStore, 'getRange'>
+
+/** Whether the caller has gone: an AbortSignal, or a flag that another thread sets. */
+export type CallEnd = Pick<AbortSignal, 'aborted'>
+
 export interface ReadDeps {
-  readonly store: ObjectStore
+  readonly store: RangeStore
   readonly codec: Codec
 }
 
 interface ReadContext {
   readonly stats: ReadStats
-  readonly signal: AbortSignal | undefined
+  readonly signal: CallEnd | undefined
 }
 
 /** Datasets that have profiles for the query, in the order of the plan. */
@@ -81,7 +86,7 @@ export async function* readObjects(
   throwIfGone(context.signal)
 }
 
-export function throwIfGone(signal: AbortSignal | undefined): void {
+export function throwIfGone(signal: CallEnd | undefined): void {
   if (signal?.aborted === true) throw new CinderError('canceled', 'the client has gone')
 }
 
@@ -89,15 +94,16 @@ async function readObject(
   deps: ReadDeps,
   object: SourceObject,
   query: ObjectQuery,
-  { stats, signal }: ReadContext,
+  context: ReadContext,
 ): Promise<ReadDataset[]> {
   const { codec } = deps
+  const { stats } = context
   stats.objects++
   const first = await fetchRanges(
     deps,
     object,
     object.datasets.map(({ descriptor }) => firstRange(descriptor, query.wants)),
-    stats,
+    context,
   )
   const selected: Omit<ReadDataset, 'fetched' | 'plan'>[] = []
   for (const { descriptor, skip } of object.datasets) {
@@ -111,23 +117,22 @@ async function readObject(
   if (query.wants === 'heads') {
     return selected.map((dataset) => ({ ...dataset, plan: planStacktraces(dataset.head, []), fetched: first }))
   }
-  throwIfGone(signal)
   if (query.wants === 'ids') {
     const missing = selected.filter(({ head }) => !isReadWhole(head.descriptor))
     const ids = missing.flatMap(({ head }) => profileIdRanges(head))
-    return withIds(selected, { first, rest: await fetchRanges(deps, object, ids, stats) })
+    return withIds(selected, { first, rest: await fetchRanges(deps, object, ids, context) })
   }
   const symbols = query.wants === 'lines' ? 'lines' : 'functions'
   const wish = { symbols, row: query.selector?.row } as const
   const named = await keepNamed(selected, query.selector?.profileIds, async (missing) => ({
     first,
-    rest: await fetchRanges(deps, object, missing, stats),
+    rest: await fetchRanges(deps, object, missing, context),
   }))
   const planned = named.map((dataset) => ({ ...dataset, plan: planStacktraces(dataset.head, dataset.profiles, wish) }))
   const missing = planned
     .filter(({ head }) => !isReadWhole(head.descriptor))
     .flatMap(({ plan }) => stacktracesRanges(plan))
-  const second = await fetchRanges(deps, object, missing, stats)
+  const second = await fetchRanges(deps, object, missing, context)
   return planned.map((dataset) => ({ ...dataset, fetched: isReadWhole(dataset.head.descriptor) ? first : second }))
 }
 
@@ -174,17 +179,20 @@ async function fetchRanges(
   deps: ReadDeps,
   object: SourceObject,
   wanted: readonly ByteRange[],
-  stats: ReadStats,
+  { stats, signal }: ReadContext,
 ): Promise<FetchedRanges> {
+  throwIfGone(signal)
   const key = objectKey(object.objectId)
   const ranges = coalesceRanges(wanted)
+  const options = signal instanceof AbortSignal ? { signal } : {}
   const parts = await Promise.all(
     ranges.map(async ({ offset, lengthBytes }) => ({
       offset,
-      bytes: await deps.store.getRange(key, offset, lengthBytes),
+      bytes: await deps.store.getRange(key, offset, lengthBytes, options),
     })),
   )
   stats.ranges += ranges.length
   for (const { lengthBytes } of ranges) stats.bytes += lengthBytes
-  return new FetchedRanges(parts)
+  // Every column chunk is a view: a merge of millions of rows ends within one frame of them.
+  return new FetchedRanges(parts, () => throwIfGone(signal))
 }

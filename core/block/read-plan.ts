@@ -109,12 +109,16 @@ export function joinSpan(ranges: ByteRange[]): ByteRange[] {
 /** Bytes that were read, by their offset in the object. Views borrow. */
 export class FetchedRanges {
   readonly #parts: readonly { offset: number; bytes: Uint8Array }[]
+  readonly #beforeView: (() => void) | undefined
 
-  constructor(parts: readonly { offset: number; bytes: Uint8Array }[]) {
+  /** `beforeView` may throw: how a long merge is ended. */
+  constructor(parts: readonly { offset: number; bytes: Uint8Array }[], beforeView?: () => void) {
     this.#parts = parts
+    this.#beforeView = beforeView
   }
 
   view(offset: number, lengthBytes: number): Uint8Array {
+    this.#beforeView?.()
     if (lengthBytes === 0) return new Uint8Array(0)
     for (const part of this.#parts) {
       const start = offset - part.offset

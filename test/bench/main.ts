@@ -19,6 +19,7 @@ import { firstCompactionCase } from './first-compaction.ts'
 import { gunzipCase } from './gunzip.ts'
 import { headCase } from './head.ts'
 import { indexScaleCase } from './index-scale.ts'
+import { isolationCase } from './isolation.ts'
 import { queryCase } from './query.ts'
 import { readsCase } from './reads.ts'
 import { runtimesCase } from './runtimes.ts'
@@ -39,6 +40,7 @@ const CASES: readonly BenchCase[] = [
   firstCompactionCase,
   indexScaleCase,
   readsCase,
+  isolationCase,
 ]
 
 interface ProfileRequest {

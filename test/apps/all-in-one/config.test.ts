@@ -18,6 +18,7 @@ test('no settings at all give the defaults', () => {
     journal: 'retry',
     retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },
     compaction: {},
+    queryExecution: { threads: undefined, cacheBytesMax: 67_108_864, keepsReports: true },
   })
 })
 

@@ -1,0 +1,73 @@
+/** How calls are executed: in threads, or in the loop of the process; and the settings that say so. */
+import * as v from 'valibot'
+import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import { MIB } from '#core/units.ts'
+import { createQueryBackend, type QueryBackendDeps } from './app.ts'
+import { createThreadBackend, type ThreadBackendDeps } from './thread-backend.ts'
+
+/** Each holds a heap of its own; past the cores more of them do no more. */
+const THREADS_MAX = 16
+/** 64 MiB: heads and function levels of some 2,000 datasets of a day. */
+const CACHE_BYTES_DEFAULT = 64 * MIB
+
+export interface QueryExecution {
+  /** 0 = in the loop that answers; undefined = by cores. */
+  readonly threads: number | undefined
+  readonly cacheBytesMax: number
+  readonly keepsReports: boolean
+}
+
+export const QUERY_EXECUTION_NAMES = [
+  'CINDER_QUERY_THREADS',
+  'CINDER_QUERY_CACHE_BYTES',
+  'CINDER_QUERY_REPORTS',
+] as const
+
+export const queryExecutionEntries = {
+  CINDER_QUERY_THREADS: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,3}$/, `a number of threads from 0 to ${THREADS_MAX}`),
+      v.transform(Number),
+      v.maxValue(THREADS_MAX, `a number of threads from 0 to ${THREADS_MAX}`),
+    ),
+  ),
+  CINDER_QUERY_CACHE_BYTES: v.optional(
+    v.pipe(v.string(), v.regex(/^\d{1,12}$/, 'a number of bytes, 0 for no cache'), v.transform(Number)),
+    String(CACHE_BYTES_DEFAULT),
+  ),
+  CINDER_QUERY_REPORTS: v.optional(v.picklist(['true', 'false'], 'true or false'), 'true'),
+}
+
+interface ExecutionSettings {
+  readonly CINDER_QUERY_THREADS?: number | undefined
+  readonly CINDER_QUERY_CACHE_BYTES: number
+  readonly CINDER_QUERY_REPORTS: 'true' | 'false'
+}
+
+export function readQueryExecution(settings: ExecutionSettings): QueryExecution {
+  return {
+    threads: settings.CINDER_QUERY_THREADS,
+    cacheBytesMax: settings.CINDER_QUERY_CACHE_BYTES,
+    keepsReports: settings.CINDER_QUERY_REPORTS === 'true',
+  }
+}
+
+/**
+ * `cores`: of the machine; `spared`: how many of them have something else to do. One thread at least: it is what keeps a
+ * query of seconds away from the loop, however few cores there are.
+ */
+export function queryThreads(
+  threads: number | undefined,
+  { cores, spared }: { cores: number; spared: number },
+): number {
+  return threads ?? Math.min(THREADS_MAX, Math.max(1, cores - spared))
+}
+
+export function openQueryBackend(
+  deps: QueryBackendDeps & ThreadBackendDeps,
+  { threads, cacheBytesMax, keepsReports }: QueryExecution & { readonly threads: number },
+): QueryBackend & { stop(): Promise<void> } {
+  if (threads === 0) return { ...createQueryBackend(deps), stop: async () => {} }
+  return createThreadBackend(deps, { threads, cacheBytesMax, keepsReports })
+}

@@ -1,0 +1,249 @@
+/**
+ * A query-backend whose calls are executed in threads, so that a query of any size never holds the loop that answers
+ * pushes, plans and other queries. Threads start with the first call and stay.
+ *
+ * 1. A call goes to the thread that its first object names, so that what is cached of an object is cached once; to the
+ *    one with the fewest calls where that has `LEAD_MAX` more to do.
+ * 2. A thread has `SLOTS` calls at once, so that one merges while others read; what is more waits here, in order.
+ * 3. Threads ask for ranges; they are read here and handed over by transfer.
+ * 4. A caller that goes is told so at once; its reads are ended, its flag is set, and its slot is free when the thread has
+ *    answered.
+ * 5. A thread that dies fails what it was asked as retryable; what waits goes to the next one.
+ */
+import { CinderError } from '#core/errors.ts'
+import type { Log } from '#core/ports/log.ts'
+import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import { hashBytes } from '#core/wire/hash.ts'
+import type { RangeStore } from './read-objects.ts'
+import {
+  packError,
+  type PackedAnswer,
+  type QueryMethod,
+  type QueryRequest,
+  type ThreadQuestion,
+  type ThreadReply,
+  unpackAnswer,
+  unpackError,
+} from './thread-messages.ts'
+
+/** Four calls in one thread: one merges, three read. What they hold is bounded by eight objects each. */
+const SLOTS = 4
+/** Calls that wait for a thread: as many as a frontend has in flight for some 30 queries. */
+const WAITING_MAX = 256
+/** Calls by which the thread of an object may be behind before another one takes over. */
+const LEAD_MAX = 2
+
+export interface ThreadBackendDeps {
+  readonly store: RangeStore
+  readonly log: Log
+  /** A test's way to the thread. */
+  readonly startThread?: () => Worker
+}
+
+export interface ThreadBackendSettings {
+  /** 1 at least. */
+  readonly threads: number
+  /** Of all threads together; 0 = none. */
+  readonly cacheBytesMax: number
+  /** Partial answers are kept too. */
+  readonly keepsReports: boolean
+}
+
+export interface ThreadBackend extends QueryBackend {
+  stop(): Promise<void>
+}
+
+interface Call {
+  readonly method: QueryMethod
+  readonly request: QueryRequest
+  readonly reads: AbortController
+  readonly answer: (answer: PackedAnswer) => void
+  readonly fail: (error: Error) => void
+  isOver: boolean
+}
+
+export function createThreadBackend(deps: ThreadBackendDeps, settings: ThreadBackendSettings): ThreadBackend {
+  const threads = Array.from({ length: settings.threads }, (_, index) => new QueryThread(deps, settings, index))
+  let isStopped = false
+
+  const run = async (method: QueryMethod, request: QueryRequest, signal: AbortSignal | undefined) => {
+    if (isStopped) throw stopping()
+    if (signal?.aborted === true) throw gone()
+    const preferred = threads[hashText(request.objects[0]?.objectId ?? '') % threads.length]!
+    const idlest = threads.reduce((best, each) => (each.load < best.load ? each : best))
+    const thread = preferred.load > idlest.load + LEAD_MAX ? idlest : preferred
+    return thread.run(method, request, signal)
+  }
+  return {
+    stacktraces: (request, signal) => run('stacktraces', request, signal) as ReturnType<QueryBackend['stacktraces']>,
+    mergeProfile: (request, signal) => run('mergeProfile', request, signal) as ReturnType<QueryBackend['mergeProfile']>,
+    timeSeries: (request, signal) => run('timeSeries', request, signal) as ReturnType<QueryBackend['timeSeries']>,
+    points: (request, signal) => run('points', request, signal) as ReturnType<QueryBackend['points']>,
+    async stop() {
+      isStopped = true
+      for (const thread of threads) thread.stop()
+    },
+  }
+}
+
+class QueryThread {
+  readonly #deps: ThreadBackendDeps
+  readonly #settings: ThreadBackendSettings
+  readonly #index: number
+  readonly #slots: (Call | undefined)[] = Array.from({ length: SLOTS }, () => undefined)
+  #ended = new Int32Array(new SharedArrayBuffer(0))
+  #waiting: Call[] = []
+  #worker: Worker | undefined
+
+  constructor(deps: ThreadBackendDeps, settings: ThreadBackendSettings, index: number) {
+    this.#deps = deps
+    this.#settings = settings
+    this.#index = index
+  }
+
+  /** Calls that run or wait. */
+  get load(): number {
+    return this.#waiting.length + this.#slots.filter((call) => call !== undefined).length
+  }
+
+  async run(method: QueryMethod, request: QueryRequest, signal: AbortSignal | undefined) {
+    if (this.#waiting.length >= WAITING_MAX) {
+      const message = `${WAITING_MAX} calls wait for a query thread, the limit`
+      throw new CinderError('resource_exhausted', message, { reason: 'query_threads', retryAfterMs: 1_000 })
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<PackedAnswer>()
+    const call: Call = { method, request, reads: new AbortController(), answer: resolve, fail: reject, isOver: false }
+    const leave = () => this.#leave(call)
+    signal?.addEventListener('abort', leave, { once: true })
+    this.#waiting.push(call)
+    this.#send()
+    try {
+      return unpackAnswer(await promise)
+    } finally {
+      signal?.removeEventListener('abort', leave)
+    }
+  }
+
+  stop(): void {
+    this.#waiting.splice(0).forEach((call) => over(call, stopping()))
+    this.#slots.forEach((call) => call !== undefined && over(call, stopping()))
+    this.#slots.fill(undefined)
+    const worker = this.#worker
+    this.#worker = undefined
+    worker?.terminate()
+  }
+
+  #leave(call: Call): void {
+    const slot = this.#slots.indexOf(call)
+    if (slot >= 0) Atomics.store(this.#ended, slot, 1)
+    this.#waiting = this.#waiting.filter((each) => each !== call)
+    over(call, gone())
+  }
+
+  #send(): void {
+    for (let slot = this.#slots.indexOf(undefined); slot >= 0; slot = this.#slots.indexOf(undefined)) {
+      const call = this.#waiting.shift()
+      if (call === undefined) return
+      try {
+        const worker = this.#thread()
+        Atomics.store(this.#ended, slot, 0)
+        this.#slots[slot] = call
+        tell(worker, { kind: 'call', slot, method: call.method, request: call.request })
+      } catch (error) {
+        // No thread to be had, or a request that the runtime cannot send: it has not been seen.
+        this.#slots[slot] = undefined
+        over(call, new CinderError('unavailable', `query thread not reached: ${String(error)}`, { cause: error }))
+      }
+    }
+  }
+
+  #thread(): Worker {
+    if (this.#worker !== undefined) return this.#worker
+    const worker = (this.#deps.startThread ?? startQueryThread)()
+    this.#worker = worker
+    worker.onmessage = ({ data }: MessageEvent<ThreadReply>) => {
+      if (worker === this.#worker) this.#replied(worker, data)
+    }
+    worker.onerror = (event: ErrorEvent) => this.#died(worker, event.message)
+    worker.addEventListener('close', () => this.#died(worker, 'it has ended'))
+    const ended = new SharedArrayBuffer(SLOTS * 4)
+    this.#ended = new Int32Array(ended)
+    const { cacheBytesMax, keepsReports, threads } = this.#settings
+    const settings = { ended, cacheBytesMax: Math.floor(cacheBytesMax / threads), keepsReports }
+    tell(worker, { kind: 'settings', settings })
+    return worker
+  }
+
+  #replied(worker: Worker, reply: ThreadReply): void {
+    const call = this.#slots[reply.slot]
+    if (reply.kind === 'read') {
+      void this.#read(worker, reply, call)
+      return
+    }
+    this.#slots[reply.slot] = undefined
+    if (call !== undefined && !call.isOver) {
+      call.isOver = true
+      if (reply.kind === 'answer') call.answer(reply.answer)
+      else call.fail(unpackError(reply.error))
+    }
+    this.#send()
+  }
+
+  async #read(
+    worker: Worker,
+    { read, key, offset, lengthBytes }: Extract<ThreadReply, { kind: 'read' }>,
+    call: Call | undefined,
+  ): Promise<void> {
+    try {
+      if (call === undefined || call.isOver) throw gone()
+      const bytes = await this.#deps.store.getRange(key, offset, lengthBytes, { signal: call.reads.signal })
+      if (worker !== this.#worker) return
+      // A view of something larger is copied: only what is read may go.
+      const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+      tell(worker, { kind: 'bytes', read, bytes: own }, [own.buffer as ArrayBuffer])
+    } catch (error) {
+      if (worker === this.#worker) tell(worker, { kind: 'unread', read, error: packError(error) })
+    }
+  }
+
+  #died(worker: Worker, why: string): void {
+    if (worker !== this.#worker) return
+    this.#deps.log.error('query thread died', { thread: this.#index, message: why })
+    this.#worker = undefined
+    worker.terminate()
+    const lost = new CinderError('unavailable', 'a query thread died, ask again', { reason: 'query_thread' })
+    for (const call of this.#slots) if (call !== undefined) over(call, lost)
+    this.#slots.fill(undefined)
+    this.#send()
+  }
+}
+
+function over(call: Call, why: Error): void {
+  if (call.isOver) return
+  call.isOver = true
+  call.reads.abort()
+  call.fail(why)
+}
+
+function tell(worker: Worker, question: ThreadQuestion, transfer: ArrayBuffer[] = []): void {
+  worker.postMessage(question, transfer)
+}
+
+function startQueryThread(): Worker {
+  return new Worker(new URL('./query-thread.ts', import.meta.url).href)
+}
+
+const UTF8 = new TextEncoder()
+
+function hashText(text: string): number {
+  const bytes = UTF8.encode(text)
+  return hashBytes(bytes, 0, bytes.length)
+}
+
+function gone(): CinderError {
+  return new CinderError('canceled', 'the client has gone')
+}
+
+function stopping(): CinderError {
+  return new CinderError('unavailable', 'the query-backend is stopping')
+}

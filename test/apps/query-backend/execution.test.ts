@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readConfig } from '../../../apps/query-backend/config.ts'
+import { openQueryBackend, queryThreads } from '../../../apps/query-backend/execution.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
+
+const execution = (more: Record<string, string>) => readConfig({ STORAGE_URL: './data', ...more }).execution
+
+test('settings of the execution have defaults and limits', () => {
+  assert.deepEqual(execution({}), { threads: undefined, cacheBytesMax: 67_108_864, keepsReports: true })
+  assert.deepEqual(
+    execution({ CINDER_QUERY_THREADS: '0', CINDER_QUERY_CACHE_BYTES: '0', CINDER_QUERY_REPORTS: 'false' }),
+    { threads: 0, cacheBytesMax: 0, keepsReports: false },
+  )
+  assert.throws(() => execution({ CINDER_QUERY_THREADS: '17' }), /CINDER_QUERY_THREADS.*0 to 16/)
+  assert.throws(() => execution({ CINDER_QUERY_CACHE_BYTES: '64M' }), /CINDER_QUERY_CACHE_BYTES.*bytes/)
+  assert.throws(() => execution({ CINDER_QUERY_REPORTS: 'no' }), /CINDER_QUERY_REPORTS.*true or false/)
+})
+
+test('threads follow cores, one at least and sixteen at most', () => {
+  assert.equal(queryThreads(undefined, { cores: 1, spared: 1 }), 1)
+  assert.equal(queryThreads(undefined, { cores: 8, spared: 1 }), 7)
+  assert.equal(queryThreads(undefined, { cores: 64, spared: 0 }), 16)
+  assert.equal(queryThreads(0, { cores: 8, spared: 1 }), 0)
+})
+
+test('without threads calls run in the loop', async () => {
+  const startThread = (): Worker => assert.fail('no thread was asked for')
+  const deps = {
+    store: createMemoryStore(),
+    codec: createCodec(),
+    regex: createRegexCompiler(),
+    log: createSilentLog(),
+  }
+  const backend = openQueryBackend({ ...deps, startThread }, { ...execution({}), threads: 0 })
+  const request = { profileType: 'a:b:c:d:e', matchers: [], startMs: 0, endMs: 1, objects: [] }
+  assert.equal((await backend.stacktraces(request)).stats.objects, 0)
+  await backend.stop()
+})

@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { createQueryBackend } from '../../../apps/query-backend/app.ts'
+import type { RangeStore } from '../../../apps/query-backend/read-objects.ts'
+import { createThreadBackend, type ThreadBackend } from '../../../apps/query-backend/thread-backend.ts'
+import { CinderError } from '#core/errors.ts'
+import type { ObjectStore, StoreCallOptions } from '#core/ports/object-store.ts'
+import type { SourceObject } from '#core/rpc/metastore.ts'
+import type { StacktracesRequest } from '#core/rpc/query-backend.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
+import { WINDOW_START_MS } from '../../support/datasets.ts'
+import { noisyDataset } from '../../support/noisy-dataset.ts'
+import { putObject } from '../../support/objects.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
+
+const CPU = ':cpu:nanoseconds:cpu:nanoseconds'
+
+const opened: ThreadBackend[] = []
+after(async () => {
+  for (const backend of opened) await backend.stop()
+})
+
+function openThreads(store: RangeStore, { threads = 1 } = {}) {
+  const started: Worker[] = []
+  const startThread = (): Worker => {
+    const worker = new Worker(new URL('../../../apps/query-backend/query-thread.ts', import.meta.url).href)
+    started.push(worker)
+    return worker
+  }
+  const settings = { threads, cacheBytesMax: 0, keepsReports: false }
+  const backend = createThreadBackend({ store, log: createSilentLog(), startThread }, settings)
+  opened.push(backend)
+  return { backend, started }
+}
+
+async function objectsIn(store: ObjectStore, count: number): Promise<SourceObject[]> {
+  const objects: SourceObject[] = []
+  for (let n = 0; n < count; n++)
+    objects.push(
+      await putObject(store, n, [{ dataset: noisyDataset({ service: `s${n % 3}`, profiles: 4, samples: 30 }) }]),
+    )
+  return objects
+}
+
+function stacktraces(objects: SourceObject[]): StacktracesRequest {
+  return { profileType: CPU, matchers: [], startMs: WINDOW_START_MS, endMs: WINDOW_START_MS + 3_600_000, objects }
+}
+
+const kindOf = (kind: string) => (error: CinderError) => error.kind === kind
+
+/** Reads wait until they are let go, or end with their signal. */
+function heldStore(inner: RangeStore) {
+  const waiting: (() => void)[] = []
+  let read = Promise.withResolvers<void>()
+  let ended = 0
+  const store: RangeStore = {
+    async getRange(key, offset, lengthBytes, options?: StoreCallOptions) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      waiting.push(resolve)
+      options?.signal?.addEventListener('abort', () => {
+        ended++
+        reject(new CinderError('canceled', 'the read was ended'))
+      })
+      read.resolve()
+      await promise
+      return inner.getRange(key, offset, lengthBytes)
+    },
+  }
+  return {
+    store,
+    ended: () => ended,
+    waiting: () => waiting.length,
+    async nextRead() {
+      await read.promise
+      read = Promise.withResolvers()
+    },
+    letGo: () => waiting.splice(0).forEach((resolve) => resolve()),
+  }
+}
+
+test('threads answer as the loop does, bytes and statistics', async () => {
+  const store = createMemoryStore()
+  const objects = await objectsIn(store, 6)
+  const loop = createQueryBackend({ store, codec: createCodec(), regex: createRegexCompiler() })
+  const { backend, started } = openThreads(store, { threads: 2 })
+  const request = stacktraces(objects)
+  const grid = { ...request, originMs: request.startMs, stepMs: 1_000, groupBy: ['service_name'] }
+  const points = { ...grid, spans: false, exemplars: true, best: false }
+  for (const rotated of [objects, objects.slice(1), objects.slice(2)]) {
+    const [tree, stacks] = [
+      await backend.stacktraces({ ...request, objects: rotated }),
+      await backend.mergeProfile(request),
+    ]
+    assert.deepEqual(tree, await loop.stacktraces({ ...request, objects: rotated }))
+    assert.deepEqual(stacks, await loop.mergeProfile(request))
+  }
+  const series = await backend.timeSeries(grid)
+  assert.ok(series.series.length === 3 && series.series.every(({ sums }) => sums.length > 1))
+  assert.deepEqual(series, await loop.timeSeries(grid))
+  const answered = await backend.points(points)
+  assert.ok(answered.series.some(({ exemplars }) => exemplars.length > 0))
+  assert.deepEqual(answered, await loop.points(points))
+  assert.deepEqual(await backend.timeSeries({ ...grid, objects: [] }), await loop.timeSeries({ ...grid, objects: [] }))
+  assert.deepEqual(await backend.points({ ...points, objects: [] }), await loop.points({ ...points, objects: [] }))
+  assert.equal(started.length, 2, 'objects spread over both')
+})
+
+test('a fault of an object and one of the request come back with their kind and reason', async () => {
+  const store = createMemoryStore()
+  const [object] = await objectsIn(store, 1)
+  const { backend } = openThreads(store)
+  const gone = { ...object!, objectId: '01ARZ3NDEKTSV4RRFFQ69G5FAV' }
+  await assert.rejects(backend.stacktraces(stacktraces([gone])), kindOf('not_found'))
+  const matchers = [{ name: 'a', op: '=~', value: '(' }]
+  await assert.rejects(backend.stacktraces({ ...stacktraces([object!]), matchers }), kindOf('invalid_argument'))
+  assert.equal((await backend.stacktraces(stacktraces([object!]))).stats.profiles, 4)
+})
+
+test('a client that leaves is told so before its reads come back, and they are ended (H75)', async () => {
+  const inner = createMemoryStore()
+  const objects = await objectsIn(inner, 12)
+  const held = heldStore(inner)
+  const { backend } = openThreads(held.store)
+  const client = new AbortController()
+  const answer = backend.stacktraces(stacktraces(objects), client.signal)
+  await held.nextRead()
+  client.abort()
+  await assert.rejects(answer, kindOf('canceled'))
+  assert.ok(held.ended() > 0, 'reads in flight are ended')
+  await assert.rejects(backend.stacktraces(stacktraces(objects), client.signal), kindOf('canceled'))
+  held.letGo()
+  // The slot is free again, and its flag is down.
+  const next = backend.stacktraces(stacktraces(objects.slice(0, 1)))
+  for (let reads = held.waiting(); reads === 0; reads = held.waiting()) await held.nextRead()
+  held.letGo()
+  assert.equal((await next).stats.profiles, 4)
+})
+
+test('one that leaves while its call waits for a thread was never begun', async () => {
+  const inner = createMemoryStore()
+  const objects = await objectsIn(inner, 1)
+  const held = heldStore(inner)
+  const { backend } = openThreads(held.store)
+  const first = Array.from({ length: 4 }, () => backend.stacktraces(stacktraces(objects)))
+  const client = new AbortController()
+  const late = backend.stacktraces(stacktraces(objects), client.signal)
+  client.abort()
+  await assert.rejects(late, kindOf('canceled'))
+  while (held.waiting() < 4) await held.nextRead()
+  assert.equal(held.waiting(), 4)
+  held.letGo()
+  for (const answer of first) assert.equal((await answer).stats.objects, 1)
+})
+
+test('past the calls that may wait the next one is refused with a time to come back', async () => {
+  const inner = createMemoryStore()
+  const objects = await objectsIn(inner, 1)
+  const held = heldStore(inner)
+  const { backend } = openThreads(held.store)
+  const client = new AbortController()
+  const many = Array.from({ length: 4 + 256 }, () => backend.stacktraces(stacktraces(objects), client.signal))
+  const ends = many.map((each) => assert.rejects(each, kindOf('canceled')))
+  await assert.rejects(backend.stacktraces(stacktraces(objects)), (error: CinderError) => {
+    assert.deepEqual([error.kind, error.reason, error.retryAfterMs], ['resource_exhausted', 'query_threads', 1_000])
+    return true
+  })
+  client.abort()
+  await Promise.all(ends)
+})
+
+test('a thread that dies fails what it had as retryable; what waits and what comes goes to the next', async () => {
+  const inner = createMemoryStore()
+  const objects = await objectsIn(inner, 1)
+  const held = heldStore(inner)
+  const { backend, started } = openThreads(held.store)
+  const lost = Array.from({ length: 4 }, () => backend.stacktraces(stacktraces(objects)))
+  const ends = lost.map((each) => assert.rejects(each, kindOf('unavailable')))
+  const waits = backend.stacktraces(stacktraces(objects))
+  while (held.waiting() < 4) await held.nextRead()
+  started[0]!.terminate()
+  await Promise.all(ends)
+  held.letGo()
+  while (held.waiting() === 0) await held.nextRead()
+  held.letGo()
+  assert.equal((await waits).stats.profiles, 4)
+  assert.equal(started.length, 2)
+})
+
+test('stop fails what runs and what waits, and nothing begins after it', async () => {
+  const inner = createMemoryStore()
+  const objects = await objectsIn(inner, 1)
+  const { backend } = openThreads(heldStore(inner).store)
+  const ends = Array.from({ length: 6 }, () =>
+    assert.rejects(backend.stacktraces(stacktraces(objects)), kindOf('unavailable')),
+  )
+  await Promise.resolve()
+  await backend.stop()
+  await Promise.all(ends)
+  await assert.rejects(backend.stacktraces(stacktraces(objects)), kindOf('unavailable'))
+})

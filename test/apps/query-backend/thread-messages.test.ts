@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { packAnswer, packError, unpackAnswer, unpackError } from '../../../apps/query-backend/thread-messages.ts'
+import { CinderError } from '#core/errors.ts'
+
+const stats = { objects: 1, ranges: 2, bytes: 3, datasets: 4, profiles: 5, samples: 6 }
+const send = <T>(value: T, transfer: ArrayBuffer[]): T => structuredClone(value, { transfer })
+
+test('answers survive the way, int64 to its ends', () => {
+  const labels = [{ name: 'a', value: 'b' }]
+  const exemplar = { timeMs: 1, profileId: 'p', spanId: 's', traceId: 't', labels }
+  const answers = [
+    { tree: Uint8Array.of(1, 2), stats, selected: true },
+    { tree: new Uint8Array(0), stats, selected: false },
+    { stacks: Uint8Array.of(9), stats },
+    { series: [], stats },
+    {
+      series: [
+        { labels, stepIndexes: [0, 2 ** 32 + 1], sums: [-(2n ** 63n), 2n ** 63n - 1n], counts: [1, 7] },
+        { labels: [], stepIndexes: [5], sums: [0n], counts: [2] },
+      ],
+      stats,
+      selected: true,
+    },
+    {
+      series: [
+        { labels, steps: [1], values: [3n], counts: [1], exemplars: [exemplar] },
+        { labels, steps: [2, 3], values: [4n, 5n], counts: [1, 1], exemplars: [] },
+      ],
+      stats,
+    },
+  ]
+  for (const answer of answers) {
+    const { packed, transfer } = packAnswer(structuredClone(answer))
+    assert.deepEqual(unpackAnswer(send(packed, transfer)), answer)
+  }
+})
+
+test('errors keep kind, reason and time to retry; what is not ours is internal', () => {
+  const busy = new CinderError('resource_exhausted', 'full', { reason: 'why', retryAfterMs: 500 })
+  const back = unpackError(send(packError(busy), []))
+  assert.deepEqual(
+    [back.kind, back.reason, back.message, back.retryAfterMs],
+    ['resource_exhausted', 'why', 'full', 500],
+  )
+  const other = unpackError(send(packError(new TypeError('x is undefined')), []))
+  assert.deepEqual([other.kind, other.message, other.retryAfterMs], ['internal', 'x is undefined', undefined])
+  assert.equal(packError('text').message, 'text')
+})
