@@ -180,7 +180,7 @@ export function mountQueryBackend(app: Hono, backend: QueryBackend, options: Int
   )
 }
 
-function checkSources(
+export function checkSources(
   objects: readonly SourceObjectMessage[],
 ): asserts objects is readonly (SourceObjectMessage & SourceObject)[] {
   for (const object of objects) {
