@@ -13,6 +13,8 @@ import { validateLabels } from '#core/limits/validate-labels.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { Digest } from '#core/ports/digest.ts'
 import type { ProfileDecoder } from '#core/pprof/decode.ts'
+import { fixGoProfile } from '#core/pprof/go-fixes.ts'
+import { languageOf } from '#core/pprof/language.ts'
 import type { DecodedProfile } from '#core/pprof/profile.ts'
 import { withServiceName } from '#core/pprof/service-name.ts'
 import { type SplitProfile, splitProfile } from '#core/pprof/split.ts'
@@ -79,6 +81,7 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
   const invalid = validateProfile(profile, limits, nowMs)
   if (invalid !== undefined) throw fault(invalid)
   const labels = pushedLabels(input, profile)
+  const fixed = languageOf(labels, profile) === 'go' ? fixGoProfile(profile) : profile
   const split = splitProfile(profile, labels, limits)
   if (split.keptCount === 0) return empty(raw)
   checkSeries(split, limits)
@@ -94,13 +97,13 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
     windowMs: MS_PER_HOUR,
   })
   const { ordinal, headers } = entry.head.append({
-    profile,
+    profile: fixed,
     split,
     profileId,
     timeNanos,
     stackDepthMax: limits.maxStackDepth,
     // A repaired profile has other tables than its bytes say.
-    tablesDigest: profile === decoded.profile ? tablesDigestOf(profile, deps.digest) : undefined,
+    tablesDigest: profile === decoded.profile ? digestOfTables(profile, fixed, deps.digest) : undefined,
   })
   deps.account.returnHeaders(input.batch.number, reserved - headers)
   input.into.grew(entry)
@@ -113,6 +116,13 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
   deps.account.addHeads(input.batch.number, newHeads)
   deps.account.add(deps.shard.index, 'pushes', input.into.account(size, newHeads))
   return { kind: 'taken', head: entry.number, ordinal, deduplicate, size }
+}
+
+/** Names without type parameters follow from the tables, and are other names: they are known by a digest of their own. */
+function digestOfTables(profile: DecodedProfile, fixed: DecodedProfile, digest: Digest): Uint8Array | undefined {
+  const bytes = tablesDigestOf(profile, digest)
+  if (bytes !== undefined && fixed.functionName !== profile.functionName) bytes[0]! ^= 0xff
+  return bytes
 }
 
 function empty(raw: Uint8Array): TakeAnswer {

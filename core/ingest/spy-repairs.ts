@@ -9,6 +9,7 @@
  * New strings are appended to a copy of the message and to copies of the columns they change, so that every reader of
  * a decoded profile sees an ordinary one. A profile that needs nothing comes back as it is.
  */
+import { viewString, withAddedStrings } from '../pprof/added-strings.ts'
 import type { DecodeRepairs } from '../pprof/decode.ts'
 import type { DecodedProfile } from '../pprof/profile.ts'
 import { stringAt } from '../pprof/string-table.ts'
@@ -43,13 +44,13 @@ function isDotnet(form: IngestForm): boolean {
 }
 
 function nameByFile(profile: DecodedProfile, skipsAbsolutePaths: boolean): DecodedProfile {
-  const { raw, stringStart, stringLength, functionFilename } = profile
+  const { functionFilename } = profile
   const names: Uint8Array[] = []
   const functionName = profile.functionName.slice()
   for (let i = 0; i < profile.functionCount; i++) {
-    const file = bytesAt(profile, functionFilename[i]!)
+    const file = viewString(profile, functionFilename[i]!)
     if (skipsAbsolutePaths && file[0] === SLASH) continue
-    const name = bytesAt(profile, functionName[i]!)
+    const name = viewString(profile, functionName[i]!)
     const joined = new Uint8Array(file.length + 1 + name.length)
     joined.set(file)
     joined[file.length] = SPACE
@@ -59,7 +60,7 @@ function nameByFile(profile: DecodedProfile, skipsAbsolutePaths: boolean): Decod
   }
   return {
     ...profile,
-    ...appendStrings({ raw, stringStart, stringLength, stringCount: profile.stringCount }, names),
+    ...withAddedStrings(profile, names),
     functionName,
   }
 }
@@ -74,31 +75,5 @@ function renameSampleTypes(profile: DecodedProfile): DecodedProfile {
     names.push(encoder.encode(name.replaceAll('-', '_')))
     return { type: profile.stringCount + names.length - 1, unit }
   })
-  return names.length === 0 ? profile : { ...profile, ...appendStrings(profile, names), sampleTypes }
-}
-
-type StringTable = Pick<DecodedProfile, 'raw' | 'stringCount' | 'stringStart' | 'stringLength'>
-
-/** The table with more strings at its end, which has bytes and columns of its own. */
-function appendStrings(table: StringTable, added: readonly Uint8Array[]): StringTable {
-  const stringCount = table.stringCount + added.length
-  const raw = new Uint8Array(added.reduce((sum, bytes) => sum + bytes.length, table.raw.length))
-  const stringStart = new Uint32Array(stringCount)
-  const stringLength = new Uint32Array(stringCount)
-  raw.set(table.raw)
-  stringStart.set(table.stringStart.subarray(0, table.stringCount))
-  stringLength.set(table.stringLength.subarray(0, table.stringCount))
-  let at = table.raw.length
-  for (let i = 0; i < added.length; i++) {
-    raw.set(added[i]!, at)
-    stringStart[table.stringCount + i] = at
-    stringLength[table.stringCount + i] = added[i]!.length
-    at += added[i]!.length
-  }
-  return { raw, stringCount, stringStart, stringLength }
-}
-
-function bytesAt(profile: StringTable, index: number): Uint8Array {
-  const start = profile.stringStart[index]!
-  return profile.raw.subarray(start, start + profile.stringLength[index]!)
+  return names.length === 0 ? profile : { ...profile, ...withAddedStrings(profile, names), sampleTypes }
 }
