@@ -10,6 +10,7 @@ import { assert } from '../assert.ts'
 import type { Codec } from '../ports/codec.ts'
 import type { DatasetDescriptor } from '../rpc/metastore.ts'
 import type { FunctionLevel } from '../symbols/function-level.ts'
+import type { Symbols } from '../symbols/symbols.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
 import { conservationSums, stackHashes } from './conservation.ts'
 import type { ConservationSum, Dataset } from './dataset.ts'
@@ -82,15 +83,13 @@ export interface RegionContent extends Omit<Dataset, 'rows' | 'windowStartMs' | 
   readonly sums: readonly ConservationSum[]
   readonly frames: EncodedFrames
   readonly rollups: EncodedRollups | undefined
+  /** `packSymbols` of the symbols and the function level, if the caller has them. */
+  readonly symbolSections?: readonly EncodedSection[]
 }
 
 export function encodeRegion(content: RegionContent, codec: Codec): EncodedDataset {
   const { headers, groups, frames, rollups } = content
-  const pack = (name: SectionName, write: (out: ByteWriter) => void): EncodedSection => {
-    const out = new ByteWriter(1024)
-    write(out)
-    return packSection(name, out.view(), codec)
-  }
+  const pack = packer(codec)
   const head = [
     pack('series', (out) => encodeSeries(content.series, out)),
     pack('groups', (out) => encodeGroups(groups, out)),
@@ -99,7 +98,8 @@ export function encodeRegion(content: RegionContent, codec: Codec): EncodedDatas
     pack('frameIndex', (out) => encodeFrameIndex(frames.frames, groups, out)),
   ]
   if (rollups !== undefined) head.push(packSection('rollupIndex', rollups.index, codec))
-  const body = packSymbols(content, content.functionLevel, pack)
+  const symbols = content.symbolSections ?? packSymbols(content.symbols, content.functionLevel, codec)
+  const body = [rawSection('profileIds', headers.profileId), ...symbols]
   if (rollups !== undefined) body.push(chunkedSection('rollups', rollups.frames))
   body.push(chunkedSection('frames', frames))
   const table = encodeTable([...head, ...body], head.length, content)
@@ -120,21 +120,26 @@ function chunkedSection(name: 'frames' | 'rollups', { chunks, sizeBytes }: Encod
   return { ...place, rawBytes: sizeBytes, stored: NOTHING, chunks }
 }
 
-/** Ids and what only a pprof needs first; then what flame graphs need, next to the frames. */
-function packSymbols(
-  { symbols, headers }: Pick<Dataset, 'symbols' | 'headers'>,
-  functionLevel: FunctionLevel | undefined,
-  pack: (name: SectionName, write: (out: ByteWriter) => void) => EncodedSection,
-): EncodedSection[] {
-  const ids: EncodedSection = {
-    kind: SECTION_KIND.profileIds,
-    required: true,
-    codec: SECTION_CODEC.raw,
-    rawBytes: headers.profileId.length,
-    stored: headers.profileId,
+function packer(codec: Codec): (name: SectionName, write: (out: ByteWriter) => void) => EncodedSection {
+  return (name, write) => {
+    const out = new ByteWriter(1024)
+    write(out)
+    return packSection(name, out.view(), codec)
   }
+}
+
+function rawSection(name: SectionName, stored: Uint8Array): EncodedSection {
+  return { kind: SECTION_KIND[name], required: true, codec: SECTION_CODEC.raw, rawBytes: stored.length, stored }
+}
+
+/** What only a pprof needs first; then what flame graphs need, next to the frames. */
+export function packSymbols(
+  symbols: Symbols,
+  functionLevel: FunctionLevel | undefined,
+  codec: Codec,
+): EncodedSection[] {
+  const pack = packer(codec)
   const sections = [
-    ids,
     pack('mappings', (out) => encodeMappings(symbols, out)),
     pack('locations', (out) => encodeLocations(symbols, out)),
     pack('functions', (out) => encodeFunctions(symbols, out)),

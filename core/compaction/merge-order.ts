@@ -1,215 +1,172 @@
 /**
- * Renumbers the tables of symbols in the order in which stacks use them: rows that one profile needs lie next to each
- * other, so that the deltas of the encoded columns stay near 1 (a fifth of a merged block's bytes on recorded profiles).
+ * Takes some stacks out of tables of symbols and numbers all rows anew in the order in which those stacks use them: rows
+ * that one profile needs lie next to each other, and differences between neighbours are small. Blocks of a recorded
+ * corpus became 4 % smaller than with rows in the order in which the sources of a merge brought them.
  *
- * 1. Stacks in the order of their ids; of each, the nodes from the root to its leaf that have no number yet.
+ * 1. Stacks in the order given; of each, the nodes from the root to its leaf that have no number yet.
  * 2. Locations in the order of nodes; of each its functions (innermost line first), then its mapping.
  * 3. Strings in the order of functions and mappings.
- * What no stack needs is left out; rows stay distinct, because nothing but their numbers changes.
+ * What no stack needs is left out; rows stay distinct, because nothing but their numbers changes. Rows of the source are
+ * unique by content, so nothing is hashed or compared.
  */
-import type { StringTable } from '../symbols/string-table.ts'
+import { RowSet } from '../symbols/row-set.ts'
 import type { Symbols } from '../symbols/symbols.ts'
+import type { GrowingUint32 } from '../wire/growing.ts'
 import type { Int64Column } from '../wire/int64.ts'
 
-const UNKNOWN = 0xffffffff
+/** Holds scratch that follows the largest source so far; used again and again. */
+export class FirstUseOrder {
+  readonly #strings = new RowSet()
+  readonly #functions = new RowSet()
+  readonly #mappings = new RowSet()
+  readonly #locations = new RowSet()
+  readonly #nodes = new RowSet()
+  #path = new Uint32Array(256)
 
-/** New numbers of rows, given at first use. */
-class FirstUse {
-  readonly #number: Uint32Array
-  /** Row of each new number. */
-  readonly #row: Uint32Array
-  count = 0
-
-  constructor(rows: number) {
-    this.#number = new Uint32Array(rows).fill(UNKNOWN)
-    this.#row = new Uint32Array(rows)
+  get sizeBytes(): number {
+    const sets = [this.#strings, this.#functions, this.#mappings, this.#locations, this.#nodes]
+    return sets.reduce((sum, set) => sum + set.sizeBytes, this.#path.byteLength)
   }
 
-  has(row: number): boolean {
-    return this.#number[row] !== UNKNOWN
+  /** Columns of their own. `stacks` are stacks of the source, each once. */
+  take(source: Symbols, stacks: Uint32Array): Symbols {
+    this.#strings.begin(source.stringCount)
+    this.#functions.begin(source.functionCount)
+    this.#mappings.begin(source.mappingCount)
+    this.#locations.begin(source.locationCount)
+    this.#nodes.begin(source.nodeCount)
+    // String 0 is the empty one and node 0 the root, used or not.
+    this.#strings.add(0)
+    this.#nodes.add(0)
+    // In the order of their references: each step numbers the rows that the next one gathers.
+    const stackNode = this.#addPaths(source, stacks)
+    const nodes = this.#gatherNodes(source)
+    const locations = this.#gatherLocations(source)
+    const functions = this.#gatherFunctions(source)
+    const mappings = this.#gatherMappings(source)
+    const strings = gatherStrings(source, this.#strings.rows)
+    return { ...strings, ...functions, ...mappings, ...locations, ...nodes, stackCount: stacks.length, stackNode }
   }
 
-  numberOf(row: number): number {
-    const known = this.#number[row]!
-    if (known !== UNKNOWN) return known
-    this.#row[this.count] = row
-    return (this.#number[row] = this.count++)
-  }
-
-  rows(): Uint32Array {
-    return this.#row.subarray(0, this.count)
-  }
-}
-
-export type SymbolTables = Omit<Symbols, 'stringCount' | 'stringOffset' | 'stringBytes'>
-
-/** Strings go into `strings`, which must be new. */
-export function orderByFirstUse(symbols: Symbols, strings: StringTable): SymbolTables {
-  const nodes = orderNodes(symbols)
-  const locations = new FirstUse(symbols.locationCount)
-  const nodeLocation = nodes.map((node) => (node === 0 ? 0 : locations.numberOf(symbols.nodeLocation[node]!)))
-  const functions = new FirstUse(symbols.functionCount)
-  const mappings = new FirstUse(symbols.mappingCount)
-  const located = orderLocations(symbols, locations.rows(), { functions, mappings })
-  const text = new TextRows(symbols, strings)
-  return {
-    ...functionColumns(symbols, functions.rows(), text),
-    ...mappingColumns(symbols, mappings.rows(), text),
-    ...located,
-    ...nodeColumns(symbols, nodes),
-    nodeLocation,
-  }
-}
-
-/** Old nodes in their new order; the root stays the first. */
-function orderNodes({ nodeCount, nodeParent, stackNode, stackCount }: Symbols): Uint32Array {
-  const order = new FirstUse(nodeCount)
-  order.numberOf(0)
-  let path = new Uint32Array(256)
-  for (let stack = 0; stack < stackCount; stack++) {
-    let depth = 0
-    for (let node = stackNode[stack]!; !order.has(node); node = nodeParent[node]!) {
-      if (depth === path.length) {
-        const grown = new Uint32Array(depth * 2)
-        grown.set(path)
-        path = grown
+  #addPaths({ nodeParent, stackNode }: Symbols, stacks: Uint32Array): Uint32Array {
+    const nodes = this.#nodes
+    const out = new Uint32Array(stacks.length)
+    for (let i = 0; i < stacks.length; i++) {
+      let depth = 0
+      const leaf = stackNode[stacks[i]!]!
+      for (let node = leaf; !nodes.has(node); node = nodeParent[node]!) {
+        if (depth === this.#path.length) {
+          const grown = new Uint32Array(depth * 2)
+          grown.set(this.#path)
+          this.#path = grown
+        }
+        this.#path[depth++] = node
       }
-      path[depth++] = node
+      while (depth > 0) nodes.add(this.#path[--depth]!)
+      out[i] = nodes.placeOf(leaf)
     }
-    while (depth > 0) order.numberOf(path[--depth]!)
+    return out
   }
-  return order.rows()
-}
 
-function nodeColumns(
-  { nodeCount, nodeParent, stackNode, stackCount }: Symbols,
-  nodes: Uint32Array,
-): Pick<Symbols, 'nodeCount' | 'nodeParent' | 'stackCount' | 'stackNode'> {
-  const number = new Uint32Array(nodeCount)
-  nodes.forEach((node, i) => {
-    number[node] = i
-  })
-  return {
-    nodeCount: nodes.length,
-    nodeParent: nodes.map((node) => number[nodeParent[node]!]!),
-    stackCount,
-    stackNode: stackNode.map((node) => number[node]!),
-  }
-}
-
-function orderLocations(
-  symbols: Symbols,
-  rows: Uint32Array,
-  of: { readonly functions: FirstUse; readonly mappings: FirstUse },
-): Pick<
-  Symbols,
-  | 'locationCount'
-  | 'locationMapping'
-  | 'locationAddress'
-  | 'locationFolded'
-  | 'locationLineStart'
-  | 'lineFunction'
-  | 'lineNumber'
-> {
-  const { locationLineStart: starts, locationMapping } = symbols
-  const locationLineStart = new Uint32Array(rows.length + 1)
-  const lines = new Uint32Array(symbols.lineFunction.length)
-  let lineCount = 0
-  const mappingOf = new Uint32Array(rows.length)
-  const lineFunction = new Uint32Array(symbols.lineFunction.length)
-  rows.forEach((row, i) => {
-    for (let line = starts[row]!; line < starts[row + 1]!; line++) {
-      lineFunction[lineCount] = of.functions.numberOf(symbols.lineFunction[line]!)
-      lines[lineCount++] = line
+  #gatherNodes(source: Symbols): Pick<Symbols, 'nodeCount' | 'nodeParent' | 'nodeLocation'> {
+    const { array, count } = this.#nodes.rows
+    const nodeParent = new Uint32Array(count)
+    const nodeLocation = new Uint32Array(count)
+    for (let i = 1; i < count; i++) {
+      const node = array[i]!
+      nodeParent[i] = this.#nodes.placeOf(source.nodeParent[node]!)
+      nodeLocation[i] = this.#locations.addOnce(source.nodeLocation[node]!)
     }
-    locationLineStart[i + 1] = lineCount
-    if (locationMapping[row] !== 0) mappingOf[i] = of.mappings.numberOf(locationMapping[row]! - 1) + 1
-  })
-  return {
-    locationCount: rows.length,
-    locationMapping: mappingOf,
-    locationAddress: pickLanes(symbols.locationAddress, rows),
-    locationFolded: pickBytes(symbols.locationFolded, rows),
-    locationLineStart,
-    lineFunction: lineFunction.slice(0, lineCount),
-    lineNumber: pickLanes(symbols.lineNumber, lines.subarray(0, lineCount)),
+    return { nodeCount: count, nodeParent, nodeLocation }
+  }
+
+  #gatherLocations(source: Symbols) {
+    const { array, count } = this.#locations.rows
+    const { locationLineStart: starts } = source
+    const locationMapping = new Uint32Array(count)
+    const locationFolded = new Uint8Array(count)
+    const locationLineStart = new Uint32Array(count + 1)
+    for (let i = 0; i < count; i++) {
+      const row = array[i]!
+      locationLineStart[i + 1] = locationLineStart[i]! + starts[row + 1]! - starts[row]!
+    }
+    const lineCount = locationLineStart[count]!
+    const lineFunction = new Uint32Array(lineCount)
+    const lineNumber = { lo: new Uint32Array(lineCount), hi: new Uint32Array(lineCount) }
+    for (let i = 0, at = 0; i < count; i++) {
+      const row = array[i]!
+      for (let line = starts[row]!, end = starts[row + 1]!; line < end; line++, at++) {
+        lineFunction[at] = this.#functions.addOnce(source.lineFunction[line]!)
+        lineNumber.lo[at] = source.lineNumber.lo[line]!
+        lineNumber.hi[at] = source.lineNumber.hi[line]!
+      }
+      const mapping = source.locationMapping[row]!
+      if (mapping !== 0) locationMapping[i] = this.#mappings.addOnce(mapping - 1) + 1
+      locationFolded[i] = source.locationFolded[row]!
+    }
+    const locationAddress = gather64(source.locationAddress, this.#locations.rows)
+    const columns = { locationMapping, locationAddress, locationFolded, locationLineStart }
+    return { locationCount: count, ...columns, lineFunction, lineNumber }
+  }
+
+  #gatherFunctions(source: Symbols) {
+    const { array, count } = this.#functions.rows
+    const strings = this.#strings
+    const functionName = new Uint32Array(count)
+    const functionSystemName = new Uint32Array(count)
+    const functionFilename = new Uint32Array(count)
+    for (let i = 0; i < count; i++) {
+      const row = array[i]!
+      functionName[i] = strings.addOnce(source.functionName[row]!)
+      functionSystemName[i] = strings.addOnce(source.functionSystemName[row]!)
+      functionFilename[i] = strings.addOnce(source.functionFilename[row]!)
+    }
+    const functionStartLine = gather64(source.functionStartLine, this.#functions.rows)
+    return { functionCount: count, functionName, functionSystemName, functionFilename, functionStartLine }
+  }
+
+  #gatherMappings(source: Symbols) {
+    const { rows } = this.#mappings
+    const { array, count } = rows
+    const mappingFlags = new Uint8Array(count)
+    const mappingFilename = new Uint32Array(count)
+    const mappingBuildId = new Uint32Array(count)
+    for (let i = 0; i < count; i++) mappingFlags[i] = source.mappingFlags[array[i]!]!
+    for (let i = 0; i < count; i++) mappingFilename[i] = this.#strings.addOnce(source.mappingFilename[array[i]!]!)
+    for (let i = 0; i < count; i++) mappingBuildId[i] = this.#strings.addOnce(source.mappingBuildId[array[i]!]!)
+    return {
+      mappingCount: count,
+      mappingStart: gather64(source.mappingStart, rows),
+      mappingLimit: gather64(source.mappingLimit, rows),
+      mappingOffset: gather64(source.mappingOffset, rows),
+      mappingFilename,
+      mappingBuildId,
+      mappingFlags,
+    }
   }
 }
 
-/** Strings of the old tables in the new one. */
-class TextRows {
-  readonly #symbols: Symbols
-  readonly #strings: StringTable
-  readonly #known: Uint32Array
-
-  constructor(symbols: Symbols, strings: StringTable) {
-    this.#symbols = symbols
-    this.#strings = strings
-    this.#known = new Uint32Array(symbols.stringCount).fill(UNKNOWN)
+/** Strings that follow each other in the source are copied as one: most do. */
+function gatherStrings(
+  { stringOffset: from, stringBytes: bytes }: Symbols,
+  { array, count }: GrowingUint32,
+): Pick<Symbols, 'stringCount' | 'stringOffset' | 'stringBytes'> {
+  const stringOffset = new Uint32Array(count + 1)
+  for (let i = 0; i < count; i++) stringOffset[i + 1] = stringOffset[i]! + from[array[i]! + 1]! - from[array[i]!]!
+  const stringBytes = new Uint8Array(stringOffset[count]!)
+  for (let i = 0; i < count; ) {
+    const first = i
+    for (i++; i < count && array[i] === array[i - 1]! + 1; i++);
+    stringBytes.set(bytes.subarray(from[array[first]!]!, from[array[i - 1]! + 1]!), stringOffset[first]!)
   }
+  return { stringCount: count, stringOffset, stringBytes }
+}
 
-  of(row: number): number {
-    const known = this.#known[row]!
-    if (known !== UNKNOWN) return known
-    const { stringBytes, stringOffset } = this.#symbols
-    return (this.#known[row] = this.#strings.intern(stringBytes, stringOffset[row]!, stringOffset[row + 1]!))
+function gather64({ lo, hi }: Int64Column, { array, count }: GrowingUint32): Int64Column {
+  const out = { lo: new Uint32Array(count), hi: new Uint32Array(count) }
+  for (let i = 0; i < count; i++) {
+    out.lo[i] = lo[array[i]!]!
+    out.hi[i] = hi[array[i]!]!
   }
-}
-
-function functionColumns(
-  symbols: Symbols,
-  rows: Uint32Array,
-  text: TextRows,
-): Pick<Symbols, 'functionCount' | 'functionName' | 'functionSystemName' | 'functionFilename' | 'functionStartLine'> {
-  const functionName = new Uint32Array(rows.length)
-  const functionSystemName = new Uint32Array(rows.length)
-  const functionFilename = new Uint32Array(rows.length)
-  rows.forEach((row, i) => {
-    functionName[i] = text.of(symbols.functionName[row]!)
-    functionSystemName[i] = text.of(symbols.functionSystemName[row]!)
-    functionFilename[i] = text.of(symbols.functionFilename[row]!)
-  })
-  const functionStartLine = pickLanes(symbols.functionStartLine, rows)
-  return { functionCount: rows.length, functionName, functionSystemName, functionFilename, functionStartLine }
-}
-
-function mappingColumns(
-  symbols: Symbols,
-  rows: Uint32Array,
-  text: TextRows,
-): Pick<
-  Symbols,
-  | 'mappingCount'
-  | 'mappingStart'
-  | 'mappingLimit'
-  | 'mappingOffset'
-  | 'mappingFilename'
-  | 'mappingBuildId'
-  | 'mappingFlags'
-> {
-  return {
-    mappingCount: rows.length,
-    mappingStart: pickLanes(symbols.mappingStart, rows),
-    mappingLimit: pickLanes(symbols.mappingLimit, rows),
-    mappingOffset: pickLanes(symbols.mappingOffset, rows),
-    mappingFilename: rows.map((row) => text.of(symbols.mappingFilename[row]!)),
-    mappingBuildId: rows.map((row) => text.of(symbols.mappingBuildId[row]!)),
-    mappingFlags: pickBytes(symbols.mappingFlags, rows),
-  }
-}
-
-function pickLanes({ lo, hi }: Int64Column, rows: Uint32Array): Int64Column {
-  return { lo: pick(lo, rows), hi: pick(hi, rows) }
-}
-
-function pick(column: Uint32Array, rows: Uint32Array): Uint32Array {
-  const out = new Uint32Array(rows.length)
-  for (let i = 0; i < out.length; i++) out[i] = column[rows[i]!]!
-  return out
-}
-
-function pickBytes(column: Uint8Array, rows: Uint32Array): Uint8Array {
-  const out = new Uint8Array(rows.length)
-  for (let i = 0; i < out.length; i++) out[i] = column[rows[i]!]!
   return out
 }

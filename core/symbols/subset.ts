@@ -10,39 +10,10 @@
  * it, and equals what interning the same stacks into an empty `SymbolsBuilder` gives. Time and memory follow the rows
  * used, but for one word a row of the source, which is kept for the next call.
  */
-import { GrowingUint32 } from '../wire/growing.ts'
+import type { GrowingUint32 } from '../wire/growing.ts'
 import type { Int64Column } from '../wire/int64.ts'
+import { RowSet } from './row-set.ts'
 import type { Symbols } from './symbols.ts'
-
-/** A set of rows in order of first use. A row is in it if its place names it: nothing is cleared between two uses. */
-class RowSet {
-  #place = new Uint32Array(0)
-  readonly rows = new GrowingUint32(32)
-
-  begin(sourceCount: number): void {
-    this.rows.count = 0
-    if (this.#place.length < sourceCount) this.#place = new Uint32Array(sourceCount * 2)
-  }
-
-  has(row: number): boolean {
-    const place = this.#place[row]!
-    return place < this.rows.count && this.rows.array[place] === row
-  }
-
-  /** Only of a row that is in the set. */
-  placeOf(row: number): number {
-    return this.#place[row]!
-  }
-
-  add(row: number): void {
-    this.#place[row] = this.rows.count
-    this.rows.push(row)
-  }
-
-  get sizeBytes(): number {
-    return this.#place.byteLength + this.rows.array.byteLength
-  }
-}
 
 export class SymbolsSubset {
   readonly #strings = new RowSet()

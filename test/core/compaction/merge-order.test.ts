@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { orderByFirstUse } from '#core/compaction/merge-order.ts'
-import { StringTable } from '#core/symbols/string-table.ts'
+import { FirstUseOrder } from '#core/compaction/merge-order.ts'
 import type { Symbols } from '#core/symbols/symbols.ts'
 import { stackNames, symbolsOf } from '../../support/symbols.ts'
 
+const order = new FirstUseOrder()
+
 function ordered(symbols: Symbols): Symbols {
-  const strings = new StringTable()
-  const tables = orderByFirstUse(symbols, strings)
-  return { ...strings.copyColumns(), ...tables }
+  return order.take(
+    symbols,
+    Uint32Array.from({ length: symbols.stackCount }, (_, i) => i),
+  )
 }
 
 const stacksArbitrary = fc.uniqueArray(fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e'), { maxLength: 6 }), {
@@ -61,4 +63,17 @@ test('deep stacks need no recursion, and what no stack uses is left out', () => 
   const result = ordered({ ...source, stackCount: 1, stackNode: source.stackNode.slice(0, 1) })
   assert.deepEqual(stackNames(result, 0), deep)
   assert.deepEqual([result.nodeCount, result.functionCount], [2_001, 2_000])
+})
+
+test('some stacks of a table come out as if there were no others', () => {
+  fc.assert(
+    fc.property(stacksArbitrary, fc.infiniteStream(fc.boolean()), (stacks, keep) => {
+      const source = symbolsOf(stacks)
+      const chosen = stacks.flatMap((_, i) => (keep.next().value ? [i] : []))
+      const result = order.take(source, Uint32Array.from(chosen))
+      assert.deepEqual(result, ordered(symbolsOf(chosen.map((i) => stacks[i]!))))
+      chosen.forEach((stack, i) => assert.deepEqual(stackNames(result, i), stacks[stack]))
+    }),
+    { numRuns: 100 },
+  )
 })

@@ -6,6 +6,7 @@ import { decodeDataset, openDataset, verifyObject } from '#core/block/read.ts'
 import { encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
 import { mergeDatasets } from '#core/compaction/merge.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
+import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import type { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
 import { contentsOf } from '../../support/contents.ts'
@@ -70,6 +71,44 @@ test('regions merged frame by frame are what their datasets merge to, byte for b
     ),
     { numRuns: 60 },
   )
+})
+
+test('a merge that remembers earlier ones holds what one without memory holds', () => {
+  const memory = new MergeMemory()
+  fc.assert(
+    fc.property(
+      fc.array(withSkip(fc.oneof(arbitraryDataset(), repetitiveDataset())), { minLength: 1, maxLength: 3 }),
+      (inputs) => {
+        const window = { windowStartMs: WINDOW_START_MS - (WINDOW_START_MS % 86_400_000), windowMs: 86_400_000 }
+        const regions = inputs.map(({ dataset, skip }, i) => regionOf(dataset, skip, i))
+        const merged = mergeRegions(regions, { codec, window, budgetBytes: ROOMY, memory })
+        assert.deepEqual(contentsOf(decode(merged.dataset).dataset), contentsOf(mergeDatasets(inputs, window).dataset))
+        // What it made of the same stacks before is still good.
+        const again = mergeRegions(regions, { codec, window, budgetBytes: ROOMY, memory })
+        assert.deepEqual(again.dataset.encoded, merged.dataset.encoded)
+      },
+    ),
+    { numRuns: 60 },
+  )
+})
+
+test('a memory that fills the budget gives way to the merge', () => {
+  const memory = new MergeMemory()
+  const datasets = [1, 2].map((i) => noisyDataset({ service: 'shop', profiles: 3 + i, samples: 60 }))
+  const window = windowOf(datasets[0]!)
+  const regions = datasets.map((dataset, i) => regionOf(dataset, [], i))
+  mergeRegions(regions, { codec, window, budgetBytes: ROOMY, memory })
+  assert.ok(memory.heldBytes > 0)
+  for (let budgetBytes = 4 << 20; budgetBytes > 1 << 14; budgetBytes = Math.floor(budgetBytes * 0.8)) {
+    const taken = (known?: MergeMemory): number => {
+      try {
+        return mergeRegions([regions[1]!], { codec, window, budgetBytes, ...(known && { memory: known }) }).inputs
+      } catch {
+        return 0
+      }
+    }
+    assert.equal(taken(memory), taken(), `of ${budgetBytes} bytes`)
+  }
 })
 
 const STACKS = distinctStacks(8_000, 0)

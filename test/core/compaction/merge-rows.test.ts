@@ -86,3 +86,17 @@ test('more rows than the scratch holds', () => {
     Array.from({ length: 5_000 }, (_, i) => [i, 5_000 - i, 0]),
   )
 })
+
+test('dense and sparse stacks are sorted alike', () => {
+  const sizes = [1, 2, 31, 32, 33, 700]
+  const spreads = [1, 3, 63, 64, 65, 5_000]
+  for (const length of sizes)
+    for (const spread of spreads) {
+      // A permutation of the multiples of `spread`, and bits at both ends of a word.
+      const stackOf = Array.from({ length }, (_, i) => ((i * 401) % length) * spread + 31)
+      if (new Set(stackOf).size < length) continue
+      const rows = stackOf.map((_, i) => [i, i + 1, 0] as const)
+      const expected = stackOf.map((stack, i) => [stack, i + 1, 0]).sort((a, b) => a[0]! - b[0]!)
+      assert.deepEqual(gather(rows, stackOf), expected)
+    }
+})
