@@ -12,7 +12,11 @@ import { JOB_COMMANDS } from './jobs.ts'
 import { MARK_COMMANDS } from './marks.ts'
 import { PUSH, runPush } from './push.ts'
 import { QUERY_DIFF, runQueryDiff } from './query-diff.ts'
+import { QUERY_EXEMPLARS, runQueryExemplars } from './query-exemplars.ts'
+import { QUERY_ANALYZE, QUERY_STATS, runQueryAnalyze, runQueryStats } from './query-extent.ts'
 import { QUERY_FLAMEGRAPH, runQueryFlamegraph } from './query-flamegraph.ts'
+import { QUERY_HEATMAP, runQueryHeatmap } from './query-heatmap.ts'
+import { QUERY_LABEL_SETS, runQueryLabelSets } from './query-label-sets.ts'
 import { QUERY_LABELS, QUERY_TYPES, runQueryLabels, runQueryTypes } from './query-labels.ts'
 import { QUERY_DOT, QUERY_PPROF, runQueryDot, runQueryPprof } from './query-pprof.ts'
 import { QUERY_SERIES, runQuerySeries } from './query-series.ts'
@@ -52,8 +56,13 @@ const COMMANDS: readonly Command[] = [
   { spec: QUERY_PPROF, run: runQueryPprof },
   { spec: QUERY_DOT, run: runQueryDot },
   { spec: QUERY_SERIES, run: runQuerySeries },
+  { spec: QUERY_HEATMAP, run: runQueryHeatmap },
+  { spec: QUERY_EXEMPLARS, run: runQueryExemplars },
   { spec: QUERY_LABELS, run: runQueryLabels },
+  { spec: QUERY_LABEL_SETS, run: runQueryLabelSets },
   { spec: QUERY_TYPES, run: runQueryTypes },
+  { spec: QUERY_ANALYZE, run: runQueryAnalyze },
+  { spec: QUERY_STATS, run: runQueryStats },
   { spec: INSPECT, run: runInspect },
   { spec: FSCK, run: runFsck },
   { spec: REBUILD_INDEX, run: runRebuildIndex },

@@ -30,6 +30,10 @@ const shell: Shell = {
   hasColour: stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
   columns: stdout.columns ?? 0,
   nowMs: () => Date.now(),
+  every: (intervalMs, run) => {
+    const timer = setInterval(run, intervalMs)
+    return () => clearInterval(timer)
+  },
   fetch: send ?? ((url, init) => fetch(url, init)),
   internalToken,
   readFile: async (path) => new Uint8Array(await readFile(path)),

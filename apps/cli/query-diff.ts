@@ -8,6 +8,7 @@ import * as v from 'valibot'
 import { type Arguments, type CommandSpec, wholeNumber } from './arguments.ts'
 import { formatQuantity } from './quantity.ts'
 import { describeTarget, sayNothing } from './query-flamegraph.ts'
+import { withProgress } from './query-progress.ts'
 import { parseTime } from './query-range.ts'
 import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
@@ -53,7 +54,10 @@ export async function runQueryDiff(args: Arguments, shell: Shell): Promise<ExitC
   const target = await targetOf(args, server, shell)
   if (target === undefined) return sayNothing(args, shell)
   const base = baseOf(args, target, shell)
-  const answer = await server.ask('querier.v1.QuerierService/Diff', { left: sideOf(base), right: sideOf(target) })
+  const sides = { left: sideOf(base), right: sideOf(target) }
+  const answer = await withProgress(shell, { server, target }, () =>
+    server.ask('querier.v1.QuerierService/Diff', sides),
+  )
   if (args.has('json')) {
     shell.out(JSON.stringify(answer))
     return EXIT.ok

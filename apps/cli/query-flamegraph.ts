@@ -4,6 +4,8 @@ import { type Arguments, type CommandSpec, usageError, wholeNumber } from './arg
 import { flameTreeOf } from './flame-graph.ts'
 import { renderFlameLines } from './flame-lines.ts'
 import { formatInstant, formatQuantity } from './quantity.ts'
+import { withProgress } from './query-progress.ts'
+import { SAMPLE_FLAGS, sampleFields } from './query-selectors.ts'
 import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, paintFor, printable, type Shell } from './shell.ts'
@@ -14,6 +16,7 @@ export const QUERY_FLAMEGRAPH: CommandSpec = {
   flags: {
     ...QUERY_FLAGS,
     ...TYPE_FLAG,
+    ...SAMPLE_FLAGS,
     'max-nodes': { value: 'N', about: 'nodes the server may answer with (its default if absent)' },
     'min-percent': { value: 'P', about: 'sum up what is narrower than this share', default: '1' },
     lines: { value: 'N', about: 'lines at most', default: '200' },
@@ -22,6 +25,7 @@ export const QUERY_FLAMEGRAPH: CommandSpec = {
   examples: [
     `cinder query flamegraph --query '{service_name="shop"}'`,
     `cinder query flamegraph --query '{service_name="shop"}' --type memory:inuse_space:bytes:space:bytes --from now-6h`,
+    `cinder query flamegraph --query '{service_name="shop"}' --span 9f1b2c3d4e5f6071`,
   ],
 }
 
@@ -43,17 +47,22 @@ export async function runQueryFlamegraph(args: Arguments, shell: Shell): Promise
   const nodes = maxNodes === undefined ? undefined : wholeNumber('max-nodes', maxNodes, { min: 1, max: NODES_MAX })
   const minPercent = percentOf(args.need('min-percent'))
   const linesMax = wholeNumber('lines', args.need('lines'), { min: 1, max: LINES_MAX })
+  const samples = sampleFields(args)
   const server = serverOf(args, shell)
   const target = await targetOf(args, server, shell)
   if (target === undefined) return sayNothing(args, shell)
-  const answer = await server.ask('querier.v1.QuerierService/SelectMergeStacktraces', {
+  const request = {
     profileTypeID: target.profileType,
     labelSelector: target.selector,
     start: String(target.startMs),
     end: String(target.endMs),
     format: 'PROFILE_FORMAT_FLAMEGRAPH',
     ...(nodes === undefined ? {} : { maxNodes: String(nodes) }),
-  })
+    ...samples,
+  }
+  const answer = await withProgress(shell, { server, target }, () =>
+    server.ask('querier.v1.QuerierService/SelectMergeStacktraces', request),
+  )
   if (args.has('json')) {
     shell.out(JSON.stringify(answer))
     return EXIT.ok

@@ -4,6 +4,8 @@ import { ProtobufWriter } from '#core/wire/protobuf.ts'
 import { type Arguments, type CommandSpec, wholeNumber } from './arguments.ts'
 import { formatBytes } from './quantity.ts'
 import { describeTarget, sayNothing } from './query-flamegraph.ts'
+import { withProgress } from './query-progress.ts'
+import { SAMPLE_FLAGS, type SampleFields, sampleFields } from './query-selectors.ts'
 import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
@@ -19,6 +21,9 @@ export const QUERY_PPROF: CommandSpec = {
     ...QUERY_FLAGS,
     ...TYPE_FLAG,
     ...NODES_FLAG,
+    profile: SAMPLE_FLAGS.profile,
+    trace: SAMPLE_FLAGS.trace,
+    'call-site': SAMPLE_FLAGS['call-site'],
     output: { value: 'FILE', about: 'where it goes', default: 'cinder.pprof' },
     json: { about: "the server's answer as JSON, and no file" },
   },
@@ -32,6 +37,7 @@ export const QUERY_DOT: CommandSpec = {
     ...QUERY_FLAGS,
     ...TYPE_FLAG,
     'max-nodes': { value: 'N', about: 'boxes, the most telling (100 if absent)' },
+    ...SAMPLE_FLAGS,
     output: { value: 'FILE', about: 'where it goes instead of stdout' },
     json: { about: "the server's answer as JSON" },
   },
@@ -44,16 +50,17 @@ const STACKTRACES = 'querier.v1.QuerierService/SelectMergeStacktraces'
 const PROFILE = 'querier.v1.QuerierService/SelectMergeProfile'
 
 export async function runQueryPprof(args: Arguments, shell: Shell): Promise<ExitCode> {
-  const nodes = nodesOf(args)
+  const [nodes, samples] = [nodesOf(args), sampleFields(args)]
   const server = serverOf(args, shell)
   const target = await targetOf(args, server, shell)
   if (target === undefined) return sayNothing(args, shell)
   if (args.has('json')) {
-    shell.out(JSON.stringify(await server.ask(PROFILE, fieldsOf(target, nodes))))
+    shell.out(JSON.stringify(await server.ask(PROFILE, { ...fieldsOf(target, nodes), ...samples })))
     return EXIT.ok
   }
   // The body of a binary answer is the file: no JSON on the way.
-  const pprof = await server.send(PROFILE, encodeRequest(target, nodes))
+  const message = encodeRequest(target, nodes, samples)
+  const pprof = await withProgress(shell, { server, target }, () => server.send(PROFILE, message))
   if (pprof.length === 0) return sayNothing(args, shell)
   const path = args.need('output')
   await shell.writeFile(path, pprof)
@@ -64,11 +71,12 @@ export async function runQueryPprof(args: Arguments, shell: Shell): Promise<Exit
 const dotSchema = v.object({ dot: v.optional(v.string(), '') })
 
 export async function runQueryDot(args: Arguments, shell: Shell): Promise<ExitCode> {
-  const nodes = nodesOf(args)
+  const [nodes, samples] = [nodesOf(args), sampleFields(args)]
   const server = serverOf(args, shell)
   const target = await targetOf(args, server, shell)
   if (target === undefined) return sayNothing(args, shell)
-  const answer = await server.ask(STACKTRACES, { ...fieldsOf(target, nodes), format: 'PROFILE_FORMAT_DOT' })
+  const request = { ...fieldsOf(target, nodes), ...samples, format: 'PROFILE_FORMAT_DOT' }
+  const answer = await withProgress(shell, { server, target }, () => server.ask(STACKTRACES, request))
   if (args.has('json')) {
     shell.out(JSON.stringify(answer))
     return EXIT.ok
@@ -97,12 +105,27 @@ function fieldsOf(target: QueryTarget, nodes: number | undefined) {
 }
 
 /** querier.v1.SelectMergeProfileRequest. */
-function encodeRequest(target: QueryTarget, nodes: number | undefined): Uint8Array {
+function encodeRequest(
+  target: QueryTarget,
+  nodes: number | undefined,
+  { profileIdSelector = [], traceIdSelector = [], stackTraceSelector }: Partial<SampleFields>,
+): Uint8Array {
   const request = new ProtobufWriter()
   request.stringField(1, target.profileType)
   request.stringField(2, target.selector)
   request.varintField(3, BigInt(Math.floor(target.startMs)))
   request.varintField(4, BigInt(Math.floor(target.endMs)))
   if (nodes !== undefined) request.varintField(5, nodes)
+  if (stackTraceSelector !== undefined) {
+    const selector = new ProtobufWriter()
+    for (const { name } of stackTraceSelector.callSite) {
+      const location = new ProtobufWriter()
+      location.stringField(1, name)
+      selector.messageField(1, location)
+    }
+    request.messageField(6, selector)
+  }
+  for (const id of profileIdSelector) request.stringField(7, id)
+  for (const id of traceIdSelector) request.stringField(8, id)
   return request.copyBytes()
 }

@@ -4,6 +4,8 @@ import { MS_PER_SECOND } from '#core/units.ts'
 import { type Arguments, type CommandSpec, usageError, wholeNumber } from './arguments.ts'
 import { formatQuantity } from './quantity.ts'
 import { describeTarget, sayNothing } from './query-flamegraph.ts'
+import { withProgress } from './query-progress.ts'
+import { callSiteField, SAMPLE_FLAGS } from './query-selectors.ts'
 import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
@@ -18,6 +20,8 @@ export const QUERY_SERIES: CommandSpec = {
     'group-by': { value: 'LABEL', about: 'one series for each value of the label', repeats: true },
     step: { value: 'SECONDS', about: 'length of a step (a sixtieth of the range if absent, 15 at least)' },
     limit: { value: 'N', about: 'the N largest series', default: '20' },
+    average: { about: 'a step shows the average of its profiles instead of their sum' },
+    'call-site': SAMPLE_FLAGS['call-site'],
     json: { about: "the server's answer as JSON" },
   },
   examples: ['cinder query series --group-by service_name --from now-6h --step 300'],
@@ -54,7 +58,7 @@ export async function runQuerySeries(args: Arguments, shell: Shell): Promise<Exi
   const target = await targetOf(args, server, shell)
   if (target === undefined) return sayNothing(args, shell)
   const stepSeconds = stepOf(args.get('step'), target)
-  const answer = await server.ask('querier.v1.QuerierService/SelectSeries', {
+  const request = {
     profileTypeID: target.profileType,
     labelSelector: target.selector,
     start: String(target.startMs),
@@ -62,7 +66,12 @@ export async function runQuerySeries(args: Arguments, shell: Shell): Promise<Exi
     groupBy: args.all('group-by').flatMap((names) => names.split(',')),
     step: stepSeconds,
     limit: String(limit),
-  })
+    ...(args.has('average') ? { aggregation: 'TIME_SERIES_AGGREGATION_TYPE_AVERAGE' } : {}),
+    ...callSiteField(args),
+  }
+  const answer = await withProgress(shell, { server, target }, () =>
+    server.ask('querier.v1.QuerierService/SelectSeries', request),
+  )
   if (args.has('json')) {
     shell.out(JSON.stringify(answer))
     return EXIT.ok

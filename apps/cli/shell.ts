@@ -13,6 +13,8 @@ export interface Shell {
   /** Of the terminal; ignored otherwise. */
   readonly columns: number
   nowMs(): number
+  /** Runs again and again until the returned function is called. Absent: nobody watches. */
+  every?(intervalMs: number, run: () => void): () => void
   fetch(url: string, init: RequestInit): Promise<Response>
   readFile(path: string): Promise<Uint8Array>
   writeFile(path: string, bytes: Uint8Array): Promise<void>
