@@ -57,8 +57,11 @@ export class Frames {
     this.#pools = pools
     this.#functionOfMethod.count = 0
     this.#stackOfTrace.count = 0
-    this.#lastLine.count = 0
-    this.#lastLocation.count = 0
+    const methods = pools.methods.keys.count
+    for (const column of [this.#lastLine, this.#lastLocation]) {
+      column.reserve(methods - column.count)
+      column.array.fill(0, 0, methods)
+    }
   }
 
   get sizeBytes(): number {
@@ -79,32 +82,33 @@ export class Frames {
   #makeStack(trace: number): number {
     const { start, end, method, line } = this.#pools.traces
     const { values } = this.stacks
+    const first = start.array[trace]!
     const last = end.array[trace]!
-    for (let i = start.array[trace]!; i < last; i++) {
-      const location = this.#locationOf(method.array[i]!, line.array[i]!)
-      if (location >= 0) values.push(location)
+    values.reserve(last - first)
+    const out = values.array
+    const methods = method.array
+    const lines = line.array
+    const lastLine = this.#lastLine.array
+    const lastLocation = this.#lastLocation.array
+    let at = values.count
+    for (let i = first; i < last; i++) {
+      const of = methods[i]!
+      if (lastLine[of] !== lines[i] || lastLocation[of] === 0) this.#findLocation(of, lines[i]!)
+      // A method that is not defined has none.
+      if (lastLocation[of] !== 0) out[at++] = lastLocation[of]! - 1
     }
+    values.count = at
     return this.stacks.take()
   }
 
-  /** -1 if the method, or its class, is not defined. */
-  #locationOf(method: number, line: number): number {
-    const last = this.#lastLocation
-    if (method < last.count && last.array[method] !== 0 && this.#lastLine.array[method] === line) {
-      return last.array[method]! - 1
-    }
+  #findLocation(method: number, line: number): void {
     const fn = this.#functionOf(method)
-    if (fn < 0) return -1
-    const location = this.locations.rowOfPair(fn, line)
-    while (last.count <= method) {
-      last.push(0)
-      this.#lastLine.push(0)
-    }
-    last.array[method] = location + 1
+    if (fn < 0) return
     this.#lastLine.array[method] = line
-    return location
+    this.#lastLocation.array[method] = this.locations.rowOfPair(fn, line) + 1
   }
 
+  /** -1 if the method, or its class, is not defined. */
   #functionOf(method: number): number {
     const made = this.#functionOfMethod
     while (made.count <= method) made.push(0)

@@ -253,7 +253,8 @@ export class ConstantPools {
     const start = method.count
     method.reserve(count)
     line.reserve(count)
-    if (layout.isVarints) this.#readVarintFrames(layout, start, start + count)
+    const { slots, isVarints } = layout
+    if (isVarints && slots[0] === A && slots[1] === B) this.#readUsualFrames(slots.length, start, start + count)
     else this.#readFrames(layout, start, start + count)
     method.count = start + count
     line.count = start + count
@@ -272,39 +273,44 @@ export class ConstantPools {
     }
   }
 
-  /** As every profiler writes them: most bytes of a recording are frames. */
-  #readVarintFrames({ slots }: Layout, start: number, end: number): void {
+  /** Method, line, and what else there is, as every profiler writes them: most bytes of a recording are frames. */
+  #readUsualFrames(fields: number, start: number, end: number): void {
     const cursor = this.#cursor
     const { bytes } = cursor
     const methods = this.methods.keys
     const methodRows = this.traces.method.array
     const lines = this.traces.line.array
-    const fields = slots.length
-    let p = cursor.at
+    // Recursion names one method again and again.
+    let lastKey = -1
+    let lastRow = 0
     for (let i = start; i < end; i++) {
-      lines[i] = 0
-      for (let field = 0; field < fields; field++) {
-        const slot = slots[field]!
-        let lo = bytes[p++]!
-        if (lo > 0x7f) {
-          const second = bytes[p++]!
-          lo = (lo & 0x7f) | (second << 7)
-          if (second > 0x7f) {
-            cursor.at = p - 2
-            cursor.varint()
-            p = cursor.at
-            lo = cursor.lo
-            if (slot === A) {
-              methodRows[i] = methods.rowOf(lo, cursor.hi)
-              continue
-            }
-          }
-        }
-        if (slot === A) methodRows[i] = methods.rowOf(lo, 0)
-        else if (slot === B) lines[i] = lineOf(lo)
+      let p = cursor.at
+      let key = bytes[p++]!
+      if (key > 0x7f) {
+        cursor.varint()
+        key = cursor.hi === 0 ? cursor.lo : -1
+        p = cursor.at
       }
+      if (key !== lastKey || key < 0) {
+        lastRow = key < 0 ? methods.rowOf(cursor.lo, cursor.hi) : methods.rowOf(key, 0)
+        lastKey = key
+      }
+      methodRows[i] = lastRow
+      let line = bytes[p++]!
+      if (line > 0x7f) {
+        cursor.at = p - 1
+        cursor.varint()
+        line = lineOf(cursor.lo)
+        p = cursor.at
+      }
+      lines[i] = line
+      for (let field = 2; field < fields; field++) {
+        const last = p + 8
+        while (bytes[p]! > 0x7f && p < last) p++
+        p++
+      }
+      cursor.at = p
     }
-    cursor.at = p
     cursor.expectWithin(cursor.end, 'a stack')
   }
 }
