@@ -3,13 +3,15 @@
  * metastore, asks query-backends, merges, cuts once and answers.
  *
  * Metadata questions are answered from the metastore alone. Fetch and web streams only, so that it runs on Bun, Deno,
- * Node and workers. It keeps nothing between requests and never answers with a part of the data.
+ * Node and workers. What it keeps between requests is for order alone: who runs, who waits, which backend answers. An
+ * answer with a part of the data says so (execute.ts).
  */
 import { Hono } from 'hono'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
+import { ADMISSION_DEFAULT } from '#core/query/admission.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
@@ -19,12 +21,15 @@ import { clientCapabilities } from '#platform/http/capabilities.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenants } from '#platform/http/tenant.ts'
 import { type AdhocDeps, mountAdhocProfiles } from './adhoc.ts'
+import { AdmissionGate } from './admission-gate.ts'
 import { analyzeQuery } from './analyze.ts'
 import { mountCompanions } from './companions.ts'
 import { selectHeatmap } from './heatmap.ts'
+import { mountDiagnostics } from './diagnostics.ts'
 import { answerDiff } from './diff.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
+import { type QueryRecord, QueryRecorder } from './query-record.ts'
 import { mountRecordingRules, type RulesDeps } from './recording-rules.ts'
 import { mountRender } from './render.ts'
 import type { RequestContext } from './request.ts'
@@ -34,8 +39,12 @@ import { type CallInfo, selectMergeProfile, selectMergeSpanProfile, selectMergeS
 export interface QueryFrontendDeps extends AdhocDeps, RulesDeps {
   readonly metastore: Metastore
   readonly backend: QueryBackend
+  /** Of several query-backends, which one has an object (spread-backend.ts). */
+  readonly ownerOf?: (objectId: string) => string
+  /** Absent: one of its own, with the default policy. */
+  readonly admission?: AdmissionGate
   readonly regex: RegexCompiler
-  readonly clock: Pick<Clock, 'nowMs'>
+  readonly clock: Clock
   readonly log: Log
   readonly compression: BodyCompression
 }
@@ -48,16 +57,33 @@ export interface QueryFrontendSettings {
 /** 4 MiB: a query is a few KiB; selectors are bounded at 64 KiB each. */
 const REQUEST_BODY_MAX_BYTES = 4 * 1024 * 1024
 
-type CallContext = Parameters<typeof tenantsOf>[0] & { readonly requestHeader: Headers; readonly signal: AbortSignal }
+type CallContext = Parameters<typeof tenantsOf>[0] & {
+  readonly url: string
+  readonly requestHeader: Headers
+  readonly responseHeader: Headers
+  readonly signal: AbortSignal
+}
 
 export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFrontendSettings): Hono {
   const app = new Hono()
-  const contextOf = (call: Parameters<typeof tenantsOf>[0]): RequestContext => ({
+  const sources = { ...deps, admission: deps.admission ?? new AdmissionGate(ADMISSION_DEFAULT, deps.clock) }
+  const recorder = new QueryRecorder(deps.clock)
+  const contextOf = (call: Parameters<typeof tenantsOf>[0], record?: QueryRecord): RequestContext => ({
     tenants: tenantsOf(call),
     limitsOf: settings.limitsOf,
     regex: deps.regex,
     nowMs: Math.floor(deps.clock.nowMs()),
+    record,
   })
+  /** A query of profiles: what is to be told beside its answer goes out as headers. */
+  const recorded =
+    <Request, Answer>(run: (request: Request, context: RequestContext, info: CallInfo) => Promise<Answer>) =>
+    async (request: Request, call: CallContext): Promise<Answer> => {
+      const record = recorder.begin(call.url, call.requestHeader)
+      const answer = await run(request, contextOf(call, record), infoOf(call))
+      for (const [name, value] of recorder.end(record, tenantsOf(call))) call.responseHeader.set(name, value)
+      return answer
+    }
   const infoOf = ({ signal, requestHeader }: CallContext): CallInfo => ({
     signal,
     isJson: requestHeader.get('content-type')?.includes('json') ?? false,
@@ -78,12 +104,16 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       labelNames: (request, call) => answerLabelNames(deps.metastore, request, contextOf(call), showsUtf8(call)),
       series: (request, call) => answerSeries(deps.metastore, request, contextOf(call), showsUtf8(call)),
       getProfileStats: (_, call) => answerStats(deps.metastore, contextOf(call)),
-      selectMergeStacktraces: (request, call) => selectMergeStacktraces(deps, request, contextOf(call), infoOf(call)),
-      selectMergeSpanProfile: (request, call) => selectMergeSpanProfile(deps, request, contextOf(call), infoOf(call)),
-      selectMergeProfile: (request, call) => selectMergeProfile(deps, request, contextOf(call), infoOf(call)),
-      selectSeries: (request, call) => selectSeries(deps, request, contextOf(call), call.signal),
-      diff: (request, call) => answerDiff(deps, request, contextOf(call), call.signal),
-      selectHeatmap: (request, call) => selectHeatmap(deps, request, contextOf(call), call.signal),
+      selectMergeStacktraces: recorded((request, context, info) =>
+        selectMergeStacktraces(sources, request, context, info),
+      ),
+      selectMergeSpanProfile: recorded((request, context, info) =>
+        selectMergeSpanProfile(sources, request, context, info),
+      ),
+      selectMergeProfile: recorded((request, context, info) => selectMergeProfile(sources, request, context, info)),
+      selectSeries: recorded((request, context, { signal }) => selectSeries(sources, request, context, signal)),
+      diff: recorded((request, context, { signal }) => answerDiff(sources, request, context, signal)),
+      selectHeatmap: recorded((request, context, { signal }) => selectHeatmap(sources, request, context, signal)),
       analyzeQuery: (request, call) => analyzeQuery(deps.metastore, request, contextOf(call)),
     },
     options,
@@ -92,11 +122,14 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   mountAdhocProfiles(app, deps, options, contextOf)
   mountRecordingRules(app, deps, options, contextOf)
   mountStatusPages(app, settings)
-  mountRender(app, deps, {
+  const readTenants = (headers: Headers) => resolveTenants(headers, settings)
+  mountRender(app, sources, {
     multitenancy: settings.multitenancy,
     openOf: () => ({ limitsOf: settings.limitsOf, regex: deps.regex, nowMs: Math.floor(deps.clock.nowMs()) }),
-    tenantsOf: (headers) => resolveTenants(headers, settings),
+    tenantsOf: readTenants,
+    recorder,
   })
+  mountDiagnostics(app, recorder.diagnostics, { log: deps.log, tenantsOf: readTenants })
   app.notFound(() => notFoundResponse())
   return app
 }

@@ -7,11 +7,30 @@ import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
 
 const NAMES = ['PORT', 'HOST', 'METASTORE_URL', 'QUERY_BACKEND_URL', 'CINDER_MULTITENANCY', 'CINDER_LIMITS'] as const
 
+/** Each frontend asks every one: past this, put a balancer in front. */
+const BACKENDS_MAX = 64
+
+/** One URL, or several separated by commas. */
+const backendsSchema = v.pipe(
+  v.string(),
+  v.check(
+    (text) => urlsOf(text).every((url) => URL.canParse(url)),
+    'a URL such as http://127.0.0.1:4043, or several with commas',
+  ),
+  v.check((text) => urlsOf(text).length <= BACKENDS_MAX, `at most ${BACKENDS_MAX} URLs`),
+  v.check((text) => new Set(urlsOf(text)).size === urlsOf(text).length, 'each URL once'),
+  v.transform(urlsOf),
+)
+
+function urlsOf(text: string): string[] {
+  return text.split(',').map((url) => url.trim())
+}
+
 const schema = v.object({
   PORT: v.optional(portSchema, '4045'),
   HOST: v.optional(v.string(), '127.0.0.1'),
   METASTORE_URL: urlSchema,
-  QUERY_BACKEND_URL: urlSchema,
+  QUERY_BACKEND_URL: backendsSchema,
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
 })
@@ -20,7 +39,8 @@ export interface QueryFrontendConfig {
   readonly port: number
   readonly host: string
   readonly metastoreUrl: string
-  readonly queryBackendUrl: string
+  /** At least one. */
+  readonly queryBackendUrls: readonly string[]
   readonly multitenancy: boolean
   readonly limits: TenantLimits
 }
@@ -32,7 +52,7 @@ export function readConfig(env: Env): QueryFrontendConfig {
     port: settings.PORT,
     host: settings.HOST,
     metastoreUrl: settings.METASTORE_URL,
-    queryBackendUrl: settings.QUERY_BACKEND_URL,
+    queryBackendUrls: settings.QUERY_BACKEND_URL,
     multitenancy: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
   }

@@ -3,6 +3,7 @@
  * metastore and query-backend by URL. `main.edge.ts` serves it on workers, `main.deno.ts` on Deno.
  */
 import type { Hono } from 'hono'
+import { ADMISSION_EDGE } from '#core/query/admission.ts'
 import { createClock } from '#platform/clock.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
@@ -13,20 +14,29 @@ import { webCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { createLog } from '#platform/log.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
+import { AdmissionGate } from './admission-gate.ts'
 import { createQueryFrontend } from './app.ts'
 import { readConfig } from './config.ts'
+import { createSpreadBackend } from './spread-backend.ts'
+import { webRandom } from './web-random.ts'
 
 export function composeEdge(env: Env): Hono {
-  const { metastoreUrl, queryBackendUrl, multitenancy, limits } = readConfig(env)
+  const { metastoreUrl, queryBackendUrls, multitenancy, limits } = readConfig(env)
   const client = openEdgeInternal(env)
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output
   const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
+  const backend = createSpreadBackend(
+    queryBackendUrls.map((url) => ({ name: url, backend: createQueryBackendClient(url, client) })),
+    { clock, random: webRandom },
+  )
   const composed = createQueryFrontend(
     {
       metastore: createMetastoreClient(metastoreUrl, client),
-      backend: createQueryBackendClient(queryBackendUrl, client),
-      adhoc: createAdhocClient(queryBackendUrl, client),
+      backend,
+      ownerOf: backend.ownerOf,
+      admission: new AdmissionGate(ADMISSION_EDGE, clock),
+      adhoc: createAdhocClient(queryBackendUrls[0]!, client),
       rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,

@@ -31,18 +31,22 @@ export async function selectHeatmap(
   if (range.kind === 'empty') return {}
   const { startMs, endMs } = range
   const rows = await runQuery(
-    sources.metastore,
+    sources,
     {
+      kind: 'heatmap',
+      reads: of === 'spans' ? 'samples' : 'ids',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
       begin: () => new PointRows({ best: false, exemplars }),
-      async call(objects, merged, ended) {
+      async read(objects, ended) {
         if (of === undefined) throw invalidArgument('valid heatmap query type must be specified', 'heatmap_query_type')
         const grid = { startMs, endMs, originMs: startMs, stepMs, groupBy }
         const wish = { spans: of === 'spans', exemplars, best: false }
-        merged.merge((await sources.backend.points({ profileType, matchers, objects, ...grid, ...wish }, ended)).series)
+        return sources.backend.points({ profileType, matchers, objects, ...grid, ...wish }, ended)
       },
+      merge: (merged, { series }) => merged.merge(series),
+      statsOf: ({ stats }) => [stats],
     },
-    signal,
+    { context, signal },
   )
   const answers = finishHeatmap(rows.build(), { originMs: startMs, stepMs, limit })
   return {

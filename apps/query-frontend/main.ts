@@ -1,4 +1,5 @@
 /** The query-frontend on Bun: settings from the environment, one listener, metastore and query-backend by URL. */
+import { ADMISSION_DEFAULT } from '#core/query/admission.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
@@ -12,21 +13,34 @@ import { createInstruments } from '#platform/metrics/instruments.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
+import { AdmissionGate } from './admission-gate.ts'
 import { createQueryFrontend } from './app.ts'
 import { readConfig } from './config.ts'
+import { createFrontendMetrics } from './frontend-metrics.ts'
+import { createSpreadBackend } from './spread-backend.ts'
+import { webRandom } from './web-random.ts'
 
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { metastoreUrl, queryBackendUrl, host, port, multitenancy, limits } = readConfig(process.env)
+  const { metastoreUrl, queryBackendUrls, host, port, multitenancy, limits } = readConfig(process.env)
   const { client, tokens } = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('query-frontend', clock)
+  const metrics = createFrontendMetrics(instruments.registry)
+  const admission = new AdmissionGate(ADMISSION_DEFAULT, clock)
+  metrics.addAdmission(admission)
+  const spread = createSpreadBackend(
+    queryBackendUrls.map((url) => ({ name: url, backend: createQueryBackendClient(url, client) })),
+    { clock, random: webRandom, on: metrics.calls },
+  )
   const app = createQueryFrontend(
     {
       metastore: instruments.metastore(createMetastoreClient(metastoreUrl, client)),
-      backend: instruments.queries(createQueryBackendClient(queryBackendUrl, client)),
-      adhoc: createAdhocClient(queryBackendUrl, client),
+      backend: instruments.queries(spread),
+      ownerOf: spread.ownerOf,
+      admission,
+      adhoc: createAdhocClient(queryBackendUrls[0]!, client),
       rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,
@@ -40,5 +54,9 @@ await runProcess(log, async (lifecycle) => {
   const listener = await lifecycle.add(
     serveHttp({ name: 'query-frontend', app, host, port, bodyLimitBytes, serve: instruments.serve(app, tokens) }),
   )
-  log.info('query-frontend ready', { url: listener.url, metastore: metastoreUrl, queryBackend: queryBackendUrl })
+  log.info('query-frontend ready', {
+    url: listener.url,
+    metastore: metastoreUrl,
+    queryBackends: queryBackendUrls.join(' '),
+  })
 })

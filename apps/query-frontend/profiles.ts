@@ -1,12 +1,17 @@
 /** Time series: those of the query-backends, merged, ranked once, as messages; with exemplars where they are asked for. */
 import { CinderError } from '#core/errors.ts'
-import { type Labels, labelsKey } from '#core/labels/labels.ts'
+import { LABEL_PROFILE_TYPE, type Labels, labelsKey } from '#core/labels/labels.ts'
+import type { Matcher } from '#core/labels/matcher.ts'
+import { budgetOf, type QueryBudget, refuseSeries } from '#core/query/budget.ts'
+import { listSeries, partForSeries } from '#core/query/label-query.ts'
+import type { ReadKind } from '#core/query/plan-cost.ts'
 import { PointRows } from '#core/query/point-rows.ts'
 import { dataRangeOf, finishTimeSeries, type StepRange, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { PointExemplar } from '#core/rpc/query-backend.ts'
 import type { SelectSeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import { runQuery } from './execute.ts'
 import { exemplarMessage } from './heatmap.ts'
+import { readSets } from './metadata.ts'
 import { type RequestContext, type SeriesQuery, seriesQueryOf, stepRangeOf } from './request.ts'
 import type { ProfileSources } from './stacktraces.ts'
 
@@ -52,25 +57,74 @@ export function readSeries(
   const { profileType, matchers, services, groupBy, callSite, exemplars } = query
   // The first point also covers the step before the range.
   const data = dataRangeOf(steps)
+  const budget = budgetOf(context.tenants.map(context.limitsOf))
   return runQuery(
-    sources.metastore,
+    sources,
     {
+      kind: 'series',
+      reads: readsOf(query),
       plan: { tenants: [...context.tenants], ...data, services },
+      // No answer has more series than headers: few queries need to ask how many there are.
+      check: async ({ profiles }) => {
+        if (groupBy.length > 0 && refuseSeries(profiles, budget) !== undefined) {
+          await checkSeries(sources, { query, data, budget }, context)
+        }
+      },
       // Labels of partial answers are grouped already.
       begin: () => ({ builder: new TimeSeriesBuilder([]), best: new PointRows({ best: true, exemplars: true }) }),
-      async call(objects, merged, ended) {
+      async read(objects, ended) {
         const asked = { profileType, matchers, groupBy, objects }
-        const { series, selected } = await sources.backend.timeSeries({ ...asked, ...steps, callSite }, ended)
-        if (callSite.length > 0 && selected !== true) throw outdatedBackend()
-        merged.builder.merge(series)
-        if (exemplars === 'none') return
+        const totals = await sources.backend.timeSeries({ ...asked, ...steps, callSite }, ended)
+        if (callSite.length > 0 && totals.selected !== true) throw outdatedBackend()
+        if (exemplars === 'none') return { totals, points: undefined }
         const grid = { ...data, originMs: steps.startMs, stepMs: steps.stepMs }
         const wish = { spans: exemplars === 'spans', exemplars: true, best: true }
-        merged.best.merge((await sources.backend.points({ ...asked, ...grid, ...wish }, ended)).series)
+        return { totals, points: await sources.backend.points({ ...asked, ...grid, ...wish }, ended) }
       },
+      merge({ builder, best }, { totals, points }) {
+        builder.merge(totals.series)
+        const refused = refuseSeries(builder.seriesCount, budget)
+        if (refused !== undefined) throw refused
+        if (points !== undefined) best.merge(points.series)
+      },
+      statsOf: ({ totals, points }) => (points === undefined ? [totals.stats] : [totals.stats, points.stats]),
     },
-    signal,
+    { context, signal },
   )
+}
+
+function readsOf({ callSite, exemplars }: SeriesWish): ReadKind {
+  if (callSite.length > 0 || exemplars === 'spans') return 'samples'
+  return exemplars === 'profiles' ? 'ids' : 'heads'
+}
+
+/** From the label sets in Postgres; where even these are too many to list, the merge counts. */
+async function checkSeries(
+  { metastore }: Pick<ProfileSources, 'metastore'>,
+  {
+    query,
+    data,
+    budget,
+  }: {
+    readonly query: SeriesWish
+    readonly data: { readonly startMs: number; readonly endMs: number }
+    readonly budget: QueryBudget
+  },
+  context: RequestContext,
+): Promise<void> {
+  const { profileType, groupBy } = query
+  const matchers: Matcher[] = [...query.matchers, { name: LABEL_PROFILE_TYPE, op: '=', value: profileType }]
+  let count: number
+  try {
+    const range = { kind: 'range', ...data } as const
+    const sets = await readSets(metastore, { range, part: partForSeries(matchers, groupBy) }, context)
+    count = listSeries(sets, { matchers, regex: context.regex, labelNames: groupBy, allowUtf8Names: true }).length
+  } catch (error) {
+    if (error instanceof CinderError && error.kind === 'resource_exhausted') return
+    throw error
+  }
+  const refused = refuseSeries(count, budget)
+  if (refused !== undefined) throw refused
 }
 
 function exemplarsOf(best: PointRows, { startMs, stepMs }: StepRange) {

@@ -24,6 +24,7 @@ import type { Metastore } from '#core/rpc/metastore.ts'
 import { readSeries } from './profiles.ts'
 import { renderAnswer, renderDiffAnswer, type RenderTimelines, timelinesOf } from './render-answer.ts'
 import { type RenderQuery, renderNodesOf, renderQueryOf, renderRangeOf } from './render-request.ts'
+import type { QueryRecord, QueryRecorder } from './query-record.ts'
 import { maxNodesOf, rangeOf, type RequestContext } from './request.ts'
 import type { SampleQuery } from './sample-request.ts'
 import { type ProfileSources, queryDot, queryTree } from './stacktraces.ts'
@@ -49,6 +50,7 @@ export interface RenderSettings {
   readonly openOf: () => Omit<RequestContext, 'tenants'>
   /** Fails with `unauthenticated`. */
   readonly tenantsOf: (headers: Headers) => readonly string[]
+  readonly recorder: QueryRecorder
 }
 
 interface Answer {
@@ -71,7 +73,10 @@ export function mountRender(app: Hono, deps: RenderDeps, settings: RenderSetting
     app.all(path, async ({ req: { raw } }) => {
       if (raw.method !== 'GET') return new Response(null, { status: 405, headers: { Allow: 'GET' } })
       try {
-        return await respond(await answer(deps, requestOf(raw, settings)), raw, deps.compression)
+        const record = settings.recorder.begin(raw.url, raw.headers)
+        const plain = await answer(deps, requestOf(raw, settings, record))
+        const headers = settings.recorder.end(record, settings.tenantsOf(raw.headers))
+        return await respond(withRecord(plain, record, deps.clock.nowMs()), { raw, headers, ...deps })
       } catch (error) {
         return errorResponse(toCinderError(error, deps.log, path))
       }
@@ -79,11 +84,15 @@ export function mountRender(app: Hono, deps: RenderDeps, settings: RenderSetting
   }
 }
 
-function requestOf(raw: Request, { multitenancy, openOf, tenantsOf }: RenderSettings): RenderRequest {
+function requestOf(
+  raw: Request,
+  { multitenancy, openOf, tenantsOf }: RenderSettings,
+  record: QueryRecord,
+): RenderRequest {
   if (multitenancy && (raw.headers.get(TENANT_HEADER) ?? '') === '') {
     throw new CinderError('unauthenticated', 'no org id', { reason: 'tenant_id' })
   }
-  const open = openOf()
+  const open = { ...openOf(), record }
   return {
     parameters: new URL(raw.url).searchParams,
     headers: raw.headers,
@@ -100,10 +109,26 @@ function requestOf(raw: Request, { multitenancy, openOf, tenantsOf }: RenderSett
   }
 }
 
-async function respond(answer: Answer, { headers }: Request, compression: BodyCompression): Promise<Response> {
+/** Fields of their own, which clients of old pass over; text has the headers alone. */
+function withRecord(answer: Answer, record: QueryRecord, nowMs: number): Answer {
+  if (answer.type !== 'application/json' || !answer.body.startsWith('{')) return answer
+  const fields = [
+    ...(record.warnings.length === 0 ? [] : [`"warnings":${JSON.stringify(record.warnings)}`]),
+    ...(record.isExplained ? [`"explain":${JSON.stringify(record.reportAt(nowMs))}`] : []),
+  ]
+  return fields.length === 0 ? answer : json(`${answer.body.slice(0, -1)},${fields.join(',')}}`)
+}
+
+interface Reply {
+  readonly raw: Request
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly compression: BodyCompression
+}
+
+async function respond(answer: Answer, { raw, headers, compression }: Reply): Promise<Response> {
   const bytes = new TextEncoder().encode(answer.body)
-  const type = { 'Content-Type': answer.type }
-  if (!acceptsGzip(headers, bytes.length)) return new Response(bytes, { headers: type })
+  const type = { ...Object.fromEntries(headers), 'Content-Type': answer.type }
+  if (!acceptsGzip(raw.headers, bytes.length)) return new Response(bytes, { headers: type })
   const zipped = (await compression.gzip(bytes)) as Uint8Array<ArrayBuffer>
   // A worker compresses a body whose headers say gzip, unless it is told that this was done.
   const init: ResponseInit & { readonly encodeBody: 'manual' } = {

@@ -18,12 +18,15 @@ import { type StepRange, stepMsOf } from '#core/query/time-series.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import type { SelectSeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import { ExemplarType, TimeSeriesAggregationType } from '#platform/gen/types/v1/types_pb.ts'
+import type { QueryRecord } from './query-record.ts'
 
 export interface RequestContext {
   readonly tenants: readonly string[]
   readonly limitsOf: (tenant: string) => TenantLimits
   readonly regex: RegexCompiler
   readonly nowMs: number
+  /** What is to be told beside the answer. */
+  readonly record?: QueryRecord | undefined
 }
 
 interface RangeFields {

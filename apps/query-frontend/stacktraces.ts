@@ -8,8 +8,9 @@ import { CinderError } from '#core/errors.ts'
 import { cutTree } from '#core/flamegraph/cut.ts'
 import { type FlameGraph, flameGraphOf } from '#core/flamegraph/flamegraph.ts'
 import { encodeTreeFormat } from '#core/flamegraph/tree-format.ts'
-import { FunctionTree } from '#core/flamegraph/tree.ts'
+import { FunctionTree, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
 import { encodeMergedPprof } from '#core/pprof/encode-merged.ts'
+import { budgetOf } from '#core/query/budget.ts'
 import { cutProfile, keepLeaves, type LeafRule } from '#core/query/profile-cut.ts'
 import { StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
@@ -18,7 +19,7 @@ import { namelessProfile, profileMessage } from '#platform/connect/profile-messa
 import type { Profile } from '#platform/gen/google/v1/profile_pb.ts'
 import type { SelectMergeProfileRequest, SelectMergeSpanProfileRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import { dotOf } from './dot.ts'
-import { runQuery } from './execute.ts'
+import { type QuerySources, runQuery } from './execute.ts'
 import { mergedHeaderOf } from './merged-header.ts'
 import type { RequestContext } from './request.ts'
 import {
@@ -29,8 +30,8 @@ import {
   stacktracesQueryOf,
 } from './sample-request.ts'
 
-export interface ProfileSources {
-  readonly metastore: Pick<Metastore, 'planQuery'>
+export interface ProfileSources extends QuerySources {
+  readonly metastore: Pick<Metastore, 'planQuery' | 'labelSets'>
   readonly backend: QueryBackend
 }
 
@@ -111,19 +112,24 @@ export async function queryTree(
   const { range, profileType, matchers, services, selector } = query
   if (range.kind === 'empty') return new FunctionTree()
   const { startMs, endMs } = range
+  const { nodes } = budgetOf(context.tenants.map(context.limitsOf))
   return runQuery(
-    sources.metastore,
+    sources,
     {
+      kind: 'stacktraces',
+      reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
-      begin: () => new FunctionTree(),
-      async call(objects, merged, ended) {
+      begin: () => new FunctionTree(undefined, Math.min(nodes || TREE_NODES_MAX, TREE_NODES_MAX)),
+      async read(objects, ended) {
         const asked = { profileType, matchers, startMs, endMs, objects, selector }
         const answer = await sources.backend.stacktraces(asked, ended)
         if (selector !== undefined && !answer.selected) throw outdatedBackend()
-        merged.mergeEncoded(answer.tree)
+        return answer
       },
+      merge: (merged, { tree }) => merged.mergeEncoded(tree),
+      statsOf: ({ stats }) => [stats],
     },
-    signal,
+    { context, signal },
   )
 }
 
@@ -171,16 +177,18 @@ async function queryStacks(
   if (range.kind === 'empty') return undefined
   const { startMs, endMs } = range
   const merged = await runQuery(
-    sources.metastore,
+    sources,
     {
+      kind: 'profile',
+      reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
       begin: () => new StackProfile(),
-      async call(objects, profile, ended) {
-        const asked = { profileType, matchers, startMs, endMs, objects, selector }
-        profile.mergeEncoded((await sources.backend.mergeProfile(asked, ended)).stacks)
-      },
+      read: (objects, ended) =>
+        sources.backend.mergeProfile({ profileType, matchers, startMs, endMs, objects, selector }, ended),
+      merge: (profile, { stacks }) => profile.mergeEncoded(stacks),
+      statsOf: ({ stats }) => [stats],
     },
-    signal,
+    { context, signal },
   )
   return merged.take()
 }

@@ -30,6 +30,14 @@ export interface TenantLimits {
   readonly maxSessionsPerSeries: number
   readonly maxQueryLengthMs: number
   readonly maxQueryLookbackMs: number
+  /** What a query may read by its plan, before it reads. */
+  readonly maxQueryBytes: number
+  /** Groups of a time series or a heat map. */
+  readonly maxQuerySeries: number
+  /** Of the merged call tree, before it is cut. */
+  readonly maxQueryNodes: number
+  /** From the plan to the last byte read, waiting included. */
+  readonly maxQueryDurationMs: number
   readonly flameGraphNodesDefault: number
   readonly flameGraphNodesMax: number
   /** A whole request, before and after decompression. */
@@ -53,6 +61,12 @@ export const DEFAULT_LIMITS: TenantLimits = {
   maxSessionsPerSeries: 0,
   maxQueryLengthMs: MS_PER_DAY,
   maxQueryLookbackMs: 7 * MS_PER_DAY,
+  // 32 GiB: a minute of reading from a store that gives eight ranges at once 64 MiB/s each.
+  maxQueryBytes: 32 * 1024 * MIB,
+  maxQuerySeries: 100_000,
+  // 32 bytes each and their names: about 300 MB.
+  maxQueryNodes: 8_388_608,
+  maxQueryDurationMs: 5 * MS_PER_MINUTE,
   flameGraphNodesDefault: 8_192,
   flameGraphNodesMax: 1_048_576,
   bodyLimitBytes: 256 * MIB,
@@ -64,6 +78,7 @@ const DURATION_KEYS = {
   rejectNewerThan: 'rejectNewerThanMs',
   maxQueryLength: 'maxQueryLengthMs',
   maxQueryLookback: 'maxQueryLookbackMs',
+  maxQueryDuration: 'maxQueryDurationMs',
 } as const satisfies Record<string, keyof TenantLimits>
 
 type DurationKey = keyof typeof DURATION_KEYS

@@ -70,6 +70,10 @@ export class TimeSeriesBuilder {
     this.#pointsMax = pointsMax
   }
 
+  get seriesCount(): number {
+    return this.#labels.length
+  }
+
   /** The output series of a set of typed labels. Called once per input series, not per profile. */
   seriesOf(labels: Labels): number {
     return this.#internSeries(projectLabels(labels, this.#groupBy))

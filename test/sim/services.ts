@@ -8,6 +8,7 @@ import { runMergeTask } from '../../apps/compaction-worker/merge-task.ts'
 import type { Merger } from '../../apps/compaction-worker/run-job.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
 import { selectSeries } from '../../apps/query-frontend/profiles.ts'
+import { QueryRecord } from '../../apps/query-frontend/query-record.ts'
 import { selectMergeStacktraces } from '../../apps/query-frontend/stacktraces.ts'
 import { createSegmentWriter, type SegmentWriterService } from '../../apps/segment-writer/app.ts'
 import { CinderError } from '#core/errors.ts'
@@ -21,6 +22,7 @@ import type { Metastore } from '#core/rpc/metastore.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { MIB, MS_PER_HOUR } from '#core/units.ts'
 import { SelectMergeStacktracesRequestSchema, SelectSeriesRequestSchema } from '#platform/gen/querier/v1/querier_pb.ts'
+import { HandClock } from '../support/hand-clock.ts'
 import type { Life } from './life.ts'
 import { SIM_LIMITS } from './policies.ts'
 
@@ -108,7 +110,9 @@ export async function queryTree(ports: QueryPorts, { tenant, startMs, endMs }: Q
     maxNodes: 1_000_000n,
   })
   const call = { signal: NEVER, isJson: false }
-  const answer = await selectMergeStacktraces(sourcesOf(ports), request, contextOf(ports, tenant), call)
+  const context = contextOf(ports, tenant)
+  const answer = await selectMergeStacktraces(sourcesOf(ports), request, context, call)
+  expectWhole(context)
   const selfByName = new Map<string, number>()
   const { names, levels } = answer.flamegraph!
   for (const { values } of levels)
@@ -128,16 +132,30 @@ export async function queryTotal(ports: QueryPorts, { tenant, startMs, endMs }: 
     end: BigInt(endMs),
     step: MS_PER_HOUR / 1_000,
   })
-  const { series = [] } = await selectSeries(sourcesOf(ports), request, contextOf(ports, tenant), NEVER)
+  const context = contextOf(ports, tenant)
+  const { series = [] } = await selectSeries(sourcesOf(ports), request, context, NEVER)
+  expectWhole(context)
   return series.flatMap(({ points }) => points).reduce((sum, { value }) => sum + value, 0)
 }
 
 const NEVER = new AbortController().signal
 
-function sourcesOf({ store, metastore, codec, regex }: QueryPorts): Parameters<typeof selectMergeStacktraces>[0] {
-  return { metastore, backend: createQueryBackend({ store, codec, regex }) }
+function sourcesOf({
+  store,
+  metastore,
+  codec,
+  regex,
+  nowMs,
+}: QueryPorts): Parameters<typeof selectMergeStacktraces>[0] {
+  return { metastore, backend: createQueryBackend({ store, codec, regex }), clock: new HandClock(nowMs) }
 }
 
-function contextOf({ regex, nowMs }: QueryPorts, tenant: string): Parameters<typeof selectMergeStacktraces>[2] {
-  return { tenants: [tenant], limitsOf: () => SIM_LIMITS, regex, nowMs }
+function contextOf({ regex, nowMs }: QueryPorts, tenant: string) {
+  const record = new QueryRecord('', { isExplained: false, nowMs })
+  return { tenants: [tenant], limitsOf: () => SIM_LIMITS, regex, nowMs, record }
+}
+
+/** What is missing is a warning to a client, and a failure here. */
+function expectWhole({ record }: { readonly record: QueryRecord }): void {
+  if (record.warnings.length > 0) throw new CinderError('data_loss', record.warnings.join('; '))
 }

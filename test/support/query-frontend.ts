@@ -18,6 +18,7 @@ import { codecCompression } from '#platform/http/body-compression.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createQueryFrontend } from '../../apps/query-frontend/app.ts'
 import { createSilentLog } from './silent-log.ts'
+import { HandClock } from './hand-clock.ts'
 
 export const NOW_MS = 1_764_000_000_000
 
@@ -67,7 +68,7 @@ export function createTestFrontend({ backend, objects = [EMPTY_OBJECT], sets = [
       metastore,
       backend: recorded,
       regex: createRegexCompiler(),
-      clock: { nowMs: () => NOW_MS },
+      clock: new HandClock(NOW_MS),
       log: createSilentLog(),
       compression: codecCompression(createCodec()),
     },

@@ -55,12 +55,18 @@ export function ingest(send: Send, query: Readonly<Record<string, string>>, prof
   return send(`/ingest?${new URLSearchParams(query)}`, { method: 'POST', body: form })
 }
 
-/** The answer as JSON; a refusal fails with its text. */
+/** The answer as JSON; a refusal fails with its text, and so does an answer that says what it lacks. */
 export async function expectOk(answer: Promise<Response>): Promise<Record<string, unknown>> {
   const response = await answer
   const text = await response.text()
   assert.equal(response.status, 200, text)
+  expectWhole(response)
   return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>)
+}
+
+function expectWhole({ headers }: Response): void {
+  const warnings = headers.get('X-Cinderblock-Warnings')
+  assert.ok(warnings === null, warnings ?? '')
 }
 
 /** An hour back and half an hour ahead of now: all that default limits let in. */
@@ -116,6 +122,7 @@ export async function askPprof(
     body: request.copyBytes() as Uint8Array<ArrayBuffer>,
   })
   assert.equal(response.status, 200, await response.clone().text())
+  expectWhole(response)
   return new Uint8Array(await response.arrayBuffer())
 }
 

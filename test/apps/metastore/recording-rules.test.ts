@@ -16,6 +16,7 @@ import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { type TestDatabase, withDatabase } from '../../support/postgres.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 
 const TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds'
 const RULE = {
@@ -47,7 +48,7 @@ function setUp() {
         backend: {} as QueryBackend,
         rules: reached,
         regex: createRegexCompiler(),
-        clock: { nowMs: () => 0 },
+        clock: new HandClock(0),
       },
       { multitenancy: true, limitsOf: () => DEFAULT_LIMITS },
     )

@@ -16,6 +16,7 @@ import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { buildPprof } from '../../support/profiles.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 
 const NOW_MS = 1_764_000_000_000
 
@@ -31,7 +32,7 @@ interface Answer {
 }
 
 function setUp(hasStore = true) {
-  const clock = { nowMs: () => NOW_MS }
+  const clock = new HandClock(NOW_MS)
   const log = createSilentLog()
   const compression = codecCompression(createCodec())
   const backend = new Hono()

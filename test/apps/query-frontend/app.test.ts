@@ -18,6 +18,7 @@ import { createCodec } from '#platform/codec.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createQueryFrontend } from '../../../apps/query-frontend/app.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 
 const NOW_MS = 1_764_000_000_000
 const RANGE = { start: NOW_MS - 150_000, end: NOW_MS }
@@ -40,7 +41,7 @@ function source(objectId: string, sizes: number[]): SourceObject {
         maxTimeMs: 1,
         offset: 0,
         sizeBytes,
-        headBytes: 1,
+        headBytes: sizeBytes,
         profileCount: 1,
         sampleCount: 1,
       },
@@ -139,7 +140,7 @@ function setUp(options: { multitenancy?: boolean } = {}) {
       metastore,
       backend,
       regex: createRegexCompiler(),
-      clock: { nowMs: () => NOW_MS },
+      clock: new HandClock(NOW_MS),
       log: { info() {}, warn() {}, error() {} },
       compression: codecCompression(createCodec()),
     },
@@ -432,22 +433,83 @@ test('a block that is gone plans the whole query anew, once', async () => {
   assert.equal(scene.planned.length, 2)
 })
 
-test('a block that stays unreadable is an error, not a part of the answer', async () => {
-  const cases: [CinderError, number, string, number][] = [
-    [new CinderError('not_found', 'object gone'), 503, 'unavailable', 2],
-    [new CinderError('data_loss', 'section headers'), 500, 'data_loss', 2],
-    [new CinderError('unavailable', 'store down'), 503, 'unavailable', 1],
-    [new CinderError('resource_exhausted', 'too many queries'), 429, 'resource_exhausted', 1],
+test('a block that stays unreadable is left out with a warning that names it, never an error (H26)', async () => {
+  const { ask, app, scene } = setUp()
+  scene.plans = [[source('o1', [10]), source('o2', [10])]]
+  const broken: [CinderError, RegExp][] = [
+    [new CinderError('not_found', 'object gone'), /^gone: dataset 0 of object o2, service "s", .*: object gone$/],
+    [new CinderError('data_loss', 'section headers'), /^damaged: dataset 0 of object o2, .*: section headers$/],
   ]
-  for (const [error, status, code, plans] of cases) {
+  for (const [error, named] of broken) {
+    scene.stacktraces = ({ objects }) =>
+      objects.some(({ objectId }) => objectId === 'o2') ? error : treeOf({ main: 7 })
+    const { status, headers, body } = await ask('SelectMergeStacktraces', MERGE)
+    assert.equal(status, 200)
+    assert.equal(body.flamegraph.total, '7')
+    const [summary, detail] = JSON.parse(headers.get('x-cinderblock-warnings')!) as string[]
+    assert.equal(summary, 'the answer is not complete: 1 of 2 datasets could not be read')
+    assert.match(detail!, named)
+    const query = encodeURIComponent(`${TYPE}{service_name="s"}`)
+    const rendered = await app.request(`/pyroscope/render?query=${query}&from=${RANGE.start}&until=${RANGE.end}`)
+    assert.equal(rendered.status, 200)
+    const { warnings } = (await rendered.json()) as { warnings: string[] }
+    assert.match(warnings[1]!, named)
+    assert.deepEqual(JSON.parse(rendered.headers.get('x-cinderblock-warnings')!), warnings)
+    scene.stacktraces = () => error
+    const nothing = await ask('SelectMergeStacktraces', MERGE)
+    assert.equal(nothing.status, 200)
+    assert.deepEqual(nothing.body.flamegraph.names, ['total'])
+    assert.match(nothing.headers.get('x-cinderblock-warnings')!, /2 of 2 datasets/)
+  }
+  scene.stacktraces = () => treeOf({ main: 7 })
+  assert.equal((await ask('SelectMergeStacktraces', MERGE)).headers.get('x-cinderblock-warnings'), null)
+})
+
+test('other failures are answered as what they are', async () => {
+  const cases: [CinderError, number, string][] = [
+    [new CinderError('unavailable', 'store down'), 503, 'unavailable'],
+    [new CinderError('resource_exhausted', 'too many queries'), 429, 'resource_exhausted'],
+  ]
+  for (const [error, status, code] of cases) {
     const { ask, scene } = setUp()
     scene.stacktraces = () => error
     const answer = await ask('SelectMergeStacktraces', MERGE)
     assert.equal(answer.status, status, error.kind)
     assert.equal(answer.body.code, code)
     assert.match(answer.body.message, new RegExp(error.message))
-    assert.equal(scene.planned.length, plans)
+    assert.equal(scene.planned.length, 1)
   }
+})
+
+test('who asks is told the plan, what was read, and where the time went', async () => {
+  const { ask, app, scene } = setUp({ multitenancy: true })
+  scene.plans = [[source('o1', [20 << 20]), source('o2', [20 << 20])]]
+  const asked = { 'X-Scope-OrgID': 'a' }
+  const plain = await ask('SelectMergeStacktraces', MERGE, asked)
+  assert.equal(plain.headers.get('x-cinderblock-explain'), null)
+  for (const [method, extra] of [
+    ['SelectMergeStacktraces?explain=1', asked],
+    ['SelectMergeStacktraces', { ...asked, 'X-Pyroscope-Collect-Diagnostics': 'true' }],
+  ] as const) {
+    const { headers } = await ask(method, MERGE, extra)
+    const report = JSON.parse(headers.get('x-cinderblock-explain')!) as { id: string; runs: Record<string, unknown>[] }
+    const { kind, objects, datasets, planBytes, calls, plans, levels, read } = report.runs[0]!
+    assert.deepEqual(
+      { kind, objects, datasets, planBytes, calls, plans, levels },
+      { kind: 'stacktraces', objects: 2, datasets: 2, planBytes: 40 << 20, calls: 2, plans: 1, levels: { 0: 2 } },
+    )
+    assert.equal((read as Record<string, number>)['objects'], 2 * STATS.objects)
+    const id = headers.get('x-pyroscope-diagnostics-id')!
+    assert.equal(report.id, id)
+    const kept = await app.request(`/query-diagnostics/${id}`, { headers: asked })
+    assert.equal(((await kept.json()) as { id: string }).id, id)
+    assert.equal((await app.request(`/query-diagnostics/${id}`, { headers: { 'X-Scope-OrgID': 'b' } })).status, 404)
+    assert.equal((await app.request(`/query-diagnostics/${id}`)).status, 401)
+  }
+  const query = encodeURIComponent(`${TYPE}{service_name="s"}`)
+  const path = `/pyroscope/render?query=${query}&from=${RANGE.start}&until=${RANGE.end}&explain=1`
+  const rendered = (await (await app.request(path, { headers: asked })).json()) as { explain: { runs: unknown[] } }
+  assert.equal(rendered.explain.runs.length, 2)
 })
 
 test('other paths are 404', async () => {

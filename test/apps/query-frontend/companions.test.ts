@@ -11,6 +11,7 @@ import { codecCompression } from '#platform/http/body-compression.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { VERSION } from '#platform/version.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 
 const NOW_MS = 1_764_000_000_000
 const TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds'
@@ -39,7 +40,7 @@ function setUp(options: { readonly objects?: SourceObject[]; readonly tooMany?: 
       metastore: metastore as unknown as Metastore,
       backend: {} as QueryBackend,
       regex: createRegexCompiler(),
-      clock: { nowMs: () => NOW_MS },
+      clock: new HandClock(NOW_MS),
       log: createSilentLog(),
       compression: codecCompression(createCodec()),
     },

@@ -9,6 +9,7 @@ import { createCodec } from '#platform/codec.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 
 const NOW_MS = 1_764_000_000_000
 const ASK = {
@@ -31,6 +32,8 @@ const POINTS: PointSeries = {
   ],
 }
 
+const DESCRIPTOR = { sizeBytes: 1, headBytes: 1, profileCount: 1, sampleCount: 1 }
+
 interface Answer {
   code?: string
   message?: string
@@ -45,7 +48,7 @@ function setUp(options: { readonly isEmpty?: boolean; readonly knowsCallSites?: 
       objects:
         options.isEmpty === true
           ? []
-          : [{ objectId: 'o', level: 0, sizeBytes: 1, datasets: [{ descriptor: { sizeBytes: 1 }, skip: [] }] }],
+          : [{ objectId: 'o', level: 0, sizeBytes: 1, datasets: [{ descriptor: DESCRIPTOR, skip: [] }] }],
     }),
   }
   const backend: Partial<QueryBackend> = {
@@ -67,7 +70,7 @@ function setUp(options: { readonly isEmpty?: boolean; readonly knowsCallSites?: 
       metastore: metastore as unknown as Metastore,
       backend: backend as QueryBackend,
       regex: createRegexCompiler(),
-      clock: { nowMs: () => NOW_MS },
+      clock: new HandClock(NOW_MS),
       log: createSilentLog(),
       compression: codecCompression(createCodec()),
     },

@@ -11,6 +11,7 @@ import { createRegexCompiler } from '#platform/regex.ts'
 import { HOUR_MS, makeSegment } from '../../support/metastore-requests.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { createSqlMetastore, type SqlMetastore } from '../../support/sql-metastore.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 
 const LABEL_SETS_MAX = 20
 const PUSHES = 7
@@ -33,7 +34,7 @@ before(async () => {
         points: () => Promise.reject(new Error()),
       },
       regex: createRegexCompiler(),
-      clock: { nowMs: () => HOUR_MS + 2_000 },
+      clock: new HandClock(HOUR_MS + 2_000),
       log: createSilentLog(),
       compression: codecCompression(createCodec()),
     },

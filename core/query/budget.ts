@@ -1,0 +1,96 @@
+/**
+ * Budgets of a query: what it may cost, from the limits of its tenants, and the refusal of one that would cost more.
+ *
+ * A refusal is the client's to mend and no retry helps: `invalid_argument` with the limit, the estimate, what is allowed,
+ * and how to ask for less. What is refused here has read nothing.
+ */
+import { type CinderError, invalidArgument } from '../errors.ts'
+import type { TenantLimits } from '../limits/limits.ts'
+import { MIB, MS_PER_MINUTE } from '../units.ts'
+import type { PlanCost } from './plan-cost.ts'
+import { formatDuration, smallestPositive } from './time-range.ts'
+
+/** 0 = not limited. */
+export interface QueryBudget {
+  readonly bytes: number
+  readonly series: number
+  readonly nodes: number
+  readonly durationMs: number
+}
+
+type BudgetLimits = Pick<TenantLimits, 'maxQueryBytes' | 'maxQuerySeries' | 'maxQueryNodes' | 'maxQueryDurationMs'>
+
+/**
+ * Half of the 15 minutes for which objects outlive their retirement: no plan is read after its objects may be gone. A
+ * longer limit of a tenant, or none, means this.
+ */
+export const QUERY_DURATION_MAX_MS = 7.5 * MS_PER_MINUTE
+
+/** Of a query over several tenants: the smallest that is set. */
+export function budgetOf(limits: readonly BudgetLimits[]): QueryBudget {
+  const smallest = (of: (limits: BudgetLimits) => number): number => smallestPositive(limits.map(of))
+  return {
+    bytes: smallest(({ maxQueryBytes }) => maxQueryBytes),
+    series: smallest(({ maxQuerySeries }) => maxQuerySeries),
+    nodes: smallest(({ maxQueryNodes }) => maxQueryNodes),
+    durationMs: Math.min(
+      QUERY_DURATION_MAX_MS,
+      smallest(({ maxQueryDurationMs }) => maxQueryDurationMs) || QUERY_DURATION_MAX_MS,
+    ),
+  }
+}
+
+/** What a refusal tells beside the cost: where the bytes are. */
+export interface CostContext {
+  readonly rangeMs: number
+  readonly dearest: readonly { readonly service: string; readonly bytes: number }[]
+  readonly isOneService: boolean
+}
+
+export function refuseBytes(cost: PlanCost, budget: QueryBudget, context: CostContext): CinderError | undefined {
+  if (budget.bytes === 0 || cost.bytes <= budget.bytes) return undefined
+  const { rangeMs, dearest, isOneService } = context
+  const allowedMs = Math.floor((rangeMs * budget.bytes) / cost.bytes / MS_PER_MINUTE) * MS_PER_MINUTE
+  // Plans are cut by time and service alone: other labels would not make the estimate smaller.
+  const range = allowedMs > 0 ? `a range of ${formatDuration(allowedMs)}` : 'a shorter range'
+  const advice = [
+    `${range} instead of ${shownRange(rangeMs)}`,
+    ...(isOneService ? [] : [`one service_name (the largest: ${dearest.map(shownService).join(', ')})`]),
+  ]
+  return invalidArgument(
+    `the query would read up to ${shownBytes(cost.bytes)} (${cost.datasets} datasets in ${cost.objects} objects), ` +
+      `limit maxQueryBytes allows ${shownBytes(budget.bytes)}: ask for ${advice.join(', or ')}`,
+    'max_query_bytes',
+  )
+}
+
+export function refuseSeries(series: number, budget: QueryBudget): CinderError | undefined {
+  if (budget.series === 0 || series <= budget.series) return undefined
+  return invalidArgument(
+    `the query makes ${series} series or more, limit maxQuerySeries allows ${budget.series}: ` +
+      'group by fewer labels, or narrow the selector',
+    'max_query_series',
+  )
+}
+
+function shownRange(rangeMs: number): string {
+  return formatDuration(Math.ceil(rangeMs / MS_PER_MINUTE) * MS_PER_MINUTE)
+}
+
+/** Names come from agents: a sentence stays one. */
+function shownService({ service, bytes }: { readonly service: string; readonly bytes: number }): string {
+  return `${JSON.stringify(service.slice(0, 80))} ${shownBytes(bytes)}`
+}
+
+/** With one decimal, rounded up: what is over a limit never looks equal to it. */
+function shownBytes(bytes: number): string {
+  const units = ['MiB', 'GiB', 'TiB', 'PiB']
+  if (bytes < MIB) return `${bytes} bytes`
+  let value = bytes / MIB
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return `${Math.ceil(value * 10) / 10} ${units[unit]!}`
+}

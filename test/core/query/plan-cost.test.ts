@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { costOfPlan, dearestServices, readBytesOf } from '#core/query/plan-cost.ts'
+import type { DatasetDescriptor, SourceObject } from '#core/rpc/metastore.ts'
+
+function descriptor(service: string, sizeBytes: number, profileCount = 2): DatasetDescriptor {
+  return { service, sizeBytes, headBytes: 10, profileCount, sampleCount: 7 } as DatasetDescriptor
+}
+
+const object = (...datasets: DatasetDescriptor[]) =>
+  ({ objectId: 'o', datasets: datasets.map((each) => ({ descriptor: each, skip: [] })) }) as unknown as SourceObject
+
+test('a query reads heads, heads and ids, or everything', () => {
+  assert.equal(readBytesOf(descriptor('a', 1_000), 'samples'), 1_000)
+  assert.equal(readBytesOf(descriptor('a', 1_000), 'heads'), 10)
+  assert.equal(readBytesOf(descriptor('a', 1_000), 'ids'), 42)
+  assert.equal(readBytesOf(descriptor('a', 30), 'ids'), 30)
+})
+
+test('the cost of a plan is the sum of its datasets', () => {
+  const plan = [object(descriptor('a', 100), descriptor('b', 50)), object(descriptor('a', 1))]
+  assert.deepEqual(costOfPlan(plan, 'samples'), { objects: 2, datasets: 3, bytes: 151, profiles: 6, samples: 21 })
+  assert.deepEqual(costOfPlan([], 'heads'), { objects: 0, datasets: 0, bytes: 0, profiles: 0, samples: 0 })
+})
+
+test('services by what they cost, ties by name', () => {
+  const plan = [object(descriptor('c', 5), descriptor('b', 5)), object(descriptor('a', 1), descriptor('c', 5))]
+  assert.deepEqual(dearestServices(plan, 'samples', 2), [
+    { service: 'c', bytes: 10 },
+    { service: 'b', bytes: 5 },
+  ])
+})
