@@ -17,6 +17,15 @@ export interface IngestForm {
   fromNanos: bigint
   /** JSON of the form part `sample_type_config`; empty bytes if absent. */
   sampleTypeConfig: Uint8Array
+  /** Of the body: '' or absent is pprof; else `groups`, `lines`, `tree`, `trie`, `speedscope`, `jfr`. */
+  format?: string | undefined
+  /** Of formats that do not say what they are of: the application as named, suffix included. */
+  app?: string | undefined
+  untilNanos?: bigint | undefined
+  /** Samples per second, a whole number; 0 = not known. */
+  sampleRate?: number | undefined
+  /** Of a JFR recording the form part `labels`, gzip or not. */
+  recordingLabels?: Uint8Array | undefined
 }
 
 export interface WriteSeries {

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/segment_writer.proto.
  */
 export const file_cinder_v1_segment_writer: GenFile = /*@__PURE__*/
-  fileDesc("Ch5jaW5kZXIvdjEvc2VnbWVudF93cml0ZXIucHJvdG8SCWNpbmRlci52MSJGCgxXcml0ZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEiYKBnNlcmllcxgCIAMoCzIWLmNpbmRlci52MS5Xcml0ZVNlcmllcyKUAQoLV3JpdGVTZXJpZXMSIwoGbGFiZWxzGAEgAygLMhMudHlwZXMudjEuTGFiZWxQYWlyEikKCHByb2ZpbGVzGAIgAygLMhcuY2luZGVyLnYxLldyaXRlUHJvZmlsZRIqCgZpbmdlc3QYAyABKAsyFS5jaW5kZXIudjEuSW5nZXN0Rm9ybUgAiAEBQgkKB19pbmdlc3QiMAoMV3JpdGVQcm9maWxlEg0KBWJ5dGVzGAEgASgMEhEKCWNsaWVudF9pZBgCIAEoCSJOCgpJbmdlc3RGb3JtEhAKCHNweV9uYW1lGAEgASgJEhIKCmZyb21fbmFub3MYAiABKAMSGgoSc2FtcGxlX3R5cGVfY29uZmlnGAMgASgMIjwKDVdyaXRlUmVzcG9uc2USKwoIdmVyZGljdHMYASADKAsyGS5jaW5kZXIudjEuUHJvZmlsZVZlcmRpY3QigwEKDlByb2ZpbGVWZXJkaWN0Eg4KBnN0YXR1cxgBIAEoCRIMCgRraW5kGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhYKDnJldHJ5X2FmdGVyX21zGAUgASgBEhoKEmRlY29tcHJlc3NlZF9ieXRlcxgGIAEoATJSChRTZWdtZW50V3JpdGVyU2VydmljZRI6CgVXcml0ZRIXLmNpbmRlci52MS5Xcml0ZVJlcXVlc3QaGC5jaW5kZXIudjEuV3JpdGVSZXNwb25zZWIGcHJvdG8z", [file_types_v1_types]);
+  fileDesc("Ch5jaW5kZXIvdjEvc2VnbWVudF93cml0ZXIucHJvdG8SCWNpbmRlci52MSJGCgxXcml0ZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEiYKBnNlcmllcxgCIAMoCzIWLmNpbmRlci52MS5Xcml0ZVNlcmllcyKUAQoLV3JpdGVTZXJpZXMSIwoGbGFiZWxzGAEgAygLMhMudHlwZXMudjEuTGFiZWxQYWlyEikKCHByb2ZpbGVzGAIgAygLMhcuY2luZGVyLnYxLldyaXRlUHJvZmlsZRIqCgZpbmdlc3QYAyABKAsyFS5jaW5kZXIudjEuSW5nZXN0Rm9ybUgAiAEBQgkKB19pbmdlc3QiMAoMV3JpdGVQcm9maWxlEg0KBWJ5dGVzGAEgASgMEhEKCWNsaWVudF9pZBgCIAEoCSKvAQoKSW5nZXN0Rm9ybRIQCghzcHlfbmFtZRgBIAEoCRISCgpmcm9tX25hbm9zGAIgASgDEhoKEnNhbXBsZV90eXBlX2NvbmZpZxgDIAEoDBIOCgZmb3JtYXQYBCABKAkSCwoDYXBwGAUgASgJEhMKC3VudGlsX25hbm9zGAYgASgDEhMKC3NhbXBsZV9yYXRlGAcgASgBEhgKEHJlY29yZGluZ19sYWJlbHMYCCABKAwiPAoNV3JpdGVSZXNwb25zZRIrCgh2ZXJkaWN0cxgBIAMoCzIZLmNpbmRlci52MS5Qcm9maWxlVmVyZGljdCKDAQoOUHJvZmlsZVZlcmRpY3QSDgoGc3RhdHVzGAEgASgJEgwKBGtpbmQYAiABKAkSDgoGcmVhc29uGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKAESGgoSZGVjb21wcmVzc2VkX2J5dGVzGAYgASgBMlIKFFNlZ21lbnRXcml0ZXJTZXJ2aWNlEjoKBVdyaXRlEhcuY2luZGVyLnYxLldyaXRlUmVxdWVzdBoYLmNpbmRlci52MS5Xcml0ZVJlc3BvbnNlYgZwcm90bzM", [file_types_v1_types]);
 
 /**
  * @generated from message cinder.v1.WriteRequest
@@ -103,6 +103,31 @@ export type IngestForm = Message<"cinder.v1.IngestForm"> & {
    * @generated from field: bytes sample_type_config = 3;
    */
   sampleTypeConfig: Uint8Array;
+
+  /**
+   * @generated from field: string format = 4;
+   */
+  format: string;
+
+  /**
+   * @generated from field: string app = 5;
+   */
+  app: string;
+
+  /**
+   * @generated from field: int64 until_nanos = 6;
+   */
+  untilNanos: bigint;
+
+  /**
+   * @generated from field: double sample_rate = 7;
+   */
+  sampleRate: number;
+
+  /**
+   * @generated from field: bytes recording_labels = 8;
+   */
+  recordingLabels: Uint8Array;
 };
 
 /**
