@@ -71,11 +71,25 @@ export function planFrames(
   return plans
 }
 
-interface FrameScratch {
-  readonly bytes: Uint8Array
+/** What encoding a frame needs besides its rows. It grows to the largest frame, and may serve one encoder after the other. */
+export class FrameScratch {
+  bytes = new Uint8Array(0)
+  deltas = new Uint32Array(0)
   /** Residuals of each type: later types compare with earlier ones. */
-  readonly residuals: Int64Column[]
-  readonly deltas: Uint32Array
+  residuals: Int64Column[] = []
+
+  get sizeBytes(): number {
+    return this.bytes.length + this.deltas.length * (4 + 8 * this.residuals.length)
+  }
+
+  reserve(rowsMax: number, typesMax: number): void {
+    if (this.deltas.length < rowsMax) {
+      this.bytes = new Uint8Array(scratchBytes(rowsMax))
+      this.deltas = new Uint32Array(rowsMax)
+      this.residuals = []
+    }
+    while (this.residuals.length < typesMax) this.residuals.push(allocateInt64Column(this.deltas.length))
+  }
 }
 
 interface BuiltChunk {
@@ -97,8 +111,12 @@ export interface FrameContent {
   readonly headers: Pick<ProfileHeaders, 'rowLength'>
 }
 
-export function encodeFrames(content: FrameContent, codec: Codec, plans: readonly FramePlan[]): EncodedFrames {
-  const encoder = new FrameEncoder(content.groups, codec, rowsOfLargest(plans))
+export function encodeFrames(
+  content: FrameContent,
+  { codec, scratch }: FrameTools,
+  plans: readonly FramePlan[],
+): EncodedFrames {
+  const encoder = new FrameEncoder(content.groups, { codec, scratch }, rowsOfLargest(plans))
   for (const plan of plans) {
     const lengths = content.headers.rowLength.subarray(plan.firstHeader, plan.firstHeader + plan.headerCount)
     encoder.add(plan, { rows: content.rows[plan.group]!, start: plan.rowStart, lengths })
@@ -117,6 +135,12 @@ export interface FrameRows {
   readonly lengths: Uint32Array
 }
 
+export interface FrameTools {
+  readonly codec: Codec
+  /** The caller's, for one encoder at a time; its own if absent. */
+  readonly scratch?: FrameScratch | undefined
+}
+
 /** Encodes frame by frame, so that no more rows are in memory than one frame has; keeps what is encoded. */
 export class FrameEncoder {
   readonly #codec: Codec
@@ -124,14 +148,13 @@ export class FrameEncoder {
   readonly #built: { readonly plan: FramePlan; readonly chunks: readonly BuiltChunk[] }[] = []
 
   /** `rowsMax`: of the largest frame. */
-  constructor(groups: readonly SampleGroup[], codec: Codec, rowsMax: number) {
-    const typesMax = groups.reduce((max, group) => Math.max(max, group.types.length), 0)
+  constructor(groups: readonly SampleGroup[], { codec, scratch = new FrameScratch() }: FrameTools, rowsMax: number) {
     this.#codec = codec
-    this.#scratch = {
-      bytes: new Uint8Array(scratchBytes(rowsMax)),
-      residuals: Array.from({ length: typesMax }, () => allocateInt64Column(rowsMax)),
-      deltas: new Uint32Array(rowsMax),
-    }
+    this.#scratch = scratch
+    scratch.reserve(
+      rowsMax,
+      groups.reduce((max, group) => Math.max(max, group.types.length), 0),
+    )
   }
 
   add(plan: FramePlan, from: FrameRows): void {

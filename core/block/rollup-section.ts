@@ -15,7 +15,7 @@ import { ByteWriter } from '../wire/byte-writer.ts'
 import { corrupt, datasetSubject, FRAME_ROWS_TARGET, HEADER_ROWS_MAX } from './format.ts'
 import type { Dataset, SampleGroup } from './dataset.ts'
 import { decodeFrameIndex, encodeFrameIndex, type Frame } from './frame-index.ts'
-import { type EncodedFrames, encodeFrames, type FramePlan } from './frames.ts'
+import { type EncodedFrames, encodeFrames, type FramePlan, type FrameTools } from './frames.ts'
 import { ALL_SERIES, filterRollups, findRollupFault, type RollupIndex, type Rollups } from './rollup.ts'
 import { buildRollups } from './rollup-build.ts'
 
@@ -59,14 +59,15 @@ export function encodeRollups(dataset: Dataset, codec: Codec, allowedBytes: numb
 export function packRollups(
   dataset: Pick<Dataset, 'tenant' | 'service' | 'headers' | 'groups'>,
   all: Rollups,
-  { codec, allowedBytes }: { readonly codec: Codec; readonly allowedBytes: number },
+  tools: FrameTools & { readonly allowedBytes: number },
 ): EncodedRollups | undefined {
+  const { allowedBytes } = tools
   const fault = findRollupFault(dataset, { index: all, valuesOf: (group, type) => all.rows[group]!.values[type]! })
   if (fault !== undefined) throw rollupFault(dataset, fault)
-  const encoded = encodeSections(all, dataset.groups, codec)
+  const encoded = encodeSections(all, dataset.groups, tools)
   if (fits(encoded, allowedBytes)) return encoded
   const wide = filterRollups(all, (rollup) => all.scope[rollup] === ALL_SERIES)
-  const smaller = encodeSections(wide, dataset.groups, codec)
+  const smaller = encodeSections(wide, dataset.groups, tools)
   return fits(smaller, allowedBytes) ? smaller : undefined
 }
 
@@ -78,9 +79,9 @@ function fits({ index, frames }: EncodedRollups, allowedBytes: number): boolean 
   return frames.sizeBytes > 0 && index.length + frames.sizeBytes <= allowedBytes
 }
 
-function encodeSections(rollups: Rollups, groups: readonly SampleGroup[], codec: Codec): EncodedRollups {
+function encodeSections(rollups: Rollups, groups: readonly SampleGroup[], tools: FrameTools): EncodedRollups {
   const content = { groups, rows: rollups.rows, headers: rollups }
-  const frames = encodeFrames(content, codec, planRollupFrames(rollups))
+  const frames = encodeFrames(content, tools, planRollupFrames(rollups))
   const out = new ByteWriter()
   encodeRollupIndex(rollups, out)
   encodeFrameIndex(frames.frames, groups, out)

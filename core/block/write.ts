@@ -71,7 +71,7 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
   assert(fault === undefined, `dataset out of order: ${fault}`)
   const sums = options.sums ?? conservationSums(dataset, stackHashes(dataset.symbols))
   const { codec, functionLevel } = options
-  const frames = encodeFrames(dataset, codec, planFrames(headers))
+  const frames = encodeFrames(dataset, { codec }, planFrames(headers))
   const allowedBytes = frames.sizeBytes * (options.rollupBytesFraction ?? ROLLUP_BYTES_FRACTION)
   const rollups = functionLevel === undefined ? undefined : encodeRollups(dataset, codec, allowedBytes)
   return encodeRegion({ ...dataset, functionLevel, sums, frames, rollups }, codec)

@@ -31,7 +31,8 @@ import { assert } from '../assert.ts'
 import { CinderError } from '../errors.ts'
 import type { Codec } from '../ports/codec.ts'
 import { mergeHeaders, type MergedHeaders, mergeNumbering } from './merge-headers.ts'
-import { gatherRows, RowScratch, RowSorter } from './merge-rows.ts'
+import { gatherRows } from './merge-rows.ts'
+import type { MergeScratch } from './merge-scratch.ts'
 import { RegionSource, type RegionInput } from './merge-source.ts'
 import { findTotalFault } from './merge-totals.ts'
 import { checkMembers, type MergeWindow } from './merge.ts'
@@ -61,16 +62,18 @@ export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegio
   const taken = takeSymbols(inputs, { codec, budgetBytes, memory })
   const { sources, symbols } = taken
   const merged = mergeHeaders(sources)
-  const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, codec)
+  const { scratch } = memory
+  const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, { codec, scratch })
   checkConservation(sources, merged, rows.sums)
   const { tenant, service } = inputs[0]!.descriptor
   const named = { tenant, service, ...merged }
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
-  const rollups = packRollups(named, rows.rollups, { codec, allowedBytes })
+  const rollups = packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
   const encoded = encodeRegion(
     { ...named, ...symbols, symbolSections: symbols.sections, sums: rows.sums, frames: rows.frames, rollups },
     codec,
   )
+  scratch.trim()
   return { dataset: { tenant, service, ...window, encoded }, inputs: sources.length }
 }
 
@@ -91,7 +94,7 @@ function takeSymbols(
   const stackOf: Uint32Array[] = []
   let tables = memory.take(tenant, service)
   for (const input of inputs) {
-    const source = new RegionSource(input, codec)
+    const source = new RegionSource(input, codec, memory.scratch.ofSource(sources.length))
     const ownBytes = source.symbolBytesMax
     if (tables.sizeBytes + ownBytes > budgetBytes) {
       if (sources.length > 0) break
@@ -103,7 +106,7 @@ function takeSymbols(
     source.closeSymbols(symbols)
     sources.push(source)
   }
-  const symbols = tables.take(stackOf, { codec, order: memory.order })
+  const symbols = tables.take(stackOf, { codec, order: memory.scratch.order })
   memory.keep(tenant, service, tables)
   return { sources, stackOf, symbols }
 }
@@ -130,26 +133,30 @@ interface MergedRows {
   readonly rollups: ReturnType<RollupBuilder['finish']>
 }
 
-function mergeRows({ sources, stackOf, merged, taken }: RowsContext, codec: Codec): MergedRows {
+function mergeRows(
+  { sources, stackOf, merged, taken }: RowsContext,
+  { codec, scratch }: { readonly codec: Codec; readonly scratch: MergeScratch },
+): MergedRows {
   const { headers, groups, series, refs } = merged
   const fault = findHeaderFault(headers, { groups: groups.length, series: series.length })
   assert(fault === undefined, `dataset out of order: ${fault}`)
   const plans = planFrames(headers)
-  const encoder = new FrameEncoder(groups, codec, rowsOfLargest(plans))
+  const encoder = new FrameEncoder(groups, { codec, scratch: scratch.frames }, rowsOfLargest(plans))
   const rollups = new RollupBuilder({ groups, headers, stackCount: taken.symbols.stackCount })
   const gatherer = {
     refs,
     stackOf,
-    sorter: new RowSorter(),
+    sorter: scratch.sorter,
     spanOf: (input: number, position: number) => sources[input]!.spanOf(position),
   }
-  const scratch = new RowScratch(rowsOfLargest(plans))
+  scratch.rows.reserve(rowsOfLargest(plans))
+  const mayHaveContext = sources.some((source) => source.hasAnyContext)
   const parts: ConservationSum[][] = []
   for (const plan of plans) {
     const { firstHeader: first, headerCount, rowCount } = plan
     const end = first + headerCount
-    const hasContext = anyContext(sources, merged, { first, end })
-    const rows = scratch.take(groups[plan.group]!, rowCount, hasContext)
+    const hasContext = mayHaveContext && anyContext(sources, merged, { first, end })
+    const rows = scratch.rows.take(groups[plan.group]!, rowCount, hasContext)
     gatherRows(gatherer, { first, end }, rows)
     checkTotals(merged, { first, end, group: plan.group }, rows)
     const lengths = headers.rowLength.subarray(first, end)

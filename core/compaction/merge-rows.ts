@@ -6,8 +6,7 @@
  *    output), so a merge of merges equals the merge of everything.
  */
 import type { GroupRows, SampleGroup } from '../block/dataset.ts'
-import { emptyRows } from '../block/frames.ts'
-import type { Int64Column } from '../wire/int64.ts'
+import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 import type { HeaderRefs } from './merge-headers.ts'
 
 /** 64 bits of scratch a row, two words: passing over empty words costs less than sorting up to there. */
@@ -48,29 +47,45 @@ export function gatherRows(
   }
 }
 
-/** Rows of one frame at a time, in the same memory: fresh columns for every frame cost as much as what is done to them. */
+/**
+ * Rows of one frame at a time, in the same memory: fresh columns for every frame cost as much as what is done to them.
+ * It grows to the largest frame and to the most types, and may serve one dataset after the other.
+ */
 export class RowScratch {
-  readonly #rowsMax: number
-  #group: SampleGroup | undefined
-  #rows: GroupRows | undefined
+  #rowsMax = 0
+  #stackId = new Uint32Array(0)
+  #values: Int64Column[] = []
+  #contexts: readonly Int64Column[] = []
 
-  constructor(rowsMax: number) {
-    this.#rowsMax = rowsMax
+  get sizeBytes(): number {
+    return this.#rowsMax * (4 + 8 * (this.#values.length + this.#contexts.length))
+  }
+
+  /** Room for so many rows, so that growing frames do not allocate again and again. */
+  reserve(rowsMax: number): void {
+    if (this.#rowsMax < rowsMax) this.#grow(rowsMax)
   }
 
   /** Columns of at least `rowCount` rows. Contexts are 0, the rest is what was left. What it gave before is gone. */
   take(group: SampleGroup, rowCount: number, hasContext: boolean): GroupRows {
-    if (this.#group !== group || this.#rows === undefined || (hasContext && this.#rows.spanId === undefined)) {
-      this.#group = group
-      this.#rows = emptyRows(group, this.#rowsMax, hasContext)
+    this.reserve(rowCount)
+    while (this.#values.length < group.types.length) this.#values.push(allocateInt64Column(this.#rowsMax))
+    const columns = { rowCount, stackId: this.#stackId, values: this.#values.slice(0, group.types.length) }
+    if (!hasContext) return { ...columns, spanId: undefined, traceIdHigh: undefined, traceIdLow: undefined }
+    if (this.#contexts.length === 0) this.#contexts = [0, 1, 2].map(() => allocateInt64Column(this.#rowsMax))
+    for (const { lo, hi } of this.#contexts) {
+      lo.fill(0, 0, rowCount)
+      hi.fill(0, 0, rowCount)
     }
-    const { spanId, traceIdHigh, traceIdLow, ...rows } = this.#rows
-    if (!hasContext) return { ...rows, rowCount, spanId: undefined, traceIdHigh: undefined, traceIdLow: undefined }
-    for (const column of [spanId, traceIdHigh, traceIdLow]) {
-      column!.lo.fill(0, 0, rowCount)
-      column!.hi.fill(0, 0, rowCount)
-    }
-    return { ...rows, rowCount, spanId, traceIdHigh, traceIdLow }
+    const [spanId, traceIdHigh, traceIdLow] = this.#contexts
+    return { ...columns, spanId, traceIdHigh, traceIdLow }
+  }
+
+  #grow(rowCount: number): void {
+    this.#rowsMax = rowCount
+    this.#stackId = new Uint32Array(rowCount)
+    this.#values = []
+    this.#contexts = []
   }
 }
 
@@ -83,6 +98,11 @@ export class RowSorter {
   #rowOfStack = new Uint32Array(1024)
   /** A bit a stack; 0 between two calls. */
   #bits = new Int32Array(64)
+
+  get sizeBytes(): number {
+    const columns = [this.#mapped, this.order, this.#rowOfStack, this.#bits]
+    return columns.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
 
   /** True if the rows are in order as they are; else `order` says which. */
   sort(source: GroupRows, { start, length }: Omit<RowSpan, 'rows'>, stackOf: Uint32Array): boolean {

@@ -56,9 +56,11 @@ export class RegionSource implements SourceHead {
   /** The frame that is decoded. */
   #frame = -1
   #rows: GroupRows | undefined
-  #scratch: RowScratch | undefined
+  readonly #scratch: RowScratch
 
-  constructor({ region, descriptor, skip }: RegionInput, codec: Codec) {
+  /** `scratch`: for the rows of this source alone, as long as it is read. */
+  constructor({ region, descriptor, skip }: RegionInput, codec: Codec, scratch = new RowScratch()) {
+    this.#scratch = scratch
     if (region.length < descriptor.sizeBytes)
       throw corrupt(`dataset ${descriptor.index}`, `region of ${region.length} bytes, not ${descriptor.sizeBytes}`)
     this.head = openDataset(region, descriptor, codec)
@@ -121,6 +123,10 @@ export class RegionSource implements SourceHead {
     this.skippedSums = addSums(parts)
   }
 
+  get hasAnyContext(): boolean {
+    return this.head.frames.some((frame) => frameHasContext(frame, this.groups[frame.group]!))
+  }
+
   hasContext(position: number): boolean {
     const frame = this.head.frames[this.#frameOf(position)]!
     return frameHasContext(frame, this.groups[frame.group]!)
@@ -158,7 +164,7 @@ export class RegionSource implements SourceHead {
 
   #decodeFrame(frame: Frame): GroupRows {
     const group = this.groups[frame.group]!
-    this.#scratch ??= new RowScratch(rowsOfLargest(this.head.frames))
+    if (this.#frame < 0) this.#scratch.reserve(rowsOfLargest(this.head.frames))
     const rows = this.#scratch.take(group, frame.rowCount, frameHasContext(frame, group))
     decodeFrameInto(this.head, this.#fetched, { frame, stackCount: this.#stackCount }, rows)
     for (let h = frame.firstHeader; h < frame.firstHeader + frame.headerCount; h++) {

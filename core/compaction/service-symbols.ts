@@ -15,7 +15,8 @@ import { packSymbols } from '../block/write.ts'
 import type { Codec } from '../ports/codec.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import { MIB } from '../units.ts'
-import { FirstUseOrder } from './merge-order.ts'
+import type { FirstUseOrder } from './merge-order.ts'
+import { MergeScratch } from './merge-scratch.ts'
 import { MergedSymbols, type TakenSymbols } from './merge-symbols.ts'
 
 /** 4 MiB: some 20,000 distinct stacks. A service with more brings new ones all the time, and finding them costs the same. */
@@ -94,9 +95,9 @@ function equalRows(a: Uint32Array, b: Uint32Array): boolean {
   return true
 }
 
-/** The services of one merge thread, least recently merged first. */
+/** What a merge thread keeps from merge to merge: the services that it merged, least recently first, and its scratch. */
 export class MergeMemory {
-  order = new FirstUseOrder()
+  readonly scratch = new MergeScratch()
   readonly #services = new Map<string, ServiceSymbols>()
   #heldBytes = 0
 
@@ -115,7 +116,6 @@ export class MergeMemory {
   }
 
   keep(tenant: string, service: string, symbols: ServiceSymbols): void {
-    if (this.order.sizeBytes > SERVICE_BYTES_MAX) this.order = new FirstUseOrder()
     if (symbols.sizeBytes > SERVICE_BYTES_MAX) return
     this.#services.set(keyOf(tenant, service), symbols)
     this.#heldBytes += symbols.sizeBytes

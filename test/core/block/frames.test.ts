@@ -70,7 +70,7 @@ function datasetOf(values: readonly (readonly bigint[])[]): Dataset {
 }
 
 function framesOf(dataset: Dataset): { frames: Frame[]; bytes: Uint8Array } {
-  const { frames, chunks } = encodeFrames(dataset, TEST_CODEC, planFrames(dataset.headers))
+  const { frames, chunks } = encodeFrames(dataset, { codec: TEST_CODEC }, planFrames(dataset.headers))
   return { frames, bytes: Uint8Array.from(chunks.flatMap((chunk) => [...chunk])) }
 }
 
