@@ -7,7 +7,7 @@
  * copied: a piece of its own costs more than that.
  */
 import type { IngestForm, WriteProfile, WriteRequest, WriteSeries } from '#core/rpc/segment-writer.ts'
-import { ProtobufWriter, WIRE_LENGTH } from '#core/wire/protobuf.ts'
+import { ProtobufWriter, WIRE_FIXED64, WIRE_LENGTH } from '#core/wire/protobuf.ts'
 
 /** Copying 16 KiB takes about a microsecond, a chunk of a stream ten. */
 const VIEW_BYTES_MIN = 16 * 1024
@@ -68,11 +68,21 @@ function smallFieldsOf({ labels, ingest }: WriteSeries): Uint8Array {
   return out.copyBytes()
 }
 
-function formOf({ spyName, fromNanos, sampleTypeConfig }: IngestForm): ProtobufWriter {
+function formOf(form: IngestForm): ProtobufWriter {
+  const { spyName, fromNanos, sampleTypeConfig, format = '', app = '', untilNanos = 0n } = form
+  const { sampleRate = 0, recordingLabels } = form
   const out = new ProtobufWriter()
   if (spyName !== '') out.stringField(1, spyName)
   out.varintField(2, fromNanos)
   if (sampleTypeConfig.length > 0) out.bytesField(3, sampleTypeConfig)
+  if (format !== '') out.stringField(4, format)
+  if (app !== '') out.stringField(5, app)
+  out.varintField(6, untilNanos)
+  if (sampleRate !== 0) {
+    out.tag(7, WIRE_FIXED64)
+    out.rawBytes(new Uint8Array(new Float64Array([sampleRate]).buffer))
+  }
+  if (recordingLabels !== undefined && recordingLabels.length > 0) out.bytesField(8, recordingLabels)
   return out
 }
 
