@@ -116,7 +116,9 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       checkCompaction(request)
       await withSqlErrors('create partitions', () => ensureDays(request.outputs))
       const answer = await asWrite(deps, 'commit compaction', () => commitCompaction(sql, request, grace))
-      if (answer.verdict !== 'committed') log.warn('compaction not committed', { jobId: request.jobId, ...answer })
+      const fields = { jobId: request.jobId, epoch: request.epoch, workerId: request.workerId, ...answer }
+      if (answer.verdict === 'not-conserved') log.error('compaction does not conserve, job parked', fields)
+      else if (answer.verdict !== 'committed') log.warn('compaction not committed', fields)
       planner.noteCommit()
       return answer
     },

@@ -1,5 +1,5 @@
 /** Why a job failed, as workers report it. What an older or newer worker says beyond these counts as a plain error. */
-export const JOB_FAILURE_KINDS = ['error', 'over-budget', 'missing-source', 'corrupt-source'] as const
+export const JOB_FAILURE_KINDS = ['error', 'over-budget', 'missing-source', 'corrupt-source', 'conservation'] as const
 export type JobFailureKind = (typeof JOB_FAILURE_KINDS)[number]
 
 export function failureKindOf(text: string | undefined): JobFailureKind {

@@ -94,7 +94,7 @@ export interface FailedJob {
   epoch: number
   /** For people. */
   reason: string
-  /** `error` (also when absent or unknown), `over-budget`, `missing-source`, `corrupt-source`: see core/compaction/job-failure.ts. */
+  /** `error` (also when absent or unknown), `over-budget`, `missing-source`, `corrupt-source`, `conservation`: see core/compaction/job-failure.ts. */
   kind?: string
   /** The source datasets to blame, as far as the worker knows them; empty = unknown. */
   culprits?: DatasetRef[]
@@ -147,7 +147,7 @@ export interface CommitCompactionRequest {
 }
 
 export interface CommitCompactionResponse {
-  /** `committed` (also for a repeat of the same commit); `stale`: a source has gone, nothing published; `lost-lease`. In the last two the outputs are tombstoned. */
+  /** `committed` (also for a repeat of the same commit); `stale`: a source has gone, nothing published; `not-conserved`: the outputs do not hold what the sources hold, nothing published, the job is parked; `lost-lease`. In the last three the outputs are tombstoned. */
   verdict: string
   /** Ids of the sources that were not live any more. */
   staleObjectIds: string[]

@@ -11,15 +11,18 @@
  *    gives null, so the comparison is `is distinct from`: with `<>` a missing source would pass. So is one that holds
  *    anything of a dead incarnation: what a tenant's deletion hides is merged with nothing, and outputs are of the
  *    incarnation that is new in this snapshot (a deletion that comes later hides them with the rest).
- * 5. registered: the ids of the outputs enter the register. An id that is there already was collected as an orphan or
+ * 5. unbalanced: outputs that do not hold the profiles of the sources, by the rule of core/compaction/balance.ts, over the
+ *    locked rows. Whatever a worker believes, such a commit publishes nothing, keeps every source, and parks the job.
+ * 6. registered: the ids of the outputs enter the register. An id that is there already was collected as an orphan or
  *    belongs to another commit: nothing is published under it.
- * 6. verdict, then the effects. committed: outputs in, sources retired, a tombstone for each object whose last dataset
- *    this retired, job done. stale: job closed, its sources free for a new plan. Not committed: outputs are tombstoned,
+ * 7. verdict, then the effects. committed: outputs in, sources retired, a tombstone for each object whose last dataset
+ *    this retired, job done. stale: job closed, its sources free for a new plan. not-conserved: job parked. Not committed: outputs are tombstoned,
  *    but only ids registered here, so a late repeat can never tombstone what is published. Live sources are never given
  *    up for nothing: a commit without outputs is refused, and the job fails with its lease.
  */
 import type { CommitCompactionRequest, CommitCompactionResponse } from '#core/rpc/metastore.ts'
 import type { SqlSession } from '../client.ts'
+import { balance, outputRows, parkUnbalanced } from './commit-balance.ts'
 
 export async function commitCompaction(
   sql: SqlSession,
@@ -29,7 +32,6 @@ export async function commitCompaction(
   const { workerId, jobId, epoch } = request
   const outputs = [...request.outputs].sort((a, b) => (a.objectId < b.objectId ? -1 : 1))
   const outputIds = outputs.map((output) => output.objectId)
-  const rows = outputs.flatMap((output) => output.datasets.map((dataset) => ({ output, dataset })))
   const due = sql`now() + ${options.deletionGraceMs}::float8 * interval '1 millisecond'`
   const [row] = await sql<{ verdict: string; stale_object_ids: string[] }[]>`
     with job as materialized (
@@ -37,7 +39,7 @@ export async function commitCompaction(
     ), standing as materialized (
       select case
           when job.state = 'running' and job.epoch = ${epoch} and job.holder = ${workerId} then 'try'
-          when job.state in ('done', 'stale') and job.epoch = ${epoch}
+          when job.state in ('done', 'stale', 'parked') and job.epoch = ${epoch}
             and job.output_ids is not distinct from ${outputIds}::text[] then 'repeat'
           else 'lost'
         end as standing, job.state, job.stale_object_ids
@@ -47,14 +49,16 @@ export async function commitCompaction(
       from standing, job_sources js left join objects o on o.id = js.object_id
       where standing.standing = 'try' and js.job_id = ${jobId}::bigint
     ), segment_source as materialized (
-      select s.object_id, p.indexes, s.live, s.is_live, s.tenant, s.incarnation, s.skip_dataset, s.skip_position
+      select s.object_id, p.indexes, s.live, s.is_live, s.tenant, s.incarnation, s.skip_dataset, s.skip_position,
+        s.service, s.window_start_ms, s.profile_count, s.sample_count
       from planned p
       join objects o on o.id = p.object_id
       join segments s on s.created_at = p.created_at and s.object_id = p.object_id
       order by s.object_id
       for update of o, s
     ), dataset_source as materialized (
-      select d.object_id, d.dataset_index, d.is_live, d.tenant, d.incarnation, d.skip_positions
+      select d.object_id, d.dataset_index, d.is_live, d.tenant, d.incarnation, d.skip_positions, d.service,
+        d.window_start_ms, d.profile_count, d.sample_count
       from planned p
       join objects o on o.id = p.object_id
       join datasets d on d.object_id = p.object_id and d.dataset_index = any(p.indexes)
@@ -86,17 +90,21 @@ export async function commitCompaction(
       union
       select d.object_id from dataset_source d join tenant_incarnations i on i.tenant = d.tenant
       where d.incarnation < i.live_from
-    ), registered as (
+    ), output as materialized (
+      ${outputRows(sql, outputs)}
+    ), ${balance(sql, request)}, registered as (
       insert into object_ids (id)
       select o.id from standing, unnest(${outputIds}::text[]) as o(id) where standing.standing <> 'repeat' order by o.id
       on conflict (id) do nothing returning id
     ), verdict as materialized (
       select case
-          when standing = 'repeat' then case state when 'done' then 'committed' else 'stale' end
+          when standing = 'repeat' then
+            case state when 'done' then 'committed' when 'parked' then 'not-conserved' else 'stale' end
           when standing = 'lost' then 'lost-lease'
           when (select count(*) from registered) <> ${outputIds.length}::int then 'lost-lease'
           when exists (select from bad) or not exists (select from planned) then 'stale'
           when ${outputIds.length}::int = 0 then 'lost-lease'
+          when exists (select from unbalanced) then 'not-conserved'
           else 'committed'
         end as verdict,
         standing = 'try' as is_first,
@@ -116,17 +124,7 @@ export async function commitCompaction(
         window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count,
         incarnation)
       select d.*, coalesce((select incarnation from tenant_incarnations i where i.tenant = d.tenant), 1)
-      from verdict v, unnest(
-        ${rows.map((r) => r.output.objectId)}::text[], ${rows.map((r) => r.dataset.index)}::int[],
-        ${rows.map((r) => r.output.level)}::int[], ${rows.map((r) => r.output.sizeBytes)}::bigint[],
-        ${rows.map((r) => r.dataset.tenant)}::text[], ${rows.map((r) => r.dataset.service)}::text[],
-        ${rows.map((r) => r.dataset.windowStartMs)}::bigint[], ${rows.map((r) => r.dataset.windowMs)}::bigint[],
-        ${rows.map((r) => r.dataset.minTimeMs)}::bigint[], ${rows.map((r) => r.dataset.maxTimeMs)}::bigint[],
-        ${rows.map((r) => r.dataset.offset)}::bigint[], ${rows.map((r) => r.dataset.sizeBytes)}::bigint[],
-        ${rows.map((r) => r.dataset.headBytes)}::bigint[], ${rows.map((r) => r.dataset.profileCount)}::int[],
-        ${rows.map((r) => r.dataset.sampleCount)}::bigint[]
-      ) as d(object_id, dataset_index, level, object_size_bytes, tenant, service, window_start_ms, window_ms,
-        min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
+      from verdict v, output d
       where v.verdict = 'committed' and v.is_first
     ), retired_segment as (
       update segments s set is_live = bit_count(s.live) > cardinality(p.indexes),
@@ -151,12 +149,13 @@ export async function commitCompaction(
       select o.id, ${due} from output_object o, verdict v where v.verdict <> 'committed'
       on conflict (object_id) do nothing
     ), freed as (
-      delete from job_sources js using verdict v where js.job_id = ${jobId}::bigint and v.is_first and v.verdict <> 'lost-lease'
+      delete from job_sources js using verdict v
+      where js.job_id = ${jobId}::bigint and v.is_first and v.verdict in ('committed', 'stale')
     ), closed as (
       update jobs j set state = case v.verdict when 'committed' then 'done' else 'stale' end, holder = null,
         expires_at = null, finished_at = now(), output_ids = ${outputIds}::text[], stale_object_ids = v.stale_object_ids
-      from verdict v where j.id = ${jobId}::bigint and v.is_first and v.verdict <> 'lost-lease'
-    )
+      from verdict v where j.id = ${jobId}::bigint and v.is_first and v.verdict in ('committed', 'stale')
+    ), ${parkUnbalanced(sql, request)}
     select verdict, stale_object_ids from verdict`
   return { verdict: row!.verdict, staleObjectIds: row!.stale_object_ids }
 }

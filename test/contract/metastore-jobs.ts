@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { JobService } from '#core/rpc/jobs.ts'
-import type { CompactionJob, FailedJob, SourceDataset } from '#core/rpc/metastore.ts'
-import { makeOutput, makeSegment, HOUR_MS, type DatasetSpec } from '../support/metastore-requests.ts'
+import type { CompactionJob, FailedJob } from '#core/rpc/metastore.ts'
+import { makeSegment, mergedOutput, HOUR_MS, type DatasetSpec } from '../support/metastore-requests.ts'
 import type { MetastoreHarness } from './metastore.ts'
 
 export interface JobsHarness extends MetastoreHarness {
@@ -54,17 +54,7 @@ export function metastoreJobsContract(name: string, create: () => Promise<JobsHa
 
     /** Commits the job with one dataset for each of its tenants and services, as a worker would. */
     const finish = async (workerId: string, job: CompactionJob): Promise<string> => {
-      const cells = new Map<string, SourceDataset[]>()
-      for (const dataset of job.sources.flatMap((source) => source.datasets)) {
-        const key = `${dataset.descriptor.tenant} ${dataset.descriptor.service}`
-        cells.set(key, [...(cells.get(key) ?? []), dataset])
-      }
-      const specs = [...cells.values()].map((cell) => ({
-        tenant: cell[0]!.descriptor.tenant,
-        service: cell[0]!.descriptor.service,
-        profiles: cell.map(() => 0),
-      }))
-      const outputs = [makeOutput(`out-${++made}`, specs, job.level)]
+      const outputs = [mergedOutput(`out-${++made}`, job)]
       const { jobId, epoch } = job
       return (await harness.metastore.commitCompaction({ workerId, jobId, epoch, outputs })).verdict
     }

@@ -9,11 +9,12 @@ import type { CinderError } from '#core/errors.ts'
 import type {
   CommitCompactionRequest,
   CompactionJob,
+  DatasetDescriptor,
   Metastore,
   PlanQueryResponse,
   PollJobsResponse,
 } from '#core/rpc/metastore.ts'
-import { HOUR_MS, makeOutput, makeSegment, type DatasetSpec } from '../support/metastore-requests.ts'
+import { HOUR_MS, mergedOutput, makeSegment, type DatasetSpec } from '../support/metastore-requests.ts'
 
 export interface MetastoreHarness {
   readonly metastore: Metastore
@@ -29,6 +30,25 @@ export interface MetastoreHarness {
   failuresMax: number
   close(): Promise<void>
 }
+
+/** What a merge with a mistake of each kind would bring. The first two datasets are of the tenant of the test. */
+const IMBALANCES: readonly {
+  readonly name: string
+  readonly spoil: (datasets: DatasetDescriptor[]) => DatasetDescriptor[]
+}[] = [
+  { name: 'a dataset is missing', spoil: ([, ...rest]) => rest },
+  { name: 'a dataset is there twice', spoil: (datasets) => [datasets[0]!, ...datasets] },
+  { name: 'a profile is missing', spoil: ([one, ...rest]) => [{ ...one!, profileCount: 1 }, ...rest] },
+  { name: 'what is skipped is in it', spoil: ([one, ...rest]) => [{ ...one!, profileCount: 3 }, ...rest] },
+  { name: 'samples are missing', spoil: ([a, b, ...rest]) => [a!, { ...b!, sampleCount: 39 }, ...rest] },
+  { name: 'there are too many samples', spoil: ([one, ...rest]) => [{ ...one!, sampleCount: 121 }, ...rest] },
+  { name: 'a service has another name', spoil: ([one, ...rest]) => [{ ...one!, service: 'weg' }, ...rest] },
+  { name: 'it is of another tenant', spoil: ([one, ...rest]) => [{ ...one!, tenant: 'nobody' }, ...rest] },
+  {
+    name: 'it is of another hour',
+    spoil: ([one, ...rest]) => [{ ...one!, windowStartMs: HOUR_MS - 3_600_000 }, ...rest],
+  },
+]
 
 export function metastoreContract(name: string, create: () => Promise<MetastoreHarness>): void {
   describe(`metastore contract: ${name}`, () => {
@@ -95,7 +115,7 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
           [`b${n}`, [0]],
         ],
       )
-      const outputs = [makeOutput(`out${n}`, [{ tenant, profiles: [0, 0, 0] }])]
+      const outputs = [mergedOutput(`out${n}`, job, tenant)]
       assert.deepEqual(await finish('w1', job, outputs), { verdict: 'committed', staleObjectIds: [] })
       assert.deepEqual(await planned(tenant), [`out${n}/0/`])
       assert.equal((await finish('w1', job, outputs)).verdict, 'committed')
@@ -112,7 +132,7 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       await harness.plan()
       const job = await claim('w1', `a${n}`)
       await harness.retireDataset(`b${n}`, 1)
-      const outputs = [makeOutput(`out${n}`, [{ tenant, profiles: [0, 0] }])]
+      const outputs = [mergedOutput(`out${n}`, job, tenant)]
       const answer = await finish('w1', job, outputs)
       assert.deepEqual(answer, { verdict: 'stale', staleObjectIds: [`b${n}`] })
       assert.deepEqual(await finish('w1', job, outputs), answer)
@@ -127,6 +147,31 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       )
     })
 
+    test('outputs that do not hold what the sources hold publish nothing: sources stay live, the job is parked and says why', async () => {
+      for (const { name, spoil } of IMBALANCES) {
+        const { n, tenant, base } = fresh()
+        await commit(`a${n}`, [
+          { tenant, profiles: [base, base + 1, base] },
+          { tenant, service: 'z', profiles: [base + 2] },
+        ])
+        await harness.plan()
+        const job = await claim('w1', `a${n}`)
+        const merged = mergedOutput(`out${n}`, job, tenant)
+        const outputs = [{ ...merged, datasets: spoil(merged.datasets).map((each, index) => ({ ...each, index })) }]
+        const answer = await finish('w1', job, outputs)
+        assert.deepEqual(answer, { verdict: 'not-conserved', staleObjectIds: [] }, name)
+        assert.deepEqual(await finish('w1', job, outputs), answer, 'a repeat is answered the same')
+        assert.deepEqual(await planned(tenant), [`a${n}/0/2`, `a${n}/1/`])
+        assert.ok((await drainTombstones(harness)).includes(`out${n}`))
+        await harness.plan()
+        await harness.endBackoff()
+        const { jobs } = await poll('w1')
+        assert.ok(jobs.every(({ sources }) => sources.every(({ objectId }) => objectId !== `a${n}`)))
+        const more = { ...job, epoch: job.epoch + 1 }
+        assert.equal((await finish('w1', more, [mergedOutput(`z${n}`, job, tenant)])).verdict, 'lost-lease')
+      }
+    })
+
     test('a lost lease publishes nothing and the next assignment has a higher token', async () => {
       const { n, tenant, base } = fresh()
       await commit(`a${n}`, [{ tenant, profiles: [base] }])
@@ -138,16 +183,10 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       assert.ok(heir.epoch > zombie.epoch)
       const running = [{ jobId: zombie.jobId, epoch: zombie.epoch }]
       assert.deepEqual((await poll('w1', { running, capacity: 0 })).lost, [zombie.jobId])
-      assert.equal(
-        (await finish('w1', zombie, [makeOutput(`z${n}`, [{ tenant, profiles: [0] }])])).verdict,
-        'lost-lease',
-      )
+      assert.equal((await finish('w1', zombie, [mergedOutput(`z${n}`, zombie, tenant)])).verdict, 'lost-lease')
       assert.deepEqual(await planned(tenant), [`a${n}/0/`])
-      assert.equal((await finish('w2', heir, [makeOutput(`h${n}`, [{ tenant, profiles: [0] }])])).verdict, 'committed')
-      assert.equal(
-        (await finish('w1', zombie, [makeOutput(`z${n}`, [{ tenant, profiles: [0] }])])).verdict,
-        'lost-lease',
-      )
+      assert.equal((await finish('w2', heir, [mergedOutput(`h${n}`, heir, tenant)])).verdict, 'committed')
+      assert.equal((await finish('w1', zombie, [mergedOutput(`z${n}`, zombie, tenant)])).verdict, 'lost-lease')
       assert.deepEqual(await planned(tenant), [`h${n}/0/`])
       const deleted = await drainTombstones(harness)
       assert.ok(deleted.includes(`z${n}`))
@@ -160,7 +199,7 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       await commit(`a${n}`, [{ tenant, profiles: [base] }])
       await harness.plan()
       const job = await claim('w1', `a${n}`)
-      const outputs = [makeOutput(`out${n}`, [{ tenant, profiles: [0] }])]
+      const outputs = [mergedOutput(`out${n}`, job, tenant)]
       await finish('w1', job, outputs)
       assert.equal((await finish('w1', { ...job, epoch: job.epoch + 7 }, outputs)).verdict, 'lost-lease')
       assert.equal((await finish('w1', { ...job, jobId: '999999999' }, outputs)).verdict, 'lost-lease')
@@ -215,10 +254,9 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
         [],
         'an old term released nothing',
       )
-      const outputs = [makeOutput(`out${n}`, [{ tenant, profiles: [0] }])]
+      const outputs = [mergedOutput(`out${n}`, job, tenant)]
       assert.equal(
-        (await finish('w1', { ...job, epoch: job.epoch - 1 }, [makeOutput(`z${n}`, [{ tenant, profiles: [0] }])]))
-          .verdict,
+        (await finish('w1', { ...job, epoch: job.epoch - 1 }, [mergedOutput(`z${n}`, job, tenant)])).verdict,
         'lost-lease',
       )
       assert.equal((await finish('w1', job, outputs)).verdict, 'committed')

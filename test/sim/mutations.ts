@@ -48,7 +48,11 @@ export const MUTATIONS: readonly Mutation[] = [
     rules: { checksSources: false },
   },
   { name: 'sources stay live', shows: ['counted-twice'], rules: { retiresSources: false } },
-  { name: 'the skip list is lost', shows: ['sums', 'counted-twice'], rules: { namesSkips: false } },
+  {
+    name: 'the skip list is lost',
+    shows: ['sums', 'counted-twice'],
+    rules: { namesSkips: false, checksBalance: false },
+  },
   { name: 'a planner goes on after its lease', shows: ['zombie', 'shared-source'], rules: { fencesPlanner: false } },
   { name: 'deletion before the grace', shows: ['grace'], rules: { keepsGrace: false } },
   {
@@ -109,6 +113,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a merge leaves out a source, and conservation is off',
     shows: ['sums', 'lost'],
+    rules: { checksBalance: false },
     merger: (inner) => ({
       ...inner,
       merge: (task) =>

@@ -1,5 +1,5 @@
 /** Requests to the metastore, made from a few numbers. Ids of profiles are given as numbers: equal numbers are equal ids. */
-import type { CommitSegmentRequest, DatasetDescriptor, OutputObject } from '#core/rpc/metastore.ts'
+import type { CommitSegmentRequest, CompactionJob, DatasetDescriptor, OutputObject } from '#core/rpc/metastore.ts'
 import { hourStartMs, MS_PER_HOUR } from '#core/units.ts'
 
 export const HOUR_MS = 1_760_000_400_000 - (1_760_000_400_000 % MS_PER_HOUR)
@@ -67,4 +67,22 @@ export function makeOutput(objectId: string, specs: DatasetSpec[], level = 1): O
     sizeBytes: 5_000,
     datasets: specs.map((spec, i) => makeDescriptor(i, { ...spec, profileCount: spec.profiles.length })),
   }
+}
+
+/** What a worker makes of the job: a dataset for each tenant, service and hour, those of `first` before the others. */
+export function mergedOutput(
+  objectId: string,
+  job: Pick<CompactionJob, 'level' | 'sources'>,
+  first = '',
+): OutputObject {
+  const cells = new Map<string, Required<DatasetSpec>>()
+  for (const { descriptor, skip } of job.sources.flatMap(({ datasets }) => datasets)) {
+    const { tenant, service, windowStartMs, minTimeMs, profileCount } = descriptor
+    const key = JSON.stringify([tenant === first ? 0 : 1, tenant, service, windowStartMs])
+    const cell = cells.get(key) ?? { tenant, service, timeMs: minTimeMs, profiles: [] }
+    cell.profiles.push(...Array.from({ length: profileCount - skip.length }, () => 0))
+    cells.set(key, cell)
+  }
+  const specs = [...cells].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, cell]) => cell)
+  return makeOutput(objectId, specs, job.level)
 }

@@ -1,9 +1,9 @@
 /** One test's corner of a metastore that tests about tenants share: own tenants, own object ids, own profile ids. */
 import assert from 'node:assert/strict'
-import type { CompactionJob, Metastore } from '#core/rpc/metastore.ts'
+import type { CompactionJob, DatasetDescriptor, Metastore } from '#core/rpc/metastore.ts'
 import type { TenantDeletion, TenantService } from '#core/rpc/tenants.ts'
 import { hourStartMs, MS_PER_DAY } from '#core/units.ts'
-import { type DatasetSpec, makeOutput, makeSegment } from './metastore-requests.ts'
+import { type DatasetSpec, makeSegment, mergedOutput } from './metastore-requests.ts'
 
 export interface TenantsHarness {
   readonly metastore: Metastore
@@ -98,18 +98,11 @@ export class Scene {
   }
 
   async finish(job: CompactionJob, outputId: string): Promise<string> {
-    const specs = job.sources.flatMap(({ datasets }) =>
-      datasets.map(({ descriptor: { tenant, service, minTimeMs } }) => ({
-        tenant,
-        service,
-        timeMs: minTimeMs,
-        profiles: [0],
-      })),
-    )
     // A job may hold what other tests left: ours come first.
-    const rankOf = (tenant: string) => [this.tenant, this.other, tenant].indexOf(tenant)
-    specs.sort((x, y) => rankOf(x.tenant) - rankOf(y.tenant))
-    const outputs = [makeOutput(outputId, specs)]
+    const merged = mergedOutput(outputId, job)
+    const rankOf = ({ tenant }: DatasetDescriptor) => [this.tenant, this.other, tenant].indexOf(tenant)
+    const ranked = merged.datasets.sort((x, y) => rankOf(x) - rankOf(y))
+    const outputs = [{ ...merged, datasets: ranked.map((dataset, index) => ({ ...dataset, index })) }]
     return (await this.metastore.commitCompaction({ workerId: 'w1', jobId: job.jobId, epoch: job.epoch, outputs }))
       .verdict
   }

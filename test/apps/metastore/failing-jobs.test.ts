@@ -6,7 +6,7 @@ import { closeDeadJobs } from '#db/sql/close-dead-jobs.ts'
 import { failExpiredJobs } from '#db/sql/fail-jobs.ts'
 import { wakeIdleSegments } from '#db/sql/idle-segments.ts'
 import { deleteGoneWorkers } from '#db/sql/workers.ts'
-import { HOUR_MS, makeOutput, makeSegment, type DatasetSpec } from '../../support/metastore-requests.ts'
+import { HOUR_MS, mergedOutput, makeSegment, type DatasetSpec } from '../../support/metastore-requests.ts'
 import { createSqlMetastore, type SqlMetastore } from '../../support/sql-metastore.ts'
 
 let harness: SqlMetastore
@@ -76,10 +76,11 @@ test('reports and expiry of one job at once count once', async () => {
 
 test('a job above level 1 is split by its datasets, each part with its skip lists', async () => {
   const { sql } = harness.database
-  const job = await runOne()
-  const specs = ['a', 'b', 'c'].map((service) => ({ tenant: 'up', service, profiles: [0, 0] }))
+  await commit(['a', 'b', 'c'].map((service) => ({ tenant: 'up', service, profiles: [-1, -2] })))
+  await harness.plan()
+  const job = (await poll()).jobs[0]!
   const { jobId, epoch } = job
-  await harness.metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs: [makeOutput('up1', specs)] })
+  await harness.metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs: [mergedOutput('up1', job)] })
   await sql`update datasets set skip_positions = '{1}' where object_id = 'up1' and dataset_index = 1`
   await harness.plan()
   const whole = (await poll()).jobs.find(({ level }) => level === 5)!
@@ -92,13 +93,13 @@ test('a job above level 1 is split by its datasets, each part with its skip list
     parts[0]!.sources[0]!.datasets.map(({ skip }) => skip),
     [[], [1]],
   )
-  const outputs = [makeOutput('up5', [{ tenant: 'up', service: 'a', profiles: [0, 0, 0] }], 5)]
+  const outputs = [mergedOutput('up5', parts[0]!)]
   const term = { workerId: 'w', jobId: parts[0]!.jobId, epoch: parts[0]!.epoch }
   assert.equal((await harness.metastore.commitCompaction({ ...term, outputs })).verdict, 'committed')
   const live = await sql`select object_id, dataset_index from datasets where tenant = 'up' and is_live order by 1, 2`
   assert.deepEqual(
     live.map((each) => `${each.object_id}/${each.dataset_index}`),
-    ['up1/2', 'up5/0'],
+    ['up1/2', 'up5/0', 'up5/1'],
   )
   assert.equal(
     (await harness.metastore.commitCompaction({ ...term, jobId: whole.jobId, epoch: whole.epoch, outputs: [] }))
@@ -126,7 +127,7 @@ test('while every job fails none is parked: they wait; as soon as one is committ
   assert.ok((await count('queued')) >= 9)
   await harness.endBackoff()
   const [one, ...others] = (await poll()).jobs
-  const outputs = [makeOutput('back', [{ profiles: [0] }])]
+  const outputs = [mergedOutput('back', one!)]
   const { jobId, epoch } = one!
   assert.equal(
     (await harness.metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs })).verdict,
@@ -190,7 +191,7 @@ test('a segment of which nothing may be planned leaves the planner’s index, an
     ['awake'],
   )
   const { jobId, epoch } = job
-  const outputs = [makeOutput('awake1', [{ tenant: 'awake', profiles: [0] }])]
+  const outputs = [mergedOutput('awake1', job)]
   assert.equal(
     (await harness.metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs })).verdict,
     'committed',

@@ -9,7 +9,7 @@ import { makeUlid } from '#core/wire/ulid.ts'
 import type { Sql } from '#db/client.ts'
 import { datasetPartitions, ensurePartition, listPartitions, segmentPartitions } from '#db/partitions.ts'
 import { unpackDueSegments } from '#db/sql/unpack-segments.ts'
-import { makeOutput, makeSegment } from '../../support/metastore-requests.ts'
+import { mergedOutput, makeSegment } from '../../support/metastore-requests.ts'
 import { createSqlTenants, type SqlTenants } from '../../support/sql-tenants.ts'
 
 const DAY = MS_PER_DAY
@@ -83,11 +83,12 @@ test('a partition of segments is dropped when due; what is live in it points int
       ['b', 0, [[]]],
     ],
   ])
-  for (const [i, { jobId, epoch }] of jobs.entries()) {
-    const outputs = [makeOutput(`out${i}`, [{ tenant: i === 0 ? 't' : 'u', timeMs, profiles: [1, 2, 3] }])]
+  for (const [i, job] of jobs.entries()) {
+    const { jobId, epoch } = job
+    const outputs = [mergedOutput(`out${i}`, job)]
     assert.equal((await site.metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs })).verdict, 'committed')
   }
-  assert.deepEqual([await planned('t'), await planned('u')], [['out0/0/1'], ['out1/0/1']])
+  assert.deepEqual([await planned('t'), await planned('u')], [['out0/0/5'], ['out1/0/5']])
   await site.endGrace()
   const { tombstones } = await site.metastore.claimTombstones({ holder: 'd', limit: 9 })
   assert.deepEqual(
@@ -233,8 +234,8 @@ test('a shared object that nobody merges is written anew without the deleted ten
     source!.datasets.map(({ descriptor, skip }) => [descriptor.tenant, skip]),
     [['kept', [1]]],
   )
-  const { jobId, epoch, level } = jobs[0]!
-  const outputs = [makeOutput('b', [{ tenant: 'kept', timeMs, profiles: [2] }], level)]
+  const { jobId, epoch } = jobs[0]!
+  const outputs = [mergedOutput('b', jobs[0]!)]
   assert.equal((await site.metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs })).verdict, 'committed')
   await site.endGrace()
   const { tombstones } = await site.metastore.claimTombstones({ holder: 'd', limit: 9 })

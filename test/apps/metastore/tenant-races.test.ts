@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { CompactionJob } from '#core/rpc/metastore.ts'
-import { makeOutput, makeSegment } from '../../support/metastore-requests.ts'
+import { makeSegment, mergedOutput } from '../../support/metastore-requests.ts'
 import { createSqlTenants, type SqlTenants } from '../../support/sql-tenants.ts'
 
 let site: SqlTenants
@@ -93,18 +93,21 @@ test('merges that race with deletions and their undoing lose nothing and double 
   let attempt = 0
   const verdicts: string[] = []
   let made = 0
-  const finish = async ({ jobId, epoch, sources }: CompactionJob) => {
-    // The service of an output says which profiles are in it: those of its sources.
-    const outputOf = (tenant: string) => {
-      const of = sources.flatMap(({ objectId, datasets }) =>
-        datasets
-          .filter(({ descriptor }) => descriptor.tenant === tenant)
-          .map(({ descriptor }) => (descriptor.service === 'web' ? objectId : descriptor.service)),
+  /** By output and tenant: the segments whose profiles are in it. */
+  const contents = new Map<string, string[]>()
+  const heldBy = (objectId: string, tenant: string) => contents.get(`${objectId} ${tenant}`) ?? [objectId]
+  const finish = async (job: CompactionJob) => {
+    const output = mergedOutput(`m${attempt++}`, job)
+    for (const tenant of ['t', 'u']) {
+      const own = job.sources.filter(({ datasets }) => datasets.some(({ descriptor }) => descriptor.tenant === tenant))
+      contents.set(
+        `${output.objectId} ${tenant}`,
+        own.flatMap(({ objectId }) => heldBy(objectId, tenant)),
       )
-      return of.length === 0 ? [] : [{ tenant, service: of.join('+'), timeMs: nowMs, profiles: [0] }]
     }
-    const outputs = [makeOutput(`m${attempt++}`, ['t', 'u'].flatMap(outputOf))]
-    verdicts.push((await site.metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs })).verdict)
+    const { jobId, epoch } = job
+    const request = { workerId: 'w', jobId, epoch, outputs: [output] }
+    verdicts.push((await site.metastore.commitCompaction(request)).verdict)
   }
   const claim = async () => {
     for (let i = 0; i < 3; i++, made++) {
@@ -129,10 +132,7 @@ test('merges that race with deletions and their undoing lose nothing and double 
   assert.ok(verdicts.filter((verdict) => verdict === 'committed').length >= 9, String(verdicts))
   const everything = Array.from({ length: made }, (_, n) => `o${n}`).sort()
   for (const tenant of ['t', 'u']) {
-    const held = (await visible(tenant)).flatMap((name) => {
-      const [objectId, service] = name.split('/')
-      return service === 'web' ? [objectId!] : service!.split('+')
-    })
+    const held = (await visible(tenant)).flatMap((name) => heldBy(name.split('/')[0]!, tenant))
     assert.deepEqual(held.sort(), everything, tenant)
   }
   await assertCounts()

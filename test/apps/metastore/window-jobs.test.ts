@@ -5,7 +5,7 @@ import type { CompactionJob } from '#core/rpc/metastore.ts'
 import { floorTo, MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import { selectWaitingDatasets } from '#db/sql/waiting-datasets.ts'
-import { HOUR_MS, makeOutput, makeSegment } from '../../support/metastore-requests.ts'
+import { HOUR_MS, makeOutput, mergedOutput, makeSegment } from '../../support/metastore-requests.ts'
 import { createSqlMetastore, type SqlMetastore } from '../../support/sql-metastore.ts'
 
 let harness: SqlMetastore
@@ -24,7 +24,8 @@ const finish = (job: CompactionJob, outputs: ReturnType<typeof makeOutput>[]) =>
 
 /** An object of level 1 with these datasets; every segment is compacted on its own. */
 async function firstLevel(objectId: string, specs: Parameters<typeof makeOutput>[1]): Promise<void> {
-  await harness.metastore.commitSegment(makeSegment(`seg${++made}`, [{ profiles: [made] }]))
+  const own = specs.map((spec) => ({ ...spec, profiles: spec.profiles.map(() => -++made) }))
+  await harness.metastore.commitSegment(makeSegment(`seg${++made}`, own))
   await harness.plan()
   const job = (await poll()).find(({ level }) => level === 1)!
   assert.equal((await finish(job, [makeOutput(objectId, specs)])).verdict, 'committed')
@@ -45,9 +46,14 @@ async function live(tenant: string): Promise<string[]> {
 }
 
 const block = (objectId: string, tenant: string, services: string[], level: number) => {
+  // A service named twice has two profiles.
   const output = makeOutput(
     objectId,
-    services.map((service) => ({ tenant, service, profiles: [1] })),
+    [...Map.groupBy(services, (service) => service)].map(([service, profiles]) => ({
+      tenant,
+      service,
+      profiles: profiles.map(() => 1),
+    })),
     level,
   )
   const windowMs = level === 7 ? MS_PER_DAY : MS_PER_HOUR
@@ -108,7 +114,7 @@ test('late data of a finished day becomes a block of its hour, the day is read a
   await harness.plan()
   const [day] = await poll()
   assert.equal(text(day!), '7: late5/0 t7/1')
-  await finish(day!, [block('t7b', 't', ['s1'], 7)])
+  await finish(day!, [block('t7b', 't', ['s1', 's1'], 7)])
   assert.deepEqual(await live('t'), ['t7/0', 't7b/0'])
 })
 
@@ -141,7 +147,7 @@ test('a parked job keeps its datasets out of planning, and no later level waits 
 test('under a lease that moved nothing is inserted; sources that have gone are left out', async () => {
   const { sql } = harness.database
   await firstLevel('g', [
-    { tenant: 'g', profiles: [1] },
+    { tenant: 'g', profiles: [1, 2, 3, 4, 5, 6] },
     { tenant: 'g', service: 'z', profiles: [1] },
   ])
   await sql`update datasets set is_live = false where object_id = 'g' and dataset_index = 1`
@@ -161,5 +167,5 @@ test('under a lease that moved nothing is inserted; sources that have gone are l
     job!.sources.flatMap(({ datasets }) => datasets.map(({ descriptor, skip }) => [descriptor.index, skip])),
     [[0, [2, 5]]],
   )
-  assert.equal((await finish(job!, [makeOutput('g2', [{ tenant: 'g', profiles: [1] }], 2)])).verdict, 'committed')
+  assert.equal((await finish(job!, [mergedOutput('g2', job!)])).verdict, 'committed')
 })

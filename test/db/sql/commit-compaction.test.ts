@@ -5,7 +5,7 @@ import type { CompactionJob } from '#core/rpc/metastore.ts'
 import type { SqlSession } from '#db/client.ts'
 import { commitCompaction } from '#db/sql/commit-compaction.ts'
 import { raceForLocks } from '../../support/blocked-statement.ts'
-import { HOUR_MS, makeOutput, makeSegment } from '../../support/metastore-requests.ts'
+import { HOUR_MS, makeSegment, mergedOutput } from '../../support/metastore-requests.ts'
 import { createSqlMetastore, type SqlMetastore } from '../../support/sql-metastore.ts'
 
 let harness: SqlMetastore
@@ -32,7 +32,7 @@ async function prepare(): Promise<{ n: number; tenant: string; job: CompactionJo
   return { n, tenant, job: jobs[0]! }
 }
 
-const finish = (job: CompactionJob, outputs: ReturnType<typeof makeOutput>[], workerId = 'w') =>
+const finish = (job: CompactionJob, outputs: ReturnType<typeof mergedOutput>[], workerId = 'w') =>
   harness.metastore.commitCompaction({ workerId, jobId: job.jobId, epoch: job.epoch, outputs })
 
 async function planned(tenant: string): Promise<string[]> {
@@ -52,7 +52,7 @@ test('the locked row is judged, not the snapshot: a source retired while the com
     await tx`update segments set live = B'0', is_live = false where object_id = ${`b${n}`}`
   }
   const answer = await raceForLocks(harness.database.sql, retire, () =>
-    finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])]),
+    finish(job, [mergedOutput(`out${n}`, job, tenant)]),
   )
   assert.deepEqual(answer, { verdict: 'stale', staleObjectIds: [`b${n}`] })
   assert.deepEqual(await planned(tenant), [`a${n}/0`])
@@ -62,14 +62,14 @@ test('live sources are not given up for nothing: a commit without outputs is ref
   const { n, tenant, job } = await prepare()
   assert.deepEqual(await finish(job, []), { verdict: 'lost-lease', staleObjectIds: [] })
   assert.deepEqual(await planned(tenant), [`a${n}/0`, `b${n}/0`])
-  const answer = await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])
+  const answer = await finish(job, [mergedOutput(`out${n}`, job, tenant)])
   assert.equal(answer.verdict, 'committed')
 })
 
 test('a source row that is gone altogether is stale too (H38)', async () => {
   const { n, tenant, job } = await prepare()
   await harness.database.sql`delete from segments where object_id = ${`a${n}`}`
-  const answer = await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])
+  const answer = await finish(job, [mergedOutput(`out${n}`, job, tenant)])
   assert.deepEqual(answer, { verdict: 'stale', staleObjectIds: [`a${n}`] })
 })
 
@@ -77,7 +77,7 @@ test('a source whose skip list changed is stale', async () => {
   const { n, tenant, job } = await prepare()
   await harness.database
     .sql`update segments set skip_dataset = '{0}', skip_position = '{0}' where object_id = ${`a${n}`}`
-  const answer = await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])
+  const answer = await finish(job, [mergedOutput(`out${n}`, job, tenant)])
   assert.deepEqual(answer, { verdict: 'stale', staleObjectIds: [`a${n}`] })
 })
 
@@ -85,8 +85,8 @@ test('of two commits of one assignment at once exactly one is published (H41)', 
   for (let round = 0; round < 20; round++) {
     const { n, tenant, job } = await prepare()
     const answers = await Promise.all([
-      finish(job, [makeOutput(`x${n}`, [{ tenant, profiles: [1] }])]),
-      finish(job, [makeOutput(`y${n}`, [{ tenant, profiles: [1] }])]),
+      finish(job, [mergedOutput(`x${n}`, job, tenant)]),
+      finish(job, [mergedOutput(`y${n}`, job, tenant)]),
     ])
     assert.deepEqual(answers.map((answer) => answer.verdict).sort(), ['committed', 'lost-lease'])
     const winner = answers[0].verdict === 'committed' ? 'x' : 'y'
@@ -102,26 +102,30 @@ test('a takeover that wins the job row first leaves the zombie with nothing', as
   const takeOver = (tx: SqlSession) =>
     tx`update jobs set epoch = epoch + 1, holder = 'heir' where id = ${job.jobId}::bigint`
   const answer = await raceForLocks(harness.database.sql, takeOver, () =>
-    finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])]),
+    finish(job, [mergedOutput(`out${n}`, job, tenant)]),
   )
   assert.equal(answer.verdict, 'lost-lease')
   assert.deepEqual(await planned(tenant), [`a${n}/0`, `b${n}/0`])
-  const output = makeOutput(`heir${n}`, [{ tenant, profiles: [1] }])
+  const output = mergedOutput(`heir${n}`, job, tenant)
   assert.equal((await finish({ ...job, epoch: job.epoch + 1 }, [output], 'heir')).verdict, 'committed')
 })
 
 test('an output whose id was collected as an orphan is not published', async () => {
   const { n, tenant, job } = await prepare()
   await harness.database.sql`insert into object_ids (id, retired_at) values (${`out${n}`}, now())`
-  assert.equal((await finish(job, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])).verdict, 'lost-lease')
+  assert.equal((await finish(job, [mergedOutput(`out${n}`, job, tenant)])).verdict, 'lost-lease')
   assert.deepEqual(await planned(tenant), [`a${n}/0`, `b${n}/0`])
-  assert.equal((await finish(job, [makeOutput(`other${n}`, [{ tenant, profiles: [1] }])])).verdict, 'committed')
+  assert.equal((await finish(job, [mergedOutput(`other${n}`, job, tenant)])).verdict, 'committed')
 })
 
 test('sources above level 0: part of an object is retired, the object lives until its last dataset', async () => {
-  const { n, tenant, job } = await prepare()
-  const specs = [0, 1, 2].map((i) => ({ tenant, service: `s${i}`, profiles: [1] }))
-  await finish(job, [makeOutput(`l1-${n}`, specs)])
+  const n = ++made
+  const tenant = `tenant-${n}`
+  const specs = [0, 1, 2].map((i) => ({ tenant, service: `s${i}`, profiles: [n * 100 + i] }))
+  await harness.metastore.commitSegment(makeSegment(`a${n}`, specs))
+  await harness.plan()
+  const job = (await poll('w')).jobs[0]!
+  await finish(job, [mergedOutput(`l1-${n}`, job, tenant)])
   const sql = harness.database.sql
   const openJob = async (indexes: number[]): Promise<CompactionJob> => {
     const [row] = await sql<{ id: number }[]>`
@@ -137,17 +141,17 @@ test('sources above level 0: part of an object is retired, the object lives unti
     [0, 2],
   )
   assert.equal(first.sources[0]!.level, 1)
-  assert.equal((await finish(first, [makeOutput(`l2-${n}`, specs.slice(0, 2), 2)])).verdict, 'committed')
+  assert.equal((await finish(first, [mergedOutput(`l2-${n}`, first)])).verdict, 'committed')
   assert.deepEqual(await planned(tenant), [`l1-${n}/1`, `l2-${n}/0`, `l2-${n}/1`])
   const buried = async () => (await sql`select 1 from tombstones where object_id = ${`l1-${n}`}`).length
   assert.equal(await buried(), 0)
   const again = await openJob([0, 1])
-  assert.deepEqual(await finish(again, [makeOutput(`l3-${n}`, specs, 2)]), {
+  assert.deepEqual(await finish(again, [mergedOutput(`l3-${n}`, again)]), {
     verdict: 'stale',
     staleObjectIds: [`l1-${n}`],
   })
   const last = await openJob([1])
-  assert.equal((await finish(last, [makeOutput(`l4-${n}`, specs.slice(1, 2), 2)])).verdict, 'committed')
+  assert.equal((await finish(last, [mergedOutput(`l4-${n}`, last)])).verdict, 'committed')
   assert.equal(await buried(), 1)
 })
 
@@ -165,15 +169,15 @@ test('two parts of one segment at once: each clears its own bits of the row that
   const [one, two] = jobs.sort((a, b) => a.sources[0]!.datasets.length - b.sources[0]!.datasets.length)
   // The second waits for the first with a snapshot of before it.
   const first = async (tx: SqlSession) => {
-    const outputs = [makeOutput(`x${n}`, [{ tenant, profiles: [1] }])]
+    const outputs = [mergedOutput(`x${n}`, one!, tenant)]
     const request = { workerId: 'w', jobId: one!.jobId, epoch: one!.epoch, outputs }
     assert.equal((await commitCompaction(tx, request, { deletionGraceMs: 1 })).verdict, 'committed')
   }
   const answer = await raceForLocks(harness.database.sql, first, () =>
-    finish(two!, [makeOutput(`y${n}`, [{ tenant, profiles: [1, 1] }])]),
+    finish(two!, [mergedOutput(`y${n}`, two!, tenant)]),
   )
   assert.equal(answer.verdict, 'committed')
-  assert.deepEqual(await planned(tenant), [`x${n}/0`, `y${n}/0`])
+  assert.deepEqual(await planned(tenant), [`x${n}/0`, `y${n}/0`, `y${n}/1`])
   const { sql } = harness.database
   const [segment] = await sql`select live::text, is_live from segments where object_id = ${`p${n}`}`
   assert.deepEqual([segment!.live, segment!.is_live], ['000', false])
@@ -208,7 +212,7 @@ for (const start of ['2147483646', '9007199254740990']) {
       await harness.endBackoff()
       const { jobs } = await poll('w')
       assert.equal(jobs[0]?.jobId, job.jobId)
-      assert.equal((await finish(jobs[0]!, [makeOutput(`out${n}`, [{ tenant, profiles: [1] }])])).verdict, 'committed')
+      assert.equal((await finish(jobs[0]!, [mergedOutput(`out${n}`, jobs[0]!, tenant)])).verdict, 'committed')
     }
   })
 }

@@ -7,11 +7,12 @@ import { after, before, test } from 'node:test'
 import { createClock } from '#platform/clock.ts'
 import type { Sql } from '#db/client.ts'
 import { closeDeadJobs } from '#db/sql/close-dead-jobs.ts'
+import type { CompactionJob } from '#core/rpc/metastore.ts'
 import type { JobService } from '#core/rpc/jobs.ts'
 import { createJobService } from '../../../apps/metastore/job-service.ts'
 import { createMetastore, type RunningMetastore } from '../../../apps/metastore/app.ts'
 import { defaultSettings } from '../../../apps/metastore/settings.ts'
-import { makeOutput, makeSegment } from '../../support/metastore-requests.ts'
+import { mergedOutput, makeSegment } from '../../support/metastore-requests.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
 import { SEEDED_DAY_MS, seedMetastore } from '../../support/seeded-metastore.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
@@ -52,6 +53,7 @@ const range = { tenants: ['t7'], startMs: SEEDED_DAY_MS, endMs: SEEDED_DAY_MS + 
 const labels = { ...range, names: [], namesOnly: false }
 const w = { workerId: 'w', running: [], failed: [], released: [], waitMs: 0 }
 let job = { jobId: '0', epoch: 0 }
+let claimed: CompactionJob
 
 const calls: [string, () => Promise<unknown>][] = [
   ['commit segment', () => metastore.commitSegment(makeSegment('hot-1', [{ tenant: 't1', profiles: [1, 2, 2] }]))],
@@ -63,13 +65,14 @@ const calls: [string, () => Promise<unknown>][] = [
       const { jobs } = await metastore.pollJobs({ ...w, capacity: 10 })
       assert.equal(jobs.length, 1)
       job = jobs[0]!
+      claimed = jobs[0]!
     },
   ],
   ['renew', () => metastore.pollJobs({ ...w, capacity: 0, running: [job] })],
   [
     'commit compaction',
     async () => {
-      const outputs = [makeOutput('hot-out', [{ tenant: 't1', profiles: [1] }])]
+      const outputs = [mergedOutput('hot-out', claimed)]
       const answer = await metastore.commitCompaction({ workerId: 'w', ...job, outputs })
       assert.equal(answer.verdict, 'committed')
     },

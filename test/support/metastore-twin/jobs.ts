@@ -1,6 +1,7 @@
 /** The job queue: claims, renewals, failures, expiry; and the commit of a job with its verdict. */
 import { checkCompaction } from '../../../apps/metastore/validate.ts'
 import { afterFailure, type JobPart } from '#core/compaction/after-failure.ts'
+import { describeImbalance, findImbalance, quarantineFolder } from '#core/compaction/balance.ts'
 import { chooseJobs, type QueuedFlow, type RunningFlow } from '#core/compaction/claim-order.ts'
 import { failureKindOf } from '#core/compaction/job-failure.ts'
 import { compactedTenants } from '#core/compaction/tenant-switch.ts'
@@ -10,6 +11,7 @@ import type {
   CompactionJob,
   FailedJob,
   OutputObject,
+  SourceObject,
   WorkerReport,
 } from '#core/rpc/metastore.ts'
 import type { HeldDataset, HeldJob, JobSource, TwinState } from './state.ts'
@@ -224,6 +226,23 @@ function runningFlows(state: TwinState): RunningFlow[] {
   })
 }
 
+const VERDICTS = { done: 'committed', stale: 'stale', parked: 'not-conserved' }
+
+/** As the rows have them, whatever the job was told. */
+function sourcesOf(state: TwinState, { sources }: HeldJob): SourceObject[] {
+  return sources.map(({ objectId, indexes }) => {
+    const { level, sizeBytes, datasets } = state.objects.get(objectId)!
+    return { objectId, level, sizeBytes, datasets: indexes.map((index) => datasets[index]!) }
+  })
+}
+
+function parkUnbalanced(state: TwinState, job: HeldJob, of: { outputIds: string; reason: string }): void {
+  const { holder, epoch } = job
+  const failure = { failedMs: state.nowMs(), holder, epoch, kind: 'conservation', reason: of.reason }
+  job.history.push({ ...failure, isInherited: false })
+  Object.assign(job, { state: 'parked', holder: '', failures: job.failures + 1, failureKind: 'conservation', ...of })
+}
+
 export function commitCompaction(state: TwinState, request: CommitCompactionRequest): CommitCompactionResponse {
   checkCompaction(request)
   const { jobId, epoch, workerId, outputs } = request
@@ -233,9 +252,9 @@ export function commitCompaction(state: TwinState, request: CommitCompactionRequ
     .map(({ objectId }) => objectId)
     .sort()
     .join()
-  const isClosed = job?.state === 'done' || job?.state === 'stale'
-  if (isClosed && job.epoch === epoch && job.outputIds === outputIds)
-    return { verdict: job.state === 'done' ? 'committed' : 'stale', staleObjectIds: job.staleObjectIds }
+  const isJudged = job?.state === 'done' || job?.state === 'stale' || job?.state === 'parked'
+  if (isJudged && job.epoch === epoch && job.outputIds === outputIds)
+    return { verdict: VERDICTS[job.state as keyof typeof VERDICTS], staleObjectIds: job.staleObjectIds }
   const isRunning = job?.state === 'running' && job.epoch === epoch && job.holder === workerId
   const isFresh = outputs.every(({ objectId }) => !state.registered.has(objectId))
   if (job === undefined || !(isRunning || !rules.checksTerms) || !isFresh) {
@@ -245,6 +264,12 @@ export function commitCompaction(state: TwinState, request: CommitCompactionRequ
   const staleObjectIds = job.sources.filter((source) => !isIntact(state, source)).map(({ objectId }) => objectId)
   const isStale = rules.checksSources && staleObjectIds.length > 0
   if (!isStale && outputs.length === 0) return { verdict: 'lost-lease', staleObjectIds: [] }
+  const imbalance = isStale || !rules.checksBalance ? undefined : findImbalance(sourcesOf(state, job), outputs)
+  if (imbalance !== undefined) {
+    parkUnbalanced(state, job, { outputIds, reason: `${describeImbalance(imbalance)}; see ${quarantineFolder(job)}` })
+    abandon(state, outputs)
+    return { verdict: 'not-conserved', staleObjectIds: [] }
+  }
   Object.assign(job, {
     state: isStale ? 'stale' : 'done',
     holder: '',

@@ -99,6 +99,8 @@ export interface TwinRules {
   readonly checksTerms: boolean
   /** A commit whose sources are not as planned is stale. */
   readonly checksSources: boolean
+  /** … and one whose outputs do not hold what the sources hold publishes nothing. */
+  readonly checksBalance: boolean
   readonly retiresSources: boolean
   /** Jobs and plans name skipped positions. */
   readonly namesSkips: boolean
@@ -128,6 +130,7 @@ export const TWIN_RULES: TwinRules = {
   dedupes: true,
   checksTerms: true,
   checksSources: true,
+  checksBalance: true,
   retiresSources: true,
   namesSkips: true,
   fencesPlanner: true,

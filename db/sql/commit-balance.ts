@@ -1,0 +1,76 @@
+/**
+ * The part of the commit of a compaction (commit-compaction.ts) that compares what comes in with what goes out: the rule of
+ * core/compaction/balance.ts over the locked rows, and what becomes of a job that breaks it. Fragments of one statement.
+ *
+ * balance: reads `segment_source`, `dataset_source` and `output`; `unbalanced` has the first cell that differs, in words.
+ * parkUnbalanced: on the verdict `not-conserved`. The outputs' ids stay with the job, so that a repeat is answered alike.
+ */
+import { NOT_CONSERVED, quarantineFolder } from '#core/compaction/balance.ts'
+import type { JobFailureKind } from '#core/compaction/job-failure.ts'
+import type { CommitCompactionRequest, OutputObject } from '#core/rpc/metastore.ts'
+import type { SqlSession } from '../client.ts'
+
+const KIND: JobFailureKind = 'conservation'
+
+/** Every dataset of the outputs, as a row of `datasets`. */
+export function outputRows(sql: SqlSession, outputs: readonly OutputObject[]) {
+  const rows = outputs.flatMap((output) => output.datasets.map((dataset) => ({ output, dataset })))
+  return sql`select * from unnest(
+        ${rows.map((r) => r.output.objectId)}::text[], ${rows.map((r) => r.dataset.index)}::int[],
+        ${rows.map((r) => r.output.level)}::int[], ${rows.map((r) => r.output.sizeBytes)}::bigint[],
+        ${rows.map((r) => r.dataset.tenant)}::text[], ${rows.map((r) => r.dataset.service)}::text[],
+        ${rows.map((r) => r.dataset.windowStartMs)}::bigint[], ${rows.map((r) => r.dataset.windowMs)}::bigint[],
+        ${rows.map((r) => r.dataset.minTimeMs)}::bigint[], ${rows.map((r) => r.dataset.maxTimeMs)}::bigint[],
+        ${rows.map((r) => r.dataset.offset)}::bigint[], ${rows.map((r) => r.dataset.sizeBytes)}::bigint[],
+        ${rows.map((r) => r.dataset.headBytes)}::bigint[], ${rows.map((r) => r.dataset.profileCount)}::int[],
+        ${rows.map((r) => r.dataset.sampleCount)}::bigint[]
+      ) as d(object_id, dataset_index, level, object_size_bytes, tenant, service, window_start_ms, window_ms,
+        min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)`
+}
+
+export function balance(sql: SqlSession, { jobId, epoch, outputs }: CommitCompactionRequest) {
+  const windowMs = outputs.flatMap(({ datasets }) => datasets).reduce((max, each) => Math.max(max, each.windowMs), 1)
+  // Down to the window of the output: times before 1970 too.
+  const cellOf = (column: string) =>
+    sql`${sql(column)} - mod(mod(${sql(column)}, ${windowMs}::bigint) + ${windowMs}::bigint, ${windowMs}::bigint)`
+  return sql`source_count as (
+      select s.tenant[i + 1] as tenant, s.service[i + 1] as service, s.window_start_ms[i + 1] as start_ms,
+        s.profile_count[i + 1] - (select count(*) from unnest(s.skip_dataset) as k where k = i) as profiles,
+        s.sample_count[i + 1] as samples, i = any(s.skip_dataset) as has_skips
+      from segment_source s cross join unnest(s.indexes) as i where s.is_live
+      union all
+      select tenant, service, window_start_ms, profile_count - cardinality(skip_positions), sample_count,
+        cardinality(skip_positions) > 0
+      from dataset_source
+    ), source_cell as (
+      select tenant, service, ${cellOf('start_ms')} as start_ms, sum(profiles) as profiles, sum(samples) as samples,
+        coalesce(sum(samples) filter (where not has_skips), 0) as least_samples
+      from source_count group by 1, 2, 3
+    ), output_cell as (
+      select tenant, service, ${cellOf('window_start_ms')} as start_ms, sum(profile_count) as profiles,
+        sum(sample_count) as samples
+      from output group by 1, 2, 3
+    ), unbalanced as materialized (
+      select ${NOT_CONSERVED}::text || ': of tenant ' || to_json(tenant) || ', service ' || to_json(service)
+        || ', window from ' || to_char(to_timestamp(start_ms / 1000.0) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+        || format(', the sources hold %s profiles and %s samples, the outputs %s profiles and %s samples',
+          coalesce(s.profiles, 0), coalesce(s.samples, 0), coalesce(o.profiles, 0), coalesce(o.samples, 0))
+        || ${`; see ${quarantineFolder({ jobId, epoch })}`}::text as reason
+      from source_cell s full join output_cell o using (tenant, service, start_ms)
+      where s.profiles is distinct from o.profiles or o.samples not between s.least_samples and s.samples
+      order by tenant collate "C", service collate "C", start_ms limit 1
+    )`
+}
+
+export function parkUnbalanced(sql: SqlSession, { workerId, jobId, epoch, outputs }: CommitCompactionRequest) {
+  const outputIds = outputs.map(({ objectId }) => objectId).sort()
+  return sql`parked as (
+      update jobs j set state = 'parked', holder = null, expires_at = null, started_at = null, progress = 0,
+        failures = j.failures + 1, failure_kind = ${KIND}, reason = u.reason, output_ids = ${outputIds}::text[]
+      from verdict v, unbalanced u where j.id = ${jobId}::bigint and v.is_first and v.verdict = 'not-conserved'
+    ), history as (
+      insert into job_failures (job_id, holder, epoch, kind, reason)
+      select ${jobId}::bigint, ${workerId}, ${epoch}, ${KIND}, u.reason
+      from verdict v, unbalanced u where v.is_first and v.verdict = 'not-conserved'
+    )`
+}
