@@ -50,6 +50,7 @@ import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenan
 import { createAdhocStore } from '../query-backend/adhoc-store.ts'
 import { openQueryBackend, queryThreads } from '../query-backend/execution.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
+import { openAdmission } from '../query-frontend/frontend-metrics.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from '../segment-writer/app.ts'
 import { defaultThreads } from '../segment-writer/shards.ts'
@@ -275,6 +276,8 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
   const executing = openQueryBackend({ store, codec, regex, log }, { ...config.queryExecution, threads })
   await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
   const backend = instruments.queries(executing)
+  const admission = openAdmission(clock, instruments.registry)
+  const adhoc = createAdhocStore({ store, clock, random })
   return {
     operator,
     time: instruments.time,
@@ -283,7 +286,7 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(
-      { metastore, backend, rules, adhoc: createAdhocStore({ store, clock, random }), regex, clock, log, compression },
+      { metastore, backend, admission, rules, adhoc, regex, clock, log, compression },
       { multitenancy, limitsOf },
     ),
   }

@@ -1,5 +1,4 @@
 /** The query-frontend on Bun: settings from the environment, one listener, metastore and query-backend by URL. */
-import { ADMISSION_DEFAULT } from '#core/query/admission.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
@@ -13,10 +12,9 @@ import { createInstruments } from '#platform/metrics/instruments.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
-import { AdmissionGate } from './admission-gate.ts'
 import { createQueryFrontend } from './app.ts'
 import { readConfig } from './config.ts'
-import { createFrontendMetrics } from './frontend-metrics.ts'
+import { callMetrics, openAdmission } from './frontend-metrics.ts'
 import { createSpreadBackend } from './spread-backend.ts'
 import { webRandom } from './web-random.ts'
 
@@ -27,12 +25,10 @@ await runProcess(log, async (lifecycle) => {
   const { client, tokens } = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('query-frontend', clock)
-  const metrics = createFrontendMetrics(instruments.registry)
-  const admission = new AdmissionGate(ADMISSION_DEFAULT, clock)
-  metrics.addAdmission(admission)
+  const admission = openAdmission(clock, instruments.registry)
   const spread = createSpreadBackend(
     queryBackendUrls.map((url) => ({ name: url, backend: createQueryBackendClient(url, client) })),
-    { clock, random: webRandom, on: metrics.calls },
+    { clock, random: webRandom, on: callMetrics(instruments.registry) },
   )
   const app = createQueryFrontend(
     {
