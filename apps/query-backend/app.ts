@@ -14,6 +14,7 @@ import { addProfile, addStacktraces, addTimeSeries } from '#core/query/aggregate
 import { compileSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
+import { compileStackTest } from '#core/query/stack-test.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type {
   MergeProfileRequest,
@@ -57,12 +58,12 @@ export function createQueryBackend(deps: QueryBackendDeps): LocalQueryBackend {
         wants: 'samples',
         selector: compileSelector(request.selector),
       }
-      const callSite = request.selector?.callSite ?? []
+      const stackTest = compileStackTest(request.selector, deps.regex)
       for await (const { plan, fetched } of readObjects(deps, request.objects, query, { stats, signal })) {
-        stats.samples += addStacktraces(plan, fetched, tree, callSite)
+        stats.samples += addStacktraces(plan, fetched, tree, stackTest)
         throwIfGone(signal)
       }
-      return { tree: encodeTree(tree), stats, selected: request.selector !== undefined }
+      return { tree: encodeTree(tree), stats, selected: request.selector !== undefined, filtered: true }
     },
     async mergeProfile(request, signal) {
       const profile = new StackProfile()
@@ -76,16 +77,16 @@ export function createQueryBackend(deps: QueryBackendDeps): LocalQueryBackend {
         wants: 'lines',
         selector: compileSelector(request.selector),
       }
-      const callSite = request.selector?.callSite ?? []
+      const stackTest = compileStackTest(request.selector, deps.regex)
       for await (const { plan, fetched } of readObjects(deps, request.objects, query, { stats, signal })) {
-        stats.samples += addProfile(plan, fetched, profile, callSite)
+        stats.samples += addProfile(plan, fetched, profile, stackTest)
         throwIfGone(signal)
       }
-      return { stacks: profile.encode(), stats }
+      return { stacks: profile.encode(), stats, filtered: true }
     },
     async timeSeries(request, signal) {
-      const { callSite = [] } = request
-      if (callSite.length > 0) return readCallSiteSeries(deps, request, callSite, { stats: zeroStats(), signal })
+      const stackTest = compileStackTest(request, deps.regex)
+      if (stackTest !== undefined) return readCallSiteSeries(deps, request, stackTest, { stats: zeroStats(), signal })
       const builder = new TimeSeriesBuilder(request.groupBy)
       const stats = zeroStats()
       const range = { startMs: request.startMs, endMs: request.endMs, stepMs: request.stepMs }

@@ -9,6 +9,7 @@ import { PointRows } from '#core/query/point-rows.ts'
 import { addCallSiteSeries, addProfilePoints, addSpanPoints } from '#core/query/profile-points.ts'
 import type { CompiledSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
+import type { StackTest } from '#core/query/stack-test.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type {
   PointsRequest,
@@ -50,7 +51,7 @@ export async function readPoints(deps: PointDeps, request: PointsRequest, call: 
 export async function readCallSiteSeries(
   deps: PointDeps,
   request: TimeSeriesRequest,
-  callSite: readonly string[],
+  stackTest: StackTest,
   call: Call,
 ): Promise<TimeSeriesResponse> {
   const builder = new TimeSeriesBuilder(request.groupBy)
@@ -67,8 +68,8 @@ export async function readCallSiteSeries(
     selector: EVERY_ROW,
   } as const
   for await (const { plan, fetched } of readObjects(deps, request.objects, query, call)) {
-    call.stats.samples += addCallSiteSeries(plan, fetched, callSite, { range, builder })
+    call.stats.samples += addCallSiteSeries(plan, fetched, stackTest, { range, builder })
     throwIfGone(call.signal)
   }
-  return { series: builder.build(), stats: call.stats, selected: true }
+  return { series: builder.build(), stats: call.stats, selected: true, filtered: true }
 }

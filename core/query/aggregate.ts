@@ -28,10 +28,11 @@ import type { FunctionTree } from '../flamegraph/tree.ts'
 import { buildFunctionLevel } from '../symbols/function-level.ts'
 import { StringTable } from '../symbols/string-table.ts'
 import type { Symbols } from '../symbols/symbols.ts'
-import { type NamedStacks, stacksUnder } from './call-site.ts'
+import type { NamedStacks } from './call-site.ts'
 import type { RowTest } from './sample-selector.ts'
 import { selectSeries, type SelectedType, type SeriesQuery } from './select-series.ts'
 import type { StackProfile } from './stack-profile.ts'
+import type { StackTest } from './stack-test.ts'
 import { StackSums } from './stack-sums.ts'
 import type { StacktracePlan, StacktraceSource } from './stacktrace-plan.ts'
 import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
@@ -89,11 +90,11 @@ export function addStacktraces(
   plan: StacktracePlan,
   fetched: FetchedRanges,
   tree: FunctionTree,
-  callSite: readonly string[] = [],
+  stackTest?: StackTest,
 ): number {
   const named = functionSymbols(plan.head, fetched)
   const { sums, rows } = sumStacks(plan, fetched, named.stackNode.length)
-  if (callSite.length > 0) sums.retain(stacksUnder(named, callSite))
+  if (stackTest !== undefined) sums.retain(stackTest(named))
   sums.addToTree(tree, named.stackNode, named.level, named.viewName)
   return rows
 }
@@ -103,11 +104,11 @@ export function addProfile(
   plan: StacktracePlan,
   fetched: FetchedRanges,
   profile: StackProfile,
-  callSite: readonly string[] = [],
+  stackTest?: StackTest,
 ): number {
   const symbols = decodeSymbols(plan.head, fetched)
   const { sums, rows } = sumStacks(plan, fetched, symbols.stackCount)
-  if (callSite.length > 0) sums.retain(stacksUnder(namedByLines(symbols), callSite))
+  if (stackTest !== undefined) sums.retain(stackTest(namedByLines(symbols)))
   profile.add({ symbols, sums: sums.view() })
   return rows
 }

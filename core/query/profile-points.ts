@@ -17,9 +17,9 @@ import { invalidArgument } from '../errors.ts'
 import { type Labels, projectLabels } from '../labels/labels.ts'
 import { getBigInt } from '../wire/int64.ts'
 import { functionSymbols, type SelectedProfiles } from './aggregate.ts'
-import { stacksUnder } from './call-site.ts'
 import type { PointRows } from './point-rows.ts'
 import { profileIdText, SHARED_ID_DIGITS } from './profile-ids.ts'
+import type { StackTest } from './stack-test.ts'
 import type { StacktracePlan } from './stacktrace-plan.ts'
 import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
 
@@ -123,16 +123,16 @@ export function addSpanPoints(
   return read
 }
 
-/** As `addTimeSeries`, of the samples whose stacks are under the call site. Returns how many rows were read. */
+/** As `addTimeSeries`, of the samples whose stacks are meant. Returns how many rows were read. */
 export function addCallSiteSeries(
   plan: StacktracePlan,
   fetched: FetchedRanges,
-  callSite: readonly string[],
+  stackTest: StackTest,
   { range, builder }: { readonly range: StepRange; readonly builder: TimeSeriesBuilder },
 ): number {
   const { head } = plan
   const named = functionSymbols(head, fetched)
-  const under = stacksUnder(named, callSite)
+  const under = stackTest(named)
   const stackCount = named.stackNode.length
   let read = 0
   for (const source of plan.sources) {

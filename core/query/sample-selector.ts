@@ -7,7 +7,8 @@
  */
 import type { FrameColumns } from '../block/read.ts'
 import { invalidArgument } from '../errors.ts'
-import type { SampleSelector } from '../rpc/query-backend.ts'
+import type { FrameFilter, SampleSelector } from '../rpc/query-backend.ts'
+import { isEmptyFilter } from './frame-filter.ts'
 
 /** 10,000 ids of one kind are 330 KB of a request, and more spans than one trace has. */
 export const SELECTOR_IDS_MAX = 10_000
@@ -22,6 +23,8 @@ export interface SelectorTexts {
   readonly spanIds?: readonly string[]
   readonly traceIds?: readonly string[]
   readonly callSite?: readonly string[]
+  /** Its terms are checked where they are compiled. */
+  readonly frames?: FrameFilter | undefined
 }
 
 /** undefined: nothing is selected by these. Fails with `invalid_argument`. */
@@ -31,12 +34,15 @@ export function parseSampleSelector(texts: SelectorTexts): SampleSelector | unde
     throw invalidArgument('span_selector and trace_id_selector cannot be combined', 'sample_selector')
   }
   checkCount('call_site', callSite.length, CALL_SITE_MAX)
-  if (profileIds.length + spanIds.length + traceIds.length + callSite.length === 0) return undefined
+  const frames = isEmptyFilter(texts.frames) ? {} : { frames: texts.frames }
+  const count = profileIds.length + spanIds.length + traceIds.length + callSite.length
+  if (count === 0 && frames.frames === undefined) return undefined
   return {
     profileIds: parseIds('profile_id_selector', profileIds, { digits: PROFILE_ID_DIGITS, dashes: true }),
     spanIds: parseIds('span_selector', spanIds, { digits: SPAN_ID_DIGITS, dashes: false }),
     traceIds: parseIds('trace_id_selector', traceIds, { digits: TRACE_ID_DIGITS, dashes: false }),
     callSite: [...callSite],
+    ...frames,
   }
 }
 

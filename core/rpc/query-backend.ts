@@ -33,6 +33,16 @@ export interface SampleSelector {
   traceIds: string[]
   /** Function names from the root: stacks that begin with them. */
   callSite: string[]
+  /** Absent: all stacks. */
+  frames?: FrameFilter | undefined
+}
+
+/** Stacks in which every included function is met, and no excluded one. Expressions are RE2, met anywhere in a name. */
+export interface FrameFilter {
+  includeNames: string[]
+  excludeNames: string[]
+  includeExpressions: string[]
+  excludeExpressions: string[]
 }
 
 export interface StacktracesResponse {
@@ -41,6 +51,8 @@ export interface StacktracesResponse {
   stats: ReadStats
   /** The selector was obeyed: a backend of the release before this one does not know it and answers for all samples. */
   selected: boolean
+  /** So was its frame filter: that is younger. */
+  filtered?: boolean
 }
 
 /** As for stacktraces. */
@@ -50,6 +62,8 @@ export interface MergeProfileResponse {
   /** Line-level stacks, uncut: `core/query/stack-profile.ts`, encode. Empty: nothing was selected. */
   stacks: Uint8Array
   stats: ReadStats
+  /** The frame filter was obeyed. */
+  filtered?: boolean
 }
 
 export interface TimeSeriesRequest {
@@ -62,6 +76,8 @@ export interface TimeSeriesRequest {
   objects: SourceObject[]
   /** Function names from the root: only samples whose stacks begin with them. Absent or empty: all. */
   callSite?: string[]
+  /** Absent: all stacks. */
+  frames?: FrameFilter | undefined
 }
 
 /** One output series: point i lies at start + stepIndexes[i] * step; sums are exact int64. */
@@ -78,6 +94,8 @@ export interface TimeSeriesResponse {
   stats: ReadStats
   /** The call site was obeyed: a backend of an earlier release does not know it. */
   selected?: boolean
+  /** So was the frame filter. */
+  filtered?: boolean
 }
 
 export interface PointsRequest {

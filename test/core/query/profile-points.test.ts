@@ -8,6 +8,7 @@ import { getLabel } from '#core/labels/labels.ts'
 import { selectProfiles } from '#core/query/aggregate.ts'
 import { PointRows } from '#core/query/point-rows.ts'
 import { addCallSiteSeries, addProfilePoints, addSpanPoints } from '#core/query/profile-points.ts'
+import { stacksUnder } from '#core/query/call-site.ts'
 import { planStacktraces } from '#core/query/stacktrace-plan.ts'
 import { TimeSeriesBuilder } from '#core/query/time-series.ts'
 import { getBigInt } from '#core/wire/int64.ts'
@@ -102,7 +103,7 @@ test('a series under a call site has what a flame graph under it has', () => {
       const { plan, fetched } = open(dataset, CPU)
       const builder = new TimeSeriesBuilder(['pod'])
       const range = { startMs: WINDOW_START_MS, endMs: WINDOW_START_MS + 3_600_000, stepMs: STEP_MS }
-      addCallSiteSeries(plan, fetched, [name], { range, builder })
+      addCallSiteSeries(plan, fetched, (stacks) => stacksUnder(stacks, [name]), { range, builder })
       const sums = builder.build().flatMap((series) => series.sums)
       const endMs = WINDOW_START_MS + 3_600_000
       const query = { type: 'cpu', startMs: WINDOW_START_MS, endMs, callSite: [name] }

@@ -11,10 +11,12 @@ import { addProfile, addStacktraces, selectProfiles, stacktracesRanges } from '#
 import { keepProfilesById, profileIdRanges } from '#core/query/profile-ids.ts'
 import { compileSelector, parseSampleSelector } from '#core/query/sample-selector.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
+import { compileStackTest } from '#core/query/stack-test.ts'
 import { planStacktraces } from '#core/query/stacktrace-plan.ts'
 import type { FunctionLevel } from '#core/symbols/function-level.ts'
 import { allocateInt64Column } from '#core/wire/int64.ts'
 import { createCodec } from '#platform/codec.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
 import { arbitraryDataset, WINDOW_START_MS } from '../../support/datasets.ts'
 import { modelAnswer, type ModelQuery, pprofLines } from '../../support/sample-model.ts'
 import { symbolsOf } from '../../support/symbols.ts'
@@ -38,7 +40,8 @@ interface Stored {
 
 /** Reads no byte but those that the plans name, as a query-backend does. */
 function ask(stored: readonly Stored[], query: ModelQuery, profile = new StackProfile(), tree = new FunctionTree()) {
-  const { profileIds, row, callSite } = compileSelector(parseSampleSelector(query))
+  const { profileIds, row } = compileSelector(parseSampleSelector(query))
+  const stackTest = compileStackTest(query, createRegexCompiler())
   for (const { dataset, skip, functionLevel } of stored) {
     const encoded = encodeDataset(dataset, { codec, functionLevel })
     const { tenant, service, windowStartMs, windowMs } = dataset
@@ -63,9 +66,9 @@ function ask(stored: readonly Stored[], query: ModelQuery, profile = new StackPr
     }
     if (profiles.length === 0) continue
     const byLines = planStacktraces(head, profiles, { symbols: 'lines', row })
-    addProfile(byLines, fetch(stacktracesRanges(byLines)), profile, callSite)
+    addProfile(byLines, fetch(stacktracesRanges(byLines)), profile, stackTest)
     const byFunctions = planStacktraces(head, profiles, { symbols: 'functions', row })
-    addStacktraces(byFunctions, fetch(stacktracesRanges(byFunctions)), tree, callSite)
+    addStacktraces(byFunctions, fetch(stacktracesRanges(byFunctions)), tree, stackTest)
   }
   return { profile, tree }
 }

@@ -181,17 +181,25 @@ test('query-backend: exact int64 and bytes', async () => {
     endMs: 2,
     objects: [OBJECT],
   }
-  const all = { tree: new Uint8Array([9, 8]), stats, selected: false }
+  const all = { tree: new Uint8Array([9, 8]), stats, selected: false, filtered: false }
   assert.deepEqual(plain(await client.stacktraces(request)), all)
   assert.deepEqual(received, request)
-  const selector = { profileIds: ['0a'.repeat(16)], spanIds: ['f0'.repeat(8)], traceIds: [], callSite: ['main', 'é'] }
+  const frames = { includeNames: ['a'], excludeNames: ['b'], includeExpressions: ['^c'], excludeExpressions: ['d$'] }
+  const selector = {
+    profileIds: ['0a'.repeat(16)],
+    spanIds: ['f0'.repeat(8)],
+    traceIds: [],
+    callSite: ['main', 'é'],
+    frames,
+  }
   assert.deepEqual(plain(await client.stacktraces({ ...request, selector })), { ...all, selected: true })
   assert.deepEqual(received, { ...request, selector })
-  assert.deepEqual(plain(await client.mergeProfile({ ...request, selector })), { stacks: new Uint8Array([7]), stats })
+  const merged = { stacks: new Uint8Array([7]), stats, filtered: false }
+  assert.deepEqual(plain(await client.mergeProfile({ ...request, selector })), merged)
   assert.deepEqual(received, { ...request, selector })
   const answer = await client.timeSeries({ ...request, stepMs: 1000, groupBy: ['a'] })
-  assert.deepEqual(plain(answer), { series, stats, selected: false })
-  const called = { ...request, stepMs: 1000, groupBy: [], callSite: ['main'] }
+  assert.deepEqual(plain(answer), { series, stats, selected: false, filtered: false })
+  const called = { ...request, stepMs: 1000, groupBy: [], callSite: ['main'], frames }
   assert.equal((await client.timeSeries(called)).selected, true)
   assert.deepEqual(received, called)
   const grid = { originMs: 1, stepMs: 2, groupBy: ['x'], spans: true, exemplars: true, best: true }

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/query_backend.proto.
  */
 export const file_cinder_v1_query_backend: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jaW5kZXIvdjEvcXVlcnlfYmFja2VuZC5wcm90bxIJY2luZGVyLnYxIjYKC01hdGNoZXJUZXh0EgwKBG5hbWUYASABKAkSCgoCb3AYAiABKAkSDQoFdmFsdWUYAyABKAkizQEKElN0YWNrdHJhY2VzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yIloKE1N0YWNrdHJhY2VzUmVzcG9uc2USDAoEdHJlZRgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgiXQoOU2FtcGxlU2VsZWN0b3ISEwoLcHJvZmlsZV9pZHMYASADKAkSEAoIc3Bhbl9pZHMYAiADKAkSEQoJdHJhY2VfaWRzGAMgAygJEhEKCWNhbGxfc2l0ZRgEIAMoCSLOAQoTTWVyZ2VQcm9maWxlUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yIksKFE1lcmdlUHJvZmlsZVJlc3BvbnNlEg4KBnN0YWNrcxgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMi1QEKEVRpbWVTZXJpZXNSZXF1ZXN0EhQKDHByb2ZpbGVfdHlwZRgBIAEoCRIoCghtYXRjaGVycxgCIAMoCzIWLmNpbmRlci52MS5NYXRjaGVyVGV4dBIQCghzdGFydF9tcxgDIAEoARIOCgZlbmRfbXMYBCABKAESDwoHc3RlcF9tcxgFIAEoARIQCghncm91cF9ieRgGIAMoCRIoCgdvYmplY3RzGAcgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdBIRCgljYWxsX3NpdGUYCCADKAkiZQoKVGltZVNlcmllcxIjCgZsYWJlbHMYASADKAsyEy50eXBlcy52MS5MYWJlbFBhaXISFAoMc3RlcF9pbmRleGVzGAIgAygNEgwKBHN1bXMYAyADKAMSDgoGY291bnRzGAQgAygNInIKElRpbWVTZXJpZXNSZXNwb25zZRIlCgZzZXJpZXMYASADKAsyFS5jaW5kZXIudjEuVGltZVNlcmllcxIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgigQIKDVBvaW50c1JlcXVlc3QSFAoMcHJvZmlsZV90eXBlGAEgASgJEigKCG1hdGNoZXJzGAIgAygLMhYuY2luZGVyLnYxLk1hdGNoZXJUZXh0EhAKCHN0YXJ0X21zGAMgASgBEg4KBmVuZF9tcxgEIAEoARIRCglvcmlnaW5fbXMYBSABKAESDwoHc3RlcF9tcxgGIAEoARIQCghncm91cF9ieRgHIAMoCRIoCgdvYmplY3RzGAggAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdBINCgVzcGFucxgJIAEoCBIRCglleGVtcGxhcnMYCiABKAgSDAoEYmVzdBgLIAEoCCKOAQoLUG9pbnRTZXJpZXMSIwoGbGFiZWxzGAEgAygLMhMudHlwZXMudjEuTGFiZWxQYWlyEg0KBXN0ZXBzGAIgAygNEg4KBnZhbHVlcxgDIAMoAxIOCgZjb3VudHMYBCADKA0SKwoJZXhlbXBsYXJzGAUgAygLMhguY2luZGVyLnYxLlBvaW50RXhlbXBsYXIifAoNUG9pbnRFeGVtcGxhchIPCgd0aW1lX21zGAEgASgBEhIKCnByb2ZpbGVfaWQYAiABKAkSDwoHc3Bhbl9pZBgDIAEoCRIQCgh0cmFjZV9pZBgEIAEoCRIjCgZsYWJlbHMYBSADKAsyEy50eXBlcy52MS5MYWJlbFBhaXIiXQoOUG9pbnRzUmVzcG9uc2USJgoGc2VyaWVzGAEgAygLMhYuY2luZGVyLnYxLlBvaW50U2VyaWVzEiMKBXN0YXRzGAIgASgLMhQuY2luZGVyLnYxLlJlYWRTdGF0cyJwCglSZWFkU3RhdHMSDwoHb2JqZWN0cxgBIAEoARIOCgZyYW5nZXMYAiABKAESDQoFYnl0ZXMYAyABKAESEAoIZGF0YXNldHMYBCABKAESEAoIcHJvZmlsZXMYBSABKAESDwoHc2FtcGxlcxgGIAEoATK+AgoTUXVlcnlCYWNrZW5kU2VydmljZRJMCgtTdGFja3RyYWNlcxIdLmNpbmRlci52MS5TdGFja3RyYWNlc1JlcXVlc3QaHi5jaW5kZXIudjEuU3RhY2t0cmFjZXNSZXNwb25zZRJJCgpUaW1lU2VyaWVzEhwuY2luZGVyLnYxLlRpbWVTZXJpZXNSZXF1ZXN0Gh0uY2luZGVyLnYxLlRpbWVTZXJpZXNSZXNwb25zZRJPCgxNZXJnZVByb2ZpbGUSHi5jaW5kZXIudjEuTWVyZ2VQcm9maWxlUmVxdWVzdBofLmNpbmRlci52MS5NZXJnZVByb2ZpbGVSZXNwb25zZRI9CgZQb2ludHMSGC5jaW5kZXIudjEuUG9pbnRzUmVxdWVzdBoZLmNpbmRlci52MS5Qb2ludHNSZXNwb25zZWIGcHJvdG8z", [file_cinder_v1_metastore, file_types_v1_types]);
+  fileDesc("Ch1jaW5kZXIvdjEvcXVlcnlfYmFja2VuZC5wcm90bxIJY2luZGVyLnYxIjYKC01hdGNoZXJUZXh0EgwKBG5hbWUYASABKAkSCgoCb3AYAiABKAkSDQoFdmFsdWUYAyABKAkizQEKElN0YWNrdHJhY2VzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yImwKE1N0YWNrdHJhY2VzUmVzcG9uc2USDAoEdHJlZRgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgSEAoIZmlsdGVyZWQYBCABKAgihQEKDlNhbXBsZVNlbGVjdG9yEhMKC3Byb2ZpbGVfaWRzGAEgAygJEhAKCHNwYW5faWRzGAIgAygJEhEKCXRyYWNlX2lkcxgDIAMoCRIRCgljYWxsX3NpdGUYBCADKAkSJgoGZnJhbWVzGAUgASgLMhYuY2luZGVyLnYxLkZyYW1lRmlsdGVyInUKC0ZyYW1lRmlsdGVyEhUKDWluY2x1ZGVfbmFtZXMYASADKAkSFQoNZXhjbHVkZV9uYW1lcxgCIAMoCRIbChNpbmNsdWRlX2V4cHJlc3Npb25zGAMgAygJEhsKE2V4Y2x1ZGVfZXhwcmVzc2lvbnMYBCADKAkizgEKE01lcmdlUHJvZmlsZVJlcXVlc3QSFAoMcHJvZmlsZV90eXBlGAEgASgJEigKCG1hdGNoZXJzGAIgAygLMhYuY2luZGVyLnYxLk1hdGNoZXJUZXh0EhAKCHN0YXJ0X21zGAMgASgBEg4KBmVuZF9tcxgEIAEoARIoCgdvYmplY3RzGAUgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdBIrCghzZWxlY3RvchgGIAEoCzIZLmNpbmRlci52MS5TYW1wbGVTZWxlY3RvciJdChRNZXJnZVByb2ZpbGVSZXNwb25zZRIOCgZzdGFja3MYASABKAwSIwoFc3RhdHMYAiABKAsyFC5jaW5kZXIudjEuUmVhZFN0YXRzEhAKCGZpbHRlcmVkGAMgASgIIv0BChFUaW1lU2VyaWVzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEg8KB3N0ZXBfbXMYBSABKAESEAoIZ3JvdXBfYnkYBiADKAkSKAoHb2JqZWN0cxgHIAMoCzIXLmNpbmRlci52MS5Tb3VyY2VPYmplY3QSEQoJY2FsbF9zaXRlGAggAygJEiYKBmZyYW1lcxgJIAEoCzIWLmNpbmRlci52MS5GcmFtZUZpbHRlciJlCgpUaW1lU2VyaWVzEiMKBmxhYmVscxgBIAMoCzITLnR5cGVzLnYxLkxhYmVsUGFpchIUCgxzdGVwX2luZGV4ZXMYAiADKA0SDAoEc3VtcxgDIAMoAxIOCgZjb3VudHMYBCADKA0ihAEKElRpbWVTZXJpZXNSZXNwb25zZRIlCgZzZXJpZXMYASADKAsyFS5jaW5kZXIudjEuVGltZVNlcmllcxIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgSEAoIZmlsdGVyZWQYBCABKAgigQIKDVBvaW50c1JlcXVlc3QSFAoMcHJvZmlsZV90eXBlGAEgASgJEigKCG1hdGNoZXJzGAIgAygLMhYuY2luZGVyLnYxLk1hdGNoZXJUZXh0EhAKCHN0YXJ0X21zGAMgASgBEg4KBmVuZF9tcxgEIAEoARIRCglvcmlnaW5fbXMYBSABKAESDwoHc3RlcF9tcxgGIAEoARIQCghncm91cF9ieRgHIAMoCRIoCgdvYmplY3RzGAggAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdBINCgVzcGFucxgJIAEoCBIRCglleGVtcGxhcnMYCiABKAgSDAoEYmVzdBgLIAEoCCKOAQoLUG9pbnRTZXJpZXMSIwoGbGFiZWxzGAEgAygLMhMudHlwZXMudjEuTGFiZWxQYWlyEg0KBXN0ZXBzGAIgAygNEg4KBnZhbHVlcxgDIAMoAxIOCgZjb3VudHMYBCADKA0SKwoJZXhlbXBsYXJzGAUgAygLMhguY2luZGVyLnYxLlBvaW50RXhlbXBsYXIifAoNUG9pbnRFeGVtcGxhchIPCgd0aW1lX21zGAEgASgBEhIKCnByb2ZpbGVfaWQYAiABKAkSDwoHc3Bhbl9pZBgDIAEoCRIQCgh0cmFjZV9pZBgEIAEoCRIjCgZsYWJlbHMYBSADKAsyEy50eXBlcy52MS5MYWJlbFBhaXIiXQoOUG9pbnRzUmVzcG9uc2USJgoGc2VyaWVzGAEgAygLMhYuY2luZGVyLnYxLlBvaW50U2VyaWVzEiMKBXN0YXRzGAIgASgLMhQuY2luZGVyLnYxLlJlYWRTdGF0cyJwCglSZWFkU3RhdHMSDwoHb2JqZWN0cxgBIAEoARIOCgZyYW5nZXMYAiABKAESDQoFYnl0ZXMYAyABKAESEAoIZGF0YXNldHMYBCABKAESEAoIcHJvZmlsZXMYBSABKAESDwoHc2FtcGxlcxgGIAEoATK+AgoTUXVlcnlCYWNrZW5kU2VydmljZRJMCgtTdGFja3RyYWNlcxIdLmNpbmRlci52MS5TdGFja3RyYWNlc1JlcXVlc3QaHi5jaW5kZXIudjEuU3RhY2t0cmFjZXNSZXNwb25zZRJJCgpUaW1lU2VyaWVzEhwuY2luZGVyLnYxLlRpbWVTZXJpZXNSZXF1ZXN0Gh0uY2luZGVyLnYxLlRpbWVTZXJpZXNSZXNwb25zZRJPCgxNZXJnZVByb2ZpbGUSHi5jaW5kZXIudjEuTWVyZ2VQcm9maWxlUmVxdWVzdBofLmNpbmRlci52MS5NZXJnZVByb2ZpbGVSZXNwb25zZRI9CgZQb2ludHMSGC5jaW5kZXIudjEuUG9pbnRzUmVxdWVzdBoZLmNpbmRlci52MS5Qb2ludHNSZXNwb25zZWIGcHJvdG8z", [file_cinder_v1_metastore, file_types_v1_types]);
 
 /**
  * @generated from message cinder.v1.MatcherText
@@ -103,6 +103,11 @@ export type StacktracesResponse = Message<"cinder.v1.StacktracesResponse"> & {
    * @generated from field: bool selected = 3;
    */
   selected: boolean;
+
+  /**
+   * @generated from field: bool filtered = 4;
+   */
+  filtered: boolean;
 };
 
 /**
@@ -135,6 +140,11 @@ export type SampleSelector = Message<"cinder.v1.SampleSelector"> & {
    * @generated from field: repeated string call_site = 4;
    */
   callSite: string[];
+
+  /**
+   * @generated from field: cinder.v1.FrameFilter frames = 5;
+   */
+  frames?: FrameFilter | undefined;
 };
 
 /**
@@ -143,6 +153,38 @@ export type SampleSelector = Message<"cinder.v1.SampleSelector"> & {
  */
 export const SampleSelectorSchema: GenMessage<SampleSelector> = /*@__PURE__*/
   messageDesc(file_cinder_v1_query_backend, 3);
+
+/**
+ * @generated from message cinder.v1.FrameFilter
+ */
+export type FrameFilter = Message<"cinder.v1.FrameFilter"> & {
+  /**
+   * @generated from field: repeated string include_names = 1;
+   */
+  includeNames: string[];
+
+  /**
+   * @generated from field: repeated string exclude_names = 2;
+   */
+  excludeNames: string[];
+
+  /**
+   * @generated from field: repeated string include_expressions = 3;
+   */
+  includeExpressions: string[];
+
+  /**
+   * @generated from field: repeated string exclude_expressions = 4;
+   */
+  excludeExpressions: string[];
+};
+
+/**
+ * Describes the message cinder.v1.FrameFilter.
+ * Use `create(FrameFilterSchema)` to create a new message.
+ */
+export const FrameFilterSchema: GenMessage<FrameFilter> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 4);
 
 /**
  * @generated from message cinder.v1.MergeProfileRequest
@@ -184,7 +226,7 @@ export type MergeProfileRequest = Message<"cinder.v1.MergeProfileRequest"> & {
  * Use `create(MergeProfileRequestSchema)` to create a new message.
  */
 export const MergeProfileRequestSchema: GenMessage<MergeProfileRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 4);
+  messageDesc(file_cinder_v1_query_backend, 5);
 
 /**
  * @generated from message cinder.v1.MergeProfileResponse
@@ -199,6 +241,11 @@ export type MergeProfileResponse = Message<"cinder.v1.MergeProfileResponse"> & {
    * @generated from field: cinder.v1.ReadStats stats = 2;
    */
   stats?: ReadStats | undefined;
+
+  /**
+   * @generated from field: bool filtered = 3;
+   */
+  filtered: boolean;
 };
 
 /**
@@ -206,7 +253,7 @@ export type MergeProfileResponse = Message<"cinder.v1.MergeProfileResponse"> & {
  * Use `create(MergeProfileResponseSchema)` to create a new message.
  */
 export const MergeProfileResponseSchema: GenMessage<MergeProfileResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 5);
+  messageDesc(file_cinder_v1_query_backend, 6);
 
 /**
  * @generated from message cinder.v1.TimeSeriesRequest
@@ -251,6 +298,11 @@ export type TimeSeriesRequest = Message<"cinder.v1.TimeSeriesRequest"> & {
    * @generated from field: repeated string call_site = 8;
    */
   callSite: string[];
+
+  /**
+   * @generated from field: cinder.v1.FrameFilter frames = 9;
+   */
+  frames?: FrameFilter | undefined;
 };
 
 /**
@@ -258,7 +310,7 @@ export type TimeSeriesRequest = Message<"cinder.v1.TimeSeriesRequest"> & {
  * Use `create(TimeSeriesRequestSchema)` to create a new message.
  */
 export const TimeSeriesRequestSchema: GenMessage<TimeSeriesRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 6);
+  messageDesc(file_cinder_v1_query_backend, 7);
 
 /**
  * @generated from message cinder.v1.TimeSeries
@@ -290,7 +342,7 @@ export type TimeSeries = Message<"cinder.v1.TimeSeries"> & {
  * Use `create(TimeSeriesSchema)` to create a new message.
  */
 export const TimeSeriesSchema: GenMessage<TimeSeries> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 7);
+  messageDesc(file_cinder_v1_query_backend, 8);
 
 /**
  * @generated from message cinder.v1.TimeSeriesResponse
@@ -310,6 +362,11 @@ export type TimeSeriesResponse = Message<"cinder.v1.TimeSeriesResponse"> & {
    * @generated from field: bool selected = 3;
    */
   selected: boolean;
+
+  /**
+   * @generated from field: bool filtered = 4;
+   */
+  filtered: boolean;
 };
 
 /**
@@ -317,7 +374,7 @@ export type TimeSeriesResponse = Message<"cinder.v1.TimeSeriesResponse"> & {
  * Use `create(TimeSeriesResponseSchema)` to create a new message.
  */
 export const TimeSeriesResponseSchema: GenMessage<TimeSeriesResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 8);
+  messageDesc(file_cinder_v1_query_backend, 9);
 
 /**
  * @generated from message cinder.v1.PointsRequest
@@ -384,7 +441,7 @@ export type PointsRequest = Message<"cinder.v1.PointsRequest"> & {
  * Use `create(PointsRequestSchema)` to create a new message.
  */
 export const PointsRequestSchema: GenMessage<PointsRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 9);
+  messageDesc(file_cinder_v1_query_backend, 10);
 
 /**
  * @generated from message cinder.v1.PointSeries
@@ -421,7 +478,7 @@ export type PointSeries = Message<"cinder.v1.PointSeries"> & {
  * Use `create(PointSeriesSchema)` to create a new message.
  */
 export const PointSeriesSchema: GenMessage<PointSeries> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 10);
+  messageDesc(file_cinder_v1_query_backend, 11);
 
 /**
  * @generated from message cinder.v1.PointExemplar
@@ -458,7 +515,7 @@ export type PointExemplar = Message<"cinder.v1.PointExemplar"> & {
  * Use `create(PointExemplarSchema)` to create a new message.
  */
 export const PointExemplarSchema: GenMessage<PointExemplar> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 11);
+  messageDesc(file_cinder_v1_query_backend, 12);
 
 /**
  * @generated from message cinder.v1.PointsResponse
@@ -480,7 +537,7 @@ export type PointsResponse = Message<"cinder.v1.PointsResponse"> & {
  * Use `create(PointsResponseSchema)` to create a new message.
  */
 export const PointsResponseSchema: GenMessage<PointsResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 12);
+  messageDesc(file_cinder_v1_query_backend, 13);
 
 /**
  * @generated from message cinder.v1.ReadStats
@@ -522,7 +579,7 @@ export type ReadStats = Message<"cinder.v1.ReadStats"> & {
  * Use `create(ReadStatsSchema)` to create a new message.
  */
 export const ReadStatsSchema: GenMessage<ReadStats> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 13);
+  messageDesc(file_cinder_v1_query_backend, 14);
 
 /**
  * Shapes equal core/rpc/query-backend.ts, which documents the fields.
