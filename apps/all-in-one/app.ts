@@ -29,6 +29,8 @@ import { serveHttp } from '#platform/http/serve.ts'
 import { createInstruments, type Instruments } from '#platform/metrics/instruments.ts'
 import { type OpenedStore, openStore } from '#platform/object-store/open-store.ts'
 import { startPostgres } from '#platform/postgres/launcher.ts'
+import { nativeGzip } from '#platform/native-gzip.ts'
+import { nativeZstd } from '#platform/native-zstd.ts'
 import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import type { Lifecycle, Part } from '#platform/service.ts'
@@ -269,11 +271,14 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
   addWriterMetrics(instruments.registry, () => writer.status())
   mountMetrics(operator, instruments.registry)
   const multitenancy = config.isMultitenant
-  const compression = codecCompression(codec)
+  const compression = codecCompression(nativeGzip(codec))
   const regex = createRegexCompiler()
   // Pushes, plans and Postgres have the other core.
   const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
-  const executing = openQueryBackend({ store, codec, regex, log }, { ...config.queryExecution, threads })
+  const executing = openQueryBackend(
+    { store, codec: nativeZstd(codec), regex, log },
+    { ...config.queryExecution, threads },
+  )
   await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
   const backend = instruments.queries(executing)
   const admission = openAdmission(clock, instruments.registry)

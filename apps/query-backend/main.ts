@@ -12,6 +12,7 @@ import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
+import { nativeZstd } from '#platform/native-zstd.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
 import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
@@ -32,7 +33,7 @@ await runProcess(log, async (lifecycle) => {
   const instruments = createInstruments('query-backend', clock)
   const opened = await openStore(storageUrl, { log })
   const store = instruments.store(opened.store)
-  const codec = createCodec()
+  const codec = nativeZstd(createCodec())
   const app = createGuardedApp(internal.tokens)
   const threads = queryThreads(execution.threads, { cores: availableParallelism(), spared: 0 })
   const deps = { store, codec, regex: createRegexCompiler(), log }

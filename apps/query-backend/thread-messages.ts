@@ -152,11 +152,18 @@ function unpackPoints({ labels, lengths, steps, values, counts }: PackedPoints):
     at += lengths[s]!
     return {
       labels: each,
-      steps: Array.from(steps.subarray(start, at)),
-      values: Array.from(values.subarray(start, at)),
-      counts: Array.from(counts.subarray(start, at)),
+      steps: listOf<number>(steps, start, at),
+      values: listOf<bigint>(values, start, at),
+      counts: listOf<number>(counts, start, at),
     }
   })
+}
+
+/** Array.from walks an iterator: ten times the time, in the loop that answers. */
+function listOf<Value>(column: ArrayLike<Value>, start: number, end: number): Value[] {
+  const list: Value[] = []
+  for (let i = start; i < end; i++) list.push(column[i]!)
+  return list
 }
 
 function buffersOf({ lengths, steps, values, counts }: PackedPoints): ArrayBuffer[] {

@@ -10,6 +10,7 @@ import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { createProcessLog } from '#platform/log.ts'
+import { nativeGzip } from '#platform/native-gzip.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
 import { createQueryFrontend } from './app.ts'
@@ -41,7 +42,7 @@ await runProcess(log, async (lifecycle) => {
       regex: createRegexCompiler(),
       clock,
       log,
-      compression: codecCompression(createCodec()),
+      compression: codecCompression(nativeGzip(createCodec())),
     },
     { multitenancy, limitsOf: () => limits },
   )
