@@ -78,7 +78,7 @@ export class Batch implements BatchName {
   }
 
   /** A shard has taken it. */
-  add(shard: number, { head, ordinal, deduplicate, size }: TakenProfile): Promise<Settlement> {
+  add(shard: number, { head, ordinal, profiles: count, deduplicate, size }: TakenProfile): Promise<Settlement> {
     this.headers += size.headers
     this.bytes += size.decompressedBytes
     const { waiting } = this.parts[shard]!
@@ -88,7 +88,18 @@ export class Batch implements BatchName {
       waiting.set(head, profiles)
     }
     const { promise, resolve } = Promise.withResolvers<Settlement>()
-    profiles[ordinal] = { deduplicate, settle: resolve }
+    const settle = count === 1 ? resolve : settleTogether(count, resolve)
+    for (let i = ordinal; i < ordinal + count; i++) profiles[i] = { deduplicate, settle }
     return promise
+  }
+}
+
+/** Profiles of one push settle as one: stored if any of them is new, failed if any failed. */
+function settleTogether(count: number, settle: (settlement: Settlement) => void): (settlement: Settlement) => void {
+  let left = count
+  let worst: Settlement = { kind: 'duplicate' }
+  return (settlement) => {
+    if (worst.kind === 'duplicate' || settlement.kind === 'failed') worst = settlement
+    if (--left === 0) settle(worst)
   }
 }

@@ -35,8 +35,9 @@ export interface TakenProfile {
   readonly kind: 'taken'
   /** Unique in the life of the shard, whatever became of its threads. */
   readonly head: number
-  /** Ordinal of the profile in its head. */
+  /** Ordinal of the profile in its head; a recording is several, with ordinals one after another. */
   readonly ordinal: number
+  readonly profiles: number
   /** The commit decides duplicates by the id. */
   readonly deduplicate: boolean
   readonly size: ProfileSize

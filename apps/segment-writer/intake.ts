@@ -6,6 +6,7 @@
  */
 import { CinderError } from '#core/errors.ts'
 import { ingestLabels } from '#core/ingest/profile-name.ts'
+import type { RecordingDecoder } from '#core/ingest/jfr/decode.ts'
 import { decodeRepairs, repairIngestProfile } from '#core/ingest/spy-repairs.ts'
 import { getLabel, LABEL_SERVICE_NAME, type LabelPair, labelsKey } from '#core/labels/labels.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
@@ -19,11 +20,13 @@ import type { DecodedProfile } from '#core/pprof/profile.ts'
 import { withServiceName } from '#core/pprof/service-name.ts'
 import { type SplitProfile, splitProfile } from '#core/pprof/split.ts'
 import { profileTimeNanos, validateProfile } from '#core/pprof/validate.ts'
+import type { IngestForm } from '#core/rpc/segment-writer.ts'
 import { SPLIT_SERIES_MAX } from '#core/segment/head.ts'
 import { positionalProfileId, profileIdOf } from '#core/segment/profile-id.ts'
 import { tablesDigestOf } from '#core/segment/tables-digest.ts'
 import { hourStartMs, MIB, MS_PER_HOUR, NANOS_PER_MS } from '#core/units.ts'
 import type { TakeAnswer, TakeInput } from './head-shard.ts'
+import { decodeRecording, isRecording, recordingLabels, recordingTablesDigest } from './recording-intake.ts'
 import type { RequestOrdinals } from './request-ordinals.ts'
 import type { ShardBatch } from './shard-batch.ts'
 import type { TenantRates } from './tenant-rates.ts'
@@ -40,6 +43,7 @@ export interface IntakeDeps {
   readonly codec: Codec
   readonly digest: Digest
   readonly decoder: ProfileDecoder
+  readonly recordings: RecordingDecoder
   /** Undefined where somebody else counts. */
   readonly rates: TenantRates | undefined
   readonly account: WriterAccount
@@ -53,11 +57,21 @@ export interface IntakeInput extends TakeInput {
 }
 
 export function takeProfile(deps: IntakeDeps, input: IntakeInput): TakeAnswer {
+  const slices = takeInSlices(deps, input)
+  for (;;) {
+    const slice = slices.next()
+    if (slice.done === true) return slice.value
+  }
+}
+
+/** Others may have a turn between slices, but no other profile of this shard: decoders hold one at a time. */
+export function* takeInSlices(deps: IntakeDeps, input: IntakeInput): Generator<void, TakeAnswer> {
   let decompressedBytes = 0
   try {
-    const raw = inflate(deps.codec, input.profile.bytes, input.limits)
+    const raw = inflate(deps.codec, input)
     decompressedBytes = raw.length
     deps.rates?.take(input.tenant, decompressedBytes, input.nowMs)
+    if (isRecording(input.ingest)) return yield* takeRecording(deps, { ...input, ingest: input.ingest }, raw)
     return takeDecoded(deps, input, raw)
   } catch (error) {
     if (!(error instanceof CinderError)) throw error
@@ -66,48 +80,102 @@ export function takeProfile(deps: IntakeDeps, input: IntakeInput): TakeAnswer {
   }
 }
 
-function inflate(codec: Codec, bytes: Uint8Array, limits: TenantLimits): Uint8Array {
+function inflate(codec: Codec, { profile: { bytes }, limits, ingest }: IntakeInput): Uint8Array {
   const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b
   if (!isGzip) return bytes
-  return codec.gunzip(bytes, limits.maxProfileSizeBytes || limits.bodyLimitBytes || INFLATED_BYTES_MAX)
+  const limit = isRecording(ingest) ? limits.maxRecordingSizeBytes : limits.maxProfileSizeBytes
+  return codec.gunzip(bytes, limit || limits.bodyLimitBytes || INFLATED_BYTES_MAX)
 }
 
 function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): TakeAnswer {
-  const { limits, nowMs, ingest } = input
+  const { limits, ingest } = input
   const decoded = deps.decoder.decode(raw, limits, ingest === undefined ? {} : decodeRepairs(ingest))
   if (!decoded.ok) throw fault(decoded.fault)
-  const timeAsSentNanos = decoded.profile.timeNanos
   const profile = ingest === undefined ? decoded.profile : repairIngestProfile(decoded.profile, ingest)
+  // A repaired profile has other tables than its bytes say.
+  const isAsSent = profile === decoded.profile
+  const checked = check(input, profile, () => pushedLabels(input, profile))
+  const tablesDigest = isAsSent ? digestOfTables(profile, checked.profile, deps.digest) : undefined
+  const sent = { raw, timeNanos: decoded.profile.timeNanos }
+  return append(deps, input, { sent, checked: [{ ...checked, tablesDigest }] })
+}
+
+/** All of its profiles are checked before the first is stored. */
+function* takeRecording(
+  deps: IntakeDeps,
+  input: IntakeInput & { readonly ingest: IngestForm },
+  raw: Uint8Array,
+): Generator<void, TakeAnswer> {
+  const { ingest, limits } = input
+  const { event, profiles } = yield* decodeRecording(deps.recordings, { raw, ingest, limits, codec: deps.codec })
+  const labels = withServiceName(input.labels)
+  const tablesDigest = profiles.length > 1 ? recordingTablesDigest(deps.digest, raw, ingest, limits) : undefined
+  const checked = profiles.map(({ name, profile }) => ({
+    ...check(input, profile, () => recordingLabels(labels, event, name)),
+    tablesDigest,
+  }))
+  return append(deps, input, { sent: { raw, timeNanos: ingest.fromNanos }, checked })
+}
+
+interface CheckedProfile {
+  readonly profile: DecodedProfile
+  readonly split: SplitProfile
+}
+
+function check(input: IntakeInput, profile: DecodedProfile, labelsOf: () => readonly LabelPair[]): CheckedProfile {
+  const { limits, nowMs } = input
   const invalid = validateProfile(profile, limits, nowMs)
   if (invalid !== undefined) throw fault(invalid)
-  const labels = pushedLabels(input, profile)
+  const labels = labelsOf()
   const fixed = languageOf(labels, profile) === 'go' ? fixGoProfile(profile) : profile
   const split = splitProfile(profile, labels, limits)
-  if (split.keptCount === 0) return empty(raw)
-  checkSeries(split, limits)
-  const timeNanos = profileTimeNanos(profile, nowMs)
-  const reserved = split.series.length
+  if (split.keptCount > 0) checkSeries(split, limits)
+  return { profile: fixed, split }
+}
+
+interface Checked {
+  /** As it came, by which it is known again. */
+  readonly sent: { readonly raw: Uint8Array; readonly timeNanos: bigint }
+  /** Of one time and one service. */
+  readonly checked: readonly (CheckedProfile & { readonly tablesDigest: Uint8Array | undefined })[]
+}
+
+/** Synchronous from here: profiles of one push get ordinals one after another. */
+function append(deps: IntakeDeps, input: IntakeInput, { sent, checked }: Checked): TakeAnswer {
+  const { raw } = sent
+  const kept = checked.filter(({ split }) => split.keptCount > 0)
+  if (kept.length === 0) return empty(raw)
+  const timeNanos = profileTimeNanos(kept[0]!.profile, input.nowMs)
+  const reserved = kept.reduce((sum, { split }) => sum + split.series.length, 0)
   if (!deps.account.reserveHeaders(input.batch.number, reserved)) throw tooManySeries(reserved)
-  const { profileId, deduplicate } = identify(deps, input, { raw, timeNanos: timeAsSentNanos })
+  const { profileId, deduplicate } = identify(deps, input, sent)
   const headsBefore = input.into.headCount
   const entry = input.into.headOf({
     tenant: input.tenant,
-    service: getLabel(split.series[0]!, LABEL_SERVICE_NAME),
+    service: getLabel(kept[0]!.split.series[0]!, LABEL_SERVICE_NAME),
     windowStartMs: hourStartMs(Number(timeNanos / NANOS_PER_MS)),
     windowMs: MS_PER_HOUR,
   })
-  const { ordinal, headers } = entry.head.append({
-    profile: fixed,
-    split,
-    profileId,
-    timeNanos,
-    stackDepthMax: limits.maxStackDepth,
-    // A repaired profile has other tables than its bytes say.
-    tablesDigest: profile === decoded.profile ? digestOfTables(profile, fixed, deps.digest) : undefined,
-  })
+  let first: number | undefined
+  let profiles = 0
+  let headers = 0
+  for (const [i, { profile, split, tablesDigest }] of kept.entries()) {
+    const result = entry.head.append({
+      profile,
+      split,
+      profileId: i === 0 ? profileId : partId(deps.digest, profileId, i),
+      timeNanos,
+      stackDepthMax: input.limits.maxStackDepth,
+      tablesDigest,
+    })
+    headers += result.headers
+    if (result.ordinal === undefined) continue
+    first ??= result.ordinal
+    profiles++
+  }
   deps.account.returnHeaders(input.batch.number, reserved - headers)
   input.into.grew(entry)
-  if (ordinal === undefined) {
+  if (first === undefined) {
     input.into.dropEmpty(entry)
     return empty(raw)
   }
@@ -115,7 +183,15 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
   const size = { decompressedBytes: raw.length, headers }
   deps.account.addHeads(input.batch.number, newHeads)
   deps.account.add(deps.shard.index, 'pushes', input.into.account(size, newHeads))
-  return { kind: 'taken', head: entry.number, ordinal, deduplicate, size }
+  return { kind: 'taken', head: entry.number, ordinal: first, profiles, deduplicate, size }
+}
+
+/** Profiles of one push have ids of their own, which follow from the push's. */
+function partId(digest: Digest, profileId: Uint8Array, part: number): Uint8Array {
+  const bytes = new Uint8Array(profileId.length + 1)
+  bytes.set(profileId)
+  bytes[profileId.length] = part
+  return digest.digest128(bytes)
 }
 
 /** Names without type parameters follow from the tables, and are other names: they are known by a digest of their own. */

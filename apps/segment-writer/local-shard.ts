@@ -9,6 +9,7 @@ import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { Digest } from '#core/ports/digest.ts'
+import { RecordingDecoder } from '#core/ingest/jfr/decode.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { DictionaryCache } from '#core/segment/dictionary-cache.ts'
 import { RowScratch } from '#core/segment/rows.ts'
@@ -62,7 +63,15 @@ export class LocalShard implements HeadShard {
     this.#deps = deps
     this.#settings = settings
     const { codec, digest, rates, account } = deps
-    this.#intake = { codec, digest, rates, account, shard: settings, decoder: new ProfileDecoder() }
+    this.#intake = {
+      codec,
+      digest,
+      rates,
+      account,
+      shard: settings,
+      decoder: new ProfileDecoder(),
+      recordings: new RecordingDecoder(),
+    }
     this.#dictionaries = new DictionaryCache(settings.dictionariesBytesMax)
     // Of the writer, over all shards: each has its own tenants and services.
     this.#labelSets = new LabelSetCache(LABEL_SETS_MAX / settings.count)

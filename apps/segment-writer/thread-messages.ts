@@ -70,20 +70,23 @@ export interface ThreadFault {
   readonly message: string
 }
 
-const TAKEN_NUMBERS = 6
+const TAKEN_NUMBERS = 7
 
 export function packTaken(taken: readonly { readonly id: number; readonly answer: TakenProfile }[]): Float64Array {
   const out = new Float64Array(taken.length * TAKEN_NUMBERS)
-  taken.forEach(({ id, answer: { head, ordinal, deduplicate, size } }, i) => {
-    out.set([id, head, ordinal, deduplicate ? 1 : 0, size.decompressedBytes, size.headers], i * TAKEN_NUMBERS)
+  taken.forEach(({ id, answer: { head, ordinal, profiles, deduplicate, size } }, i) => {
+    const { decompressedBytes, headers } = size
+    out.set([id, head, ordinal, profiles, deduplicate ? 1 : 0, decompressedBytes, headers], i * TAKEN_NUMBERS)
   })
   return out
 }
 
 export function* unpackTaken(packed: Float64Array): Generator<{ id: number; answer: TakenProfile }> {
   for (let at = 0; at < packed.length; at += TAKEN_NUMBERS) {
-    const [id, head, ordinal, deduplicate, decompressedBytes, headers] = packed.subarray(at, at + TAKEN_NUMBERS)
+    const numbers = packed.subarray(at, at + TAKEN_NUMBERS)
+    const [id, head, ordinal, profiles, deduplicate, decompressedBytes, headers] = numbers
     const size = { decompressedBytes: decompressedBytes!, headers: headers! }
-    yield { id: id!, answer: { kind: 'taken', head: head!, ordinal: ordinal!, deduplicate: deduplicate === 1, size } }
+    const place = { head: head!, ordinal: ordinal!, profiles: profiles! }
+    yield { id: id!, answer: { kind: 'taken', ...place, deduplicate: deduplicate === 1, size } }
   }
 }

@@ -17,6 +17,8 @@ export interface TenantLimits {
   readonly rejectNewerThanMs: number
   /** Decompressed size of one profile. */
   readonly maxProfileSizeBytes: number
+  /** Decompressed size of a JFR recording, which holds several profiles. */
+  readonly maxRecordingSizeBytes: number
   readonly maxSamples: number
   /** Labels of one sample. */
   readonly maxSampleLabels: number
@@ -51,6 +53,8 @@ export const DEFAULT_LIMITS: TenantLimits = {
   rejectOlderThanMs: MS_PER_HOUR,
   rejectNewerThanMs: 10 * MS_PER_MINUTE,
   maxProfileSizeBytes: 4 * MIB,
+  // Four profiles of a kind each, or ten minutes of a busy JVM: agents send below 1 MiB.
+  maxRecordingSizeBytes: 16 * MIB,
   maxSamples: 16_000,
   maxSampleLabels: 100,
   maxStackDepth: 1_000,

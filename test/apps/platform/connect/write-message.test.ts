@@ -1,7 +1,7 @@
 /** The message by pieces is the message of the generated encoder, and holds no profile a second time. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { create, equals, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { create, equals, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import * as fc from 'fast-check'
 import type { WriteRequest } from '#core/rpc/segment-writer.ts'
 import { encodeWriteRequest } from '#platform/connect/write-message.ts'
@@ -46,7 +46,7 @@ const arbitraryRequest: fc.Arbitrary<WriteRequest> = fc.record({
 test('any request reads back as it was', () => {
   fc.assert(
     fc.property(arbitraryRequest, (request) => {
-      const expected = create(WriteRequestSchema, request)
+      const expected = create(WriteRequestSchema, request as MessageInitShape<typeof WriteRequestSchema>)
       const bytes = Buffer.concat(encodeWriteRequest(request))
       assert.ok(equals(WriteRequestSchema, fromBinary(WriteRequestSchema, bytes), expected))
       assert.equal(bytes.length, toBinary(WriteRequestSchema, expected).length)
