@@ -138,7 +138,7 @@ class Attempt<State, Part> {
     const { times } = this.#run
     throwIfEnded(this.#ended)
     const startedMs = clock.nowMs()
-    const { objects } = await metastore.planQuery(this.#work.plan)
+    const { objects } = await metastore.planQuery(this.#work.plan, this.#ended)
     times.planMs += clock.nowMs() - startedMs
     throwIfEnded(this.#ended)
     const state = this.#work.begin()

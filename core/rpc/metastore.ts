@@ -226,7 +226,8 @@ export interface Metastore {
   /** `signal` ends the wait of a long poll with `canceled`; jobs it would have brought come back by their lease. */
   pollJobs(request: PollJobsRequest, options?: { readonly signal?: AbortSignal }): Promise<PollJobsResponse>
   commitCompaction(request: CommitCompactionRequest): Promise<CommitCompactionResponse>
-  planQuery(request: PlanQueryRequest): Promise<PlanQueryResponse>
+  /** `signal` ends the call where it is one over the network: the rest of a large plan is not sent. */
+  planQuery(request: PlanQueryRequest, signal?: AbortSignal): Promise<PlanQueryResponse>
   /** The same plan in parts, where the metastore can: it holds one part at a time. An object may come in several. */
   streamPlan?(request: PlanQueryRequest): AsyncIterable<PlanQueryResponse>
   labelSets(request: LabelSetsRequest): Promise<LabelSetsResponse>

@@ -62,7 +62,7 @@ export function createMetastoreClient(url: string, options?: ConnectClientOption
       return response as PollJobsResponse
     },
     commitCompaction: (request) => call(method.commitCompaction, request),
-    planQuery: (request) => planInParts(call, stream, request),
+    planQuery: (request, signal) => planInParts({ call, stream }, request, signal),
     labelSets: (request) => call(method.labelSets, request),
     tenantStats: (request) => call(method.tenantStats, request),
     claimTombstones: (request) => call(method.claimTombstones, request),
@@ -91,18 +91,22 @@ export function mountMetastore(app: Hono, metastore: Metastore, options: Interna
   )
 }
 
-async function planInParts(call: UnaryCall, stream: StreamCall, request: PlanQueryRequest): Promise<PlanQueryResponse> {
+async function planInParts(
+  { call, stream }: { readonly call: UnaryCall; readonly stream: StreamCall },
+  request: PlanQueryRequest,
+  signal: AbortSignal | undefined,
+): Promise<PlanQueryResponse> {
   const { method } = MetastoreService
   const objects: SourceObject[] = []
   try {
-    for await (const part of stream(method.streamPlan, request)) {
+    for await (const part of stream(method.streamPlan, request, { signal })) {
       checkSources(part.objects)
       for (const object of part.objects) objects.push(object)
     }
   } catch (error) {
     // A metastore of the release before this one, while both run.
     if (!(error instanceof CinderError) || error.kind !== 'unimplemented') throw error
-    const response = await call(method.planQuery, request)
+    const response = await call(method.planQuery, request, { signal })
     checkSources(response.objects)
     return response as PlanQueryResponse
   }
