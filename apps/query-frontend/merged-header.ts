@@ -9,12 +9,14 @@ const PERIODS: ReadonlyMap<string, bigint> = new Map([
 ])
 const NANOS_PER_MS = 1_000_000n
 
-export function mergedHeaderOf(profileType: string, endMs: number): MergedHeader {
+/** A file outlives the headers of its answer: what it lacks is said inside of it. */
+export function mergedHeaderOf(profileType: string, endMs: number, comments: readonly string[] = []): MergedHeader {
   const { name, sampleType, sampleUnit, periodType, periodUnit } = parseProfileType(profileType)
   return {
     sampleType: { type: sampleType, unit: sampleUnit },
     periodType: { type: periodType, unit: periodUnit },
     period: PERIODS.get(name) ?? 1n,
     timeNanos: BigInt(Math.floor(endMs)) * NANOS_PER_MS,
+    comments,
   }
 }

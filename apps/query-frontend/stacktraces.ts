@@ -20,6 +20,7 @@ import type { Profile } from '#platform/gen/google/v1/profile_pb.ts'
 import type { SelectMergeProfileRequest, SelectMergeSpanProfileRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import { dotOf } from './dot.ts'
 import { type QuerySources, runQuery } from './execute.ts'
+import { checkFiltered } from './frame-filter.ts'
 import { mergedHeaderOf } from './merged-header.ts'
 import type { RequestContext } from './request.ts'
 import {
@@ -124,6 +125,7 @@ export async function queryTree(
         const asked = { profileType, matchers, startMs, endMs, objects, selector }
         const answer = await sources.backend.stacktraces(asked, ended)
         if (selector !== undefined && !answer.selected) throw outdatedBackend()
+        checkFiltered(selector?.frames, answer)
         return answer
       },
       merge: (merged, { tree }) => merged.mergeEncoded(tree),
@@ -150,7 +152,11 @@ export async function queryPprof(
   if (taken !== undefined && query.leaves !== undefined) taken = keepLeaves(taken, query.leaves)
   if (taken !== undefined && query.maxNodes !== undefined) taken = cutProfile(taken, query.maxNodes)
   if (taken === undefined || query.range.kind === 'empty') return undefined
-  return encodeMergedPprof(taken.symbols, taken.sums, mergedHeaderOf(query.profileType, query.range.endMs))
+  return encodeMergedPprof(
+    taken.symbols,
+    taken.sums,
+    mergedHeaderOf(query.profileType, query.range.endMs, context.record?.warnings),
+  )
 }
 
 /** '' if nothing was selected. */
@@ -183,8 +189,12 @@ async function queryStacks(
       reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
       begin: () => new StackProfile(),
-      read: (objects, ended) =>
-        sources.backend.mergeProfile({ profileType, matchers, startMs, endMs, objects, selector }, ended),
+      async read(objects, ended) {
+        const asked = { profileType, matchers, startMs, endMs, objects, selector }
+        const answer = await sources.backend.mergeProfile(asked, ended)
+        checkFiltered(selector?.frames, answer)
+        return answer
+      },
       merge: (profile, { stacks }) => profile.mergeEncoded(stacks),
       statsOf: ({ stats }) => [stats],
     },

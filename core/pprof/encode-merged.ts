@@ -20,6 +20,8 @@ export interface MergedHeader {
   readonly periodType: ValueTypeModel
   readonly period: bigint
   readonly timeNanos: bigint
+  /** Sentences for who opens the file. */
+  readonly comments?: readonly string[]
 }
 
 /** Bits of `mappingFlags`, which are fields 7 to 10 of a mapping. */
@@ -50,6 +52,7 @@ export function encodeMergedPprof(symbols: Symbols, sums: Int64Column, header: M
   out.varintField(9, header.timeNanos)
   valueType(11, header.periodType)
   out.varintField(12, header.period)
+  for (const comment of header.comments ?? []) out.varintField(13, strings.ofText(comment))
   out.varintField(14, strings.ofText(header.sampleType.type))
   return out.copyBytes()
 }
@@ -75,12 +78,13 @@ class RankedStrings {
   readonly #idOf: Uint32Array
   readonly #ranked: RankedRows
 
-  constructor(symbols: Symbols, { sampleType, periodType }: MergedHeader) {
+  constructor(symbols: Symbols, { sampleType, periodType, comments = [] }: MergedHeader) {
     const { stringBytes, stringOffset } = symbols
     this.#idOf = new Uint32Array(symbols.stringCount)
     for (let row = 0; row < symbols.stringCount; row++)
       this.#idOf[row] = this.#table.intern(stringBytes, stringOffset[row]!, stringOffset[row + 1]!)
-    for (const text of [sampleType.type, sampleType.unit, periodType.type, periodType.unit]) this.#intern(text)
+    const types = [sampleType.type, sampleType.unit, periodType.type, periodType.unit]
+    for (const text of [...types, ...comments]) this.#intern(text)
     const table = this.#table
     this.#ranked = rankRows(table.count, (a, b) => compareBytes(table.viewBytes(a), table.viewBytes(b)))
   }

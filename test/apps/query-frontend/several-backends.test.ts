@@ -13,7 +13,7 @@ import { createQueryFleet, type QueryFleet } from '../../support/query-fleet.ts'
 const END_MS = WINDOW_START_MS + 600_000
 const CPU = ':cpu:nanoseconds:cpu:nanoseconds'
 const QUERY = { profileTypeID: CPU, labelSelector: '{}', start: String(WINDOW_START_MS), end: String(END_MS) }
-const OBJECTS = 24
+const OBJECTS = 16
 
 let store: ObjectStore
 let plan: SourceObject[]
@@ -103,8 +103,12 @@ test('an object that is gone is named with what is missing of it; all else is an
     for (const [method, request] of REQUESTS) {
       const { status, body, warnings } = await ask(partial, method, request)
       assert.equal(status, 200, body)
-      assert.equal(body, (await ask(rest, method, request)).body, method)
-      assert.equal(warnings[0], 'the answer is not complete: 2 of 48 datasets could not be read')
+      // A file says inside of it what it lacks.
+      const isFile =
+        method === 'SelectMergeProfile' || ('format' in request && request.format === 'PROFILE_FORMAT_PPROF')
+      if (isFile) assert.ok(body.includes('"the answer is not complete: 2 of 32 datasets could not be read"'), method)
+      else assert.equal(body, (await ask(rest, method, request)).body, method)
+      assert.equal(warnings[0], 'the answer is not complete: 2 of 32 datasets could not be read')
       assert.match(warnings[1]!, new RegExp(`^gone: dataset 0 of object ${gone!.objectId}, service "cart", `))
     }
   } finally {

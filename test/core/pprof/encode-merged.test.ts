@@ -14,10 +14,13 @@ const HEADER = {
   timeNanos: 1_717_236_000_000_000_000n,
 }
 
-function encode(stacks: readonly (readonly [PlainStack, bigint])[]): Uint8Array {
+function encode(stacks: readonly (readonly [PlainStack, bigint])[], comments?: readonly string[]): Uint8Array {
   const sums = allocateInt64Column(stacks.length)
   stacks.forEach(([, sum], i) => setBigInt(sums, i, sum))
-  return encodeMergedPprof(symbolsOf(stacks.map(([stack]) => stack)), sums, HEADER)
+  return encodeMergedPprof(symbolsOf(stacks.map(([stack]) => stack)), sums, {
+    ...HEADER,
+    ...(comments === undefined ? {} : { comments }),
+  })
 }
 
 const STACKS: [PlainStack, bigint][] = [
@@ -51,6 +54,14 @@ test('samples come depth first, values exact and zero ones written', () => {
   assert.equal(periodType, '["space","bytes"]')
   assert.deepEqual(scalars, { timeNanos: HEADER.timeNanos, durationNanos: 0n, period: 524_288n })
   assert.equal(texts.defaultSampleType, 'alloc_space')
+})
+
+test('comments are sentences beside the samples', () => {
+  const bytes = encode(STACKS, ['the answer is not complete', 'main'])
+  const { comments, samples } = decodeReference(bytes)
+  assert.deepEqual(comments, ['the answer is not complete', 'main'])
+  assert.equal(samples.length, STACKS.length)
+  assert.deepEqual(encode(STACKS, []), encode(STACKS))
 })
 
 test('it begins with its sample type, string 0 is empty and strings are sorted and unique', () => {
