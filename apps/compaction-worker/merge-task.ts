@@ -12,7 +12,7 @@ import { findTotalFault } from '#core/compaction/merge-totals.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
 import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import type { RegionInput } from '#core/compaction/merge-source.ts'
-import type { MergeWindow } from '#core/compaction/merge.ts'
+import { type MergeWindow, rollupRowsMinOf } from '#core/compaction/merge.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import { blame } from './job-failure.ts'
@@ -28,6 +28,8 @@ export interface MergeGroup {
 }
 
 export interface MergeTask {
+  /** Of the outputs. */
+  readonly level: number
   readonly groups: readonly MergeGroup[]
   /** Of the symbols of one group. */
   readonly symbolBytesMax: number
@@ -40,7 +42,7 @@ export interface MergeTaskResult {
 
 /** `memory`: of the thread, from task to task. */
 export function runMergeTask(task: MergeTask, codec: Codec, memory = new MergeMemory()): MergeTaskResult {
-  const tools = { codec, budgetBytes: task.symbolBytesMax, memory }
+  const tools = { codec, budgetBytes: task.symbolBytesMax, memory, rollupRowsMin: rollupRowsMinOf(task.level) }
   return { datasets: task.groups.flatMap((group) => mergeGroup(group, tools)) }
 }
 
@@ -48,6 +50,7 @@ interface MergeTools {
   readonly codec: Codec
   readonly budgetBytes: number
   readonly memory: MergeMemory
+  readonly rollupRowsMin: number
 }
 
 function mergeGroup({ window, inputs }: MergeGroup, tools: MergeTools): ObjectDataset[] {

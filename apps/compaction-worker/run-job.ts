@@ -135,14 +135,14 @@ class Attempt {
   }
 
   async mergeBatch(batches: readonly PlannedBatch[], i: number): Promise<readonly ObjectDataset[]> {
-    const { options } = this.#context
+    const { job, options } = this.#context
     const groups = await (this.#next ?? this.#read(batches[i]!))
     this.#next = undefined
     if (options.signal.aborted) return []
     const after = batches[i + 1]
     this.#hold(batches[i]!.sizeBytes + (after?.sizeBytes ?? 0))
     const symbolBytesMax = options.symbolBytesMax ?? SYMBOL_BYTES_MAX
-    const merging = this.#deps.merger.merge({ groups, symbolBytesMax })
+    const merging = this.#deps.merger.merge({ level: job.level, groups, symbolBytesMax })
     if (after !== undefined && batches[i]!.sizeBytes + after.sizeBytes <= GROUP_BYTES_MAX) {
       this.#next = this.#read(after)
       // Looked at with the next batch; unless the merge fails first.

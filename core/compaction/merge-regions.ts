@@ -51,10 +51,12 @@ export interface MergeRegionsOptions {
   readonly budgetBytes: number
   /** What the caller's earlier merges left; without it symbols are numbered by the inputs alone. */
   readonly memory?: MergeMemory
+  /** A dataset with fewer rows gets no rollups. */
+  readonly rollupRowsMin?: number
 }
 
 export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegionsOptions): MergedRegion {
-  const { codec, window, budgetBytes, memory = new MergeMemory() } = options
+  const { codec, window, budgetBytes, memory = new MergeMemory(), rollupRowsMin = 0 } = options
   checkMembers(
     inputs.map(({ descriptor }) => descriptor),
     window,
@@ -63,12 +65,12 @@ export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegio
   const { sources, symbols } = taken
   const merged = mergeHeaders(sources)
   const { scratch } = memory
-  const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, { codec, scratch })
+  const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, { codec, scratch, rollupRowsMin })
   checkConservation(sources, merged, rows.sums)
   const { tenant, service } = inputs[0]!.descriptor
   const named = { tenant, service, ...merged }
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
-  const rollups = packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
+  const rollups = rows.rollups && packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
   const encoded = encodeRegion(
     { ...named, ...symbols, symbolSections: symbols.sections, sums: rows.sums, frames: rows.frames, rollups },
     codec,
@@ -87,7 +89,7 @@ interface SourcesWithSymbols {
 /** As many inputs as fit, at least one. */
 function takeSymbols(
   inputs: readonly RegionInput[],
-  { codec, budgetBytes, memory }: Required<Omit<MergeRegionsOptions, 'window'>>,
+  { codec, budgetBytes, memory }: Required<Pick<MergeRegionsOptions, 'codec' | 'budgetBytes' | 'memory'>>,
 ): SourcesWithSymbols {
   const { tenant, service } = inputs[0]!.descriptor
   const sources: RegionSource[] = []
@@ -127,22 +129,30 @@ interface RowsContext {
   readonly taken: PreparedSymbols
 }
 
+interface RowsTools {
+  readonly codec: Codec
+  readonly scratch: MergeScratch
+  readonly rollupRowsMin: number
+}
+
 interface MergedRows {
   readonly sums: readonly ConservationSum[]
   readonly frames: ReturnType<FrameEncoder['finish']>
-  readonly rollups: ReturnType<RollupBuilder['finish']>
+  readonly rollups: ReturnType<RollupBuilder['finish']> | undefined
 }
 
 function mergeRows(
   { sources, stackOf, merged, taken }: RowsContext,
-  { codec, scratch }: { readonly codec: Codec; readonly scratch: MergeScratch },
+  { codec, scratch, rollupRowsMin }: RowsTools,
 ): MergedRows {
   const { headers, groups, series, refs } = merged
   const fault = findHeaderFault(headers, { groups: groups.length, series: series.length })
   assert(fault === undefined, `dataset out of order: ${fault}`)
   const plans = planFrames(headers)
   const encoder = new FrameEncoder(groups, { codec, scratch: scratch.frames }, rowsOfLargest(plans))
-  const rollups = new RollupBuilder({ groups, headers, stackCount: taken.symbols.stackCount })
+  const rowCount = plans.reduce((count, plan) => count + plan.rowCount, 0)
+  const { stackCount } = taken.symbols
+  const rollups = rowCount < rollupRowsMin ? undefined : new RollupBuilder({ groups, headers, stackCount })
   const gatherer = {
     refs,
     stackOf,
@@ -153,18 +163,18 @@ function mergeRows(
   const mayHaveContext = sources.some((source) => source.hasAnyContext)
   const parts: ConservationSum[][] = []
   for (const plan of plans) {
-    const { firstHeader: first, headerCount, rowCount } = plan
+    const { firstHeader: first, headerCount } = plan
     const end = first + headerCount
     const hasContext = mayHaveContext && anyContext(sources, merged, { first, end })
-    const rows = scratch.rows.take(groups[plan.group]!, rowCount, hasContext)
+    const rows = scratch.rows.take(groups[plan.group]!, plan.rowCount, hasContext)
     gatherRows(gatherer, { first, end }, rows)
     checkTotals(merged, { first, end, group: plan.group }, rows)
     const lengths = headers.rowLength.subarray(first, end)
     parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, taken.hashes))
-    rollups.addHeaders({ first, end }, rows, 0)
+    rollups?.addHeaders({ first, end }, rows, 0)
     encoder.add(plan, { rows, start: 0, lengths })
   }
-  return { sums: addSums(parts), frames: encoder.finish(), rollups: rollups.finish() }
+  return { sums: addSums(parts), frames: encoder.finish(), rollups: rollups?.finish() }
 }
 
 function anyContext(

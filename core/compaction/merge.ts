@@ -8,11 +8,13 @@
  */
 import { assert } from '../assert.ts'
 import type { Dataset } from '../block/dataset.ts'
+import { FRAME_ROWS_TARGET } from '../block/format.ts'
 import { emptyRows } from '../block/frames.ts'
 import type { FunctionLevel } from '../symbols/function-level.ts'
 import { mergeHeaders } from './merge-headers.ts'
 import { gatherRows, type RowGatherer, RowSorter } from './merge-rows.ts'
 import { MergedSymbols } from './merge-symbols.ts'
+import { FIRST_LEVEL } from './policy.ts'
 
 export interface MergeInput {
   readonly dataset: Dataset
@@ -29,6 +31,14 @@ export interface MergedDataset {
 export interface MergeWindow {
   readonly windowStartMs: number
   readonly windowMs: number
+}
+
+/**
+ * Rows that a dataset must have to get rollups. A first block of less than a frame gets none: queries read its one frame in a
+ * request either way, it is merged again within the hour, and rollups of so few profiles took a ninth of its merge.
+ */
+export function rollupRowsMinOf(level: number): number {
+  return level === FIRST_LEVEL ? FRAME_ROWS_TARGET : 0
 }
 
 /** What a merge must have in common. */

@@ -38,7 +38,7 @@ export function mergeTaskOf(sources: readonly SourceBytes[], level = 1, symbolBy
       }),
     })),
   )
-  return { groups, symbolBytesMax }
+  return { level, groups, symbolBytesMax }
 }
 
 export function jobOf(sources: readonly SourceObject[], level = 1): CompactionJob {
