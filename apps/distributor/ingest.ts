@@ -1,18 +1,31 @@
 /**
  * `POST /ingest`: one profile of an SDK. Agents take exactly 200 for success, and do not retry on 4xx but 408 and 429.
  *
- * 1. Tenant (401), a rate refusal that still holds (429), the name (400), the format (415, 422).
+ * 1. Tenant (401), a rate refusal that still holds (429), the name (400).
  * 2. The body, bounded (413), inflated if it says so and is gzip.
- * 3. The form or the raw profile (422), to the writer.
- * 4. 200 without a body; a rejected profile is 422; what a retry may mend is 429 or 503 with `Retry-After`.
+ * 3. The form or the body as it is (ingest-request.ts), to the writer.
+ * 4. 200 without a body; a rejected profile is 422, of stacks in text 400 where it was read and is refused for what it says;
+ *    what a retry may mend is 429 or 503 with `Retry-After`.
  */
 import { CinderError, type ErrorKind } from '#core/errors.ts'
+import { MALFORMED_BODY } from '#core/ingest/text-profile.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { freeBytes, type ReadBody } from '#platform/http/body.ts'
 import { BODY_SIZE_LIMIT, type BodyCompression, bodyTooLarge } from '#platform/http/body-compression.ts'
 import { errorResponse, statusResponse, toCinderError } from '#platform/http/errors.ts'
-import { ingestFormat, ingestLabels, type IngestParameters, seriesOfForm, seriesOfRaw } from './ingest-request.ts'
+import { seriesOfRecording } from './ingest-jfr.ts'
+import {
+  type IngestFormat,
+  ingestFormat,
+  type IngestInput,
+  ingestName,
+  type IngestParameters,
+  isPprof,
+  seriesOfBody,
+  seriesOfForm,
+  seriesOfRaw,
+} from './ingest-request.ts'
 import type { WriteSeriesOf } from './push.ts'
 
 export interface IngestDeps {
@@ -51,27 +64,50 @@ async function ingest(request: Request, tenant: string, deps: IngestDeps): Promi
     name: query.get('name') ?? '',
     spyName: query.get('spyName') || 'unknown',
     from: query.get('from') ?? undefined,
+    until: query.get('until') ?? undefined,
+    sampleRate: query.get('sampleRate') ?? undefined,
   }
-  const labels = labelsOrRefusal(parameters)
-  if (labels instanceof CinderError) return errorResponse(labels)
-  const format = ingestFormat(query.get('format') ?? undefined, contentType)
-  if (format.kind === 'unsupported') return statusResponse(format.status, format.message)
+  const named = nameOrRefusal(parameters)
+  if (named instanceof CinderError) return errorResponse(named)
   const body = await readIngestBody(request, deps)
   if (body instanceof Response) return body
-  const input = { labels, parameters, nowMs: deps.clock.nowMs() }
-  const series = format.body === 'form' ? seriesOfForm(contentType, body, input) : seriesOfRaw(body, input)
+  const asked = ingestFormat(query.get('format') ?? undefined, contentType)
+  const format = asked === 'groups' && isPprof(body) ? 'pprof' : asked
+  const series = seriesOf(format, { contentType, body }, { named, parameters, nowMs: deps.clock.nowMs() })
   try {
     if (series !== undefined) await deps.write(tenant, [series])
+  } catch (error) {
+    if (isRefusedText(format, error)) return errorResponse(error)
+    throw error
   } finally {
     if (deps.freesBodies) freeBytes(body)
   }
   return new Response(null, { status: 200 })
 }
 
+function seriesOf(
+  format: IngestFormat,
+  { contentType, body }: { readonly contentType: string; readonly body: Uint8Array },
+  input: IngestInput,
+) {
+  if (format === 'form') return seriesOfForm(contentType, body, input)
+  if (format === 'jfr') return seriesOfRecording(contentType, body, input)
+  return format === 'pprof' ? seriesOfRaw(body, input) : seriesOfBody(format, body, input)
+}
+
+function isStacks(format: IngestFormat): boolean {
+  return format === 'groups' || format === 'lines' || format === 'tree' || format === 'trie'
+}
+
+/** The body could be read, but what it says is not taken: its time, its labels, its name. */
+function isRefusedText(format: IngestFormat, error: unknown): error is CinderError {
+  return isStacks(format) && error instanceof CinderError && error.reason !== MALFORMED_BODY
+}
+
 /** A bad name is 400 where a bad profile is 422. */
-function labelsOrRefusal(parameters: IngestParameters) {
+function nameOrRefusal(parameters: IngestParameters) {
   try {
-    return ingestLabels(parameters)
+    return ingestName(parameters)
   } catch (error) {
     if (error instanceof CinderError) return error
     throw error

@@ -31,6 +31,7 @@ import { Batch } from './batch.ts'
 import { flushBatch, type FlusherDeps } from './flusher.ts'
 import type { HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { type JournalMode, WriterJournal } from './journal.ts'
+import { readBodies } from './read-bodies.ts'
 import { createShards } from './shards.ts'
 import { rejectedVerdict, settledVerdict } from './verdicts.ts'
 import { BATCHES_MAX, type WriterAccount } from './writer-account.ts'
@@ -133,7 +134,12 @@ class Writer implements SegmentWriterService {
     const asked = new Set<HeadShard>()
     let sliceStartMs = clock.nowMs()
     try {
-      for (const { labels, ingest, profiles } of request.series) {
+      for (const read of readBodies(request.series, this.#settings.limitsOf(request.tenant))) {
+        if (read.kind === 'verdict') {
+          answers.push(read.verdict)
+          continue
+        }
+        const { labels, ingest, profiles } = read.series
         const shard = this.#shardOf(request.tenant, labels)
         asked.add(this.#shards[shard]!)
         for (const profile of profiles) {

@@ -9,6 +9,7 @@ import { createCodec } from '#platform/codec.ts'
 import { PushRequestSchema } from '#platform/gen/push/v1/push_pb.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createDistributor } from '../../../apps/distributor/app.ts'
+import { buildPprof } from '../../support/profiles.ts'
 
 const PUSH = '/push.v1.PusherService/Push'
 const NOW_MS = 1_764_000_000_000
@@ -285,9 +286,6 @@ test('ingest: names are 400, forms and formats are permanent errors', async () =
     [{ name: 'app' }, { body: 'x', headers: { 'Content-Type': 'multipart/form-data' } }, 422, 'unknown', /boundary/],
     [{ name: 'app' }, { body: 'x', headers: multipart }, 422, 'unknown', /delimiter "--zzz"/],
     [{ name: 'app' }, { body: form({ profile: PPROF, prev_profile: PPROF }) }, 422, 'unknown', /pyroscope-go/],
-    [{ name: 'app', format: 'jfr' }, pprofForm, 422, 'unknown', /"jfr" is not accepted: accepted are pprof/],
-    [{ name: 'app', format: 'trie' }, { body: 'x' }, 422, 'unknown', /"trie"/],
-    [{ name: 'app' }, { body: 'a;b 1\n', headers: { 'Content-Type': 'text/plain' } }, 415, 'unknown', /"text\/plain"/],
   ]
   for (const [query, init, status, code, message] of cases) {
     const response = await ingest(query, init)
@@ -298,6 +296,88 @@ test('ingest: names are 400, forms and formats are permanent errors', async () =
     assert.equal(response.headers.get('x-content-type-options'), 'nosniff')
   }
   assert.equal(scene.received.length, 0)
+})
+
+test('ingest: what is no pprof goes to the writer as it is, with what the request says of it', async () => {
+  const text = { 'Content-Type': 'text/plain' }
+  const cases: [Record<string, string>, Record<string, string>, string][] = [
+    [{}, text, 'groups'],
+    [{ format: 'groups' }, text, 'groups'],
+    [{ format: 'unheard-of' }, {}, 'groups'],
+    [{ format: 'lines' }, text, 'lines'],
+    [{ format: 'tree' }, {}, 'tree'],
+    [{ format: 'trie' }, {}, 'trie'],
+    [{}, { 'Content-Type': 'binary/octet-stream+tree' }, 'tree'],
+    [{}, { 'Content-Type': 'binary/octet-stream+trie' }, 'trie'],
+    [{ format: 'speedscope' }, { 'Content-Type': 'application/json' }, 'speedscope'],
+  ]
+  for (const [query, headers, format] of cases) {
+    const { ingest, scene } = setUp()
+    const name = 'my.app.cpu{region=eu,__private__=x}'
+    const asked = { name, from: '1700000000', until: '1700000010', sampleRate: '50', spyName: 'ebpfspy', ...query }
+    assert.equal((await ingest(asked, { headers, body: 'a;b 1\n' })).status, 200, format)
+    const [series] = scene.received[0]!.series
+    assert.deepEqual(series!.ingest, {
+      spyName: 'ebpfspy',
+      fromNanos: 1_700_000_000_000_000_000n,
+      untilNanos: 1_700_000_010_000_000_000n,
+      sampleTypeConfig: new Uint8Array(0),
+      format,
+      app: 'my.app.cpu',
+      sampleRate: 50,
+    })
+    assert.deepEqual(series!.labels, [
+      { name: '__delta__', value: 'false' },
+      { name: 'pyroscope_spy', value: 'ebpfspy' },
+      { name: 'region', value: 'eu' },
+    ])
+    assert.equal(Buffer.from(series!.profiles[0]!.bytes).toString(), 'a;b 1\n')
+  }
+})
+
+test('ingest: a pprof that is sent without a word of it is known by its first bytes (H8)', async () => {
+  const { ingest, scene } = setUp()
+  const headers = { 'Content-Type': 'binary/octet-stream' }
+  for (const body of [new Uint8Array(gzipSync(PPROF)), buildPprof({ samples: [{ stack: ['a'], values: [1] }] })]) {
+    assert.equal((await ingest({ name: 'app' }, { headers, body: new Uint8Array(body) })).status, 200)
+    const [series] = scene.received.at(-1)!.series
+    assert.equal(series!.ingest!.format, undefined)
+    assert.deepEqual(series!.labels.at(-1), { name: 'service_name', value: 'app' })
+  }
+})
+
+test('ingest: a rate that is none is 100 (H9)', async () => {
+  const cases: [string | undefined, number][] = [
+    [undefined, 100],
+    ['0', 0],
+    ['1000', 1_000],
+    ['-5', 100],
+    ['abc', 100],
+    ['NaN', 100],
+    ['1e3', 100],
+    ['99999999999', 100],
+  ]
+  for (const [sampleRate, expected] of cases) {
+    const { ingest, scene } = setUp()
+    const query = { name: 'app', ...(sampleRate === undefined ? {} : { sampleRate }) }
+    await ingest(query, { body: 'a 1\n' })
+    assert.equal(scene.received[0]!.series[0]!.ingest!.sampleRate, expected, String(sampleRate))
+  }
+})
+
+test('ingest: stacks that cannot be read are 422, stacks that are refused for what they say 400', async () => {
+  const cases: [format: string, reason: string, status: number][] = [
+    ['groups', 'malformed_body', 422],
+    ['groups', 'not_in_ingestion_window', 400],
+    ['trie', 'malformed_body', 422],
+    ['trie', 'unknown_profile_type', 400],
+    ['speedscope', 'not_in_ingestion_window', 422],
+  ]
+  for (const [format, reason, status] of cases) {
+    const { ingest, scene } = setUp()
+    scene.answer = () => [{ ...rejection('invalid_argument', 'why'), reason }]
+    assert.equal((await ingest({ name: 'app', format }, { body: 'a 1\n' })).status, status, `${format} ${reason}`)
+  }
 })
 
 test('ingest: verdicts to answers (H2)', async () => {

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
+import type { WriteSeries } from '#core/rpc/segment-writer.ts'
+import { readBodies } from '../../../apps/segment-writer/read-bodies.ts'
+
+function body(text: string, format?: string): WriteSeries {
+  return {
+    labels: [{ name: 'pyroscope_spy', value: 'spy' }],
+    profiles: [{ bytes: new TextEncoder().encode(text), clientId: '' }],
+    ingest: { spyName: 'spy', fromNanos: 1n, sampleTypeConfig: new Uint8Array(0), format, app: 'app', sampleRate: 100 },
+  }
+}
+
+test('each body is answered for itself, in order: series, nothing, a refusal; pprof passes through', () => {
+  const pprof = body('not looked at')
+  const request = [pprof, body('a 1', 'groups'), body('', 'lines'), body('a x', 'groups'), body('a', 'lines')]
+  const read = [...readBodies(request, DEFAULT_LIMITS)]
+  assert.deepEqual(
+    read.map((each) => (each.kind === 'series' ? 'series' : `${each.verdict.status} ${each.verdict.reason}`)),
+    ['series', 'series', 'empty ', 'rejected malformed_body', 'series'],
+  )
+  assert.ok(read[0]!.kind === 'series')
+  assert.equal(read[0]!.series, pprof)
+})
