@@ -6,10 +6,11 @@
  *    a job is given out once all the same, because the claim locks it.
  * 2. Twice as many as wanted are chosen: what another replica takes meanwhile is passed over. If all were taken, the
  *    choice is made anew, a few times.
- * 3. Where a level has more tenants than are looked at, the next claim goes on behind the tenant that was served last; if
- *    the worker may take none of them, because others' shards or caps are in the way, behind the last that was looked at.
+ * 3. Where a level has more tenants than are looked at, the next claim goes on behind the tenant of it that was served last;
+ *    if the worker may take none of them, because others' shards or caps are in the way, behind the last that was looked
+ *    at. Each level has a cursor of its own: what one has next does not decide where another begins.
  */
-import { chooseJobs, type QueuedFlow } from '#core/compaction/claim-order.ts'
+import { chooseJobs, type QueuedFlow, takeableFlows } from '#core/compaction/claim-order.ts'
 import { compactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { CompactionJob } from '#core/rpc/metastore.ts'
 import type { Sql } from '#db/client.ts'
@@ -23,7 +24,7 @@ const ROUNDS_MAX = 4
 export class JobClaims {
   readonly #deps: { readonly sql: Sql; readonly settings: MetastoreSettings }
   #last: Promise<unknown> = Promise.resolve()
-  #cursor = ''
+  readonly #cursors = new Map<number, string>()
 
   constructor(deps: { readonly sql: Sql; readonly settings: MetastoreSettings }) {
     this.#deps = deps
@@ -40,32 +41,39 @@ export class JobClaims {
     const { jobPolicy: policy } = settings
     const limit = capacity * 2
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const candidates = await selectClaimCandidates(sql, { jobsPerFlow: limit, cursor: this.#cursor })
-      const tenants = compactedTenants(policy, candidates.switched)
-      const chosen = chooseJobs({ ...candidates, tenants }, policy, { workerId, limit })
+      const candidates = await selectClaimCandidates(sql, { jobsPerFlow: limit, cursors: this.#cursors })
+      const state = { ...candidates, tenants: compactedTenants(policy, candidates.switched) }
+      const isMoved = this.#moveOn(candidates.flows, takeableFlows(state, policy, workerId))
+      const chosen = chooseJobs(state, policy, { workerId, limit })
       if (chosen.length === 0) {
-        const next = nextWindow(candidates.flows, this.#cursor)
-        if (next === undefined) return []
-        this.#cursor = next
+        if (!isMoved) return []
         continue
       }
       const jobs = await claimJobs(sql, chosen, { workerId, capacity, leaseMs: policy.leaseMs })
       if (jobs.length === 0) continue
       const taken = new Set(jobs.map(({ jobId }) => jobId))
-      const served = chosen.filter(({ jobId, tenant }) => taken.has(jobId) && tenant !== '').at(-1)
-      this.#cursor = served?.tenant ?? this.#cursor
+      for (const { jobId, level, tenant } of chosen)
+        if (tenant !== '' && taken.has(jobId)) this.#cursors.set(level, tenant)
       return jobs
     }
     return []
   }
+
+  /** Levels of which nothing may be taken go on behind what was looked at, if there may be more. */
+  #moveOn(flows: readonly QueuedFlow[], takeable: readonly QueuedFlow[]): boolean {
+    const open = new Set(takeable.map(({ level }) => level))
+    let isMoved = false
+    for (const [level, ofLevel] of Map.groupBy(flows, (flow) => flow.level)) {
+      if (ofLevel.length < FLOWS_MAX || open.has(level)) continue
+      this.#cursors.set(level, lastLookedAt(ofLevel, this.#cursors.get(level) ?? ''))
+      isMoved = true
+    }
+    return isMoved
+  }
 }
 
-/** The last tenant looked at of a level that may have more of them, as the statement goes round; undefined: there are no more. */
-function nextWindow(flows: readonly QueuedFlow[], cursor: string): string | undefined {
-  for (const ofLevel of Map.groupBy(flows, ({ level }) => level).values()) {
-    if (ofLevel.length < FLOWS_MAX) continue
-    const wrapped = ofLevel.filter(({ tenant }) => tenant <= cursor)
-    return (wrapped.length > 0 ? wrapped : ofLevel).at(-1)!.tenant
-  }
-  return undefined
+/** As the statement goes round. */
+function lastLookedAt(ofLevel: readonly QueuedFlow[], cursor: string): string {
+  const wrapped = ofLevel.filter(({ tenant }) => tenant <= cursor)
+  return (wrapped.length > 0 ? wrapped : ofLevel).at(-1)!.tenant
 }

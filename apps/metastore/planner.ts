@@ -25,6 +25,7 @@ import type { CellCursor } from '#db/sql/waiting-cells.ts'
 import { selectWaitingSegments } from '#db/sql/waiting-segments.ts'
 import { deleteGoneWorkers } from '#db/sql/workers.ts'
 import { HeldLease } from './held-lease.ts'
+import { JobGenerations } from './job-generations.ts'
 import { logOutcomes } from './job-poll.ts'
 import { loadPlanningSlice, SLICE_LIMITS } from './planning-slice.ts'
 import type { MetastoreSettings } from './settings.ts'
@@ -46,6 +47,7 @@ export interface PlannerDeps {
 export class Planner {
   readonly #deps: PlannerDeps
   readonly #lease: HeldLease
+  readonly #generations: JobGenerations
   #running: Promise<number> | undefined
   #lastPassMs = Number.NEGATIVE_INFINITY
   #isActive = true
@@ -56,7 +58,8 @@ export class Planner {
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps
-    const { sql, clock, settings } = deps
+    const { sql, clock, log, settings } = deps
+    this.#generations = new JobGenerations({ sql, clock, log })
     this.#lastWindowPassMs = clock.nowMs()
     this.#lease = new HeldLease({
       sql,
@@ -110,6 +113,7 @@ export class Planner {
     if (expired.length > 0) onJobs()
     const term = await this.#lease.hold()
     if (term === undefined) return 0
+    if (await this.#generations.tick(term)) this.#isActive = true
     const tenants = compactedTenants(settings.jobPolicy, await selectTenantSwitches(sql))
     const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX, tenants)
     if (waiting.length > 0) this.#isActive = true

@@ -59,6 +59,7 @@ export interface ClaimState {
 
 export interface ChosenJob {
   readonly jobId: string
+  readonly level: number
   readonly tenant: string
   readonly tag: number
 }
@@ -67,15 +68,26 @@ export interface ChosenJob {
 const JOB_COST_BYTES = MIB / 4
 const FIRST_LEVEL_SHARE = 8
 
+/** Of which this worker may take a job now. */
+export function takeableFlows(state: ClaimState, policy: ClaimPolicy, workerId: string): QueuedFlow[] {
+  const caps = new RunningCaps(state.running, policy)
+  return workersFlows(state, policy, workerId).filter((flow) => caps.admits(flow))
+}
+
+/** Of tenants that are compacted and whose shard the worker is in. */
+function workersFlows(state: ClaimState, policy: ClaimPolicy, workerId: string): QueuedFlow[] {
+  const shard = { workerIds: state.workerIds, size: policy.tenantShardSize }
+  return state.flows.filter(
+    ({ tenant }) => tenant === '' || (isCompacted(tenant, state.tenants) && isInShard(tenant, workerId, shard)),
+  )
+}
+
 export function chooseJobs(
   state: ClaimState,
   policy: ClaimPolicy,
   request: { readonly workerId: string; readonly limit: number },
 ): ChosenJob[] {
-  const shard = { workerIds: state.workerIds, size: policy.tenantShardSize }
-  const mayTake = ({ tenant }: { readonly tenant: string }) =>
-    tenant === '' || (isCompacted(tenant, state.tenants) && isInShard(tenant, request.workerId, shard))
-  const flows = state.flows.filter(mayTake)
+  const flows = workersFlows(state, policy, request.workerId)
   const costOf = costs(flows)
   const caps = new RunningCaps(state.running, policy)
   const open = flows.map((flow) => {
@@ -97,7 +109,7 @@ export function chooseJobs(
     if (next === undefined) break
     const { flow, at, endTag } = next
     const { jobId, arrivalTag } = flow.jobs[at]!
-    chosen.push({ jobId, tenant: flow.tenant, tag: Math.max(endTag, arrivalTag) })
+    chosen.push({ jobId, level: flow.level, tenant: flow.tenant, tag: Math.max(endTag, arrivalTag) })
     caps.add(flow, 1)
     next.at++
     next.endTag = nextEnd

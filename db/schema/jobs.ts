@@ -40,18 +40,28 @@ export const jobs = pgTable(
     progress: real('progress').notNull().default(0),
     failureKind: text('failure_kind'),
     parentId: bigint('parent_id', { mode: 'number' }),
+    generation: bigint('generation', { mode: 'number' }).notNull().default(0),
   },
   (table) => [
-    index('jobs_by_flow').on(table.level, table.tenant, table.rank).where(eq(table.state, 'queued')),
+    index('jobs_claimable')
+      .on(table.generation, table.level, table.tenant, table.rank)
+      .where(eq(table.state, 'queued')),
     index('jobs_by_tag').on(table.level, table.tenant, table.tag).where(isNotNull(table.tag)),
     index('jobs_parked').on(table.id).where(eq(table.state, 'parked')),
-    index('jobs_queued').on(table.rank).where(eq(table.state, 'queued')),
-    index('jobs_running').on(table.expiresAt).where(eq(table.state, 'running')),
+    index('jobs_held').on(table.generation, table.expiresAt).where(eq(table.state, 'running')),
     index('jobs_finished')
       .on(table.finishedAt)
       .where(inArray(table.state, ['done', 'stale'])),
   ],
 )
+
+/** One row: which generations of jobs are looked at (db/sql/queue-generations.ts). */
+export const queueGenerations = pgTable('queue_generations', {
+  id: integer('id').primaryKey().default(1),
+  oldest: bigint('oldest', { mode: 'number' }).notNull().default(1),
+  newest: bigint('newest', { mode: 'number' }).notNull().default(1),
+  moved: bigint('moved', { mode: 'number' }).notNull().default(0),
+})
 
 /** A segment is in at most one open job; an object above level 0 may be in several, each with datasets of its own. */
 export const jobSources = pgTable(

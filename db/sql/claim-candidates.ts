@@ -1,8 +1,10 @@
 /**
  * What a claim chooses from: the first jobs of each flow (a level and a tenant), never the queue as a whole.
  *
- * 1. Levels, then tenants of a level, are found by skipping through the index jobs_by_flow: one probe each, however many
- *    jobs a flow has. Of a level with more tenants than FLOWS_MAX those after the cursor are taken, then from the start.
+ * 1. Generations, levels, then tenants of a level, are found by skipping through the index jobs_claimable: one probe each,
+ *    however many jobs a flow has. Of a level with more tenants than FLOWS_MAX those after its cursor are taken, then from
+ *    the start. Generations are one and that of older programs, two while the queue turns (queue-generations.ts); a flow
+ *    has its jobs of all of them.
  * 2. Of each flow the first jobs by rank whose wait is over, fewer the more flows there are, and the job taken last. A
  *    job that waits after a failure has a rank of the time when its wait ends: of a flow whose first WAITING_MAX all wait
  *    nothing is taken until the first of them may, a minute at most. So an outage that fails all jobs costs no claim more.
@@ -10,6 +12,7 @@
  */
 import type { QueuedFlow, QueuedJob, RunningFlow } from '#core/compaction/claim-order.ts'
 import type { SqlSession } from '../client.ts'
+import { liveGenerations } from './queue-generations.ts'
 
 /** A probe takes about 10 us: all seven levels full cost 10 ms. */
 export const FLOWS_MAX = 64
@@ -27,54 +30,78 @@ export interface ClaimCandidates {
   readonly switched: { tenant: string; isEnabled: boolean }[]
 }
 
-export async function selectClaimCandidates(
-  sql: SqlSession,
-  request: { readonly jobsPerFlow: number; readonly cursor: string },
-): Promise<ClaimCandidates> {
-  const { jobsPerFlow, cursor } = request
+export interface CandidateRequest {
+  readonly jobsPerFlow: number
+  /** The tenant after which to go on, by level; a level that is not in it begins at its first. */
+  readonly cursors: ReadonlyMap<number, string>
+}
+
+export async function selectClaimCandidates(sql: SqlSession, request: CandidateRequest): Promise<ClaimCandidates> {
+  const { jobsPerFlow, cursors } = request
   const rows = await sql<CandidateRow[]>`
-    with recursive level as (
-      (select level from jobs where state = 'queued' order by level limit 1)
+    with recursive generation as materialized (
+      select g from unnest(${liveGenerations(sql)}) as g
+    ), cursor as materialized (
+      select * from unnest(${[...cursors.keys()]}::int[], ${[...cursors.values()]}::text[]) as c(level, tenant)
+    ), found as (
+      select g, (
+        select j.level from jobs j where j.state = 'queued' and j.generation = g order by j.level limit 1) as level
+      from generation
       union all
-      select (select j.level from jobs j where j.state = 'queued' and j.level > l.level order by j.level limit 1)
-      from level l where l.level is not null
+      select l.g, (
+        select j.level from jobs j where j.state = 'queued' and j.generation = l.g and j.level > l.level
+        order by j.level limit 1)
+      from found l where l.level is not null
+    ), level as materialized (
+      select l.g, l.level, coalesce((select c.tenant from cursor c where c.level = l.level), '') collate "C" as after
+      from found l where l.level is not null
     ), step as (
-      select l.level, 0 as phase, 1 as n, (
-        select j.tenant from jobs j where j.state = 'queued' and j.level = l.level and j.tenant > ${cursor}::text
+      select l.g, l.level, 1 as n, (
+        select j.tenant from jobs j
+        where j.state = 'queued' and j.generation = l.g and j.level = l.level and j.tenant > l.after
         order by j.tenant limit 1) as tenant
-      from level l where l.level is not null
+      from level l
       union all
-      select s.level, s.phase, s.n + 1, (
-        select j.tenant from jobs j where j.state = 'queued' and j.level = s.level and j.tenant > s.tenant
+      select s.g, s.level, s.n + 1, (
+        select j.tenant from jobs j
+        where j.state = 'queued' and j.generation = s.g and j.level = s.level and j.tenant > s.tenant
         order by j.tenant limit 1)
       from step s where s.tenant is not null and s.n < ${FLOWS_MAX}
     ), wrap as (
-      select l.level, 1 as phase, 1 as n, (
-        select j.tenant from jobs j where j.state = 'queued' and j.level = l.level order by j.tenant limit 1) as tenant
-      from level l where l.level is not null
+      select l.g, l.level, l.after, 1 as n, (
+        select j.tenant from jobs j where j.state = 'queued' and j.generation = l.g and j.level = l.level
+        order by j.tenant limit 1) as tenant
+      from level l
       union all
-      select s.level, s.phase, s.n + 1, (
-        select j.tenant from jobs j where j.state = 'queued' and j.level = s.level and j.tenant > s.tenant
+      select s.g, s.level, s.after, s.n + 1, (
+        select j.tenant from jobs j
+        where j.state = 'queued' and j.generation = s.g and j.level = s.level and j.tenant > s.tenant
         order by j.tenant limit 1)
-      from wrap s where s.tenant <= ${cursor}::text and s.n < ${FLOWS_MAX}
+      from wrap s where s.tenant <= s.after and s.n < ${FLOWS_MAX}
     ), flow as materialized (
       select level, tenant from (
-        select level, tenant, row_number() over (partition by level order by phase, n) as nth from (
-          select * from step union all select * from wrap where tenant <= ${cursor}::text
-        ) as each where tenant is not null
+        select level, tenant, row_number() over (partition by level order by phase, tenant) as nth from (
+          select level, tenant, 0 as phase from step where tenant is not null
+          union select level, tenant, 1 as phase from wrap where tenant <= after
+        ) as each
       ) as numbered where nth <= ${FLOWS_MAX}
+    ), share as materialized (
+      select least(${jobsPerFlow}::bigint, greatest(2, ${JOBS_MAX}::bigint / count(*))) as n from flow having count(*) > 0
     )
     select f.level, f.tenant, last.tag, coalesce(last.size_bytes, 0) as tag_bytes, j.id::text, j.size_bytes,
       j.arrival_tag
     from flow f
     cross join lateral (
-      select q.id, q.size_bytes, q.arrival_tag, q.rank from (
-        select * from jobs q where q.state = 'queued' and q.level = f.level and q.tenant = f.tenant
-        order by q.rank limit ${WAITING_MAX + jobsPerFlow}
-      ) as q
-      where q.not_before <= now()
-      order by q.rank
-      limit (select least(${jobsPerFlow}::bigint, greatest(2, ${JOBS_MAX}::bigint / count(*))) from flow)
+      select each.* from generation cross join lateral (
+        select q.id, q.size_bytes, q.arrival_tag, q.rank from (
+          select * from jobs q
+          where q.state = 'queued' and q.generation = g and q.level = f.level and q.tenant = f.tenant
+          order by q.rank limit ${WAITING_MAX + jobsPerFlow}
+        ) as q
+        where q.not_before <= now()
+        order by q.rank limit (select n from share)
+      ) as each
+      order by each.rank limit (select n from share)
     ) as j
     left join lateral (
       select t.tag, t.size_bytes from jobs t where t.level = f.level and t.tenant = f.tenant and t.tag is not null
@@ -85,7 +112,9 @@ export async function selectClaimCandidates(
   const [state] = await sql<Pick<ClaimCandidates, 'running' | 'workerIds' | 'switched'>[]>`
     select
       (select coalesce(json_agg(json_build_object('level', r.level, 'tenant', r.tenant, 'count', r.n)), '[]')
-        from (select level, tenant, count(*) as n from jobs where state = 'running' group by level, tenant) as r
+        from (
+          select level, tenant, count(*) as n from jobs
+          where state = 'running' and generation = any(${liveGenerations(sql)}) group by level, tenant) as r
       ) as "running",
       (select coalesce(json_agg(w.worker_id), '[]')
         from (select worker_id from workers where expires_at > now() order by worker_id limit ${WORKERS_MAX}) as w

@@ -13,6 +13,7 @@ import type { DatasetRef, FailedJob } from '#core/rpc/metastore.ts'
 import type { Sql, SqlSession } from '../client.ts'
 import { JOBS_CHANNEL } from './insert-jobs.ts'
 import { selectJobDatasets } from './job-datasets.ts'
+import { liveGenerations } from './queue-generations.ts'
 import { splitJob } from './split-job.ts'
 
 /** A reason is for people: what does not fit is cut. */
@@ -76,7 +77,8 @@ export async function failExpiredJobs(sql: Sql, policy: JobQueuePolicy): Promise
   const isExpired = (tx: SqlSession) => tx`(expires_at <= now()
     or started_at <= now() - ${policy.jobTimeMaxMs}::float8 * interval '1 millisecond')`
   const expired = await sql<{ id: number }[]>`
-    select id from jobs where state = 'running' and ${isExpired(sql)} order by id limit ${EXPIRED_PER_CALL_MAX}`
+    select id from jobs where state = 'running' and generation = any(${liveGenerations(sql)}) and ${isExpired(sql)}
+    order by id limit ${EXPIRED_PER_CALL_MAX}`
   const outcomes: JobOutcome[] = []
   for (const { id } of expired) {
     const outcome = await sql.begin(async (tx) => {

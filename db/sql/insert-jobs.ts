@@ -12,6 +12,7 @@ import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { SqlSession } from '../client.ts'
 import type { LeaseTerm } from './leases.ts'
 import { ALL_TENANTS, plannableDatasets } from './plannable-datasets.ts'
+import { newestGeneration } from './queue-generations.ts'
 import { virtualNow } from './virtual-now.ts'
 
 export const JOBS_CHANNEL = 'cinderblock_jobs'
@@ -50,11 +51,12 @@ export async function insertJobs(
       from unnest(${jobs.map((_, i) => i)}::int[], ${jobs.map((j) => j.level)}::int[], ${jobs.map((j) => j.sizeBytes)}::bigint[])
         as p(ordinal, level, size_bytes)
       join owner o on o.ordinal = p.ordinal
+    ), generation as materialized (${newestGeneration(sql)}
     ), job as (
-      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant, arrival_tag)
+      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant, arrival_tag, generation)
       select id, 'queued', level, size_bytes, extract(epoch from now()) + size_bytes / ${ageingBytesPerSecond}::float8,
-        tenants, case when cardinality(tenants) = 1 then tenants[1] else '' end, ${virtualNow(sql, { isSharded })}
-      from numbered
+        tenants, case when cardinality(tenants) = 1 then tenants[1] else '' end, ${virtualNow(sql, { isSharded })}, newest
+      from numbered cross join generation
       returning id
     ), job_source as (
       insert into job_sources (object_id, job_id, scope, indexes, skip_dataset, skip_position)

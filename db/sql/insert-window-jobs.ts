@@ -7,6 +7,7 @@ import type { WindowJob } from '#core/compaction/plan-windows.ts'
 import type { SqlSession } from '../client.ts'
 import { JOBS_CHANNEL } from './insert-jobs.ts'
 import type { LeaseTerm } from './leases.ts'
+import { newestGeneration } from './queue-generations.ts'
 import { virtualNow } from './virtual-now.ts'
 
 /** One delay per job (core/compaction/job-order.ts). Returns how many jobs were made: 0 also if the lease has moved. Fails with 23505 if a scope is taken. */
@@ -47,11 +48,12 @@ export async function insertWindowJobs(
         ${jobs.map((j) => j.level)}::int[], ${jobs.map((j) => j.sizeBytes)}::bigint[], ${jobs.map((_, i) => String(delaysSeconds[i]))}::text[]::float8[]
       ) as p(ordinal, scope, level, size_bytes, delay_s)
       join owner o on o.ordinal = p.ordinal
+    ), generation as materialized (${newestGeneration(sql)}
     ), job as (
-      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant, arrival_tag)
+      insert into jobs (id, state, level, size_bytes, rank, tenants, tenant, arrival_tag, generation)
       select id, 'queued', level, size_bytes, extract(epoch from now()) + delay_s, tenants,
-        case when cardinality(tenants) = 1 then tenants[1] else '' end, ${virtualNow(sql, { isSharded })}
-      from numbered
+        case when cardinality(tenants) = 1 then tenants[1] else '' end, ${virtualNow(sql, { isSharded })}, newest
+      from numbered cross join generation
       returning id
     ), job_source as (
       insert into job_sources (object_id, job_id, indexes, skip_dataset, skip_position, scope)

@@ -5,6 +5,7 @@
  */
 import type { SqlSession } from '../client.ts'
 import { JOBS_CHANNEL } from './insert-jobs.ts'
+import { liveGenerations } from './queue-generations.ts'
 import type { JobTerm } from './renew-jobs.ts'
 
 /** Exact terms of one worker; any other is passed over. Returns the ids of the jobs it changed. */
@@ -30,7 +31,8 @@ export async function releaseJobs(
 export async function releaseHolders(sql: SqlSession, holderPrefix: string): Promise<string[]> {
   const rows = await sql<{ id: number }[]>`
     with held as materialized (
-      select id from jobs where state = 'running' and starts_with(holder, ${holderPrefix}) order by id for update
+      select id from jobs where state = 'running' and generation = any(${liveGenerations(sql)})
+        and starts_with(holder, ${holderPrefix}) order by id for update
     ), ${queuedAgain(sql)}
     select id, pg_notify(${JOBS_CHANNEL}, '') from queued`
   return rows.map((row) => String(row.id))

@@ -6,6 +6,7 @@
 import type { JobPart } from '#core/compaction/after-failure.ts'
 import type { SqlSession } from '../client.ts'
 import { JOBS_CHANNEL } from './insert-jobs.ts'
+import { newestGeneration } from './queue-generations.ts'
 
 export interface SplitJob {
   readonly jobId: string
@@ -36,15 +37,16 @@ export async function splitJob(sql: SqlSession, split: SplitJob): Promise<string
         ${parts.map((p) => Math.round(p.delayMs))}::int[], ${parts.map((p) => (p.isParked ? 1 : 0))}::int[]
       ) as p(ordinal, size_bytes, failures, delay_ms, is_parked)
       join owner o on o.ordinal = p.ordinal
+    ), generation as materialized (${newestGeneration(sql)}
     ), child as (
       insert into jobs (id, state, level, size_bytes, rank, failures, not_before, tenants, tenant, parent_id, reason,
-        failure_kind, arrival_tag)
+        failure_kind, arrival_tag, generation)
       select p.id, case p.is_parked when 1 then 'parked' else 'queued' end, j.level, p.size_bytes,
         extract(epoch from now()) + p.size_bytes / ${ageingBytesPerSecond}::float8 + p.delay_ms / 1000.0, p.failures,
         now() + p.delay_ms * interval '1 millisecond', p.tenants,
         case when cardinality(p.tenants) = 1 then p.tenants[1] else '' end, j.id,
-        case when p.failures > 0 then ${reason}::text end, case when p.failures > 0 then ${kind}::text end, j.arrival_tag
-      from jobs j cross join part p where j.id = ${jobId}::bigint
+        case when p.failures > 0 then ${reason}::text end, case when p.failures > 0 then ${kind}::text end, j.arrival_tag, newest
+      from jobs j cross join part p cross join generation where j.id = ${jobId}::bigint
     ), freed as (
       delete from job_sources where job_id = ${jobId}::bigint
     ), child_source as (

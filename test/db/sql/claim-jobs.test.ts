@@ -82,11 +82,11 @@ test('the statement is a walk along the index of flows', async () => {
       })
     },
   })
-  await selectClaimCandidates(explained, { jobsPerFlow: 20, cursor: '' })
+  await selectClaimCandidates(explained, { jobsPerFlow: 20, cursors: new Map() })
   const plan = seen.join('\n')
   assert.ok(!plan.includes('Seq Scan on jobs'), plan)
-  assert.match(plan, /Index Only Scan using jobs_by_flow/)
-  assert.match(plan, /Index Scan using jobs_by_flow on jobs q/)
+  assert.match(plan, /Index Only Scan using jobs_claimable/)
+  assert.match(plan, /Index Scan using jobs_claimable on jobs q/)
   assert.match(plan, /Index Scan( Backward)? using jobs_by_tag/)
 })
 
@@ -179,6 +179,27 @@ test('a worker finds a job of its shard, however many tenants of others come fir
       if (!tenants.some((tenant) => isInShard(tenant, workerId, shards))) continue
       assert.equal((await claims({ tenantShardSize: 1 }, pool).claim(workerId, 1)).length, 1, workerId)
     }
+  } finally {
+    await own.close()
+  }
+})
+
+test('levels take turns apart: what one gives out last does not decide where another begins', async () => {
+  const own = await withDatabase()
+  try {
+    const pool = own.connect({ maxConnections: 1 })
+    // More tenants than a claim looks at, and beside them one of another level that comes after all of them.
+    await pool`
+      insert into jobs (state, level, size_bytes, rank, tenant)
+      select 'queued', 5, 1000000, n, 't' || lpad((n % 70)::text, 2, '0') from generate_series(0, 139) as n
+      union all select 'queued', 6, 1000000, n, 'zz' from generate_series(1, 200) as n`
+    const of = claims({ runningPerLevelMax: { 5: 1 } }, pool)
+    for (let claim = 0; claim < 70; claim++) {
+      assert.equal((await of.claim('w', 3)).length, 3)
+      await pool`update jobs set state = 'done', holder = null, finished_at = now() where state = 'running'`
+    }
+    const served = await pool`select distinct tenant from jobs where level = 5 and state = 'done'`
+    assert.equal(served.length, 70)
   } finally {
     await own.close()
   }
