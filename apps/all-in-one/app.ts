@@ -51,6 +51,7 @@ import { applyDefaultRetention } from '../metastore/tenant-service.ts'
 import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenants.ts'
 import { createAdhocStore } from '../query-backend/adhoc-store.ts'
 import { openQueryBackend, queryThreads } from '../query-backend/execution.ts'
+import { createLabelReporter } from '../query-backend/labels.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
 import { openAdmission } from '../query-frontend/frontend-metrics.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
@@ -283,6 +284,7 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
   const backend = instruments.queries(executing)
   const admission = openAdmission(clock, instruments.registry)
   const adhoc = createAdhocStore({ store, clock, random })
+  const labels = createLabelReporter({ store, codec, regex })
   return {
     operator,
     time: instruments.time,
@@ -291,7 +293,7 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(
-      { metastore, backend, admission, rules, adhoc, regex, clock, log, compression },
+      { metastore, backend, admission, rules, adhoc, labels, regex, clock, log, compression },
       { multitenancy, limitsOf },
     ),
   }

@@ -4,6 +4,7 @@ import { MIB } from '#core/units.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { mountAdhoc } from '#platform/connect/adhoc-service.ts'
+import { mountLabelReport } from '#platform/connect/label-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { mountQueryBackend } from '#platform/connect/services.ts'
@@ -20,6 +21,7 @@ import { runProcess } from '#platform/service.ts'
 import { createAdhocStore } from './adhoc-store.ts'
 import { readConfig } from './config.ts'
 import { openQueryBackend, queryThreads } from './execution.ts'
+import { createLabelReporter } from './labels.ts'
 
 /** A plan of 100,000 datasets takes about 10 MiB. */
 const BODY_LIMIT_BYTES = 64 * MIB
@@ -41,6 +43,7 @@ await runProcess(log, async (lifecycle) => {
   await lifecycle.add({ name: 'query threads', stop: () => backend.stop() })
   const options = { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountQueryBackend(app, backend, options)
+  mountLabelReport(app, createLabelReporter(deps), options)
   mountAdhoc(app, createAdhocStore({ store, clock, random: createRandom() }), options)
   mountReady(app)
   const serve = instruments.serve(app)

@@ -25,6 +25,7 @@ import { AdmissionGate } from './admission-gate.ts'
 import { analyzeQuery } from './analyze.ts'
 import { mountCompanions } from './companions.ts'
 import { selectHeatmap } from './heatmap.ts'
+import { type BlockLabelSources, type LabelSource, labelSource } from './block-labels.ts'
 import { mountDiagnostics } from './diagnostics.ts'
 import { answerDiff } from './diff.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
@@ -41,6 +42,8 @@ export interface QueryFrontendDeps extends AdhocDeps, RulesDeps {
   readonly backend: QueryBackend
   /** Of several query-backends, which one has an object (spread-backend.ts). */
   readonly ownerOf?: (objectId: string) => string
+  /** Label sets from blocks, where there are more than the metastore lists; absent: refused. */
+  readonly labels?: BlockLabelSources['labels']
   /** Absent: one of its own, with the default policy. */
   readonly admission?: AdmissionGate
   readonly regex: RegexCompiler
@@ -64,6 +67,20 @@ type CallContext = Parameters<typeof tenantsOf>[0] & {
   readonly signal: AbortSignal
 }
 
+type RecordedRun<Request, Answer> = (
+  request: Request,
+  context: RequestContext,
+  info: CallInfo,
+  call: CallContext,
+) => Promise<Answer>
+
+type LabelledRun<Request, Answer> = (
+  source: LabelSource,
+  request: Request,
+  context: RequestContext,
+  call: CallContext,
+) => Promise<Answer>
+
 export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFrontendSettings): Hono {
   const app = new Hono()
   const sources = { ...deps, admission: deps.admission ?? new AdmissionGate(ADMISSION_DEFAULT, deps.clock) }
@@ -75,19 +92,12 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
     nowMs: Math.floor(deps.clock.nowMs()),
     record,
   })
-  /** A query of profiles: what is to be told beside its answer goes out as headers. */
-  const recorded =
-    <Request, Answer>(run: (request: Request, context: RequestContext, info: CallInfo) => Promise<Answer>) =>
-    async (request: Request, call: CallContext): Promise<Answer> => {
-      const record = recorder.begin(call.url, call.requestHeader)
-      const answer = await run(request, contextOf(call, record), infoOf(call))
-      for (const [name, value] of recorder.end(record, tenantsOf(call))) call.responseHeader.set(name, value)
-      return answer
-    }
-  const infoOf = ({ signal, requestHeader }: CallContext): CallInfo => ({
-    signal,
-    isJson: requestHeader.get('content-type')?.includes('json') ?? false,
-  })
+  const recorded = recordedBy(recorder, contextOf)
+  /** A question of labels, which blocks may have to answer. */
+  const labelled = <Request, Answer>(run: LabelledRun<Request, Answer>) =>
+    recorded((request: Request, context, { signal }, call) =>
+      run(labelSource(sources, { context, signal }), request, context, call),
+    )
   const options: ConnectServerOptions = {
     bodyLimitBytes: REQUEST_BODY_MAX_BYTES,
     compression: deps.compression,
@@ -99,10 +109,12 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
     app,
     QuerierService,
     {
-      profileTypes: (request, call) => answerProfileTypes(deps.metastore, request, contextOf(call)),
-      labelValues: (request, call) => answerLabelValues(deps.metastore, request, contextOf(call)),
-      labelNames: (request, call) => answerLabelNames(deps.metastore, request, contextOf(call), showsUtf8(call)),
-      series: (request, call) => answerSeries(deps.metastore, request, contextOf(call), showsUtf8(call)),
+      profileTypes: labelled(answerProfileTypes),
+      labelValues: labelled(answerLabelValues),
+      labelNames: labelled((source, request, context, call) =>
+        answerLabelNames(source, request, context, showsUtf8(call)),
+      ),
+      series: labelled((source, request, context, call) => answerSeries(source, request, context, showsUtf8(call))),
       getProfileStats: (_, call) => answerStats(deps.metastore, contextOf(call)),
       selectMergeStacktraces: recorded((request, context, info) =>
         selectMergeStacktraces(sources, request, context, info),
@@ -132,4 +144,19 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   mountDiagnostics(app, recorder.diagnostics, { log: deps.log, tenantsOf: readTenants })
   app.notFound(() => notFoundResponse())
   return app
+}
+
+/** A query of profiles: what is to be told beside its answer goes out as headers. */
+function recordedBy(
+  recorder: QueryRecorder,
+  contextOf: (call: Parameters<typeof tenantsOf>[0], record: QueryRecord) => RequestContext,
+) {
+  return <Request, Answer>(run: RecordedRun<Request, Answer>) =>
+    async (request: Request, call: CallContext): Promise<Answer> => {
+      const record = recorder.begin(call.url, call.requestHeader)
+      const isJson = call.requestHeader.get('content-type')?.includes('json') ?? false
+      const answer = await run(request, contextOf(call, record), { signal: call.signal, isJson }, call)
+      for (const [name, value] of recorder.end(record, tenantsOf(call))) call.responseHeader.set(name, value)
+      return answer
+    }
 }

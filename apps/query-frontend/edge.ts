@@ -7,6 +7,7 @@ import { ADMISSION_EDGE } from '#core/query/admission.ts'
 import { createClock } from '#platform/clock.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
+import { createLabelReportClient } from '#platform/connect/label-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import type { Env } from '#platform/env.ts'
@@ -16,6 +17,7 @@ import { createLog } from '#platform/log.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { AdmissionGate } from './admission-gate.ts'
 import { createQueryFrontend } from './app.ts'
+import { overBackends } from './block-labels.ts'
 import { readConfig } from './config.ts'
 import { createSpreadBackend } from './spread-backend.ts'
 import { webRandom } from './web-random.ts'
@@ -36,6 +38,9 @@ export function composeEdge(env: Env): Hono {
       backend,
       ownerOf: backend.ownerOf,
       admission: new AdmissionGate(ADMISSION_EDGE, clock),
+      labels: overBackends(
+        queryBackendUrls.map((url) => ({ name: url, labels: createLabelReportClient(url, client) })),
+      ),
       adhoc: createAdhocClient(queryBackendUrls[0]!, client),
       rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),

@@ -3,6 +3,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
+import { createLabelReportClient } from '#platform/connect/label-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -14,6 +15,7 @@ import { nativeGzip } from '#platform/native-gzip.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
 import { createQueryFrontend } from './app.ts'
+import { overBackends } from './block-labels.ts'
 import { readConfig } from './config.ts'
 import { callMetrics, openAdmission } from './frontend-metrics.ts'
 import { createSpreadBackend } from './spread-backend.ts'
@@ -37,6 +39,9 @@ await runProcess(log, async (lifecycle) => {
       backend: instruments.queries(spread),
       ownerOf: spread.ownerOf,
       admission,
+      labels: overBackends(
+        queryBackendUrls.map((url) => ({ name: url, labels: createLabelReportClient(url, client) })),
+      ),
       adhoc: createAdhocClient(queryBackendUrls[0]!, client),
       rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),

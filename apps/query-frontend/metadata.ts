@@ -1,4 +1,4 @@
-/** Label names, label values, series, profile types, statistics: answered by the metastore, without reading a block. */
+/** Label names, label values, series, profile types, statistics: answered by the metastore, and by blocks where it cannot. */
 import {
   type LabelFilter,
   type LabelSets,
@@ -13,14 +13,14 @@ import {
   partForSeries,
 } from '#core/query/label-query.ts'
 import { invalidArgument } from '#core/errors.ts'
+import type { UncheckedMatcher } from '#core/labels/matcher.ts'
 import { buildLabels, LABEL_TENANT_ID, labelsFromPairs, labelsToPairs } from '#core/labels/labels.ts'
 import type { TimeRange } from '#core/query/time-range.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { ProfileTypesRequest, SeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import type { LabelNamesRequest, LabelValuesRequest } from '#platform/gen/types/v1/types_pb.ts'
+import type { LabelSource } from './block-labels.ts'
 import { metadataMatchersOf, profileTypesRangeOf, rangeOf, type RequestContext, singleTenantOf } from './request.ts'
-
-type LabelSource = Pick<Metastore, 'labelSets'>
 
 export async function answerProfileTypes(
   metastore: LabelSource,
@@ -41,7 +41,7 @@ export async function answerLabelNames(
 ) {
   const range = rangeOf(request, context)
   const filter = filterOf(request.matchers, context)
-  const sets = await readSets(metastore, { range, part: partForLabelNames(filter.matchers) }, context)
+  const sets = await readSets(metastore, { range, part: partForLabelNames(filter.matchers), ...filter }, context)
   return { names: listLabelNames(sets, { ...filter, allowUtf8Names }) }
 }
 
@@ -50,7 +50,7 @@ export async function answerLabelValues(metastore: LabelSource, request: LabelVa
   if (name === '') throw invalidArgument('name is required', 'missing_label_name')
   const range = rangeOf(request, context)
   const filter = filterOf(request.matchers, context)
-  const sets = await readSets(metastore, { range, part: partForLabelValues(filter.matchers, name) }, context)
+  const sets = await readSets(metastore, { range, part: partForLabelValues(filter.matchers, name), ...filter }, context)
   return { names: listLabelValues(sets, { ...filter, name }) }
 }
 
@@ -63,7 +63,7 @@ export async function answerSeries(
   const range = rangeOf(request, context)
   const filter = filterOf(request.matchers, context)
   const part = partForSeries(filter.matchers, request.labelNames)
-  const sets = await readSets(metastore, { range, part }, context)
+  const sets = await readSets(metastore, { range, part, ...filter }, context)
   const series = listSeries(sets, { ...filter, labelNames: request.labelNames, allowUtf8Names })
   return { labelsSet: series.map((labels) => ({ labels: [...labels] })) }
 }
@@ -87,12 +87,17 @@ function filterOf(matchers: readonly string[], context: RequestContext): LabelFi
 /** Whole or reduced sets; of several tenants each with its tenant. */
 export async function readSets(
   metastore: LabelSource,
-  { range, part }: { readonly range: TimeRange; readonly part: LabelSetsPart },
+  {
+    range,
+    part,
+    matchers = [],
+  }: { readonly range: TimeRange; readonly part: LabelSetsPart; readonly matchers?: readonly UncheckedMatcher[] },
   context: RequestContext,
 ): Promise<LabelSets> {
   if (range.kind === 'empty') return []
   const { startMs, endMs } = range
-  const ask = async (tenants: string[]) => (await metastore.labelSets({ tenants, startMs, endMs, ...part })).sets
+  const ask = async (tenants: string[]) =>
+    (await metastore.labelSets({ tenants, startMs, endMs, ...part }, matchers)).sets
   if (context.tenants.length === 1) return ask([...context.tenants])
   // Of several tenants each set says whose it is, as it does in matchers and groups of queries.
   const sets = await Promise.all(

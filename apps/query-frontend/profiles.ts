@@ -10,6 +10,7 @@ import { dataRangeOf, finishTimeSeries, type StepRange, TimeSeriesBuilder } from
 import type { PointExemplar } from '#core/rpc/query-backend.ts'
 import type { SelectSeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import { runQuery } from './execute.ts'
+import { checkFiltered } from './frame-filter.ts'
 import { exemplarMessage } from './heatmap.ts'
 import { readSets } from './metadata.ts'
 import { type RequestContext, type SeriesQuery, seriesQueryOf, stepRangeOf } from './request.ts'
@@ -46,7 +47,10 @@ interface SeriesState {
   readonly best: PointRows
 }
 
-type SeriesWish = Pick<SeriesQuery, 'profileType' | 'matchers' | 'services' | 'groupBy' | 'callSite' | 'exemplars'>
+type SeriesWish = Pick<
+  SeriesQuery,
+  'profileType' | 'matchers' | 'services' | 'groupBy' | 'callSite' | 'frames' | 'exemplars'
+>
 
 export function readSeries(
   sources: ProfileSources,
@@ -54,7 +58,7 @@ export function readSeries(
   context: RequestContext,
   signal: AbortSignal,
 ): Promise<SeriesState> {
-  const { profileType, matchers, services, groupBy, callSite, exemplars } = query
+  const { profileType, matchers, services, groupBy, callSite, frames, exemplars } = query
   // The first point also covers the step before the range.
   const data = dataRangeOf(steps)
   const budget = budgetOf(context.tenants.map(context.limitsOf))
@@ -74,8 +78,9 @@ export function readSeries(
       begin: () => ({ builder: new TimeSeriesBuilder([]), best: new PointRows({ best: true, exemplars: true }) }),
       async read(objects, ended) {
         const asked = { profileType, matchers, groupBy, objects }
-        const totals = await sources.backend.timeSeries({ ...asked, ...steps, callSite }, ended)
+        const totals = await sources.backend.timeSeries({ ...asked, ...steps, callSite, frames }, ended)
         if (callSite.length > 0 && totals.selected !== true) throw outdatedBackend()
+        checkFiltered(frames, totals)
         if (exemplars === 'none') return { totals, points: undefined }
         const grid = { ...data, originMs: steps.startMs, stepMs: steps.stepMs }
         const wish = { spans: exemplars === 'spans', exemplars: true, best: true }
@@ -93,8 +98,8 @@ export function readSeries(
   )
 }
 
-function readsOf({ callSite, exemplars }: SeriesWish): ReadKind {
-  if (callSite.length > 0 || exemplars === 'spans') return 'samples'
+function readsOf({ callSite, frames, exemplars }: SeriesWish): ReadKind {
+  if (callSite.length > 0 || frames !== undefined || exemplars === 'spans') return 'samples'
   return exemplars === 'profiles' ? 'ids' : 'heads'
 }
 

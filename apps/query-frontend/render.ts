@@ -22,6 +22,7 @@ import { TENANT_HEADER } from '#platform/http/tenant.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { readSeries } from './profiles.ts'
+import { type BlockLabelSources, labelSource } from './block-labels.ts'
 import { renderAnswer, renderDiffAnswer, type RenderTimelines, timelinesOf } from './render-answer.ts'
 import { type RenderQuery, renderNodesOf, renderQueryOf, renderRangeOf } from './render-request.ts'
 import type { QueryRecord, QueryRecorder } from './query-record.ts'
@@ -31,6 +32,7 @@ import { type ProfileSources, queryDot, queryTree } from './stacktraces.ts'
 
 export interface RenderDeps extends ProfileSources {
   readonly metastore: Pick<Metastore, 'planQuery' | 'labelSets'>
+  readonly labels?: BlockLabelSources['labels']
   readonly compression: BodyCompression
   readonly log: Log
 }
@@ -172,7 +174,15 @@ async function queryTimelines(
   const { profileType, matchers, services } = asked
   const range = rangeOf(asked, context)
   if (range.kind === 'empty') return timelinesOf([], steps, groupBy)
-  const query = { profileType, matchers, services, groupBy, callSite: [], exemplars: 'none' as const }
+  const query = {
+    profileType,
+    matchers,
+    services,
+    groupBy,
+    callSite: [],
+    frames: undefined,
+    exemplars: 'none' as const,
+  }
   const { builder } = await readSeries(deps, { query, steps }, context, signal)
   return timelinesOf(finishTimeSeries(builder.build(), { range: steps, aggregation, limit: 0 }), steps, groupBy)
 }
@@ -213,5 +223,6 @@ async function readSets(deps: RenderDeps, request: RenderRequest, part: ReturnTy
   const range = rangeOf({ start: BigInt(startMs), end: BigInt(endMs) }, context)
   if (range.kind === 'empty') return { context, sets: [] }
   const asked = { tenants: [...context.tenants], startMs: range.startMs, endMs: range.endMs, ...part }
-  return { context, sets: (await deps.metastore.labelSets(asked)).sets }
+  const source = labelSource(deps, { context, signal: request.signal })
+  return { context, sets: (await source.labelSets(asked)).sets }
 }

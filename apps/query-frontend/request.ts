@@ -15,9 +15,11 @@ import type { RegexCompiler } from '#core/ports/regex.ts'
 import { parseSampleSelector } from '#core/query/sample-selector.ts'
 import { combineTimeRangeLimits, resolveTimeRange, smallestPositive, type TimeRange } from '#core/query/time-range.ts'
 import { type StepRange, stepMsOf } from '#core/query/time-series.ts'
+import type { FrameFilter } from '#core/rpc/query-backend.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import type { SelectSeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import { ExemplarType, TimeSeriesAggregationType } from '#platform/gen/types/v1/types_pb.ts'
+import { frameFilterOf } from './frame-filter.ts'
 import type { QueryRecord } from './query-record.ts'
 
 export interface RequestContext {
@@ -99,6 +101,8 @@ export interface SeriesQuery extends ProfileQuery {
   readonly aggregation: 'sum' | 'average'
   /** Function names from the root; empty = all samples. */
   readonly callSite: string[]
+  /** Functions that must or must not be in a stack; undefined: all samples. */
+  readonly frames: FrameFilter | undefined
   readonly exemplars: 'none' | 'profiles' | 'spans'
   /** 0 = all. */
   readonly limit: number
@@ -115,6 +119,7 @@ export function seriesQueryOf(request: SelectSeriesRequest, context: RequestCont
     groupBy: request.groupBy,
     aggregation: isAverage ? 'average' : 'sum',
     callSite: parseSampleSelector({ callSite })?.callSite ?? [],
+    frames: frameFilterOf(request.stackTraceSelector, context.regex),
     exemplars: exemplarsOf(request.exemplarType),
     limit: Math.max(0, toSafeNumber(request.limit ?? 0n)),
   }

@@ -16,6 +16,7 @@ import {
   type SelectMergeStacktracesRequest,
 } from '#platform/gen/querier/v1/querier_pb.ts'
 import type { StackTraceSelector } from '#platform/gen/types/v1/types_pb.ts'
+import { frameFilterOf } from './frame-filter.ts'
 import { maxNodesOf, type ProfileQuery, profileQueryOf, type RequestContext } from './request.ts'
 
 export interface SampleQuery extends ProfileQuery {
@@ -52,7 +53,7 @@ export function stacktracesQueryOf(request: StacktracesFields, context: RequestC
   if (request.async !== undefined && isAsync(request.async)) throw unsupported('async queries')
   const query = profileQueryOf(request, context)
   const maxNodes = maxNodesOf(request.maxNodes, context)
-  const selector = selectorOf(request)
+  const selector = selectorOf(request, context)
   const format = formatOf(request.format)
   const leaves = request.stackTraceSelector?.goPgo
   if (leaves !== undefined && format !== 'pprof') throw unsupported(`go_pgo of format ${format}`)
@@ -72,18 +73,22 @@ function formatOf(format: ProfileFormat): StacktracesQuery['format'] {
 }
 
 /** Stacks for compilers have lost their roots: a call site means nothing beside `go_pgo`. */
-function selectorOf(request: {
-  readonly profileIdSelector: readonly string[]
-  readonly traceIdSelector: readonly string[]
-  readonly spanSelector?: readonly string[]
-  readonly stackTraceSelector?: StackTraceSelector | undefined
-}): SampleSelector | undefined {
+function selectorOf(
+  request: {
+    readonly profileIdSelector: readonly string[]
+    readonly traceIdSelector: readonly string[]
+    readonly spanSelector?: readonly string[]
+    readonly stackTraceSelector?: StackTraceSelector | undefined
+  },
+  { regex }: RequestContext,
+): SampleSelector | undefined {
   const callSite = request.stackTraceSelector?.goPgo === undefined ? request.stackTraceSelector?.callSite : []
   return parseSampleSelector({
     profileIds: request.profileIdSelector,
     spanIds: request.spanSelector ?? [],
     traceIds: request.traceIdSelector,
     callSite: (callSite ?? []).map(({ name }) => name),
+    frames: frameFilterOf(request.stackTraceSelector, regex),
   })
 }
 
@@ -99,7 +104,7 @@ export function mergeProfileQueryOf(request: SelectMergeProfileRequest, context:
   const { maxNodes = 0n, stackTraceSelector } = request
   return {
     ...query,
-    selector: selectorOf(request),
+    selector: selectorOf(request, context),
     maxNodes: maxNodes > 0n ? Number(maxNodes) : undefined,
     leaves: stackTraceSelector?.goPgo,
   }

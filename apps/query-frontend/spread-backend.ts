@@ -75,7 +75,7 @@ export function createSpreadBackend(backends: readonly NamedBackend[], deps: Spr
         signal,
       }),
     timeSeries: (request, signal) =>
-      call(request.objects, (request.callSite ?? []).length > 0 ? 'samples' : 'heads', {
+      call(request.objects, (request.callSite ?? []).length > 0 || request.frames !== undefined ? 'samples' : 'heads', {
         run: (backend, ended) => backend.timeSeries(request, ended),
         hedge: delays.timeSeries,
         signal,

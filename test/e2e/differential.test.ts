@@ -29,6 +29,8 @@ import { spreadOver } from '../support/spread-backend.ts'
 
 const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? (process.env.CI === 'true' ? 30 : 2))
 const SEED = Number(process.env.DIFFERENTIAL_SEED ?? Date.now() % 1_000_000)
+/** Where there are more, label sets come from blocks. */
+const LABEL_SETS_MAX = 4
 /** Forty seconds: a machine that has no time runs fewer; a failure is made smaller for as long. */
 const TIME_MS = 40_000
 
@@ -37,7 +39,7 @@ let isSpread = false
 let made = 0
 async function openStack(): Promise<ServiceStack> {
   const windowPolicy = { ...WINDOW_COMPACTION_POLICY, tierFanIn: 2, graceMs: 0, quietMs: 0, forceMs: 0 }
-  return createServiceStack({ planWindowsIntervalMs: 0, windowPolicy }, undefined, {
+  return createServiceStack({ planWindowsIntervalMs: 0, windowPolicy, labelSetsMax: LABEL_SETS_MAX }, undefined, {
     multitenancy: true,
     pollWaitMs: 20,
     limits: { rejectOlderThanMs: 0, maxQueryLengthMs: 0, maxQueryLookbackMs: 0 },
@@ -120,14 +122,16 @@ class Run {
   }
 
   async #checkOne(
-    { base: asked, selectors: { ids, callSite, profiles }, ...rest }: Question,
+    { base: asked, selectors: { ids, callSite, frames, profiles }, ...rest }: Question,
     known: readonly { id: string; timeNanos: bigint }[],
   ) {
     const named = known.length === 0 ? undefined : profiles?.map((i) => known[i % known.length]!)
+    const isFiltered = frames !== undefined && frames.include.length + frames.exclude.length > 0
+    const stacks = { ...(callSite === undefined ? {} : { callSite }), ...(isFiltered ? { frames } : {}) }
     const query: NaiveQuery = {
       ...asked,
       ...ids,
-      ...(callSite === undefined ? {} : { callSite }),
+      ...stacks,
       ...(named === undefined ? {} : { profileTimes: named.map(({ timeNanos: at }) => at) }),
     }
     const fields = {
@@ -137,7 +141,13 @@ class Run {
       spanSelector: query.spanIds ?? [],
       traceIdSelector: query.traceIds ?? [],
       profileIdSelector: named?.map(({ id }) => id) ?? [],
-      ...(callSite === undefined ? {} : { stackTraceSelector: { callSite: callSite.map((name) => ({ name })) } }),
+      stackTraceSelector: {
+        callSite: (callSite ?? []).map((name) => ({ name })),
+        frameFilter: {
+          includeFunctionNameRegexes: frames?.include ?? [],
+          excludeFunctionNameRegexes: frames?.exclude ?? [],
+        },
+      },
     }
     const why = `${isSpread ? 'spread' : 'one backend'}: ${show({ query, rest })}`
     const { maxNodes } = rest
@@ -148,7 +158,7 @@ class Run {
     })
     assert.deepEqual(treeOf(tree), this.model.tree(query, maxNodes), `tree of ${why}`)
     await this.#checkLines(query, fields, why)
-    await this.#checkSeries({ ...asked, ...(callSite === undefined ? {} : { callSite }) }, fields, rest.series, why)
+    await this.#checkSeries({ ...asked, ...stacks }, fields, rest.series, why)
     await this.#checkPoints(asked, fields, rest.points, why)
     await this.#checkLabels(asked, why)
   }

@@ -29,6 +29,8 @@ export interface NaiveQuery {
   readonly spanIds?: readonly string[]
   readonly traceIds?: readonly string[]
   readonly callSite?: readonly string[]
+  /** Expressions that some name of a stack, or none, must meet. */
+  readonly frames?: { readonly include: readonly string[]; readonly exclude: readonly string[] }
   /** Times of profiles, which tell them apart. */
   readonly profileTimes?: readonly bigint[]
 }
@@ -131,7 +133,7 @@ export class NaiveStore {
     const groups = new Map<string, Map<number, { sum: bigint; count: number }>>()
     for (const part of this.select({ ...query, startMs: query.startMs - stepMs, endMs: last })) {
       const meant = part.samples.filter((sample) => isMeant(sample, query))
-      if (query.callSite !== undefined && meant.length === 0) continue
+      if ((query.callSite ?? query.frames) !== undefined && meant.length === 0) continue
       const atMs = Number(part.timeNanos / 1_000_000n)
       const point = Math.max(0, Math.ceil((atMs - query.startMs) / stepMs)) * stepMs + query.startMs
       const key = JSON.stringify(groupOf(part, groupBy))
@@ -243,9 +245,12 @@ function frameText(frame: FrameSpec): readonly [string, string, string] {
   return typeof frame === 'string' ? [frame, '', '0'] : [frame[0], frame[1], String(frame[2])]
 }
 
-function isMeant({ names, span, trace }: NaiveSample, { spanIds, traceIds, callSite }: NaiveQuery): boolean {
+function isMeant({ names, span, trace }: NaiveSample, { spanIds, traceIds, callSite, frames }: NaiveQuery): boolean {
   if (spanIds !== undefined && !spanIds.includes(span)) return false
   if (traceIds !== undefined && !traceIds.includes(trace)) return false
+  const isMet = (text: string) => names.some((name) => new RegExp(text).test(name))
+  if (frames !== undefined && (names.length === 0 || !frames.include.every(isMet) || frames.exclude.some(isMet)))
+    return false
   return (callSite ?? []).every((name, i) => names[i] === name)
 }
 

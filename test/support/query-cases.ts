@@ -101,6 +101,10 @@ const selectors = fc.record(
       fc.record({ traceIds: fc.subarray(TRACES, { minLength: 1 }) }),
     ),
     callSite: fc.array(fc.constantFrom('main', 'work', 'größe', 'other'), { minLength: 1, maxLength: 3 }),
+    frames: fc.record({
+      include: fc.subarray(['main', 'ork$', '^g']),
+      exclude: fc.subarray(['^other$', 'größe'], { maxLength: 1 }),
+    }),
     profiles: fc.array(fc.nat(20), { minLength: 1, maxLength: 3 }),
   },
   { requiredKeys: [] },

@@ -27,20 +27,20 @@ export function spreadOver(backend: QueryBackend, isSpread: () => boolean): Quer
       const answers = await each(request, (part) => backend.stacktraces(part, signal))
       const tree = new FunctionTree()
       for (const answer of answers) tree.mergeEncoded(answer.tree)
-      return { tree: encodeTree(tree), stats: NO_STATS, selected: request.selector !== undefined }
+      return { tree: encodeTree(tree), stats: NO_STATS, selected: request.selector !== undefined, filtered: true }
     },
     async mergeProfile(request, signal) {
       if (!isSpread()) return backend.mergeProfile(request, signal)
       const answers = await each(request, (part) => backend.mergeProfile(part, signal))
       const profile = new StackProfile()
       for (const { stacks } of answers) profile.mergeEncoded(stacks)
-      return { stacks: profile.encode(), stats: NO_STATS }
+      return { stacks: profile.encode(), stats: NO_STATS, filtered: true }
     },
     async timeSeries(request, signal) {
       if (!isSpread()) return backend.timeSeries(request, signal)
       const answers = await each(request, (part) => backend.timeSeries(part, signal))
       const selected = answers.every((answer) => answer.selected === true)
-      return { series: mergeTimeSeries(answers.map(({ series }) => series)), stats: NO_STATS, selected }
+      return { series: mergeTimeSeries(answers.map(({ series }) => series)), stats: NO_STATS, selected, filtered: true }
     },
     async points(request, signal) {
       if (!isSpread()) return backend.points(request, signal)
