@@ -4,6 +4,7 @@ import { CinderError } from '#core/errors.ts'
 import { LABEL_PROFILE_TYPE } from '#core/labels/labels.ts'
 import { parseProfileType } from '#core/labels/profile-type.ts'
 import { type Arguments, type FlagSpec, usageError } from './arguments.ts'
+import { EXPLAIN_FLAG } from './explain-lines.ts'
 import { type QueryRange, RANGE_FLAGS, rangeOf } from './query-range.ts'
 import { SERVER_FLAGS, type Server } from './server.ts'
 import { printable, type Shell } from './shell.ts'
@@ -12,6 +13,7 @@ export const QUERY_FLAGS = {
   ...SERVER_FLAGS,
   query: { value: 'SELECTOR', about: 'which series', default: '{}' },
   ...RANGE_FLAGS,
+  ...EXPLAIN_FLAG,
 } as const satisfies Record<string, FlagSpec>
 
 export const TYPE_FLAG = {

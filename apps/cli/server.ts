@@ -8,6 +8,7 @@
 import { CinderError } from '#core/errors.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import { type Arguments, type FlagSpec, usageError } from './arguments.ts'
+import { explainHeaders, tellBeside } from './explain-lines.ts'
 import type { Shell } from './shell.ts'
 
 export const SERVER_FLAGS = {
@@ -45,6 +46,7 @@ export function serverOf(args: Arguments, shell: Shell): Server {
           Accept: '*/*;allow-utf8-labelnames=true',
           ...(tenant === undefined ? {} : { 'X-Scope-OrgID': tenant }),
           ...authorizationOf(procedure, shell),
+          ...explainHeaders(args),
         },
         body: body as BodyInit,
         signal: deadline,
@@ -53,6 +55,7 @@ export function serverOf(args: Arguments, shell: Shell): Server {
       throw withoutAnswer(url, deadline.aborted, error)
     }
     if (response.status !== 200) throw await errorOf(response, `${url}/${procedure}`)
+    tellBeside(response.headers, shell)
     return response
   }
   return {
