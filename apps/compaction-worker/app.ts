@@ -19,10 +19,12 @@ import type {
   CommitCompactionResponse,
   CompactionJob,
   Metastore,
+  OutputObject,
   PollJobsRequest,
 } from '#core/rpc/metastore.ts'
 import { deleteDueObjects } from './delete-objects.ts'
 import { blameOf } from './job-failure.ts'
+import { keepBadOutput } from './quarantine.ts'
 import { JOB_BUDGET_BYTES, type JobDeps, type JobProgress, runJob } from './run-job.ts'
 import {
   inputOf,
@@ -97,7 +99,7 @@ class Worker implements CompactionWorkerService {
   #jobEnded = new AbortController()
   /** Ends a poll that outlives the stop. */
   readonly #pollCancel = new AbortController()
-  #counts = { committed: 0, failed: 0, stale: 0, deleted: 0, samples: 0, inputBytes: 0 }
+  #counts = { committed: 0, failed: 0, stale: 0, quarantined: 0, deleted: 0, samples: 0, inputBytes: 0 }
   readonly #identity: WorkerIdentity
   readonly #polls: Promise<void>
   readonly #deletions: Promise<void>
@@ -243,6 +245,7 @@ class Worker implements CompactionWorkerService {
       const { workerId } = this.#settings
       const { verdict, staleObjectIds } = await this.#commit({ workerId, jobId, epoch, outputs }, signal)
       if (verdict === 'committed') this.#countCommitted(job)
+      else if (verdict === 'not-conserved') await this.#quarantine(job, outputs)
       else {
         this.#counts.stale++
         log.warn('compaction not committed', { jobId: job.jobId, verdict, staleObjectIds })
@@ -257,9 +260,19 @@ class Worker implements CompactionWorkerService {
       const { failure: kind, culprits } = blameOf(error)
       const { jobId, epoch } = job
       this.#counts.failed++
+      if (kind === 'conservation') this.#counts.quarantined++
       this.#failures.push({ jobId, epoch, reason: reason.slice(0, 1000), kind, culprits: [...culprits] })
       log.error('compaction failed', { jobId, kind, reason, culprits: culprits.length })
     }
+  }
+
+  /** The job is parked, with this folder in its reason; its outputs have become tombstones, which have a grace. */
+  async #quarantine(job: CompactionJob, outputs: readonly OutputObject[]): Promise<void> {
+    const { jobId, epoch } = job
+    const reason = 'the metastore refused the commit: the outputs do not hold what the sources hold'
+    const kept = await keepBadOutput(this.#deps, job, { reason, outputs })
+    this.#counts.quarantined++
+    this.#deps.log.error('compaction not conserved', { jobId, epoch, kept })
   }
 
   #countCommitted(job: CompactionJob): void {

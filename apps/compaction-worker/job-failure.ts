@@ -1,6 +1,7 @@
 /** Why a job cannot be done, and which source datasets are to blame: what the metastore needs to bisect or to park. */
 import type { JobFailureKind } from '#core/compaction/job-failure.ts'
 import { CinderError, type ErrorKind } from '#core/errors.ts'
+import type { ObjectDataset } from '#core/block/write.ts'
 import type { DatasetRef } from '#core/rpc/metastore.ts'
 
 export interface Blame {
@@ -11,13 +12,27 @@ export interface Blame {
 export class JobFailure extends CinderError implements Blame {
   readonly failure: JobFailureKind
   readonly culprits: readonly DatasetRef[]
+  /** What a merge made and must not publish. */
+  readonly bad: readonly ObjectDataset[]
 
-  constructor(blame: Blame, message: string, details: { readonly kind: ErrorKind; readonly reason: string }) {
+  constructor(
+    blame: Blame,
+    message: string,
+    details: { readonly kind: ErrorKind; readonly reason: string; readonly bad?: readonly ObjectDataset[] },
+  ) {
     super(details.kind, message, { reason: details.reason })
     this.name = 'JobFailure'
     this.failure = blame.failure
     this.culprits = blame.culprits
+    this.bad = details.bad ?? []
   }
+}
+
+/** The outputs of a job, or of one merge of it, are not what its sources are. */
+export function notConserved(message: string, of: Pick<JobFailure, 'culprits' | 'bad'>): JobFailure {
+  const { culprits, bad } = of
+  const details = { kind: 'data_loss', reason: 'conservation', bad } as const
+  return new JobFailure({ failure: 'conservation', culprits }, message, details)
 }
 
 /** A plain error names nobody. */

@@ -3,19 +3,22 @@
  *
  * Each group is merged and encoded before the next (core/compaction/merge-regions.ts). A group whose symbols pass the
  * budget comes out as several datasets of one key. What fails is told apart: over the budget, a damaged source (each input
- * of the group is then read alone to name it), or a fault of ours, which names nobody and keeps the sources.
+ * of the group is then read alone to name it), or a fault of ours, which keeps the sources: where the sums do not agree it
+ * brings the bad output along, and names the inputs of its group, so that they part from the rest of the job.
  */
 import { compareSums, conservationSums, stackHashes } from '#core/block/conservation.ts'
 import { decodeDataset, openDataset } from '#core/block/read.ts'
 import type { ObjectDataset } from '#core/block/write.ts'
 import { findTotalFault } from '#core/compaction/merge-totals.ts'
+import { NOT_CONSERVED } from '#core/compaction/balance.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
 import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import type { RegionInput } from '#core/compaction/merge-source.ts'
 import { type MergeWindow, rollupRowsMinOf } from '#core/compaction/merge.ts'
+import { NotConserved } from '#core/compaction/not-conserved.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Codec } from '#core/ports/codec.ts'
-import { blame } from './job-failure.ts'
+import { blame, notConserved } from './job-failure.ts'
 
 export interface MergeGroupInput extends RegionInput {
   readonly objectId: string
@@ -77,7 +80,10 @@ function explain(error: unknown, inputs: readonly MergeGroupInput[], { codec, bu
   }
   if (error.kind !== 'data_loss') return error
   const damaged = inputs.filter((input) => isDamaged(input, codec))
-  return damaged.length === 0 ? error : blame(error, { failure: 'corrupt-source', culprits: refs(damaged) })
+  if (damaged.length > 0) return blame(error, { failure: 'corrupt-source', culprits: refs(damaged) })
+  if (!(error instanceof NotConserved)) return error
+  const bad = error.dataset === undefined ? [] : [error.dataset]
+  return notConserved(`${NOT_CONSERVED}: ${error.message}`, { culprits: refs(inputs), bad })
 }
 
 function failsAlone(input: MergeGroupInput, options: { readonly codec: Codec; readonly budgetBytes: number }): boolean {

@@ -7,7 +7,7 @@ import { CinderError } from '#core/errors.ts'
 import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import { createCodec } from '#platform/codec.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
-import { blameOf } from './job-failure.ts'
+import { blameOf, JobFailure } from './job-failure.ts'
 import { runMergeTask } from './merge-task.ts'
 import type { ThreadAnswer, ThreadQuestion } from './thread-merger.ts'
 
@@ -29,7 +29,9 @@ self.onmessage = (event: MessageEvent<ThreadQuestion>) => {
       error instanceof CinderError ? error : { kind: 'internal' as const, reason: 'merge_failed' }
     const message = error instanceof Error ? error.message : String(error)
     const { failure, culprits } = blameOf(error)
-    answer = { id, error: { kind, reason, message, failure, culprits } }
+    const bad = error instanceof JobFailure ? error.bad : []
+    for (const { encoded } of bad) transfer.push(encoded.bytes.buffer as ArrayBuffer)
+    answer = { id, error: { kind, reason, message, failure, culprits, bad } }
   }
   self.postMessage(answer, transfer)
 }

@@ -5,22 +5,26 @@
  *    thread or in another (`Merger`), one at a time for a job.
  * 2. Merged datasets go to their objects as they come (pack-outputs.ts, object-writer.ts), under ids that no other attempt
  *    has. A source that is a whole object is read once for each batch that needs it.
- * 3. A job that fails or is cancelled aborts its uploads and deletes what it had finished: nobody knows those objects.
+ * 3. What was made is compared with the sources by counts (core/compaction/balance.ts). A merge, or a job, that does not
+ *    conserve fails, and what it made is kept in quarantine (quarantine.ts).
+ * 4. A job that fails or is cancelled aborts its uploads and deletes what it had finished: nobody knows those objects.
  * Must not: touch a source, decide what is merged, or keep bytes after it returns.
  */
 import { objectKey } from '#core/block/object-key.ts'
 import type { ObjectDataset } from '#core/block/write.ts'
+import { describeImbalance, findImbalance } from '#core/compaction/balance.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Random } from '#core/ports/random.ts'
 import type { CompactionJob, OutputObject } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
-import { JobFailure } from './job-failure.ts'
+import { JobFailure, notConserved } from './job-failure.ts'
 import { GROUP_BYTES_MAX, type JobPlan, planJob, type PlannedBatch } from './job-plan.ts'
 import type { MergeGroup, MergeTask, MergeTaskResult } from './merge-task.ts'
 import { ObjectWriter } from './object-writer.ts'
 import { OutputPacker } from './pack-outputs.ts'
+import { keepBadOutput } from './quarantine.ts'
 import { readBatch } from './read-batch.ts'
 
 /** Runs a merge task somewhere: in this thread, or in a worker thread that the bytes are transferred to. */
@@ -76,16 +80,38 @@ export async function runJob(
     }
     if (!options.signal.aborted) {
       const outputs = await packer.finish()
-      if (!options.signal.aborted) return outputs
+      if (!options.signal.aborted) {
+        checkBalance(job, outputs)
+        return outputs
+      }
     }
   } catch (error) {
+    const failure = await withQuarantine(deps, job, { error, outputs: packer.finished })
     discard(deps, packer)
     await attempt.settle()
-    throw error
+    throw failure
   }
   discard(deps, packer)
   await attempt.settle()
   return []
+}
+
+function checkBalance(job: CompactionJob, outputs: readonly OutputObject[]): void {
+  const imbalance = findImbalance(job.sources, outputs)
+  if (imbalance !== undefined) throw notConserved(describeImbalance(imbalance), { culprits: [], bad: [] })
+}
+
+/** The error, and if the job does not conserve also where its outputs are kept. */
+async function withQuarantine(
+  deps: JobDeps,
+  job: CompactionJob,
+  { error, outputs }: { readonly error: unknown; readonly outputs: readonly OutputObject[] },
+): Promise<unknown> {
+  if (!(error instanceof JobFailure) || error.failure !== 'conservation') return error
+  const { message: reason, bad, culprits } = error
+  // Of a merge that does not conserve only its own dataset is bad.
+  const kept = bad.length > 0 ? { outputs: [], datasets: bad } : { outputs }
+  return notConserved(`${reason}; ${await keepBadOutput(deps, job, { reason, ...kept })}`, { culprits, bad: [] })
 }
 
 function tooLarge({ tooLarge: culprits }: JobPlan): JobFailure {

@@ -2,6 +2,7 @@
  * Runs merge tasks in worker threads, so that a merge of seconds never holds the thread that answers pushes and
  * queries. Threads start with the first task and stay; a thread that dies fails its task and is replaced.
  */
+import type { ObjectDataset } from '#core/block/write.ts'
 import { CinderError, type ErrorKind } from '#core/errors.ts'
 import { type Blame, JobFailure } from './job-failure.ts'
 import type { MergeTask, MergeTaskResult } from './merge-task.ts'
@@ -17,6 +18,7 @@ export interface ThreadError extends Blame {
   readonly kind: ErrorKind
   readonly reason: string
   readonly message: string
+  readonly bad: readonly ObjectDataset[]
 }
 
 export type ThreadAnswer = { readonly id: number } & (
@@ -61,8 +63,8 @@ export function createThreadMerger(threadsMax: number, startThread = startMergeT
       const id = nextId++
       const answer = await ask(idle, { id, task })
       if ('result' in answer) return answer.result
-      const { kind, reason, message, ...blamed } = answer.error
-      throw new JobFailure(blamed, message, { kind, reason })
+      const { kind, reason, message, bad, ...blamed } = answer.error
+      throw new JobFailure(blamed, message, { kind, reason, bad })
     },
     async stop() {
       isStopped = true
@@ -97,5 +99,8 @@ async function ask(slot: Slot, question: ThreadQuestion): Promise<ThreadAnswer> 
 }
 
 function failure(message: string): ThreadAnswer {
-  return { id: 0, error: { kind: 'internal', reason: 'merge_thread', message, failure: 'error', culprits: [] } }
+  return {
+    id: 0,
+    error: { kind: 'internal', reason: 'merge_thread', message, failure: 'error', culprits: [], bad: [] },
+  }
 }

@@ -8,12 +8,17 @@ export function addWorkerMetrics(registry: Registry, status: () => WorkerStatus)
   const capacity = registry.gauge('cinder_worker_capacity_jobs', 'Jobs that run at once at most.')
   const samples = registry.reading('cinder_worker_samples_total', 'Samples of the sources of committed jobs.')
   const input = registry.reading('cinder_worker_input_bytes_total', 'Bytes of the sources of committed jobs.')
+  const quarantined = registry.reading(
+    'cinder_worker_quarantined_total',
+    'Jobs whose outputs did not hold what their sources hold: kept below quarantine/, not published.',
+  )
   registry.collect(() => {
     const now = status()
     budget.set(now.budgetBytes)
     used.set(now.usedBytes)
     capacity.set(now.capacity)
     samples.set(now.samples)
+    quarantined.set(now.quarantined)
     input.set(now.inputBytes)
   })
 }

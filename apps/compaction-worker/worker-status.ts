@@ -18,6 +18,8 @@ export interface WorkerCounts {
   readonly committed: number
   readonly failed: number
   readonly stale: number
+  /** Jobs whose outputs did not hold what their sources hold: not published, kept below `quarantine/`. */
+  readonly quarantined: number
   /** Objects that tombstones named. */
   readonly deleted: number
   /** Of committed jobs: rows and stored bytes of their sources. */

@@ -19,9 +19,13 @@ export function meterQueue<Service extends Metastore>(inner: Service, registry: 
     'cinder_job_leases_lost_total',
     'Jobs that their worker had lost when it asked or committed.',
   )
-  const failed = registry.counter('cinder_jobs_failed_total', 'Failures that workers reported, by kind.', {
-    kind: KINDS_MAX,
-  })
+  const failed = registry.counter(
+    'cinder_jobs_failed_total',
+    'Failures that workers reported, and commits refused for not conserving, by kind.',
+    {
+      kind: KINDS_MAX,
+    },
+  )
   return {
     ...inner,
     async pollJobs(...call) {
@@ -35,6 +39,7 @@ export function meterQueue<Service extends Metastore>(inner: Service, registry: 
       const answer = await inner.commitCompaction(...call)
       if (answer.verdict === 'stale') stale.add(1)
       else if (answer.verdict === 'lost-lease') lost.add(1)
+      else if (answer.verdict === 'not-conserved') failed.add(1, 'conservation')
       else completed.add(1, String((call[0].outputs[0]?.level ?? 1) - 1))
       return answer
     },

@@ -35,6 +35,7 @@ import { gatherRows } from './merge-rows.ts'
 import type { MergeScratch } from './merge-scratch.ts'
 import { RegionSource, type RegionInput } from './merge-source.ts'
 import { findTotalFault } from './merge-totals.ts'
+import { NotConserved } from './not-conserved.ts'
 import { checkMembers, type MergeWindow } from './merge.ts'
 import { MergeMemory, type PreparedSymbols, ServiceSymbols } from './service-symbols.ts'
 
@@ -66,17 +67,22 @@ export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegio
   const merged = mergeHeaders(sources)
   const { scratch } = memory
   const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, { codec, scratch, rollupRowsMin })
-  checkConservation(sources, merged, rows.sums)
+  const fault = rows.totalFault ?? sumFault(sources, merged, rows.sums)
   const { tenant, service } = inputs[0]!.descriptor
   const named = { tenant, service, ...merged }
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
-  const rollups = rows.rollups && packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
-  const encoded = encodeRegion(
-    { ...named, ...symbols, symbolSections: symbols.sections, sums: rows.sums, frames: rows.frames, rollups },
-    codec,
-  )
+  const encode = (): ObjectDataset => {
+    const rollups = rows.rollups && packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
+    const encoded = encodeRegion(
+      { ...named, ...symbols, symbolSections: symbols.sections, sums: rows.sums, frames: rows.frames, rollups },
+      codec,
+    )
+    return { tenant, service, ...window, encoded }
+  }
+  if (fault !== undefined) throw new NotConserved(`merge does not conserve: ${fault}`, encode)
+  const dataset = encode()
   scratch.trim()
-  return { dataset: { tenant, service, ...window, encoded }, inputs: sources.length }
+  return { dataset, inputs: sources.length }
 }
 
 interface SourcesWithSymbols {
@@ -136,6 +142,8 @@ interface RowsTools {
 }
 
 interface MergedRows {
+  /** In words; undefined if every total is right. */
+  readonly totalFault: string | undefined
   readonly sums: readonly ConservationSum[]
   readonly frames: ReturnType<FrameEncoder['finish']>
   readonly rollups: ReturnType<RollupBuilder['finish']> | undefined
@@ -162,19 +170,20 @@ function mergeRows(
   scratch.rows.reserve(rowsOfLargest(plans))
   const mayHaveContext = sources.some((source) => source.hasAnyContext)
   const parts: ConservationSum[][] = []
+  let wrongTotal: string | undefined
   for (const plan of plans) {
     const { firstHeader: first, headerCount } = plan
     const end = first + headerCount
     const hasContext = mayHaveContext && anyContext(sources, merged, { first, end })
     const rows = scratch.rows.take(groups[plan.group]!, plan.rowCount, hasContext)
     gatherRows(gatherer, { first, end }, rows)
-    checkTotals(merged, { first, end, group: plan.group }, rows)
+    wrongTotal ??= totalFault(merged, { first, end, group: plan.group }, rows)
     const lengths = headers.rowLength.subarray(first, end)
     parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, taken.hashes))
     rollups?.addHeaders({ first, end }, rows, 0)
     encoder.add(plan, { rows, start: 0, lengths })
   }
-  return { sums: addSums(parts), frames: encoder.finish(), rollups: rollups?.finish() }
+  return { totalFault: wrongTotal, sums: addSums(parts), frames: encoder.finish(), rollups: rollups?.finish() }
 }
 
 function anyContext(
@@ -206,34 +215,27 @@ function sumFrame(
   return sumHeaders({ rows: ofGroup, headers: part }, hashes)
 }
 
-function checkTotals(
+function totalFault(
   { headers, groups, series }: MergedHeaders,
   of: { readonly first: number; readonly end: number; readonly group: number },
   rows: GroupRows,
-): void {
+): string | undefined {
   const fault = findTotalFault(headers, of, rows)
-  if (fault === undefined) return
+  if (fault === undefined) return undefined
   const { type, unit } = groups[of.group]!.types[fault.type]!
   const labels = series[headers.series[fault.header]!]!.map(({ name, value }) => `${name}=${JSON.stringify(value)}`)
-  throw new CinderError(
-    'data_loss',
-    `merge does not conserve: a header of series {${labels.join(', ')}} type ${type}:${unit} has a total that is not the sum of its rows`,
-    { reason: 'conservation' },
-  )
+  return `a header of series {${labels.join(', ')}} type ${type}:${unit} has a total that is not the sum of its rows`
 }
 
-function checkConservation(
+function sumFault(
   sources: readonly RegionSource[],
   merged: MergedHeaders,
   sums: readonly ConservationSum[],
-): void {
+): string | undefined {
   const numbering = mergeNumbering(sources, merged)
   const expected = sources.map((source, i) =>
     renumberSums(subtractSums(source.head.sums, source.skippedSums), numbering[i]!),
   )
   const difference = compareSums(addSums(expected), sums)
-  if (difference === undefined) return
-  throw new CinderError('data_loss', `merge does not conserve: ${describeDifference(difference, merged)}`, {
-    reason: 'conservation',
-  })
+  return difference === undefined ? undefined : describeDifference(difference, merged)
 }

@@ -4,6 +4,7 @@
  *
  * It must not depend on more than the report: whoever reads the report can repeat the judgement.
  */
+import { NOT_CONSERVED } from '../compaction/balance.ts'
 import type { Concern, StatusReport } from '../rpc/status.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '../units.ts'
 import { formatAge, formatCount } from './words.ts'
@@ -65,6 +66,15 @@ const firstCompaction: Rule = ({ nowMs, oldestInputMs, workers }, { inputAgeMs, 
   return ageMs >= inputAgeMs ? [warning('compaction', text)] : []
 }
 
+const unconserved: Rule = ({ parked: jobs }) => {
+  const found = jobs.filter(({ reason }) => reason.startsWith(NOT_CONSERVED))
+  if (found.length === 0) return []
+  const which = found.length === 1 ? `job ${found[0]!.jobId} is` : `${formatCount(found.length)} jobs are`
+  return [
+    critical('jobs', `${which} ${NOT_CONSERVED}: a merge has a fault, nothing was published; see quarantine/outputs/`),
+  ]
+}
+
 const parked: Rule = ({ parkedTotal }) => {
   if (parkedTotal === 0) return []
   const what = parkedTotal === 1 ? '1 job is parked: its' : `${formatCount(parkedTotal)} jobs are parked: their`
@@ -98,4 +108,14 @@ const tombstones: Rule = ({ tombstones: { overdue, oldestDueMs }, nowMs }) =>
         ),
       ]
 
-const RULES: readonly Rule[] = [database, restore, leases, firstCompaction, sections, parked, duties, tombstones]
+const RULES: readonly Rule[] = [
+  database,
+  restore,
+  leases,
+  unconserved,
+  firstCompaction,
+  sections,
+  parked,
+  duties,
+  tombstones,
+]

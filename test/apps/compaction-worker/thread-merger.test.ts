@@ -36,6 +36,25 @@ test('a fault in the thread fails its task with kind, reason and culprits; the n
   assert.equal((await merger.merge(taskOf(4))).datasets.length, 1)
 })
 
+test('what a merge must not publish comes out of its thread with the failure', async () => {
+  const { datasets } = await createInlineMerger().merge(taskOf(3))
+  const error = { kind: 'data_loss', reason: 'conservation', message: 'lost', failure: 'conservation', culprits: [] }
+  const liar = {
+    onmessage: undefined as ((event: { data: unknown }) => void) | undefined,
+    addEventListener: () => undefined,
+    terminate: () => undefined,
+    postMessage({ id }: { id: number }) {
+      this.onmessage!({ data: structuredClone({ id, error: { ...error, bad: datasets } }) })
+    },
+  }
+  const own = createThreadMerger(1, () => liar as unknown as Worker)
+  await assert.rejects(own.merge(taskOf(2)), ({ failure, bad }: JobFailure) => {
+    assert.deepEqual([failure, bad], ['conservation', datasets])
+    return true
+  })
+  await own.stop()
+})
+
 test('a task that cannot be sent does not keep its thread', async () => {
   const task = taskOf(2)
   // What was taken away once cannot be sent again.

@@ -6,7 +6,7 @@ import { meterQueue } from '../../../apps/metastore/queue-metrics.ts'
 
 test('what a replica gives out and takes back is counted by level and kind; the rest passes untouched', async () => {
   const registry = new Registry()
-  const verdicts = ['committed', 'stale', 'lost-lease']
+  const verdicts = ['committed', 'stale', 'lost-lease', 'not-conserved']
   const job = (level: number) => ({ jobId: '1', epoch: 1, leaseMs: 1, level, sources: [] })
   const inner = {
     pollJobs: () => Promise.resolve({ jobs: [job(1), job(1), job(5)], lost: ['9'] }),
@@ -29,7 +29,7 @@ test('what a replica gives out and takes back is counted by level and kind; the 
   })
   assert.equal(jobs.length, 3)
   const outputs: OutputObject[] = [{ objectId: 'o', level: 5, sizeBytes: 1, datasets: [] }]
-  for (let i = 0; i < 3; i++) await metastore.commitCompaction({ workerId: 'w', jobId: '1', epoch: 1, outputs })
+  for (let i = 0; i < 4; i++) await metastore.commitCompaction({ workerId: 'w', jobId: '1', epoch: 1, outputs })
   const text = await registry.render()
   for (const line of [
     'pyroscope_metastore_compaction_scheduler_queue_assigned_jobs_total{level="0"} 2',
@@ -39,6 +39,7 @@ test('what a replica gives out and takes back is counted by level and kind; the 
     'cinder_job_leases_lost_total 2',
     'cinder_jobs_failed_total{kind="over-budget"} 1',
     'cinder_jobs_failed_total{kind="error"} 1',
+    'cinder_jobs_failed_total{kind="conservation"} 1',
   ]) {
     assert.ok(text.includes(`\n${line}\n`), line)
   }

@@ -38,6 +38,16 @@ test('each rule speaks at its threshold and not before', () => {
   ])
 })
 
+test('a job that does not conserve is critical, and named; where there are several they are counted', () => {
+  const [job] = makeBadNight().parked as [StatusReport['parked'][number]]
+  const bad = { ...job, jobId: '12', reason: 'not conserved: of tenant "a" …' }
+  const words = 'not conserved: a merge has a fault, nothing was published; see quarantine/outputs/'
+  assert.deepEqual(judge({ parked: [bad, { ...job, reason: 'frame 7 is corrupt' }] }), [
+    `critical jobs: job 12 is ${words}`,
+  ])
+  assert.deepEqual(judge({ parked: [bad, bad] }), [`critical jobs: 2 jobs are ${words}`])
+})
+
 test('a database that is away is one concern, not one for each section', () => {
   const database = {
     ...makeQuietReport().database,
