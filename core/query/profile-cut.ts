@@ -1,8 +1,9 @@
 /**
  * What a pprof loses on request: stacks cut to the largest functions, and to the leaves that compilers look at.
  *
- * cutProfile     the rule of flame graphs, once, on the function level: the threshold is the total of the k-th largest
- *                node; a stack ends before the first frame below it, and one frame named `other` takes its place.
+ * cutProfile     the threshold of flame graphs, once, on the function level: the total of the k-th largest node. Of a stack
+ *                the first frame below it stays, as Pyroscope has it, and one frame named `other` takes the place of all
+ *                that lies above it; a stack whose root is below it becomes `other` whole.
  * keepLeaves     for profile-guided optimisation: the innermost frames of each stack, the line of the leaf forgotten if
  *                callees are to be summed.
  * Both make stacks equal that were not, so both intern the result again; sums are conserved.
@@ -15,6 +16,11 @@ import type { Symbols } from '../symbols/symbols.ts'
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
 import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 import { StackProfile, type SummedStacks } from './stack-profile.ts'
+
+const KEPT = 0
+/** The first below the threshold. */
+const LAST = 1
+const CUT = 2
 
 /** `maxNodes` is 1 at least. */
 export function cutProfile(taken: SummedStacks, maxNodes: number): SummedStacks | undefined {
@@ -30,18 +36,20 @@ export function cutProfile(taken: SummedStacks, maxNodes: number): SummedStacks 
   nodeParent.push(0)
   nodeLocation.push(0)
   const target = new Uint32Array(symbols.nodeCount)
-  const isCut = new Uint8Array(symbols.nodeCount)
+  const states = new Uint8Array(symbols.nodeCount)
   for (let node = 1; node < symbols.nodeCount; node++) {
     const parent = symbols.nodeParent[node]!
-    if (isCut[parent] === 1) {
-      isCut[node] = 1
+    if (states[parent] === CUT) {
+      states[node] = CUT
       target[node] = target[parent]!
       continue
     }
-    isCut[node] = reaches(level.nodeToFunctionNode[node]!) ? 0 : 1
+    const isBelow = !reaches(level.nodeToFunctionNode[node]!)
+    if (states[parent] === LAST || (isBelow && parent === 0)) states[node] = CUT
+    else states[node] = isBelow ? LAST : KEPT
     target[node] = nodeParent.count
     nodeParent.push(target[parent]!)
-    nodeLocation.push(isCut[node] === 1 ? other : symbols.nodeLocation[node]!)
+    nodeLocation.push(states[node] === CUT ? other : symbols.nodeLocation[node]!)
   }
   return interned({
     symbols: {

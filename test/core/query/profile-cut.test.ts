@@ -35,14 +35,21 @@ const STACKS: [PlainStack, bigint][] = [
   [['lone'], 1n],
 ]
 
-test('stacks end before the first function below the threshold, in one frame named other', () => {
+test('stacks end with the first function below the threshold, and one frame named other', () => {
   assert.deepEqual(plain(cutProfile(takenOf(STACKS), 3)), {
-    'main;other': 3n,
+    'main;idle': 1n,
+    'main;idle;other': 2n,
     'main;work;a': 10n,
-    'main;work;other': 6n,
+    'main;work;b': 5n,
+    'main;work;c': 1n,
     other: 1n,
   })
-  assert.deepEqual(plain(cutProfile(takenOf(STACKS), 1)), { 'main;other': 19n, other: 1n })
+  assert.deepEqual(plain(cutProfile(takenOf(STACKS), 1)), {
+    'main;idle': 1n,
+    'main;idle;other': 2n,
+    'main;work;other': 16n,
+    other: 1n,
+  })
 })
 
 test('as many nodes as the limit, and more room than nodes, change nothing', () => {
@@ -51,12 +58,12 @@ test('as many nodes as the limit, and more room than nodes, change nothing', () 
   assert.equal(cutProfile(taken, 2 ** 40), taken)
 })
 
-test('a location of several inlined functions goes whole when its innermost is below the threshold', () => {
+test('a location of several inlined functions is one frame, that of its innermost', () => {
   const stacks: [PlainStack, bigint][] = [
-    [[['inner', 'outer'], 'main'], 1n],
+    [['deep', ['inner', 'outer'], 'main'], 1n],
     [['outer', 'main'], 9n],
   ]
-  assert.deepEqual(plain(cutProfile(takenOf(stacks), 2)), { 'main;other': 1n, 'main;outer': 9n })
+  assert.deepEqual(plain(cutProfile(takenOf(stacks), 2)), { 'main;outer': 9n, 'main;outer;inner;other': 1n })
 })
 
 const arbitraryStacks = fc.uniqueArray(
@@ -64,7 +71,7 @@ const arbitraryStacks = fc.uniqueArray(
   { minLength: 1, maxLength: 12, selector: ([stack]) => stack.join(';') },
 )
 
-test('a cut conserves the sum, and keeps the functions that the flame graph keeps', () => {
+test('a cut conserves the sum, and keeps what the flame graph keeps, and one frame more', () => {
   fc.assert(
     fc.property(arbitraryStacks, fc.integer({ min: 1, max: 12 }), (stacks, maxNodes) => {
       const cut = cutProfile(takenOf(stacks), maxNodes)!
@@ -74,12 +81,13 @@ test('a cut conserves the sum, and keeps the functions that the flame graph keep
         tree.addSelf(node, Number(sum & 0xffffffffn), Number(sum >> 32n))
       }
       const graph = cutTree(tree, maxNodes)
-      const expected: Record<string, bigint> = {}
       const pathOf = (node: number): string =>
         node === 0 ? '' : `${pathOf(graph.nodeParent[node]!)};${graph.names.text(graph.nodeName[node]!)}`
-      for (let node = 1; node < graph.nodeCount; node++) {
-        const self = getBigInt(graph.self, node)
-        if (self !== 0n) expected[pathOf(node).slice(1)] = self
+      const kept = new Set(Array.from({ length: graph.nodeCount }, (_, node) => pathOf(node)))
+      const expected: Record<string, bigint> = {}
+      for (const [stack, sum] of stacks) {
+        const path = cutPath(stack.toReversed(), kept)
+        expected[path] = BigInt.asIntN(64, (expected[path] ?? 0n) + sum)
       }
       assert.deepEqual(plain(cut), plain(takenFromRecord(expected)))
       const total = stacks.reduce((sum, [, value]) => sum + value, 0n)
@@ -87,6 +95,14 @@ test('a cut conserves the sum, and keeps the functions that the flame graph keep
     }),
   )
 })
+
+/** Root first; `kept` are the paths of the flame graph. */
+function cutPath(stack: readonly PlainStack[number][], kept: ReadonlySet<string>): string {
+  const below = stack.findIndex((_, i) => !kept.has(`;${stack.slice(0, i + 1).join(';')}`))
+  if (below === 0) return 'other'
+  if (below < 0 || below === stack.length - 1) return stack.join(';')
+  return [...stack.slice(0, below + 1), 'other'].join(';')
+}
 
 function takenFromRecord(record: Record<string, bigint>): SummedStacks {
   return takenOf(Object.entries(record).map(([path, sum]) => [path.split(';').toReversed(), sum] as const))
