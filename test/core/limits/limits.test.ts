@@ -10,6 +10,7 @@ test('the defaults are those that agents are tuned to', () => {
     rejectOlderThanMs: 3_600_000,
     rejectNewerThanMs: 600_000,
     maxProfileSizeBytes: 4_194_304,
+    maxRecordingSizeBytes: 16_777_216,
     maxSamples: 16_000,
     maxSampleLabels: 100,
     maxStackDepth: 1_000,
