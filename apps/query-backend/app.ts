@@ -1,6 +1,6 @@
 /**
- * The query-backend: reads what a plan names and answers with partial trees and series. Stateless; nothing depends on
- * a cache.
+ * The query-backend: reads what a plan names and answers with partial trees and series. Stateless: what it keeps of
+ * blocks makes it faster, and nothing depends on it.
  *
  * Per object, at most two rounds of ranged reads: heads of the named datasets first (small datasets whole), then the
  * symbols and frames that the selected profiles need. Ranges are coalesced, reads bounded, bytes counted.
@@ -10,6 +10,7 @@ import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { compileMatchers } from '#core/labels/matcher.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
+import type { BlockCache } from '#core/query/block-cache.ts'
 import { addProfile, addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
 import { compileSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
@@ -24,16 +25,30 @@ import type {
   ReadStats,
   StacktracesRequest,
   StacktracesResponse,
+  TimeSeries,
   TimeSeriesRequest,
   TimeSeriesResponse,
 } from '#core/rpc/query-backend.ts'
 import { readCallSiteSeries, readPoints } from './points.ts'
-import { type CallEnd, type ObjectQuery, type RangeStore, readObjects, throwIfGone } from './read-objects.ts'
+import { KeptBlocks } from './kept-blocks.ts'
+import { mergeObjects, type Question } from './kept-reports.ts'
+import {
+  type CallEnd,
+  type ObjectQuery,
+  type RangeStore,
+  type ReadDeps,
+  readObjects,
+  throwIfGone,
+} from './read-objects.ts'
 
 export interface QueryBackendDeps {
   readonly store: RangeStore
   readonly codec: Codec
   readonly regex: RegexCompiler
+  /** Absent: nothing of blocks is kept from call to call. */
+  readonly cache?: BlockCache | undefined
+  /** Partial answers over whole objects are kept too. */
+  readonly keepsReports?: boolean
 }
 
 /** A `QueryBackend` that looks at its caller's flag only, so that a thread may give one that is no signal. */
@@ -45,68 +60,147 @@ export interface LocalQueryBackend {
 }
 
 export function createQueryBackend(deps: QueryBackendDeps): LocalQueryBackend {
-  return {
-    async stacktraces(request, signal) {
-      const tree = new FunctionTree()
-      const stats = zeroStats()
-      const query: ObjectQuery = {
-        profileType: request.profileType,
-        matches: compileMatchers(request.matchers, deps.regex),
-        showsTenant: namesTenant(request.matchers),
-        startMs: request.startMs,
-        endMs: request.endMs,
-        wants: 'samples',
-        selector: compileSelector(request.selector),
-      }
-      const stackTest = compileStackTest(request.selector, deps.regex)
-      for await (const { plan, fetched } of readObjects(deps, request.objects, query, { stats, signal })) {
-        stats.samples += addStacktraces(plan, fetched, tree, stackTest)
-        throwIfGone(signal)
-      }
-      return { tree: encodeTree(tree), stats, selected: request.selector !== undefined, filtered: true }
-    },
-    async mergeProfile(request, signal) {
-      const profile = new StackProfile()
-      const stats = zeroStats()
-      const query: ObjectQuery = {
-        profileType: request.profileType,
-        matches: compileMatchers(request.matchers, deps.regex),
-        showsTenant: namesTenant(request.matchers),
-        startMs: request.startMs,
-        endMs: request.endMs,
-        wants: 'lines',
-        selector: compileSelector(request.selector),
-      }
-      const stackTest = compileStackTest(request.selector, deps.regex)
-      for await (const { plan, fetched } of readObjects(deps, request.objects, query, { stats, signal })) {
-        stats.samples += addProfile(plan, fetched, profile, stackTest)
-        throwIfGone(signal)
-      }
-      return { stacks: profile.encode(), stats, filtered: true }
-    },
-    async timeSeries(request, signal) {
-      const stackTest = compileStackTest(request, deps.regex)
-      if (stackTest !== undefined) return readCallSiteSeries(deps, request, stackTest, { stats: zeroStats(), signal })
-      const builder = new TimeSeriesBuilder(request.groupBy)
-      const stats = zeroStats()
-      const range = { startMs: request.startMs, endMs: request.endMs, stepMs: request.stepMs }
-      const data = dataRangeOf(range)
-      const query: ObjectQuery = {
-        profileType: request.profileType,
-        matches: compileMatchers(request.matchers, deps.regex),
-        showsTenant: namesTenant(request.matchers, request.groupBy),
-        startMs: data.startMs,
-        endMs: data.endMs,
-        wants: 'heads',
-      }
-      for await (const { head, profiles } of readObjects(deps, request.objects, query, { stats, signal })) {
-        addTimeSeries(head, profiles, range, builder)
-        throwIfGone(signal)
-      }
-      return { series: builder.build(), stats }
-    },
-    points: (request, signal) => readPoints(deps, request, { stats: zeroStats(), signal }),
+  const reading: BackendParts = {
+    ...deps,
+    kept: deps.cache === undefined ? undefined : new KeptBlocks(deps.cache),
+    reports: deps.keepsReports === true ? deps.cache : undefined,
   }
+  return {
+    stacktraces: (request, signal) => readStacktraces(reading, request, signal),
+    mergeProfile: (request, signal) => readProfile(reading, request, signal),
+    timeSeries: (request, signal) => readSeries(reading, request, signal),
+    points: (request, signal) => readPoints(reading, request, { stats: zeroStats(), signal }),
+  }
+}
+
+interface BackendParts extends ReadDeps {
+  readonly regex: RegexCompiler
+  readonly reports: BlockCache | undefined
+}
+
+/** Samples of whole profiles: what the range does not cut gives the same whatever the range is. */
+function sampleQuestion(kind: string, request: StacktracesRequest): Question {
+  const shape = JSON.stringify([kind, request.profileType, request.matchers, request.selector ?? null])
+  return { shape, afterMs: request.startMs - 1, beforeMs: request.endMs }
+}
+
+function sampleQuery(deps: BackendParts, request: StacktracesRequest, wants: 'samples' | 'lines'): ObjectQuery {
+  return {
+    profileType: request.profileType,
+    matches: compileMatchers(request.matchers, deps.regex),
+    showsTenant: namesTenant(request.matchers),
+    startMs: request.startMs,
+    endMs: request.endMs,
+    wants,
+    selector: compileSelector(request.selector),
+  }
+}
+
+async function readStacktraces(
+  deps: BackendParts,
+  request: StacktracesRequest,
+  signal: CallEnd | undefined,
+): Promise<StacktracesResponse> {
+  const stats = zeroStats()
+  const query = sampleQuery(deps, request, 'samples')
+  const stackTest = compileStackTest(request.selector, deps.regex)
+  const total = new FunctionTree()
+  await mergeObjects(deps.reports, request.objects, {
+    question: sampleQuestion('tree', request),
+    stats,
+    read: (objects) => readObjects(deps, objects, query, { stats, signal }),
+    total,
+    begin: () => new FunctionTree(),
+    add({ plan, fetched }, tree) {
+      stats.samples += addStacktraces(plan, fetched, tree, stackTest)
+      throwIfGone(signal)
+    },
+    pack(tree) {
+      const packed = encodeTree(tree)
+      return { packed, sizeBytes: packed.length }
+    },
+    merge: (packed: Uint8Array, tree) => tree.mergeEncoded(packed),
+  })
+  return { tree: encodeTree(total), stats, selected: request.selector !== undefined, filtered: true }
+}
+
+async function readProfile(
+  deps: BackendParts,
+  request: MergeProfileRequest,
+  signal: CallEnd | undefined,
+): Promise<MergeProfileResponse> {
+  const stats = zeroStats()
+  const query = sampleQuery(deps, request, 'lines')
+  const stackTest = compileStackTest(request.selector, deps.regex)
+  const total = new StackProfile()
+  await mergeObjects(deps.reports, request.objects, {
+    question: sampleQuestion('profile', request),
+    stats,
+    read: (objects) => readObjects(deps, objects, query, { stats, signal }),
+    total,
+    begin: () => new StackProfile(),
+    add({ plan, fetched }, profile) {
+      stats.samples += addProfile(plan, fetched, profile, stackTest)
+      throwIfGone(signal)
+    },
+    pack(profile) {
+      const packed = profile.encode()
+      return { packed, sizeBytes: packed.length }
+    },
+    merge: (packed: Uint8Array, profile) => profile.mergeEncoded(packed),
+  })
+  return { stacks: total.encode(), stats, filtered: true }
+}
+
+/** Of a point of a kept series, besides its numbers. */
+const POINT_BYTES = 48
+
+async function readSeries(
+  deps: BackendParts,
+  request: TimeSeriesRequest,
+  signal: CallEnd | undefined,
+): Promise<TimeSeriesResponse> {
+  const { profileType, matchers, groupBy, startMs, endMs, stepMs, objects } = request
+  const stackTest = compileStackTest(request, deps.regex)
+  const stats = zeroStats()
+  if (stackTest !== undefined) return readCallSiteSeries(deps, request, stackTest, { stats, signal })
+  const range = { startMs, endMs, stepMs }
+  const data = dataRangeOf(range)
+  const matches = compileMatchers(matchers, deps.regex)
+  const query: ObjectQuery = {
+    profileType,
+    matches,
+    showsTenant: namesTenant(matchers, groupBy),
+    startMs: data.startMs,
+    endMs: data.endMs,
+    wants: 'heads',
+  }
+  // Kept points count their steps from 1970: they fit every range whose steps lie on the same times.
+  const phaseMs = startMs - Math.floor(startMs / stepMs) * stepMs
+  const firstStep = (startMs - phaseMs) / stepMs
+  const shape = JSON.stringify(['series', profileType, matchers, groupBy, stepMs, phaseMs])
+  const total = new TimeSeriesBuilder(groupBy)
+  await mergeObjects(deps.reports, objects, {
+    question: { shape, afterMs: data.startMs, beforeMs: data.endMs },
+    stats,
+    read: (rest) => readObjects(deps, rest, query, { stats, signal }),
+    total,
+    begin: () => new TimeSeriesBuilder(groupBy),
+    add({ head, profiles }, builder) {
+      addTimeSeries(head, profiles, range, builder)
+      throwIfGone(signal)
+    },
+    pack(builder) {
+      const packed = shiftSteps(builder.build(), firstStep)
+      return { packed, sizeBytes: packed.reduce((sum, { sums }) => sum + (sums.length + 8) * POINT_BYTES, 0) }
+    },
+    merge: (packed: TimeSeries[], builder) => builder.merge(shiftSteps(packed, -firstStep)),
+  })
+  return { series: total.build(), stats }
+}
+
+function shiftSteps(series: readonly TimeSeries[], by: number): TimeSeries[] {
+  return series.map((each) => ({ ...each, stepIndexes: each.stepIndexes.map((index) => index + by) }))
 }
 
 function zeroStats(): ReadStats {

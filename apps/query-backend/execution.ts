@@ -1,5 +1,6 @@
 /** How calls are executed: in threads, or in the loop of the process; and the settings that say so. */
 import * as v from 'valibot'
+import { BlockCache } from '#core/query/block-cache.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { MIB } from '#core/units.ts'
 import { createQueryBackend, type QueryBackendDeps } from './app.ts'
@@ -7,7 +8,7 @@ import { createThreadBackend, type ThreadBackendDeps } from './thread-backend.ts
 
 /** Each holds a heap of its own; past the cores more of them do no more. */
 const THREADS_MAX = 16
-/** 64 MiB: heads and function levels of some 2,000 datasets of a day. */
+/** 64 MiB: heads and function levels of some 100 datasets of a day with 2,000 profiles, or of thousands of small ones. */
 const CACHE_BYTES_DEFAULT = 64 * MIB
 
 export interface QueryExecution {
@@ -68,6 +69,9 @@ export function openQueryBackend(
   deps: QueryBackendDeps & ThreadBackendDeps,
   { threads, cacheBytesMax, keepsReports }: QueryExecution & { readonly threads: number },
 ): QueryBackend & { stop(): Promise<void> } {
-  if (threads === 0) return { ...createQueryBackend(deps), stop: async () => {} }
+  if (threads === 0) {
+    const cache = cacheBytesMax === 0 ? undefined : new BlockCache(cacheBytesMax)
+    return { ...createQueryBackend({ ...deps, cache, keepsReports }), stop: async () => {} }
+  }
   return createThreadBackend(deps, { threads, cacheBytesMax, keepsReports })
 }

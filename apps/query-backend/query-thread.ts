@@ -5,6 +5,7 @@
  * A call ends early when its flag is set: it is looked at between datasets, and a read that was ended fails.
  */
 import { setPriority } from 'node:os'
+import { BlockCache } from '#core/query/block-cache.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
@@ -53,7 +54,11 @@ function configure(settings: ThreadSettings): void {
   ended = new Int32Array(settings.ended)
   const codec = nativeZstd(createCodec())
   const regex = createRegexCompiler()
-  const backends = Array.from(ended, (_, slot) => createQueryBackend({ store: storeOf(slot), codec, regex }))
+  const cache = settings.cacheBytesMax === 0 ? undefined : new BlockCache(settings.cacheBytesMax)
+  const { keepsReports } = settings
+  const backends = Array.from(ended, (_, slot) =>
+    createQueryBackend({ store: storeOf(slot), codec, regex, cache, keepsReports }),
+  )
   backendOf = (slot) => backends[slot]!
 }
 

@@ -1,7 +1,8 @@
 /**
  * Reads the datasets of a plan object by object, a few objects ahead of the one that is being merged.
  *
- * 1. Round one: the head of each dataset; where samples are wanted, a dataset below `WHOLE_DATASET_BYTES` is read whole,
+ * 0. Heads and symbols that are kept from an earlier call are not read again.
+ * 1. Round one: the head of each other dataset; where samples are wanted, a dataset below `WHOLE_DATASET_BYTES` is read whole,
  *    which saves its second round. Neighbours are coalesced: a segment is usually one range.
  * 2. Select profiles from the heads; datasets without any are done.
  * 3. Where profiles are selected by id: a round for the ids, and what does not have one of them is done.
@@ -21,6 +22,8 @@ import type { CompiledSelector } from '#core/query/sample-selector.ts'
 import { planStacktraces, type StacktracePlan } from '#core/query/stacktrace-plan.ts'
 import type { SourceDataset, SourceObject } from '#core/rpc/metastore.ts'
 import type { ReadStats } from '#core/rpc/query-backend.ts'
+import { MIB } from '#core/units.ts'
+import type { KeptBlocks } from './kept-blocks.ts'
 
 export interface ObjectQuery {
   readonly profileType: string
@@ -36,6 +39,8 @@ export interface ObjectQuery {
 }
 
 export interface ReadDataset {
+  /** As it was given. */
+  readonly object: SourceObject
   readonly head: DatasetHead
   readonly fetched: FetchedRanges
   readonly profiles: readonly SelectedProfiles[]
@@ -47,8 +52,10 @@ export interface ReadDataset {
 
 /** 128 KiB: less than what a store sends in the time of one request. */
 const WHOLE_DATASET_BYTES = 128 * 1024
-/** Objects read ahead: hides the latency of a remote store, and bounds what is held to eight objects' ranges. */
+/** Objects read ahead: hides the latency of a remote store. */
 const OBJECTS_AHEAD = 8
+/** Of their datasets, which is more than is read of them. One object is read whatever it has. */
+const AHEAD_BYTES_MAX = 64 * MIB
 
 export type RangeStore = Pick<ObjectStore, 'getRange'>
 
@@ -58,6 +65,8 @@ export type CallEnd = Pick<AbortSignal, 'aborted'>
 export interface ReadDeps {
   readonly store: RangeStore
   readonly codec: Codec
+  /** Absent: nothing is kept. */
+  readonly kept?: KeptBlocks | undefined
 }
 
 interface ReadContext {
@@ -72,17 +81,27 @@ export async function* readObjects(
   query: ObjectQuery,
   context: ReadContext,
 ): AsyncGenerator<ReadDataset> {
-  const ahead: Promise<ReadDataset[]>[] = []
+  const ahead: { readonly read: Promise<ReadDataset[]>; readonly sizeBytes: number }[] = []
   let next = 0
+  let aheadBytes = 0
   const fill = (): void => {
     while (next < objects.length && ahead.length < OBJECTS_AHEAD && context.signal?.aborted !== true) {
-      const read = readObject(deps, objects[next++]!, query, context)
+      const object = objects[next]!
+      const sizeBytes = object.datasets.reduce((sum, { descriptor }) => sum + descriptor.sizeBytes, 0)
+      if (ahead.length > 0 && aheadBytes + sizeBytes > AHEAD_BYTES_MAX) return
+      next++
+      const read = readObject(deps, object, query, context)
       // Its error is thrown when its turn comes; until then it must not count as unhandled.
       read.catch(() => undefined)
-      ahead.push(read)
+      ahead.push({ read, sizeBytes })
+      aheadBytes += sizeBytes
     }
   }
-  for (fill(); ahead.length > 0; fill()) yield* await ahead.shift()!
+  for (fill(); ahead.length > 0; fill()) {
+    const { read, sizeBytes } = ahead.shift()!
+    yield* await read
+    aheadBytes -= sizeBytes
+  }
   throwIfGone(context.signal)
 }
 
@@ -96,30 +115,23 @@ async function readObject(
   query: ObjectQuery,
   context: ReadContext,
 ): Promise<ReadDataset[]> {
-  const { codec } = deps
   const { stats } = context
   stats.objects++
-  const first = await fetchRanges(
-    deps,
-    object,
-    object.datasets.map(({ descriptor }) => firstRange(descriptor, query.wants)),
-    context,
-  )
-  const selected: Omit<ReadDataset, 'fetched' | 'plan'>[] = []
-  for (const { descriptor, skip } of object.datasets) {
+  const { first, heads } = await readHeads(deps, object, query.wants, context)
+  const selected: HeadDataset[] = []
+  object.datasets.forEach(({ skip }, i) => {
     stats.datasets++
-    const head = openDataset(first.view(descriptor.offset, descriptor.headBytes), descriptor, codec)
+    const { head, isWhole } = heads[i]!
     const profiles = selectProfiles(head, { ...query, skip })
-    if (profiles.length === 0) continue
+    if (profiles.length === 0) return
     stats.profiles += profiles.reduce((sum, { positions }) => sum + positions.length, 0)
-    selected.push({ head, profiles })
-  }
+    selected.push({ object, head, isWhole, profiles })
+  })
   if (query.wants === 'heads') {
     return selected.map((dataset) => ({ ...dataset, plan: planStacktraces(dataset.head, []), fetched: first }))
   }
   if (query.wants === 'ids') {
-    const missing = selected.filter(({ head }) => !isReadWhole(head.descriptor))
-    const ids = missing.flatMap(({ head }) => profileIdRanges(head))
+    const ids = selected.filter(({ isWhole }) => !isWhole).flatMap(({ head }) => profileIdRanges(head))
     return withIds(selected, { first, rest: await fetchRanges(deps, object, ids, context) })
   }
   const symbols = query.wants === 'lines' ? 'lines' : 'functions'
@@ -128,15 +140,44 @@ async function readObject(
     first,
     rest: await fetchRanges(deps, object, missing, context),
   }))
-  const planned = named.map((dataset) => ({ ...dataset, plan: planStacktraces(dataset.head, dataset.profiles, wish) }))
-  const missing = planned
-    .filter(({ head }) => !isReadWhole(head.descriptor))
-    .flatMap(({ plan }) => stacktracesRanges(plan))
+  const planned = named.map((dataset) => {
+    const kept = deps.kept?.symbols(object.objectId, dataset.head)
+    return { ...dataset, plan: { ...planStacktraces(dataset.head, dataset.profiles, wish), kept } }
+  })
+  const missing = planned.filter(({ isWhole }) => !isWhole).flatMap(({ plan }) => stacktracesRanges(plan))
   const second = await fetchRanges(deps, object, missing, context)
-  return planned.map((dataset) => ({ ...dataset, fetched: isReadWhole(dataset.head.descriptor) ? first : second }))
+  return planned.map((dataset) => ({ ...dataset, fetched: dataset.isWhole ? first : second }))
 }
 
-type HeadDataset = Pick<ReadDataset, 'head' | 'profiles'>
+interface OpenedHead {
+  readonly head: DatasetHead
+  /** The first round has the whole dataset. */
+  readonly isWhole: boolean
+}
+
+async function readHeads(
+  { kept, ...deps }: ReadDeps,
+  object: SourceObject,
+  wants: ObjectQuery['wants'],
+  context: ReadContext,
+): Promise<{ readonly first: FetchedRanges; readonly heads: readonly OpenedHead[] }> {
+  const { objectId, datasets } = object
+  const known = datasets.map(({ descriptor }) => kept?.head(objectId, descriptor))
+  const unknown = datasets.filter((_, i) => known[i] === undefined)
+  const wanted = unknown.map(({ descriptor }) => firstRange(descriptor, wants))
+  const first = await fetchRanges(deps, object, wanted, context)
+  const heads = datasets.map(({ descriptor }, i): OpenedHead => {
+    const found = known[i]
+    if (found !== undefined) return { head: found, isWhole: false }
+    const bytes = first.view(descriptor.offset, descriptor.headBytes)
+    const head = openDataset(kept === undefined ? bytes : bytes.slice(), descriptor, deps.codec)
+    kept?.keepHead(objectId, head)
+    return { head, isWhole: wants !== 'heads' && isSmall(descriptor) }
+  })
+  return { first, heads }
+}
+
+type HeadDataset = Pick<ReadDataset, 'object' | 'head' | 'profiles'> & Pick<OpenedHead, 'isWhole'>
 
 /** Profiles that have one of the ids, in the datasets that have any. */
 async function keepNamed(
@@ -145,12 +186,12 @@ async function keepNamed(
   fetch: (missing: ByteRange[]) => Promise<{ readonly first: FetchedRanges; readonly rest: FetchedRanges }>,
 ): Promise<readonly HeadDataset[]> {
   if (ids === undefined || datasets.length === 0) return datasets
-  const missing = datasets.filter(({ head }) => !isReadWhole(head.descriptor))
+  const missing = datasets.filter(({ isWhole }) => !isWhole)
   const { first, rest } = await fetch(missing.flatMap(({ head }) => profileIdRanges(head)))
-  return datasets.flatMap(({ head, profiles }) => {
-    const fetched = isReadWhole(head.descriptor) ? first : rest
-    const named = keepProfilesById(profiles, decodeProfileIds(head, fetched), ids)
-    return named.length === 0 ? [] : [{ head, profiles: named }]
+  return datasets.flatMap((dataset) => {
+    const ownIds = decodeProfileIds(dataset.head, dataset.isWhole ? first : rest)
+    const named = keepProfilesById(dataset.profiles, ownIds, ids)
+    return named.length === 0 ? [] : [{ ...dataset, profiles: named }]
   })
 }
 
@@ -159,18 +200,18 @@ function withIds(
   { first, rest }: { readonly first: FetchedRanges; readonly rest: FetchedRanges },
 ): ReadDataset[] {
   return datasets.map((dataset) => {
-    const fetched = isReadWhole(dataset.head.descriptor) ? first : rest
+    const fetched = dataset.isWhole ? first : rest
     const profileIds = decodeProfileIds(dataset.head, fetched)
     return { ...dataset, plan: planStacktraces(dataset.head, []), fetched, profileIds }
   })
 }
 
-function isReadWhole(descriptor: SourceDataset['descriptor']): boolean {
+function isSmall(descriptor: SourceDataset['descriptor']): boolean {
   return descriptor.sizeBytes <= WHOLE_DATASET_BYTES
 }
 
 function firstRange(descriptor: SourceDataset['descriptor'], wants: ObjectQuery['wants']): ByteRange {
-  const isWhole = wants !== 'heads' && isReadWhole(descriptor)
+  const isWhole = wants !== 'heads' && isSmall(descriptor)
   const lengthBytes = isWhole ? descriptor.sizeBytes : descriptor.headBytes
   return { offset: descriptor.offset, lengthBytes }
 }

@@ -14,8 +14,8 @@ import { findSection } from './section-table.ts'
 import type { ColumnRef } from './selection.ts'
 
 export interface ReadNeed {
-  /** `functions`: what a flame graph needs; `all`: what a pprof needs. */
-  readonly symbols: 'none' | 'functions' | 'all'
+  /** `functions`: what a flame graph needs; `all`: what a pprof needs; `held`: the reader has them. */
+  readonly symbols: 'none' | 'held' | 'functions' | 'all'
   /** Header positions, ascending; empty if no samples are wanted. */
   readonly headers: Uint32Array
   /** Types whose values are wanted. */
@@ -38,7 +38,7 @@ const ALL_SYMBOLS: readonly SectionName[] = [
 ]
 
 function symbolSections(head: DatasetHead, need: ReadNeed['symbols']): readonly SectionName[] {
-  if (need === 'none') return []
+  if (need === 'none' || need === 'held') return []
   // Without a stored function level it is computed from everything: a location without lines is named by its address.
   const stored = need === 'functions' && findSection(head.table, 'functionLevel') !== undefined
   return stored ? FUNCTION_LEVEL : ALL_SYMBOLS

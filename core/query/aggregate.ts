@@ -72,13 +72,14 @@ export function stacktracesRanges(plan: StacktracePlan): ByteRange[] {
   return planDatasetRead(plan.head, stacktracesNeed(plan))
 }
 
-function stacktracesNeed({ head, sources, symbols, row }: StacktracePlan): ReadNeed {
+function stacktracesNeed({ head, sources, symbols, row, kept }: StacktracePlan): ReadNeed {
   const headers = Uint32Array.from(sources.flatMap(({ positions }) => [...positions])).sort()
   const rollups = sources.flatMap((source) => source.rollups).sort((a, b) => a - b)
   const columns = sources.map(({ selected }) => ({ group: selected.group, type: selected.type }))
   // Segments have no function level: frames without lines are named by mapping and address, so everything is read.
-  const needed = symbols === 'functions' && hasFunctionLevel(head) ? 'functions' : 'all'
-  return { symbols: needed, headers, rollups, columns, spans: row !== undefined }
+  const stored = symbols === 'functions' && hasFunctionLevel(head) ? 'functions' : 'all'
+  const isHeld = (symbols === 'functions' ? kept?.named : kept?.lines) !== undefined
+  return { symbols: isHeld ? 'held' : stored, headers, rollups, columns, spans: row !== undefined }
 }
 
 function hasFunctionLevel(head: DatasetHead): boolean {
@@ -92,7 +93,7 @@ export function addStacktraces(
   tree: FunctionTree,
   stackTest?: StackTest,
 ): number {
-  const named = functionSymbols(plan.head, fetched)
+  const named = namedStacks(plan, fetched)
   const { sums, rows } = sumStacks(plan, fetched, named.stackNode.length)
   if (stackTest !== undefined) sums.retain(stackTest(named))
   sums.addToTree(tree, named.stackNode, named.level, named.viewName)
@@ -106,7 +107,8 @@ export function addProfile(
   profile: StackProfile,
   stackTest?: StackTest,
 ): number {
-  const symbols = decodeSymbols(plan.head, fetched)
+  const symbols = plan.kept?.lines ?? decodeSymbols(plan.head, fetched)
+  if (plan.kept?.lines === undefined) plan.kept?.keepLines(symbols)
   const { sums, rows } = sumStacks(plan, fetched, symbols.stackCount)
   if (stackTest !== undefined) sums.retain(stackTest(namedByLines(symbols)))
   profile.add({ symbols, sums: sums.view() })
@@ -182,7 +184,15 @@ function namedByLines(symbols: Symbols): NamedStacks {
   return { level, stackNode: symbols.stackNode, viewName: (name) => names.viewBytes(name) }
 }
 
-export function functionSymbols(head: DatasetHead, fetched: FetchedRanges): NamedStacks {
+/** Of a plan for functions: what is kept, or what is read and then kept. */
+export function namedStacks({ head, kept }: StacktracePlan, fetched: FetchedRanges): NamedStacks {
+  if (kept?.named !== undefined) return kept.named
+  const named = functionSymbols(head, fetched)
+  kept?.keepNamed(named)
+  return named
+}
+
+function functionSymbols(head: DatasetHead, fetched: FetchedRanges): NamedStacks {
   if (!hasFunctionLevel(head)) return namedByLines(decodeSymbols(head, fetched))
   const stored = decodeFunctionSymbols(head, fetched)
   assert(stored.kind === 'function-level', 'the section is there')

@@ -16,7 +16,7 @@ import { floorMs } from '../block/write.ts'
 import { invalidArgument } from '../errors.ts'
 import { type Labels, projectLabels } from '../labels/labels.ts'
 import { getBigInt } from '../wire/int64.ts'
-import { functionSymbols, type SelectedProfiles } from './aggregate.ts'
+import { namedStacks, type SelectedProfiles } from './aggregate.ts'
 import type { PointRows } from './point-rows.ts'
 import { profileIdText, SHARED_ID_DIGITS } from './profile-ids.ts'
 import type { StackTest } from './stack-test.ts'
@@ -100,7 +100,7 @@ export function addSpanPoints(
   { grid, rows }: { readonly grid: PointGrid; readonly rows: PointRows },
 ): number {
   const { head } = plan
-  const stackCount = functionSymbols(head, fetched).stackNode.length
+  const stackCount = namedStacks(plan, fetched).stackNode.length
   let read = 0
   for (const source of plan.sources) {
     const { selected } = source
@@ -131,7 +131,7 @@ export function addCallSiteSeries(
   { range, builder }: { readonly range: StepRange; readonly builder: TimeSeriesBuilder },
 ): number {
   const { head } = plan
-  const named = functionSymbols(head, fetched)
+  const named = namedStacks(plan, fetched)
   const under = stackTest(named)
   const stackCount = named.stackNode.length
   let read = 0

@@ -11,7 +11,9 @@
  */
 import { ALL_SERIES, groupByHour, type HourRun, hourRuns } from '../block/rollup.ts'
 import type { DatasetHead } from '../block/read.ts'
+import type { Symbols } from '../symbols/symbols.ts'
 import type { SelectedProfiles } from './aggregate.ts'
+import type { NamedStacks } from './call-site.ts'
 import type { RowTest } from './sample-selector.ts'
 
 export interface StacktraceSource extends Pick<SelectedProfiles, 'selected'> {
@@ -28,9 +30,19 @@ export interface StacktraceWish {
   readonly row: RowTest | undefined
 }
 
+/** Symbols of the dataset that a reader has from an earlier query, and where it keeps those of this one. */
+export interface KeptSymbols {
+  readonly named: NamedStacks | undefined
+  readonly lines: Symbols | undefined
+  keepNamed(named: NamedStacks): void
+  keepLines(lines: Symbols): void
+}
+
 export interface StacktracePlan extends StacktraceWish {
   readonly head: DatasetHead
   readonly sources: readonly StacktraceSource[]
+  /** Absent: nothing is kept. */
+  readonly kept?: KeptSymbols | undefined
 }
 
 const FLAME_GRAPH: StacktraceWish = { symbols: 'functions', row: undefined }
