@@ -120,7 +120,13 @@ test('hedges have a budget: when all are slow, calls wait for their answers', as
   const { ask, behaviours, events, clock } = setUp()
   const release: (() => void)[] = []
   for (const name of NAMES) {
-    behaviours.set(name, () => new Promise((resolve) => release.push(() => resolve(name))))
+    behaviours.set(
+      name,
+      () =>
+        new Promise((resolve) => {
+          release.push(() => resolve(name))
+        }),
+    )
   }
   const answers = Array.from({ length: 30 }, (_, i) => ask(`o${i}`))
   await clock.advance(2_000)
