@@ -33,7 +33,12 @@ function addDatabase(registry: Registry): Set {
     'cinder_restore_detected',
     '1 while the database is behind its bucket: nothing is deleted.',
   )
-  return ({ database, failed: sections, restore: { state: restoreState } }) => {
+  const transaction = registry.gauge(
+    'cinder_database_oldest_transaction_seconds',
+    'Age of the oldest transaction that keeps vacuum waiting.',
+  )
+  return ({ database, nowMs, failed: sections, restore: { state: restoreState } }) => {
+    transaction.set(ageSeconds(database.oldTransaction?.sinceMs ?? 0, nowMs))
     up.set(Number(database.state === 'ok'))
     state.clear()
     state.set(1, database.state)

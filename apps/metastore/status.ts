@@ -24,6 +24,7 @@ import { selectStatusJobs } from '#db/sql/status-jobs.ts'
 import { selectLeases, selectWriters } from '#db/sql/status-leases.ts'
 import { selectRestore } from '#db/sql/status-restore.ts'
 import { selectTombstoneStatus } from '#db/sql/status-tombstones.ts'
+import { selectOldTransaction } from '#db/sql/status-transactions.ts'
 import { selectWorkers } from '#db/sql/status-workers.ts'
 
 export interface StatusDeps {
@@ -129,6 +130,9 @@ async function readSections(deps: StatusDeps, report: StatusReport, late: Promis
       report.failed.push({ section: name, message: sentenceOf(error) })
     }
   }
+  await section('transactions', async () => ({
+    database: { ...report.database, oldTransaction: await selectOldTransaction(sql) },
+  }))
   await section('backlog', async () => {
     const { levels, oldestInputMs } = await selectBacklog(sql)
     return { backlog: levels, oldestInputMs }

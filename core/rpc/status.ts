@@ -14,6 +14,20 @@ export interface DatabaseStatus {
   /** As the server names itself. */
   serverVersion: string
   schemaVersion: number
+  /** undefined: none is open for longer than a few seconds, or we may not see it. */
+  oldTransaction?: OldTransaction | undefined
+}
+
+/** The oldest transaction whose snapshot keeps vacuum from what has died since. */
+export interface OldTransaction {
+  /** Of the process; 0 for a prepared transaction. */
+  pid: number
+  /** How the client names itself, or the name of the prepared transaction. */
+  application: string
+  user: string
+  /** As the server says: `active`, `idle in transaction`, …; `prepared`. */
+  state: string
+  sinceMs: number
 }
 
 /** Something that a person should look at. */

@@ -7,6 +7,7 @@
 import { NOT_CONSERVED } from '../compaction/balance.ts'
 import type { Concern, StatusReport } from '../rpc/status.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '../units.ts'
+import { oldTransactionConcern } from './old-transaction.ts'
 import { formatAge, formatCount } from './words.ts'
 
 export interface ConcernThresholds {
@@ -118,4 +119,5 @@ const RULES: readonly Rule[] = [
   parked,
   duties,
   tombstones,
+  oldTransactionConcern,
 ]

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Hono } from 'hono'
 import { createSql } from '#db/client.ts'
+import { selectOldTransaction } from '#db/sql/status-transactions.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createStatusClient, mountStatus } from '#platform/connect/status-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -211,4 +212,40 @@ test('a report that was dear is kept four times as long as it took', async () =>
   assert.equal(await status.getStatus(), first)
   hand.advance(1)
   assert.notEqual(await status.getStatus(), first)
+})
+
+test('a transaction that is open for long is named with its process and its client (H32)', async () => {
+  const { database } = harness
+  const other = database.connect({ maxConnections: 1 })
+  const [begun, ended] = [Promise.withResolvers<number>(), Promise.withResolvers<void>()]
+  const holding = other.begin('isolation level repeatable read', async (tx) => {
+    await tx`set local idle_in_transaction_session_timeout = 0`
+    await tx`set local application_name = 'a report'`
+    const [row] = await tx<
+      { pid: number }[]
+    >`select pg_backend_pid() as pid from jobs right join (select 1) on true limit 1`
+    begun.resolve(row!.pid)
+    await ended.promise
+  })
+  const pid = await begun.promise
+  try {
+    const young = await selectOldTransaction(database.sql, { ageMinSeconds: 3_600 })
+    assert.equal(young, undefined)
+    const found = await selectOldTransaction(database.sql, { ageMinSeconds: 0 })
+    assert.deepEqual(
+      { ...found, sinceMs: 0, user: '' },
+      {
+        pid,
+        application: 'a report',
+        user: '',
+        state: 'idle in transaction',
+        sinceMs: 0,
+      },
+    )
+    assert.ok(found!.sinceMs > 0)
+  } finally {
+    ended.resolve()
+    await holding
+  }
+  assert.equal((await statusOver().getStatus()).database.oldTransaction, undefined)
 })

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/status.proto.
  */
 export const file_cinder_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("ChZjaW5kZXIvdjEvc3RhdHVzLnByb3RvEgljaW5kZXIudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCKEAQoORGF0YWJhc2VTdGF0dXMSDQoFc3RhdGUYASABKAkSEAoIc2luY2VfbXMYAiABKAESDQoFd29yZHMYAyABKAkSEgoKbGFzdF9lcnJvchgEIAEoCRIWCg5zZXJ2ZXJfdmVyc2lvbhgFIAEoCRIWCg5zY2hlbWFfdmVyc2lvbhgGIAEoDSI6CgdDb25jZXJuEhAKCHNldmVyaXR5GAEgASgJEg8KB3N1YmplY3QYAiABKAkSDAoEdGV4dBgDIAEoCSLMAQoMTGV2ZWxCYWNrbG9nEg0KBWxldmVsGAEgASgNEg8KB3dhaXRpbmcYAiABKAESFQoNd2FpdGluZ19ieXRlcxgDIAEoARIOCgZxdWV1ZWQYBCABKAESFAoMcXVldWVkX2J5dGVzGAUgASgBEg8KB3J1bm5pbmcYBiABKAESFQoNcnVubmluZ19ieXRlcxgHIAEoARIOCgZwYXJrZWQYCCABKAESFAoMcGFya2VkX2J5dGVzGAkgASgBEhEKCW9sZGVzdF9tcxgKIAEoASLVAQoQUnVubmluZ0pvYlN0YXR1cxIOCgZqb2JfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SDgoGaG9sZGVyGAMgASgJEg0KBWVwb2NoGAQgASgBEhIKCmV4cGlyZXNfbXMYBSABKAESEgoKY3JlYXRlZF9tcxgGIAEoARIPCgdzb3VyY2VzGAcgASgNEhIKCnNpemVfYnl0ZXMYCCABKAESEAoIZmFpbHVyZXMYCSABKA0SEAoIcHJvZ3Jlc3MYCiABKAESEgoKc3RhcnRlZF9tcxgLIAEoASKbAQoPUGFya2VkSm9iU3RhdHVzEg4KBmpvYl9pZBgBIAEoCRINCgVsZXZlbBgCIAEoDRIPCgdzb3VyY2VzGAMgASgNEhIKCnNpemVfYnl0ZXMYBCABKAESEAoIZmFpbHVyZXMYBSABKA0SEgoKY3JlYXRlZF9tcxgGIAEoARIOCgZ0ZW5hbnQYByABKAkSDgoGcmVhc29uGAggASgJInEKC0xlYXNlU3RhdHVzEgwKBG5hbWUYASABKAkSDgoGaG9sZGVyGAIgASgJEg0KBWVwb2NoGAMgASgBEhAKCHNpbmNlX21zGAQgASgBEhIKCmV4cGlyZXNfbXMYBSABKAESDwoHaXNfaGVsZBgGIAEoCCK5AQoKRHV0eVN0YXR1cxIMCgRuYW1lGAEgASgJEg4KBmhvbGRlchgCIAEoCRISCgppc19ydW5uaW5nGAMgASgIEhIKCnN0YXJ0ZWRfbXMYBCABKAESEwoLZmluaXNoZWRfbXMYBSABKAESEwoLbmV4dF9kdWVfbXMYBiABKAESEAoIZmFpbHVyZXMYByABKA0SEgoKbGFzdF9lcnJvchgIIAEoCRIVCg1sYXN0X2Vycm9yX21zGAkgASgBIvkBCgxXb3JrZXJTdGF0dXMSEQoJd29ya2VyX2lkGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIPCgd0aHJlYWRzGAQgASgNEhAKCGNhcGFjaXR5GAUgASgNEhQKDGJ1ZGdldF9ieXRlcxgGIAEoARISCgp1c2VkX2J5dGVzGAcgASgBEhUKDXJlZ2lzdGVyZWRfbXMYCCABKAESFAoMbGFzdF9zZWVuX21zGAkgASgBEhIKCmV4cGlyZXNfbXMYCiABKAESEAoIaXNfYWxpdmUYCyABKAgSFAoMcnVubmluZ19qb2JzGAwgAygJIlUKDFdyaXRlclN0YXR1cxIRCgl3cml0ZXJfaWQYASABKAkSDwoHYWRkcmVzcxgCIAEoCRINCgVlcG9jaBgDIAEoARISCgpleHBpcmVzX21zGAQgASgBIooBCg9Ub21ic3RvbmVTdGF0dXMSDgoGcXVldWVkGAEgASgBEgsKA2R1ZRgCIAEoARIPCgdvdmVyZHVlGAMgASgBEhUKDW9sZGVzdF9kdWVfbXMYBCABKAESEAoIZGVsZXRpbmcYBSABKAESDwoHcmVmdXNlZBgGIAEoARIPCgdyZWZ1c2FsGAcgASgJInQKDkRlbGV0aW9uU3RhdHVzEgwKBGtpbmQYASABKAkSDgoGdGVuYW50GAIgASgJEg8KB3NlcnZpY2UYAyABKAkSDQoFc3RhdGUYBCABKAkSFAoMZWZmZWN0aXZlX21zGAUgASgBEg4KBmRldGFpbBgGIAEoCSI/Cg1SZXN0b3JlU3RhdHVzEg0KBXN0YXRlGAEgASgJEg0KBXdvcmRzGAIgASgJEhAKCHNpbmNlX21zGAMgASgBIjEKDUZhaWxlZFNlY3Rpb24SDwoHc2VjdGlvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIukFCgxTdGF0dXNSZXBvcnQSDgoGbm93X21zGAEgASgBEg8KB3ZlcnNpb24YAiABKAkSEwoLaW5zdGFuY2VfaWQYAyABKAkSEgoKc3RhcnRlZF9tcxgEIAEoARIrCghkYXRhYmFzZRgFIAEoCzIZLmNpbmRlci52MS5EYXRhYmFzZVN0YXR1cxIkCghjb25jZXJucxgGIAMoCzISLmNpbmRlci52MS5Db25jZXJuEigKBmZhaWxlZBgHIAMoCzIYLmNpbmRlci52MS5GYWlsZWRTZWN0aW9uEigKB2JhY2tsb2cYCCADKAsyFy5jaW5kZXIudjEuTGV2ZWxCYWNrbG9nEhcKD29sZGVzdF9pbnB1dF9tcxgJIAEoARIsCgdydW5uaW5nGAogAygLMhsuY2luZGVyLnYxLlJ1bm5pbmdKb2JTdGF0dXMSFQoNcnVubmluZ190b3RhbBgLIAEoARIqCgZwYXJrZWQYDCADKAsyGi5jaW5kZXIudjEuUGFya2VkSm9iU3RhdHVzEhQKDHBhcmtlZF90b3RhbBgNIAEoARImCgZsZWFzZXMYDiADKAsyFi5jaW5kZXIudjEuTGVhc2VTdGF0dXMSJQoGZHV0aWVzGA8gAygLMhUuY2luZGVyLnYxLkR1dHlTdGF0dXMSKAoHd29ya2VycxgQIAMoCzIXLmNpbmRlci52MS5Xb3JrZXJTdGF0dXMSKAoHd3JpdGVycxgRIAMoCzIXLmNpbmRlci52MS5Xcml0ZXJTdGF0dXMSLgoKdG9tYnN0b25lcxgSIAEoCzIaLmNpbmRlci52MS5Ub21ic3RvbmVTdGF0dXMSLAoJZGVsZXRpb25zGBMgAygLMhkuY2luZGVyLnYxLkRlbGV0aW9uU3RhdHVzEikKB3Jlc3RvcmUYFCABKAsyGC5jaW5kZXIudjEuUmVzdG9yZVN0YXR1cxIcChRyZXRlbnRpb25fZGVmYXVsdF9tcxgVIAEoATJSCg1TdGF0dXNTZXJ2aWNlEkEKCUdldFN0YXR1cxIbLmNpbmRlci52MS5HZXRTdGF0dXNSZXF1ZXN0GhcuY2luZGVyLnYxLlN0YXR1c1JlcG9ydGIGcHJvdG8z");
+  fileDesc("ChZjaW5kZXIvdjEvc3RhdHVzLnByb3RvEgljaW5kZXIudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCK4AQoORGF0YWJhc2VTdGF0dXMSDQoFc3RhdGUYASABKAkSEAoIc2luY2VfbXMYAiABKAESDQoFd29yZHMYAyABKAkSEgoKbGFzdF9lcnJvchgEIAEoCRIWCg5zZXJ2ZXJfdmVyc2lvbhgFIAEoCRIWCg5zY2hlbWFfdmVyc2lvbhgGIAEoDRIyCg9vbGRfdHJhbnNhY3Rpb24YByABKAsyGS5jaW5kZXIudjEuT2xkVHJhbnNhY3Rpb24iYQoOT2xkVHJhbnNhY3Rpb24SCwoDcGlkGAEgASgNEhMKC2FwcGxpY2F0aW9uGAIgASgJEgwKBHVzZXIYAyABKAkSDQoFc3RhdGUYBCABKAkSEAoIc2luY2VfbXMYBSABKAEiOgoHQ29uY2VybhIQCghzZXZlcml0eRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEgwKBHRleHQYAyABKAkizAEKDExldmVsQmFja2xvZxINCgVsZXZlbBgBIAEoDRIPCgd3YWl0aW5nGAIgASgBEhUKDXdhaXRpbmdfYnl0ZXMYAyABKAESDgoGcXVldWVkGAQgASgBEhQKDHF1ZXVlZF9ieXRlcxgFIAEoARIPCgdydW5uaW5nGAYgASgBEhUKDXJ1bm5pbmdfYnl0ZXMYByABKAESDgoGcGFya2VkGAggASgBEhQKDHBhcmtlZF9ieXRlcxgJIAEoARIRCglvbGRlc3RfbXMYCiABKAEi1QEKEFJ1bm5pbmdKb2JTdGF0dXMSDgoGam9iX2lkGAEgASgJEg0KBWxldmVsGAIgASgNEg4KBmhvbGRlchgDIAEoCRINCgVlcG9jaBgEIAEoARISCgpleHBpcmVzX21zGAUgASgBEhIKCmNyZWF0ZWRfbXMYBiABKAESDwoHc291cmNlcxgHIAEoDRISCgpzaXplX2J5dGVzGAggASgBEhAKCGZhaWx1cmVzGAkgASgNEhAKCHByb2dyZXNzGAogASgBEhIKCnN0YXJ0ZWRfbXMYCyABKAEimwEKD1BhcmtlZEpvYlN0YXR1cxIOCgZqb2JfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SDwoHc291cmNlcxgDIAEoDRISCgpzaXplX2J5dGVzGAQgASgBEhAKCGZhaWx1cmVzGAUgASgNEhIKCmNyZWF0ZWRfbXMYBiABKAESDgoGdGVuYW50GAcgASgJEg4KBnJlYXNvbhgIIAEoCSJxCgtMZWFzZVN0YXR1cxIMCgRuYW1lGAEgASgJEg4KBmhvbGRlchgCIAEoCRINCgVlcG9jaBgDIAEoARIQCghzaW5jZV9tcxgEIAEoARISCgpleHBpcmVzX21zGAUgASgBEg8KB2lzX2hlbGQYBiABKAgiuQEKCkR1dHlTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZob2xkZXIYAiABKAkSEgoKaXNfcnVubmluZxgDIAEoCBISCgpzdGFydGVkX21zGAQgASgBEhMKC2ZpbmlzaGVkX21zGAUgASgBEhMKC25leHRfZHVlX21zGAYgASgBEhAKCGZhaWx1cmVzGAcgASgNEhIKCmxhc3RfZXJyb3IYCCABKAkSFQoNbGFzdF9lcnJvcl9tcxgJIAEoASL5AQoMV29ya2VyU3RhdHVzEhEKCXdvcmtlcl9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDwoHdGhyZWFkcxgEIAEoDRIQCghjYXBhY2l0eRgFIAEoDRIUCgxidWRnZXRfYnl0ZXMYBiABKAESEgoKdXNlZF9ieXRlcxgHIAEoARIVCg1yZWdpc3RlcmVkX21zGAggASgBEhQKDGxhc3Rfc2Vlbl9tcxgJIAEoARISCgpleHBpcmVzX21zGAogASgBEhAKCGlzX2FsaXZlGAsgASgIEhQKDHJ1bm5pbmdfam9icxgMIAMoCSJVCgxXcml0ZXJTdGF0dXMSEQoJd3JpdGVyX2lkGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSDQoFZXBvY2gYAyABKAESEgoKZXhwaXJlc19tcxgEIAEoASKKAQoPVG9tYnN0b25lU3RhdHVzEg4KBnF1ZXVlZBgBIAEoARILCgNkdWUYAiABKAESDwoHb3ZlcmR1ZRgDIAEoARIVCg1vbGRlc3RfZHVlX21zGAQgASgBEhAKCGRlbGV0aW5nGAUgASgBEg8KB3JlZnVzZWQYBiABKAESDwoHcmVmdXNhbBgHIAEoCSJ0Cg5EZWxldGlvblN0YXR1cxIMCgRraW5kGAEgASgJEg4KBnRlbmFudBgCIAEoCRIPCgdzZXJ2aWNlGAMgASgJEg0KBXN0YXRlGAQgASgJEhQKDGVmZmVjdGl2ZV9tcxgFIAEoARIOCgZkZXRhaWwYBiABKAkiPwoNUmVzdG9yZVN0YXR1cxINCgVzdGF0ZRgBIAEoCRINCgV3b3JkcxgCIAEoCRIQCghzaW5jZV9tcxgDIAEoASIxCg1GYWlsZWRTZWN0aW9uEg8KB3NlY3Rpb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCSLpBQoMU3RhdHVzUmVwb3J0Eg4KBm5vd19tcxgBIAEoARIPCgd2ZXJzaW9uGAIgASgJEhMKC2luc3RhbmNlX2lkGAMgASgJEhIKCnN0YXJ0ZWRfbXMYBCABKAESKwoIZGF0YWJhc2UYBSABKAsyGS5jaW5kZXIudjEuRGF0YWJhc2VTdGF0dXMSJAoIY29uY2VybnMYBiADKAsyEi5jaW5kZXIudjEuQ29uY2VybhIoCgZmYWlsZWQYByADKAsyGC5jaW5kZXIudjEuRmFpbGVkU2VjdGlvbhIoCgdiYWNrbG9nGAggAygLMhcuY2luZGVyLnYxLkxldmVsQmFja2xvZxIXCg9vbGRlc3RfaW5wdXRfbXMYCSABKAESLAoHcnVubmluZxgKIAMoCzIbLmNpbmRlci52MS5SdW5uaW5nSm9iU3RhdHVzEhUKDXJ1bm5pbmdfdG90YWwYCyABKAESKgoGcGFya2VkGAwgAygLMhouY2luZGVyLnYxLlBhcmtlZEpvYlN0YXR1cxIUCgxwYXJrZWRfdG90YWwYDSABKAESJgoGbGVhc2VzGA4gAygLMhYuY2luZGVyLnYxLkxlYXNlU3RhdHVzEiUKBmR1dGllcxgPIAMoCzIVLmNpbmRlci52MS5EdXR5U3RhdHVzEigKB3dvcmtlcnMYECADKAsyFy5jaW5kZXIudjEuV29ya2VyU3RhdHVzEigKB3dyaXRlcnMYESADKAsyFy5jaW5kZXIudjEuV3JpdGVyU3RhdHVzEi4KCnRvbWJzdG9uZXMYEiABKAsyGi5jaW5kZXIudjEuVG9tYnN0b25lU3RhdHVzEiwKCWRlbGV0aW9ucxgTIAMoCzIZLmNpbmRlci52MS5EZWxldGlvblN0YXR1cxIpCgdyZXN0b3JlGBQgASgLMhguY2luZGVyLnYxLlJlc3RvcmVTdGF0dXMSHAoUcmV0ZW50aW9uX2RlZmF1bHRfbXMYFSABKAEyUgoNU3RhdHVzU2VydmljZRJBCglHZXRTdGF0dXMSGy5jaW5kZXIudjEuR2V0U3RhdHVzUmVxdWVzdBoXLmNpbmRlci52MS5TdGF0dXNSZXBvcnRiBnByb3RvMw");
 
 /**
  * @generated from message cinder.v1.GetStatusRequest
@@ -58,6 +58,13 @@ export type DatabaseStatus = Message<"cinder.v1.DatabaseStatus"> & {
    * @generated from field: uint32 schema_version = 6;
    */
   schemaVersion: number;
+
+  /**
+   * Left out if none is open for longer than a few seconds.
+   *
+   * @generated from field: cinder.v1.OldTransaction old_transaction = 7;
+   */
+  oldTransaction?: OldTransaction | undefined;
 };
 
 /**
@@ -66,6 +73,51 @@ export type DatabaseStatus = Message<"cinder.v1.DatabaseStatus"> & {
  */
 export const DatabaseStatusSchema: GenMessage<DatabaseStatus> = /*@__PURE__*/
   messageDesc(file_cinder_v1_status, 1);
+
+/**
+ * The oldest transaction whose snapshot keeps vacuum from what has died since.
+ *
+ * @generated from message cinder.v1.OldTransaction
+ */
+export type OldTransaction = Message<"cinder.v1.OldTransaction"> & {
+  /**
+   * Of the process; 0 for a prepared transaction.
+   *
+   * @generated from field: uint32 pid = 1;
+   */
+  pid: number;
+
+  /**
+   * How the client names itself, or the name of the prepared transaction.
+   *
+   * @generated from field: string application = 2;
+   */
+  application: string;
+
+  /**
+   * @generated from field: string user = 3;
+   */
+  user: string;
+
+  /**
+   * As the server says: active, idle in transaction, …; prepared.
+   *
+   * @generated from field: string state = 4;
+   */
+  state: string;
+
+  /**
+   * @generated from field: double since_ms = 5;
+   */
+  sinceMs: number;
+};
+
+/**
+ * Describes the message cinder.v1.OldTransaction.
+ * Use `create(OldTransactionSchema)` to create a new message.
+ */
+export const OldTransactionSchema: GenMessage<OldTransaction> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_status, 2);
 
 /**
  * @generated from message cinder.v1.Concern
@@ -92,7 +144,7 @@ export type Concern = Message<"cinder.v1.Concern"> & {
  * Use `create(ConcernSchema)` to create a new message.
  */
 export const ConcernSchema: GenMessage<Concern> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 2);
+  messageDesc(file_cinder_v1_status, 3);
 
 /**
  * @generated from message cinder.v1.LevelBacklog
@@ -154,7 +206,7 @@ export type LevelBacklog = Message<"cinder.v1.LevelBacklog"> & {
  * Use `create(LevelBacklogSchema)` to create a new message.
  */
 export const LevelBacklogSchema: GenMessage<LevelBacklog> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 3);
+  messageDesc(file_cinder_v1_status, 4);
 
 /**
  * @generated from message cinder.v1.RunningJobStatus
@@ -221,7 +273,7 @@ export type RunningJobStatus = Message<"cinder.v1.RunningJobStatus"> & {
  * Use `create(RunningJobStatusSchema)` to create a new message.
  */
 export const RunningJobStatusSchema: GenMessage<RunningJobStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 4);
+  messageDesc(file_cinder_v1_status, 5);
 
 /**
  * @generated from message cinder.v1.ParkedJobStatus
@@ -273,7 +325,7 @@ export type ParkedJobStatus = Message<"cinder.v1.ParkedJobStatus"> & {
  * Use `create(ParkedJobStatusSchema)` to create a new message.
  */
 export const ParkedJobStatusSchema: GenMessage<ParkedJobStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 5);
+  messageDesc(file_cinder_v1_status, 6);
 
 /**
  * @generated from message cinder.v1.LeaseStatus
@@ -315,7 +367,7 @@ export type LeaseStatus = Message<"cinder.v1.LeaseStatus"> & {
  * Use `create(LeaseStatusSchema)` to create a new message.
  */
 export const LeaseStatusSchema: GenMessage<LeaseStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 6);
+  messageDesc(file_cinder_v1_status, 7);
 
 /**
  * @generated from message cinder.v1.DutyStatus
@@ -372,7 +424,7 @@ export type DutyStatus = Message<"cinder.v1.DutyStatus"> & {
  * Use `create(DutyStatusSchema)` to create a new message.
  */
 export const DutyStatusSchema: GenMessage<DutyStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 7);
+  messageDesc(file_cinder_v1_status, 8);
 
 /**
  * @generated from message cinder.v1.WorkerStatus
@@ -444,7 +496,7 @@ export type WorkerStatus = Message<"cinder.v1.WorkerStatus"> & {
  * Use `create(WorkerStatusSchema)` to create a new message.
  */
 export const WorkerStatusSchema: GenMessage<WorkerStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 8);
+  messageDesc(file_cinder_v1_status, 9);
 
 /**
  * @generated from message cinder.v1.WriterStatus
@@ -476,7 +528,7 @@ export type WriterStatus = Message<"cinder.v1.WriterStatus"> & {
  * Use `create(WriterStatusSchema)` to create a new message.
  */
 export const WriterStatusSchema: GenMessage<WriterStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 9);
+  messageDesc(file_cinder_v1_status, 10);
 
 /**
  * @generated from message cinder.v1.TombstoneStatus
@@ -523,7 +575,7 @@ export type TombstoneStatus = Message<"cinder.v1.TombstoneStatus"> & {
  * Use `create(TombstoneStatusSchema)` to create a new message.
  */
 export const TombstoneStatusSchema: GenMessage<TombstoneStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 10);
+  messageDesc(file_cinder_v1_status, 11);
 
 /**
  * @generated from message cinder.v1.DeletionStatus
@@ -565,7 +617,7 @@ export type DeletionStatus = Message<"cinder.v1.DeletionStatus"> & {
  * Use `create(DeletionStatusSchema)` to create a new message.
  */
 export const DeletionStatusSchema: GenMessage<DeletionStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 11);
+  messageDesc(file_cinder_v1_status, 12);
 
 /**
  * @generated from message cinder.v1.RestoreStatus
@@ -592,7 +644,7 @@ export type RestoreStatus = Message<"cinder.v1.RestoreStatus"> & {
  * Use `create(RestoreStatusSchema)` to create a new message.
  */
 export const RestoreStatusSchema: GenMessage<RestoreStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 12);
+  messageDesc(file_cinder_v1_status, 13);
 
 /**
  * @generated from message cinder.v1.FailedSection
@@ -614,7 +666,7 @@ export type FailedSection = Message<"cinder.v1.FailedSection"> & {
  * Use `create(FailedSectionSchema)` to create a new message.
  */
 export const FailedSectionSchema: GenMessage<FailedSection> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 13);
+  messageDesc(file_cinder_v1_status, 14);
 
 /**
  * @generated from message cinder.v1.StatusReport
@@ -731,7 +783,7 @@ export type StatusReport = Message<"cinder.v1.StatusReport"> & {
  * Use `create(StatusReportSchema)` to create a new message.
  */
 export const StatusReportSchema: GenMessage<StatusReport> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 14);
+  messageDesc(file_cinder_v1_status, 15);
 
 /**
  * Shapes equal core/rpc/status.ts, which documents the fields. Times and durations in milliseconds, sizes, epochs and
