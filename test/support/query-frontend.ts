@@ -92,7 +92,7 @@ export function createTestFrontend({ backend, objects = [EMPTY_OBJECT], sets = [
 export const NO_COST = { objects: 0, ranges: 0, bytes: 0, datasets: 0, profiles: 0, samples: 0 }
 
 /** Planned, so that a backend is called; what it holds is the test's answer. */
-const EMPTY_OBJECT: SourceObject = {
+export const EMPTY_OBJECT: SourceObject = {
   objectId: '01JAB3VW7Z0000000000000000',
   level: 0,
   sizeBytes: 1,
