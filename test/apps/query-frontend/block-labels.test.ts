@@ -16,7 +16,7 @@ import { HandClock } from '../../support/hand-clock.ts'
 import { EMPTY_OBJECT, NO_COST, NOW_MS } from '../../support/query-frontend.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 
-const RANGE = { start: NOW_MS - 1_000, end: NOW_MS }
+const RANGE = { start: NOW_MS + 60_000, end: NOW_MS + 120_000 }
 const HOUR_MS = Math.floor(NOW_MS / MS_PER_HOUR) * MS_PER_HOUR
 const POD = { names: ['pod'], namesOnly: false }
 const tooMany = () => new CinderError('resource_exhausted', 'more than 100000', { reason: 'label_sets_limit' })
