@@ -5,13 +5,21 @@
  */
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
-import { type AdmissionPolicy, AdmissionQueue, type AskedQuery } from '#core/query/admission.ts'
+import { type AdmissionPolicy, AdmissionQueue } from '#core/query/admission.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 
 /** Told to a client: a second, and a tenth of one for each that waits before it, up to half a minute. */
 const RETRY_BASE_MS = MS_PER_SECOND
 const RETRY_PER_WAITING_MS = 100
 const RETRY_MAX_MS = 30 * MS_PER_SECOND
+
+export interface EnteringQuery {
+  readonly tenant: string
+  /** What it may read. */
+  readonly bytes: number
+  /** Of that, by the calls that run at once. */
+  readonly atOnceBytes: number
+}
 
 export class AdmissionGate {
   readonly #queue: AdmissionQueue
@@ -30,9 +38,10 @@ export class AdmissionGate {
   }
 
   /** Resolves when the query may run, with what it calls when it has ended. */
-  async enter(query: AskedQuery, signal: AbortSignal): Promise<() => void> {
+  async enter({ tenant, bytes, atOnceBytes }: EnteringQuery, signal: AbortSignal): Promise<() => void> {
     const key = {}
-    const answer = this.#queue.ask(key, query)
+    const memoryBytes = Math.ceil(atOnceBytes * this.#policy.memoryPerByte)
+    const answer = this.#queue.ask(key, { tenant, cost: { bytes, memoryBytes } })
     const leave = () => this.#admit(this.#queue.leave(key))
     if (answer.kind === 'run') return leave
     if (answer.kind === 'refused') throw this.#refused(answer)

@@ -31,9 +31,6 @@ export const CALLS_MAX = 8
 /** Answers that wait for an earlier one, and calls that run: the slowest of eight calls does not stop the other seven. */
 const CALLS_AHEAD = 2 * CALLS_MAX
 
-/** Columns are stored compressed, about three to one; an answer is no larger than what it is made of. */
-const MEMORY_PER_READ_BYTE = 3
-
 export interface QuerySources {
   readonly metastore: Pick<Metastore, 'planQuery'>
   readonly clock: Clock
@@ -191,9 +188,11 @@ class Attempt<State, Part> {
 
   #enter(calls: readonly PlannedCall[], { bytes }: PlanCost): Promise<() => void> | undefined {
     const largest = calls.map((call) => call.bytes).sort((a, b) => b - a)
-    const held = largest.slice(0, CALLS_AHEAD).reduce((sum, each) => sum + each, 0)
-    const cost = { bytes, memoryBytes: held * MEMORY_PER_READ_BYTE }
-    return this.#sources.admission?.enter({ tenant: this.#work.plan.tenants.join('|'), cost }, this.#ended)
+    const atOnceBytes = largest.slice(0, CALLS_MAX).reduce((sum, each) => sum + each, 0)
+    return this.#sources.admission?.enter(
+      { tenant: this.#work.plan.tenants.join('|'), bytes, atOnceBytes },
+      this.#ended,
+    )
   }
 
   async #read(calls: readonly PlannedCall[], state: State, cuts: CutBudget | undefined): Promise<MissingDataset[]> {

@@ -6,7 +6,7 @@ import { ADMISSION_DEFAULT, ADMISSION_EDGE, type AdmissionPolicy } from '#core/q
 import { AdmissionGate } from '../../../apps/query-frontend/admission-gate.ts'
 import { HandClock } from '../../support/hand-clock.ts'
 
-const HEAVY = { tenant: 't', cost: { bytes: 2 ** 30, memoryBytes: 2 ** 30 } }
+const HEAVY = { tenant: 't', bytes: 2 ** 30, atOnceBytes: 2 ** 30 }
 const NEVER = new AbortController().signal
 const EMPTY = { running: 0, memoryBytes: 0, waiting: 0 }
 
@@ -85,9 +85,10 @@ test('a full queue refuses: a tenant’s own as 429, that of all as 503', async 
   ;(await one)()
 })
 
-test('on workers nothing waits', async () => {
+test('on workers nothing waits, and memory is that of answers', async () => {
   const { gate } = setUp(ADMISSION_EDGE)
   const leave = await gate.enter(HEAVY, NEVER)
+  assert.equal(gate.status.heavy.memoryBytes, 2 ** 28)
   await assert.rejects(gate.enter(HEAVY, NEVER), (error: CinderError) => error.kind === 'unavailable')
   leave()
   assert.deepEqual(gate.status.heavy, EMPTY)

@@ -7,6 +7,7 @@ import { MIB } from '#core/units.ts'
 
 const POLICY: AdmissionPolicy = {
   lightBytes: 10 * MIB,
+  memoryPerByte: 1,
   lightMemoryBytes: 20 * MIB,
   heavyMemoryBytes: 100 * MIB,
   waitingMax: 50,
