@@ -18,6 +18,7 @@ import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenant } from '#platform/http/tenant.ts'
 import { handleIngest, type IngestDeps } from './ingest.ts'
+import { mountOtlp } from './otlp.ts'
 import { seriesOfPush, singleTenant, type WriteSeriesOf } from './push.ts'
 import { TenantBackoff } from './tenant-backoff.ts'
 import { errorOfVerdicts } from './verdicts.ts'
@@ -104,6 +105,12 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
   for (const path of ['/ingest', '/pyroscope/ingest']) {
     app.all(path, (context) => handleIngest(context.req.raw, ingest))
   }
+  mountOtlp(app, {
+    ...ingest,
+    bytesMax: bounds.bodyLimitBytes,
+    write: async (tenant, series) => (await deps.writer.write({ tenant, series })).verdicts,
+    refused: (tenant, error) => backoff.note(tenant, error, deps.clock.nowMs()),
+  })
   app.notFound(() => notFoundResponse())
   return app
 }

@@ -24,6 +24,10 @@ export function errorOfVerdicts(verdicts: readonly ProfileVerdict[]): CinderErro
   })
 }
 
+export function kindOfVerdict({ kind }: ProfileVerdict): ErrorKind {
+  return kindOf(kind)
+}
+
 /** A writer of a later version may know kinds that this process does not. */
 function kindOf(kind: string): ErrorKind {
   return Object.hasOwn(HTTP_STATUS_BY_KIND, kind) ? (kind as ErrorKind) : 'unknown'

@@ -19,9 +19,9 @@ export const WIRE_FIXED32 = 5
 const VARINT_BYTES_MAX = 10
 
 export class ProtobufReader {
-  readonly raw: Uint8Array
+  raw: Uint8Array
   position: number
-  readonly end: number
+  end: number
   field = 0
   wireType = 0
   /** The last varint or fixed value. */
@@ -36,6 +36,16 @@ export class ProtobufReader {
     this.raw = raw
     this.position = start
     this.end = end
+  }
+
+  /** Begins again with another message, so that a loop over many small ones needs no reader for each. */
+  begin(raw: Uint8Array, start: number, end: number): void {
+    assert(start <= end, 'a message ends after its start')
+    assert(end <= raw.length, 'a message lies inside its bytes')
+    this.raw = raw
+    this.position = start
+    this.end = end
+    this.fault = undefined
   }
 
   /** Reads a tag; false at the end and after a fault. */
@@ -100,6 +110,13 @@ export class ProtobufReader {
     const start = this.position
     if (length < 0 || !this.#take(length)) return this.raw.subarray(0, 0)
     return this.raw.subarray(start, start + length)
+  }
+
+  /** Passes over a length-delimited payload and returns where it starts; it ends at `position`. Empty after a fault. */
+  payload(): number {
+    const length = this.#length()
+    const start = this.position
+    return length >= 0 && this.#take(length) ? start : this.position
   }
 
   /** A reader of a nested message; its fault is its own. */
@@ -236,6 +253,16 @@ export class ProtobufWriter {
     this.#length += bytes.length
   }
 
+  /** bytes[start, end), without tag and length. Short ones are copied in a loop: a view costs as much as 60 bytes. */
+  rawRange(bytes: Uint8Array, start: number, end: number): void {
+    this.#reserve(end - start)
+    const to = this.#bytes
+    let at = this.#length
+    if (end - start < 64) for (let i = start; i < end; i++) to[at++] = bytes[i]!
+    else to.set(bytes.subarray(start, end), at)
+    this.#length += end - start
+  }
+
   bytesField(field: number, bytes: Uint8Array): void {
     this.tag(field, WIRE_LENGTH)
     this.varint(bytes.length)
@@ -250,7 +277,7 @@ export class ProtobufWriter {
   messageField(field: number, other: ProtobufWriter): void {
     this.tag(field, WIRE_LENGTH)
     this.varint(other.#length)
-    this.rawBytes(other.#bytes.subarray(0, other.#length))
+    this.rawRange(other.#bytes, 0, other.#length)
   }
 
   /** Varint field; zero is not written, as proto3 does. */

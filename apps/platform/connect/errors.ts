@@ -29,6 +29,11 @@ const CODE_BY_KIND: Readonly<Record<ErrorKind, Code>> = {
   unauthenticated: Code.Unauthenticated,
 }
 
+/** The number of a kind in gRPC and in `google.rpc.Status`. */
+export function grpcCodeOf(kind: ErrorKind): number {
+  return CODE_BY_KIND[kind]
+}
+
 export function toConnectError(error: CinderError, options: { details: boolean }): ConnectError {
   const retryAfter = retryAfterSeconds(error.kind, error.retryAfterMs)
   const detail = { reason: error.reason, outcome: error.outcome, retryAfterMs: error.retryAfterMs ?? 0 }

@@ -176,3 +176,29 @@ test('property: random bytes never throw and never loop', () => {
     }),
   )
 })
+
+test('a reader begins again with another message; a payload is passed over where it lies', () => {
+  const writer = new ProtobufWriter()
+  writer.bytesField(1, Uint8Array.of(7, 8, 9))
+  writer.varintField(2, 5)
+  const raw = writer.copyBytes()
+  const reader = new ProtobufReader(raw, 0, 1)
+  assert.equal(reader.next(), true)
+  assert.deepEqual([reader.payload(), reader.fault === undefined], [reader.position, false])
+  reader.begin(raw, 0, raw.length)
+  assert.equal(reader.fault, undefined)
+  assert.equal(reader.next(), true)
+  const at = reader.payload()
+  assert.deepEqual([...raw.subarray(at, reader.position)], [7, 8, 9])
+  assert.deepEqual([reader.next(), reader.field], [true, 2])
+})
+
+test('a range of bytes is appended, short or long', () => {
+  const bytes = Uint8Array.from({ length: 300 }, (_, i) => i & 0xff)
+  const writer = new ProtobufWriter(4)
+  for (const end of [3, 3, 63, 64, 300]) writer.rawRange(bytes, 3, end)
+  assert.deepEqual(
+    writer.copyBytes(),
+    Uint8Array.from([3, 3, 63, 64, 300].flatMap((end) => [...bytes.subarray(3, end)])),
+  )
+})

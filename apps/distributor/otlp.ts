@@ -1,0 +1,99 @@
+/**
+ * OTLP profiles over HTTP: `POST /v1development/profiles` in protobuf or JSON, gzip or not.
+ *
+ * 1. Method (405) and media type (415), without reading anything. Parameters of the type are legal and ignored.
+ * 2. Tenant (401), a rate refusal that still holds (429), the body, bounded before and after inflating (413).
+ * 3. Converted and written (otlp-export.ts). The answer has the encoding of the request: an
+ *    `ExportProfilesServiceResponse`, with a partial success if some profiles were refused; an error is a
+ *    `google.rpc.Status`, with `Retry-After` where a retry helps.
+ *
+ * Must not: answer 5xx for a body that is at fault, because exporters send those again.
+ */
+import type { Hono } from 'hono'
+import { CinderError, HTTP_STATUS_BY_KIND } from '#core/errors.ts'
+import type { Log } from '#core/ports/log.ts'
+import { encodeOtlpAnswer, encodeOtlpError, type OtlpEncoding, otlpFromJson } from '#platform/connect/otlp-message.ts'
+import { freeBytes, type ReadBody } from '#platform/http/body.ts'
+import { BODY_SIZE_LIMIT, type BodyCompression, bodyTooLarge } from '#platform/http/body-compression.ts'
+import { retryAfterSeconds, toCinderError } from '#platform/http/errors.ts'
+import { exportOtlp, type OtlpExportDeps } from './otlp-export.ts'
+
+export const OTLP_PATH = '/v1development/profiles'
+
+export interface OtlpDeps extends OtlpExportDeps {
+  readonly log: Log
+  readonly compression: BodyCompression
+  readonly bodyLimitBytes: number
+  readonly bodyLimitAdvice?: string
+  readonly readBody: ReadBody
+  readonly resolveTenant: (headers: Headers) => string
+  /** The refusal that still holds for a tenant. */
+  readonly refusal: (tenant: string) => CinderError | undefined
+}
+
+const ENCODINGS: Readonly<Record<string, OtlpEncoding>> = {
+  'application/json': 'json',
+  'application/x-protobuf': 'protobuf',
+  'application/protobuf': 'protobuf',
+}
+
+export function mountOtlp(app: Hono, deps: OtlpDeps): void {
+  app.all(OTLP_PATH, (context) => handleOtlp(context.req.raw, deps))
+}
+
+async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {
+  if (request.method !== 'POST') return new Response(null, { status: 405, headers: { Allow: 'POST' } })
+  const contentType = request.headers.get('content-type') ?? ''
+  const encoding = ENCODINGS[contentType.split(';', 1)[0]!.trim().toLowerCase()]
+  if (encoding === undefined) return unsupported(`Unsupported Content-Type: ${contentType}`)
+  const compression = request.headers.get('content-encoding') ?? 'identity'
+  if (compression !== 'identity' && compression !== 'gzip') {
+    return unsupported(`Unsupported Content-Encoding: ${compression} (accepted are gzip, identity)`)
+  }
+  try {
+    const tenant = deps.resolveTenant(request.headers)
+    const held = deps.refusal(tenant)
+    if (held !== undefined) throw held
+    const body = await readOtlpBody(request, deps, compression === 'gzip')
+    const bytes = encoding === 'json' ? otlpFromJson(body) : body
+    const answer = await exportOtlp(deps, { tenant, bytes, isNamed: encoding === 'json' })
+    return new Response(encodeOtlpAnswer(answer, encoding), { headers: { 'Content-Type': typeOf(encoding) } })
+  } catch (error) {
+    return failure(toCinderError(error, deps.log, OTLP_PATH), encoding)
+  }
+}
+
+async function readOtlpBody(request: Request, deps: OtlpDeps, isGzip: boolean): Promise<Uint8Array> {
+  const read = await deps.readBody(request, deps.bodyLimitBytes)
+  if (read.kind === 'too-large') {
+    const advice = deps.bodyLimitAdvice === undefined ? {} : { advice: deps.bodyLimitAdvice }
+    throw bodyTooLarge(deps.bodyLimitBytes, { sizeBytes: read.sizeBytes, ...advice })
+  }
+  if (read.kind === 'busy') throw read.error
+  if (read.kind === 'broken') throw new CinderError('canceled', 'the request body ended early', { cause: read.cause })
+  if (!isGzip) return read.bytes
+  try {
+    return await deps.compression.gunzip(read.bytes, deps.bodyLimitBytes)
+  } finally {
+    freeBytes(read.bytes)
+  }
+}
+
+function failure(error: CinderError, encoding: OtlpEncoding): Response {
+  const status = error.reason === BODY_SIZE_LIMIT ? 413 : HTTP_STATUS_BY_KIND[error.kind]
+  const headers = new Headers({ 'Content-Type': typeOf(encoding), 'X-Content-Type-Options': 'nosniff' })
+  const retryAfter = retryAfterSeconds(error.kind, error.retryAfterMs)
+  if (retryAfter !== undefined) headers.set('Retry-After', retryAfter)
+  return new Response(encodeOtlpError(error, encoding), { status, headers })
+}
+
+function typeOf(encoding: OtlpEncoding): string {
+  return encoding === 'json' ? 'application/json' : 'application/x-protobuf'
+}
+
+function unsupported(message: string): Response {
+  return new Response(`${message}\n`, {
+    status: 415,
+    headers: { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' },
+  })
+}

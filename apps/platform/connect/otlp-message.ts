@@ -1,0 +1,119 @@
+/**
+ * Messages of OTLP around the profiles: a request in JSON as the protobuf that core reads (the layout of 1.10), and
+ * answers in the encoding of their request.
+ *
+ * Ids come in two forms: hexadecimal, which OTLP's JSON mapping asks for, and base64, which protobuf's mapping gives and
+ * some senders use. Their lengths tell them apart (16 bytes: 32 digits against 22 to 24 characters; 8 bytes: 16 against
+ * 11 or 12), so hexadecimal ids are turned into base64 before the message is read. Names of fields that 1.9 had
+ * otherwise (`sample`, `line`) are read too.
+ */
+import {
+  create,
+  type DescMessage,
+  fromJson,
+  type JsonObject,
+  type JsonValue,
+  type MessageInitShape,
+  toBinary,
+  toJsonString,
+} from '@bufbuild/protobuf'
+import { base64Encode } from '@bufbuild/protobuf/wire'
+import { type CinderError, invalidArgument } from '#core/errors.ts'
+import { StatusSchema } from '../gen/google/rpc/status_pb.ts'
+import {
+  ExportProfilesServiceRequestSchema,
+  ExportProfilesServiceResponseSchema,
+} from '../gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts'
+import { grpcCodeOf } from './errors.ts'
+
+export type OtlpEncoding = 'protobuf' | 'json'
+
+const ID_DIGITS: Readonly<Record<string, number>> = {
+  traceId: 32,
+  trace_id: 32,
+  spanId: 16,
+  span_id: 16,
+  profileId: 32,
+  profile_id: 32,
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/** Fails with `invalid_argument` if the bytes are not such a request. */
+export function otlpFromJson(body: Uint8Array): Uint8Array {
+  let json: JsonValue
+  try {
+    json = JSON.parse(decoder.decode(body), reviveField) as JsonValue
+  } catch (cause) {
+    throw unreadable(cause)
+  }
+  try {
+    const message = fromJson(ExportProfilesServiceRequestSchema, json, { ignoreUnknownFields: true })
+    return toBinary(ExportProfilesServiceRequestSchema, message)
+  } catch (cause) {
+    throw unreadable(cause)
+  }
+}
+
+function reviveField(name: string, value: JsonValue): JsonValue {
+  const digits = ID_DIGITS[name]
+  if (digits !== undefined && typeof value === 'string' && value.length === digits && /^[0-9a-f]+$/i.test(value)) {
+    return base64Encode(
+      Uint8Array.from({ length: digits / 2 }, (_, i) => Number.parseInt(value.slice(i * 2, i * 2 + 2), 16)),
+    )
+  }
+  if (isObject(value)) {
+    renameField(value, 'sample', 'samples')
+    renameField(value, 'line', 'lines')
+  }
+  return value
+}
+
+/** A location's `line` is a list; a line's own `line` is a number and keeps its name. */
+function renameField(object: JsonObject, from: string, to: string): void {
+  const value = object[from]
+  if (!Array.isArray(value) || object[to] !== undefined) return
+  object[to] = value
+  delete object[from]
+}
+
+function isObject(value: JsonValue): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function unreadable(cause: unknown): Error {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return invalidArgument(`Failed to parse JSON request: ${message}`, 'malformed_body')
+}
+
+/** What is told of a request that was taken, at least in part. */
+export interface OtlpAnswer {
+  readonly rejectedProfiles: number
+  /** Empty if nothing was rejected. */
+  readonly errorMessage: string
+}
+
+/** An `ExportProfilesServiceResponse`; without rejections it is empty. */
+export function encodeOtlpAnswer(answer: OtlpAnswer, encoding: OtlpEncoding): BodyInit {
+  return encode(ExportProfilesServiceResponseSchema, messageOfAnswer(answer), encoding)
+}
+
+export function messageOfAnswer({ rejectedProfiles, errorMessage }: OtlpAnswer) {
+  if (errorMessage === '') return {}
+  return { partialSuccess: { rejectedProfiles: BigInt(rejectedProfiles), errorMessage } }
+}
+
+/** A `google.rpc.Status`. */
+export function encodeOtlpError(error: CinderError, encoding: OtlpEncoding): BodyInit {
+  return encode(StatusSchema, { code: grpcCodeOf(error.kind), message: error.message }, encoding)
+}
+
+function encode<Desc extends DescMessage>(
+  schema: Desc,
+  init: MessageInitShape<Desc>,
+  encoding: OtlpEncoding,
+): BodyInit {
+  const message = create(schema, init)
+  if (encoding === 'json') return toJsonString(schema, message)
+  return toBinary(schema, message) as Uint8Array<ArrayBuffer>
+}

@@ -1,0 +1,119 @@
+/**
+ * Attributes of OTLP as label texts. Keys and strings may be references into the dictionary (OTLP 1.10), which are
+ * resolved. What is no single value (maps, bytes, lists of any other length than one) is left out, as with the peers;
+ * booleans and doubles are kept as text.
+ *
+ * Must not: fail for a value it does not know. An index outside of its table is `invalid_argument`.
+ */
+import { invalidArgument } from '../../errors.ts'
+import { ProtobufReader, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
+import { isValidUtf8 } from '../../pprof/utf8.ts'
+import { type ByteRange, check, type EntryRanges } from './request.ts'
+
+/** Lists in lists: deeper than this none is looked into, so that a crafted one cannot exhaust the stack. */
+const DEPTH_MAX = 4
+
+const decoder = new TextDecoder()
+
+export interface Attribute {
+  readonly key: string
+  /** Undefined: the value is none that a label can have. */
+  readonly value: string | undefined
+}
+
+export interface StringTable {
+  readonly raw: Uint8Array
+  readonly strings: EntryRanges
+}
+
+/** A string of the dictionary. */
+export function dictionaryText(table: StringTable, index: number): string {
+  checkIndex(index, table.strings.count, 'string')
+  return decodeText(table.raw, table.strings.start.array[index]!, table.strings.end.array[index]!)
+}
+
+/** Fails with the name of the table if an index lies outside of it. */
+export function checkIndex(index: number, count: number, what: string): void {
+  if (index >= count) {
+    throw invalidArgument(`invalid ${what} index: ${index} (the table has ${count} entries)`, 'otlp_index')
+  }
+}
+
+/** A `KeyValue`: key 1, value 2, reference to the key 3. */
+export function readKeyValue(table: StringTable, range: ByteRange): Attribute {
+  return readPair(table, range, { key: 1, keyIndex: 3 })
+}
+
+/** A `KeyValueAndUnit` of the attribute table: reference to the key 1, value 2. */
+export function readTableAttribute(table: StringTable, range: ByteRange): Attribute {
+  return readPair(table, range, { key: 0, keyIndex: 1 })
+}
+
+function readPair(table: StringTable, range: ByteRange, fields: { key: number; keyIndex: number }): Attribute {
+  const reader = new ProtobufReader(table.raw, range.start, range.end)
+  let key = ''
+  let value: string | undefined
+  while (reader.next()) {
+    const { field, wireType } = reader
+    if (field === fields.key && wireType === WIRE_LENGTH) key = textOf(reader)
+    else if (field === fields.keyIndex && wireType === WIRE_VARINT) key = referenceOf(table, reader) || key
+    else if (field === 2 && wireType === WIRE_LENGTH) value = readAnyValue(table, reader.message(), 0)
+    else reader.skip()
+  }
+  check(reader, 'an attribute')
+  return { key, value }
+}
+
+/** The last field of the `oneof` counts, as protobuf has it. */
+function readAnyValue(table: StringTable, reader: ProtobufReader, depth: number): string | undefined {
+  let value: string | undefined
+  while (reader.next()) {
+    const { field, wireType } = reader
+    if (field === 1 && wireType === WIRE_LENGTH) value = textOf(reader)
+    else if (field === 2 && wireType === WIRE_VARINT) value = reader.varint() && reader.lo !== 0 ? 'true' : 'false'
+    else if (field === 3 && wireType === WIRE_VARINT) value = reader.varint() ? String(reader.int64()) : undefined
+    else if (field === 4 && wireType === WIRE_FIXED64) value = doubleText(reader)
+    else if (field === 5 && wireType === WIRE_LENGTH) value = onlyValue(table, reader.message(), depth + 1)
+    else if (field === 8 && wireType === WIRE_VARINT) value = referenceOf(table, reader)
+    else reader.skip()
+  }
+  check(reader, 'an attribute')
+  return value
+}
+
+function onlyValue(table: StringTable, reader: ProtobufReader, depth: number): string | undefined {
+  if (depth > DEPTH_MAX) return undefined
+  let value: string | undefined
+  let count = 0
+  while (reader.next()) {
+    if (reader.field !== 1 || reader.wireType !== WIRE_LENGTH) reader.skip()
+    else if (count++ === 0) value = readAnyValue(table, reader.message(), depth)
+    else reader.skip()
+  }
+  check(reader, 'an attribute')
+  return count === 1 ? value : undefined
+}
+
+function referenceOf(table: StringTable, reader: ProtobufReader): string {
+  if (!reader.varint()) return ''
+  return dictionaryText(table, reader.hi === 0 ? reader.lo : Number.MAX_SAFE_INTEGER)
+}
+
+const doubleBits = new DataView(new ArrayBuffer(8))
+
+function doubleText(reader: ProtobufReader): string | undefined {
+  if (!reader.fixed64()) return undefined
+  doubleBits.setUint32(0, reader.lo, true)
+  doubleBits.setUint32(4, reader.hi, true)
+  return String(doubleBits.getFloat64(0, true))
+}
+
+function textOf(reader: ProtobufReader): string {
+  const bytes = reader.bytes()
+  return decodeText(bytes, 0, bytes.length)
+}
+
+function decodeText(bytes: Uint8Array, start: number, end: number): string {
+  if (!isValidUtf8(bytes, start, end)) throw invalidArgument('a string is not UTF-8', 'malformed_body')
+  return decoder.decode(bytes.subarray(start, end))
+}

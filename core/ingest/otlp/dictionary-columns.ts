@@ -1,0 +1,127 @@
+/**
+ * Locations and functions of an OTLP dictionary as columns, decoded once a request however many of its profiles use them.
+ *
+ * Numbers of 64 bits (addresses, lines) stay varints: where they lie is kept, and who writes them copies their bytes.
+ * Must not: judge an index; an entry that nobody uses may be wrong.
+ */
+import { GrowingUint32 } from '../../wire/growing.ts'
+import { ProtobufReader, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
+import { check, type EntryRanges } from './request.ts'
+
+/** An index that lies outside of every table. */
+export const NO_INDEX = 0xffffffff
+
+export interface FunctionColumns {
+  readonly name: Uint32Array
+  readonly systemName: Uint32Array
+  readonly filename: Uint32Array
+  /** Where the varint of the first line lies; equal ends are 0. */
+  readonly startLineAt: Uint32Array
+  readonly startLineEnd: Uint32Array
+}
+
+export interface LocationColumns {
+  readonly mapping: Uint32Array
+  readonly addressAt: Uint32Array
+  readonly addressEnd: Uint32Array
+  /** Lines of location i: [lineStart[i], lineStart[i + 1]), leaf first. */
+  readonly lineStart: Uint32Array
+  readonly lineFunction: Uint32Array
+  readonly lineAt: Uint32Array
+  readonly lineEnd: Uint32Array
+}
+
+export function readFunctions(raw: Uint8Array, table: EntryRanges): FunctionColumns {
+  const column = () => new Uint32Array(table.count)
+  const [name, systemName, filename, startLineAt, startLineEnd] = [column(), column(), column(), column(), column()]
+  const texts = [name, systemName, filename]
+  const reader = new ProtobufReader(raw)
+  for (let i = 0; i < table.count; i++) {
+    reader.begin(raw, table.start.array[i]!, table.end.array[i]!)
+    while (reader.next()) {
+      if (reader.wireType !== WIRE_VARINT || reader.field > 4) reader.skip()
+      else if (reader.field < 4) texts[reader.field - 1]![i] = readIndex(reader)
+      else {
+        startLineAt[i] = reader.position
+        reader.skip()
+        startLineEnd[i] = reader.position
+      }
+    }
+    check(reader, 'a function')
+  }
+  return { name, systemName, filename, startLineAt, startLineEnd }
+}
+
+export function readLocations(raw: Uint8Array, table: EntryRanges): LocationColumns {
+  const { count } = table
+  const mapping = new Uint32Array(count)
+  const addressAt = new Uint32Array(count)
+  const addressEnd = new Uint32Array(count)
+  const lineStart = new Uint32Array(count + 1)
+  const lines = new LineReader(raw)
+  const reader = new ProtobufReader(raw)
+  for (let i = 0; i < count; i++) {
+    reader.begin(raw, table.start.array[i]!, table.end.array[i]!)
+    while (reader.next()) {
+      const { field, wireType } = reader
+      if (field === 1 && wireType === WIRE_VARINT) mapping[i] = readIndex(reader)
+      else if (field === 2 && wireType === WIRE_VARINT) {
+        addressAt[i] = reader.position
+        reader.skip()
+        addressEnd[i] = reader.position
+      } else if (field === 3 && wireType === WIRE_LENGTH) lines.read(reader.payload(), reader.position)
+      else reader.skip()
+    }
+    check(reader, 'a location')
+    lineStart[i + 1] = lines.functions.count
+  }
+  const { functions, at, end } = lines
+  return {
+    mapping,
+    addressAt,
+    addressEnd,
+    lineStart,
+    lineFunction: functions.array,
+    lineAt: at.array,
+    lineEnd: end.array,
+  }
+}
+
+class LineReader {
+  readonly functions = new GrowingUint32()
+  readonly at = new GrowingUint32()
+  readonly end = new GrowingUint32()
+  readonly #raw: Uint8Array
+  readonly #reader: ProtobufReader
+
+  constructor(raw: Uint8Array) {
+    this.#raw = raw
+    this.#reader = new ProtobufReader(raw)
+  }
+
+  read(start: number, end: number): void {
+    const reader = this.#reader
+    reader.begin(this.#raw, start, end)
+    let functionIndex = 0
+    let lineAt = 0
+    let lineEnd = 0
+    while (reader.next()) {
+      if (reader.field === 1 && reader.wireType === WIRE_VARINT) functionIndex = readIndex(reader)
+      else if (reader.field === 2 && reader.wireType === WIRE_VARINT) {
+        lineAt = reader.position
+        reader.skip()
+        lineEnd = reader.position
+      } else reader.skip()
+    }
+    check(reader, 'a line')
+    this.functions.push(functionIndex)
+    this.at.push(lineAt)
+    this.end.push(lineEnd)
+  }
+}
+
+/** An index of a table; what is negative or past 32 bits is `NO_INDEX`. */
+export function readIndex(reader: ProtobufReader): number {
+  if (!reader.varint()) return 0
+  return reader.hi === 0 ? reader.lo : NO_INDEX
+}

@@ -1,0 +1,165 @@
+/**
+ * An OTLP profiles request (`opentelemetry.proto.profiles.v1development`), read once into places: which bytes are which
+ * table, resource, scope and profile. Nothing inside a profile or a table entry is decoded here.
+ *
+ * 1. The request: its resources and its dictionary; a dictionary that comes twice is one, as protobuf merges messages.
+ * 2. The dictionary: where each entry of each table lies, in columns. Strings are checked once, when one is needed.
+ * 3. A resource: its attributes; a scope: name, version, attributes; a profile: where it lies.
+ *
+ * Errors are `invalid_argument` and name the byte. Must not: copy payloads, or allocate for a sample.
+ */
+import { CinderError, invalidArgument } from '../../errors.ts'
+import { GrowingUint32 } from '../../wire/growing.ts'
+import { ProtobufReader, WIRE_LENGTH } from '../../wire/protobuf.ts'
+
+/** 4 Mi: entries take two bytes or more, so no body of 8 MiB meets it; the columns of all tables then take 32 MiB each. */
+export const TABLE_ENTRIES_MAX = 4 * 1024 * 1024
+/** 100,000 profiles of one request: 200 times what an agent of a busy host sends; each is an object here. */
+export const PROFILES_MAX = 100_000
+
+/** Entry i lies in raw[start.array[i], end.array[i]). */
+export class EntryRanges {
+  readonly start = new GrowingUint32()
+  readonly end = new GrowingUint32()
+
+  get count(): number {
+    return this.start.count
+  }
+
+  push(start: number, end: number): void {
+    this.start.push(start)
+    this.end.push(end)
+  }
+}
+
+export interface OtlpDictionary {
+  readonly mappings: EntryRanges
+  readonly locations: EntryRanges
+  readonly functions: EntryRanges
+  readonly links: EntryRanges
+  readonly strings: EntryRanges
+  readonly attributes: EntryRanges
+  readonly stacks: EntryRanges
+}
+
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+export interface OtlpScope {
+  readonly attributes: readonly ByteRange[]
+  readonly profiles: readonly ByteRange[]
+}
+
+export interface OtlpResource {
+  /** `KeyValue` messages. */
+  readonly attributes: readonly ByteRange[]
+  readonly scopes: readonly OtlpScope[]
+}
+
+export interface OtlpRequest {
+  readonly raw: Uint8Array
+  readonly dictionary: OtlpDictionary
+  readonly resources: readonly OtlpResource[]
+  readonly profileCount: number
+}
+
+const TABLES = ['mappings', 'locations', 'functions', 'links', 'strings', 'attributes', 'stacks'] as const
+
+/** Fails with `invalid_argument` if the bytes are no request, have no dictionary or no resource. */
+export function readOtlpRequest(raw: Uint8Array): OtlpRequest {
+  const reader = new ProtobufReader(raw)
+  const resources: OtlpResource[] = []
+  const dictionary = emptyDictionary()
+  const seen = { dictionary: false, profiles: 0 }
+  while (reader.next()) {
+    if (reader.wireType !== WIRE_LENGTH || reader.field > 2) {
+      reader.skip()
+      continue
+    }
+    const message = reader.message()
+    if (reader.field === 1) resources.push(readResource(message, seen))
+    else {
+      seen.dictionary = true
+      readDictionary(message, dictionary)
+    }
+  }
+  check(reader, 'the request')
+  if (!seen.dictionary) throw invalidArgument('missing profile metadata dictionary', 'otlp_dictionary')
+  if (resources.length === 0) throw invalidArgument('missing resource profiles', 'otlp_resources')
+  return { raw, dictionary, resources, profileCount: seen.profiles }
+}
+
+function emptyDictionary(): OtlpDictionary {
+  const tables = Object.fromEntries(TABLES.map((name) => [name, new EntryRanges()]))
+  return tables as unknown as OtlpDictionary
+}
+
+function readDictionary(reader: ProtobufReader, dictionary: OtlpDictionary): void {
+  while (reader.next()) {
+    const name = TABLES[reader.field - 1]
+    if (name === undefined || reader.wireType !== WIRE_LENGTH) {
+      reader.skip()
+      continue
+    }
+    const start = reader.payload()
+    const table = dictionary[name]
+    if (table.count === TABLE_ENTRIES_MAX) {
+      throw new CinderError(
+        'invalid_argument',
+        `the table of ${name} has more than the allowed ${TABLE_ENTRIES_MAX} entries`,
+        { reason: 'otlp_table_limit' },
+      )
+    }
+    table.push(start, reader.position)
+  }
+  check(reader, 'the dictionary')
+}
+
+function readResource(reader: ProtobufReader, seen: { profiles: number }): OtlpResource {
+  const attributes: ByteRange[] = []
+  const scopes: OtlpScope[] = []
+  while (reader.next()) {
+    if (reader.wireType !== WIRE_LENGTH || reader.field > 2) reader.skip()
+    else if (reader.field === 1) readAttributes(reader.message(), 1, attributes)
+    else scopes.push(readScope(reader.message(), seen))
+  }
+  check(reader, 'a resource')
+  return { attributes, scopes }
+}
+
+function readScope(reader: ProtobufReader, seen: { profiles: number }): OtlpScope {
+  const attributes: ByteRange[] = []
+  const profiles: ByteRange[] = []
+  while (reader.next()) {
+    if (reader.wireType !== WIRE_LENGTH || reader.field > 2) reader.skip()
+    else if (reader.field === 1) readAttributes(reader.message(), 3, attributes)
+    else {
+      if (seen.profiles++ === PROFILES_MAX) {
+        throw invalidArgument(`the request has more than the allowed ${PROFILES_MAX} profiles`, 'otlp_profiles_limit')
+      }
+      profiles.push(rangeOf(reader))
+    }
+  }
+  check(reader, 'a scope')
+  return { attributes, profiles }
+}
+
+function readAttributes(reader: ProtobufReader, field: number, attributes: ByteRange[]): void {
+  while (reader.next()) {
+    if (reader.field === field && reader.wireType === WIRE_LENGTH) attributes.push(rangeOf(reader))
+    else reader.skip()
+  }
+  check(reader, 'attributes')
+}
+
+function rangeOf(reader: ProtobufReader): ByteRange {
+  const start = reader.payload()
+  return { start, end: reader.position }
+}
+
+/** Fails if the reader met a fault. */
+export function check(reader: ProtobufReader, what: string): void {
+  if (reader.fault !== undefined) throw invalidArgument(`${what} is no protobuf: ${reader.fault}`, 'malformed_body')
+}

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { PROFILES_MAX, readOtlpRequest, TABLE_ENTRIES_MAX } from '#core/ingest/otlp/request.ts'
+import { ProtobufWriter } from '#core/wire/protobuf.ts'
+import { buildOtlp } from '../../../support/otlp.ts'
+
+const MODEL = {
+  resources: [
+    { attributes: { a: 'b' }, scopes: [{ attributes: { c: 'd' }, profiles: [{ samples: [] }, { samples: [] }] }] },
+    { scopes: [] },
+  ],
+}
+
+test('resources, scopes, profiles and tables are found', () => {
+  const request = readOtlpRequest(buildOtlp(MODEL))
+  assert.equal(request.profileCount, 2)
+  assert.deepEqual(
+    request.resources.map(({ attributes, scopes }) => [
+      attributes.length,
+      scopes.map((scope) => scope.profiles.length),
+    ]),
+    [
+      [1, [2]],
+      [0, []],
+    ],
+  )
+  assert.equal(request.resources[0]!.scopes[0]!.attributes.length, 1)
+  assert.equal(request.dictionary.strings.count, 1)
+})
+
+test('a dictionary in two parts is one', () => {
+  const bytes = buildOtlp(MODEL)
+  const twice = new Uint8Array(bytes.length + 4)
+  twice.set(bytes)
+  // A second dictionary with one empty string.
+  twice.set([0x12, 0x02, 0x2a, 0x00], bytes.length)
+  assert.equal(readOtlpRequest(twice).dictionary.strings.count, 2)
+})
+
+test('what is no request is refused by its reason', () => {
+  assert.throws(() => readOtlpRequest(new Uint8Array(0)), /missing profile metadata dictionary/)
+  assert.throws(() => readOtlpRequest(Uint8Array.of(0x12, 0x00)), /missing resource profiles/)
+  assert.throws(() => readOtlpRequest(Uint8Array.of(0x0a, 0x05, 0x00)), /the request is no protobuf: length 5/)
+  assert.throws(() => readOtlpRequest(Uint8Array.of(0x0a, 0x02, 0x12, 0x09)), /a resource is no protobuf/)
+})
+
+test('tables and profiles have a limit that is named', () => {
+  const table = new Uint8Array((TABLE_ENTRIES_MAX + 1) * 2)
+  for (let i = 0; i < table.length; i += 2) table[i] = 0x2a
+  const request = new ProtobufWriter()
+  request.bytesField(2, table)
+  assert.throws(
+    () => readOtlpRequest(request.copyBytes()),
+    new RegExp(`strings .* allowed ${TABLE_ENTRIES_MAX} entries`),
+  )
+
+  const profiles = new Uint8Array((PROFILES_MAX + 1) * 2)
+  for (let i = 0; i < profiles.length; i += 2) profiles[i] = 0x12
+  const [scope, resource] = [new ProtobufWriter(), new ProtobufWriter()]
+  scope.bytesField(2, profiles)
+  resource.bytesField(1, scope.copyBytes())
+  assert.throws(() => readOtlpRequest(resource.copyBytes()), new RegExp(`allowed ${PROFILES_MAX} profiles`))
+})

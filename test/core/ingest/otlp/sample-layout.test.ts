@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
+import { detectSampleLayout } from '#core/ingest/otlp/sample-layout.ts'
+import { buildOtlp, type OtlpSample, type OtlpVersion } from '../../../support/otlp.ts'
+
+const LINK = { traceId: new Uint8Array(16), spanId: new Uint8Array(8) }
+
+function request(samples: OtlpSample[], version: OtlpVersion): Uint8Array {
+  return buildOtlp({ resources: [{ scopes: [{ profiles: [{ samples }] }] }] }, version)
+}
+
+const detect = (bytes: Uint8Array): string => detectSampleLayout(readOtlpRequest(bytes)).name
+
+test('each field tells the layout (H4)', () => {
+  const told: OtlpSample[] = [
+    { stack: ['f'], values: [5n], attributes: { k: 'v' } },
+    { stack: ['f'], values: [5n], link: LINK },
+    { stack: ['f'], values: [5n] },
+    { stack: ['f'], values: [5n, 7n], timestamps: [1n, 2n] },
+    { stack: ['f'], timestamps: [1n], link: LINK },
+  ]
+  for (const sample of told) {
+    for (const version of ['1.9', '1.10'] as const) {
+      assert.equal(detect(request([sample], version)), version, JSON.stringify(Object.keys(sample)))
+    }
+  }
+})
+
+test('a list in field 2 beside timestamps is attributes only if each number is one', () => {
+  const sample: OtlpSample = { stack: ['f'], timestamps: [1n, 2n], attributes: { k: 'v' } }
+  assert.equal(detect(request([sample], '1.10')), '1.10')
+  // The table has one attribute, so that 5 is none.
+  const values: OtlpSample = { stack: ['f'], timestamps: [1n], values: [5n] }
+  assert.equal(detect(request([values], '1.9')), '1.9')
+})
+
+test('one sample that tells is enough for all; without any both layouts are the same', () => {
+  const samples: OtlpSample[] = [
+    { stack: ['f'], timestamps: [1n] },
+    { stack: ['f'], values: [1n], link: LINK },
+  ]
+  for (const version of ['1.9', '1.10'] as const) assert.equal(detect(request(samples, version)), version)
+  assert.equal(detect(request([{ stack: ['f'], timestamps: [1n] }], '1.9')), '1.10')
+})
+
+test('both layouts in one request are refused', () => {
+  const sample: OtlpSample = { stack: ['f'], values: [1n], attributes: { k: 'v' }, link: LINK }
+  const [old, current] = [request([sample], '1.9'), request([sample], '1.10')]
+  const both = new Uint8Array(old.length + current.length)
+  both.set(old)
+  both.set(current, old.length)
+  assert.throws(() => detect(both), /samples of OTLP 1\.9 and of 1\.10/)
+})
