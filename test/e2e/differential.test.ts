@@ -277,7 +277,7 @@ function linesOf(message: Profile | undefined): string[] {
     .sort()
 }
 
-test('random questions over random profiles: answers are those of a Map of samples, through every level', async () => {
+test('random questions over random profiles: answers are those of a Map of samples, selected or not, through every level (H68)', async () => {
   stack = await openStack()
   const levels = new Set<number>()
   await fc.assert(
