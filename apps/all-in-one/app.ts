@@ -53,7 +53,7 @@ import { createAdhocStore } from '../query-backend/adhoc-store.ts'
 import { openQueryBackend, queryThreads } from '../query-backend/execution.ts'
 import { createLabelReporter } from '../query-backend/labels.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
-import { openAdmission } from '../query-frontend/frontend-metrics.ts'
+import { openGuards } from '../query-frontend/frontend-metrics.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from '../segment-writer/app.ts'
 import { defaultThreads } from '../segment-writer/shards.ts'
@@ -282,7 +282,7 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
   )
   await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
   const backend = instruments.queries(executing)
-  const admission = openAdmission(clock, instruments.registry)
+  const guards = openGuards(clock, instruments.registry, log)
   const adhoc = createAdhocStore({ store, clock, random })
   const labels = createLabelReporter({ store, codec, regex })
   return {
@@ -293,7 +293,7 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(
-      { metastore, backend, admission, rules, adhoc, labels, regex, clock, log, compression },
+      { metastore, backend, ...guards, rules, adhoc, labels, regex, clock, log, compression },
       { multitenancy, limitsOf },
     ),
   }

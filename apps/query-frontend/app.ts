@@ -28,6 +28,7 @@ import { selectHeatmap } from './heatmap.ts'
 import { type BlockLabelSources, type LabelSource, labelSource } from './block-labels.ts'
 import { mountDiagnostics } from './diagnostics.ts'
 import { answerDiff } from './diff.ts'
+import type { QuerySources } from './execute.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
 import { type QueryRecord, QueryRecorder } from './query-record.ts'
@@ -46,6 +47,7 @@ export interface QueryFrontendDeps extends AdhocDeps, RulesDeps {
   readonly labels?: BlockLabelSources['labels']
   /** Absent: one of its own, with the default policy. */
   readonly admission?: AdmissionGate
+  readonly onMissing?: QuerySources['onMissing']
   readonly regex: RegexCompiler
   readonly clock: Clock
   readonly log: Log

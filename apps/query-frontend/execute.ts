@@ -38,6 +38,8 @@ export interface QuerySources {
   readonly admission?: AdmissionGate | undefined
   /** Which backend has an object; absent: there is one. */
   readonly ownerOf?: ((objectId: string) => string) | undefined
+  /** Told of every answer that lacks something. */
+  readonly onMissing?: ((missing: readonly MissingDataset[]) => void) | undefined
 }
 
 export interface QueryWork<State, Part> {
@@ -73,7 +75,10 @@ export async function runQuery<State, Part>(
       if (!isUnreadable(error)) throw error
     }
     const { state, missing } = await attempt.run({ left: CUTS_MAX })
-    if (missing.length > 0) context.record?.warn(missingWarnings(missing, run.datasets))
+    if (missing.length > 0) {
+      context.record?.warn(missingWarnings(missing, run.datasets))
+      sources.onMissing?.(missing)
+    }
     return state
   } catch (error) {
     throw ending.reason() ?? error

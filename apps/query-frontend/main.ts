@@ -17,7 +17,7 @@ import { runProcess } from '#platform/service.ts'
 import { createQueryFrontend } from './app.ts'
 import { overBackends } from './block-labels.ts'
 import { readConfig } from './config.ts'
-import { callMetrics, openAdmission } from './frontend-metrics.ts'
+import { callMetrics, openGuards } from './frontend-metrics.ts'
 import { createSpreadBackend } from './spread-backend.ts'
 import { webRandom } from './web-random.ts'
 
@@ -28,7 +28,6 @@ await runProcess(log, async (lifecycle) => {
   const { client, tokens } = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('query-frontend', clock)
-  const admission = openAdmission(clock, instruments.registry)
   const spread = createSpreadBackend(
     queryBackendUrls.map((url) => ({ name: url, backend: createQueryBackendClient(url, client) })),
     { clock, random: webRandom, on: callMetrics(instruments.registry) },
@@ -38,7 +37,7 @@ await runProcess(log, async (lifecycle) => {
       metastore: instruments.metastore(createMetastoreClient(metastoreUrl, client)),
       backend: instruments.queries(spread),
       ownerOf: spread.ownerOf,
-      admission,
+      ...openGuards(clock, instruments.registry, log),
       labels: overBackends(
         queryBackendUrls.map((url) => ({ name: url, labels: createLabelReportClient(url, client) })),
       ),
