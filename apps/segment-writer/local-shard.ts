@@ -14,8 +14,9 @@ import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { DictionaryCache } from '#core/segment/dictionary-cache.ts'
 import { RowScratch } from '#core/segment/rows.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
-import { BATCH_LIMIT, type IntakeDeps, takeProfile } from './intake.ts'
+import { BATCH_LIMIT, type IntakeDeps, type IntakeInput, takeInSlices, takeProfile } from './intake.ts'
 import { LABEL_SETS_MAX, LabelSetCache } from './label-set-cache.ts'
+import { isRecording } from './recording-intake.ts'
 import { RequestOrdinals } from './request-ordinals.ts'
 import { type BatchHead, type HeadTools, ShardBatch } from './shard-batch.ts'
 import type { TenantRates } from './tenant-rates.ts'
@@ -58,6 +59,9 @@ export class LocalShard implements HeadShard {
   readonly #batches = new Map<number, ShardBatch>()
   readonly #ordinals = new Map<number, RequestOrdinals>()
   #countedSymbolBytes = 0
+  /** Settles when those that were asked for until now are taken. */
+  #recordings: Promise<void> = Promise.resolve()
+  #recordingsWaiting = 0
 
   constructor(deps: LocalShardDeps, settings: LocalShardSettings) {
     this.#deps = deps
@@ -79,9 +83,60 @@ export class LocalShard implements HeadShard {
     this.#tools = { dictionaries: this.#dictionaries, scratch: new RowScratch(), nextHeadNumber: () => nextHead++ }
   }
 
-  take(input: TakeInput): TakeAnswer {
+  /** A recording takes up to a quarter of a second: others have their turn between its slices, where anybody waits for one. */
+  take(input: TakeInput): TakeAnswer | Promise<TakeAnswer> {
+    const isInTurns = isRecording(input.ingest) && Number.isFinite(this.#settings.encodeTurnMs)
+    return isInTurns ? this.#takeInTurns(input) : this.takeNow(input)
+  }
+
+  takeNow(input: TakeInput): TakeAnswer {
+    const intake = this.#intakeOf(input)
+    if (intake instanceof CinderError) return { kind: 'verdict', verdict: rejectedVerdict(intake, 0), isShed: true }
+    const answer = takeProfile(this.#intake, intake)
+    this.#countSymbols()
+    return answer
+  }
+
+  /** Recordings come one after another, because the decoder holds one. */
+  async #takeInTurns(input: TakeInput): Promise<TakeAnswer> {
+    const intake = this.#intakeOf(input)
+    if (intake instanceof CinderError) return { kind: 'verdict', verdict: rejectedVerdict(intake, 0), isShed: true }
+    const { account } = this.#deps
+    const waitingBytes = input.profile.bytes.length
+    account.add(this.#settings.index, 'waiting', waitingBytes)
+    const taken = this.#recordings.then(() => this.#decodeInTurns(intake))
+    this.#recordings = taken.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#recordingsWaiting++
+    try {
+      return await taken
+    } finally {
+      this.#recordingsWaiting--
+      account.add(this.#settings.index, 'waiting', -waitingBytes)
+    }
+  }
+
+  async #decodeInTurns(input: IntakeInput): Promise<TakeAnswer> {
+    const { clock } = this.#deps
+    const slices = takeInSlices(this.#intake, input)
+    let turnStartedMs = clock.nowMs()
+    for (;;) {
+      const slice = slices.next()
+      if (slice.done === true) {
+        this.#countSymbols()
+        return slice.value
+      }
+      if (clock.nowMs() - turnStartedMs < this.#settings.encodeTurnMs) continue
+      await clock.sleep(0)
+      turnStartedMs = clock.nowMs()
+    }
+  }
+
+  #intakeOf(input: TakeInput): IntakeInput | CinderError {
     const full = this.#whyFull(input)
-    if (full !== undefined) return { kind: 'verdict', verdict: rejectedVerdict(full, 0), isShed: true }
+    if (full !== undefined) return full
     let into = this.#batches.get(input.batch.number)
     if (into === undefined) {
       into = new ShardBatch(input.batch, this.#tools)
@@ -92,15 +147,18 @@ export class LocalShard implements HeadShard {
       ordinals = new RequestOrdinals()
       this.#ordinals.set(input.request, ordinals)
     }
-    const answer = takeProfile(this.#intake, { ...input, into, ordinals })
-    this.#countSymbols()
-    return answer
+    return { ...input, into, ordinals }
   }
 
   async encode(batch: number): Promise<readonly HeadResult[]> {
     const from = this.#batches.get(batch)
     if (from === undefined) return []
     const { clock } = this.#deps
+    if (this.#recordingsWaiting > 0) {
+      // Some may be of this batch. Whoever asked is answered before the batch is encoded.
+      await this.#recordings
+      await clock.sleep(0)
+    }
     const results: HeadResult[] = []
     let turnStartedMs = clock.nowMs()
     for (const head of from.takeHeads()) {

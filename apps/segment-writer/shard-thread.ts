@@ -55,7 +55,7 @@ class Answers {
 function runQuestion(shard: LocalShard, question: ThreadQuestion): void {
   const answers = new Answers()
   for (const order of question.orders) {
-    if (order.kind === 'take') answers.add(order.id, () => shard.take(inputOf(order, question)))
+    if (order.kind === 'take') answers.add(order.id, () => shard.takeNow(inputOf(order, question)))
     else if (order.kind === 'settled') shard.settled(order.batch, order.isCommitted, order.labelEpoch)
     else if (order.kind === 'forget') shard.forget(order.request)
     else {
