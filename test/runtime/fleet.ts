@@ -18,6 +18,8 @@ import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { MIB } from '#core/units.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
+import { mountAdhoc } from '#platform/connect/adhoc-service.ts'
+import { mountLabelReport } from '#platform/connect/label-service.ts'
 import { mountMetastore, mountQueryBackend, mountSegmentWriter } from '#platform/connect/services.ts'
 import { createDigest } from '#platform/digest.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -25,7 +27,9 @@ import { serveHttp } from '#platform/http/serve.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
 import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
+import { createAdhocStore } from '../../apps/query-backend/adhoc-store.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
+import { createLabelReporter } from '../../apps/query-backend/labels.ts'
 import { createSegmentWriter } from '../../apps/segment-writer/app.ts'
 import { createSilentLog } from '../support/silent-log.ts'
 import { createSqlMetastore } from '../support/sql-metastore.ts'
@@ -53,12 +57,13 @@ export interface HangingQuery {
 
 const LIMITS: TenantLimits = { ...DEFAULT_LIMITS, ingestionRateBytes: 0, maxProfileSizeBytes: 16 * MIB }
 
-function limitsOf(tenant: string): TenantLimits {
+function limitsOf(tenant: string, own: Partial<TenantLimits>): TenantLimits {
   // A second's worth is one byte: every push after it waits for an hour, the longest that a writer says.
-  return tenant === TENANT_SLOW ? { ...LIMITS, ingestionRateBytes: 1, ingestionBurstBytes: 1 } : LIMITS
+  return tenant === TENANT_SLOW ? { ...LIMITS, ingestionRateBytes: 1, ingestionBurstBytes: 1 } : { ...LIMITS, ...own }
 }
 
-export async function startFleet(): Promise<Fleet> {
+/** `limits`: of the writer. */
+export async function startFleet(limits: Partial<TenantLimits> = {}): Promise<Fleet> {
   const { metastore, close } = await createSqlMetastore()
   const directory = await mkdtemp(join(tmpdir(), 'cinder-edge-'))
   const store = await openFilesystemStore(directory)
@@ -67,7 +72,7 @@ export async function startFleet(): Promise<Fleet> {
   const writer = createSegmentWriter(
     { store, metastore, codec, log, digest: createDigest(), clock: createClock(), random: createRandom() },
     {
-      limitsOf,
+      limitsOf: (tenant) => limitsOf(tenant, limits),
       flushPolicy: FLUSH_POLICY_DEFAULT,
       putsPerSecondMax: 0,
       memoryBytesMax: 256 * MIB,
@@ -83,6 +88,8 @@ export async function startFleet(): Promise<Fleet> {
   mountSegmentWriter(app, front, options)
   const backend = createQueryBackend({ store, codec, regex: createRegexCompiler() })
   mountQueryBackend(app, hangingBackend(backend, waiting), options)
+  mountLabelReport(app, createLabelReporter({ store, codec, regex: createRegexCompiler() }), options)
+  mountAdhoc(app, createAdhocStore({ store, clock: createClock(), random: createRandom() }), options)
   const host = '127.0.0.1'
   const listener = serveHttp({ name: 'fleet', app, host, port: 0, bodyLimitBytes: BODY_LIMIT_BYTES })
   return {
