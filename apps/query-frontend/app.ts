@@ -125,7 +125,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
         selectMergeSpanProfile(sources, request, context, info),
       ),
       selectMergeProfile: recorded((request, context, info) => selectMergeProfile(sources, request, context, info)),
-      selectSeries: recorded((request, context, { signal }) => selectSeries(sources, request, context, signal)),
+      selectSeries: recorded((request, context, info) => selectSeries(sources, request, context, info)),
       diff: recorded((request, context, { signal }) => answerDiff(sources, request, context, signal)),
       selectHeatmap: recorded((request, context, { signal }) => selectHeatmap(sources, request, context, signal)),
       analyzeQuery: (request, call) => analyzeQuery(deps.metastore, request, contextOf(call)),

@@ -6,29 +6,32 @@ import { budgetOf, type QueryBudget, refuseSeries } from '#core/query/budget.ts'
 import { listSeries, partForSeries } from '#core/query/label-query.ts'
 import type { ReadKind } from '#core/query/plan-cost.ts'
 import { PointRows } from '#core/query/point-rows.ts'
+import { encodeSeriesAnswers } from '#core/query/series-wire.ts'
 import { dataRangeOf, finishTimeSeries, type StepRange, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { PointExemplar } from '#core/rpc/query-backend.ts'
-import type { SelectSeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
+import { rawMessage } from '#platform/connect/raw-message.ts'
+import { type SelectSeriesRequest, SelectSeriesResponseSchema } from '#platform/gen/querier/v1/querier_pb.ts'
 import { runQuery } from './execute.ts'
 import { checkFiltered } from './frame-filter.ts'
 import { exemplarMessage } from './heatmap.ts'
 import { readSets } from './metadata.ts'
 import { type RequestContext, type SeriesQuery, seriesQueryOf, stepRangeOf } from './request.ts'
-import type { ProfileSources } from './stacktraces.ts'
+import type { CallInfo, ProfileSources } from './stacktraces.ts'
 
 export async function selectSeries(
   sources: ProfileSources,
   request: SelectSeriesRequest,
   context: RequestContext,
-  signal: AbortSignal,
+  { signal, isJson }: CallInfo,
 ) {
   const query = seriesQueryOf(request, context)
   const { range, aggregation, limit } = query
   if (range.kind === 'empty') return {}
   const steps = stepRangeOf(range, query.stepMs)
   const { builder, best } = await readSeries(sources, { query, steps }, context, signal)
-  const exemplars = exemplarsOf(best, steps)
   const answers = finishTimeSeries(builder.build(), { range: steps, aggregation, limit })
+  if (query.exemplars === 'none' && !isJson) return rawMessage(SelectSeriesResponseSchema, encodeSeriesAnswers(answers))
+  const exemplars = query.exemplars === 'none' ? () => [] : exemplarsOf(best, steps)
   return {
     series: answers.map(({ labels, points }) => ({
       labels: [...labels],

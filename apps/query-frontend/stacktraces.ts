@@ -6,6 +6,7 @@
  */
 import { CinderError } from '#core/errors.ts'
 import { cutTree } from '#core/flamegraph/cut.ts'
+import { encodeFlameGraph } from '#core/flamegraph/flamegraph-wire.ts'
 import { type FlameGraph, flameGraphOf } from '#core/flamegraph/flamegraph.ts'
 import { encodeTreeFormat } from '#core/flamegraph/tree-format.ts'
 import { FunctionTree, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
@@ -16,8 +17,13 @@ import { StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { namelessProfile, profileMessage } from '#platform/connect/profile-message.ts'
+import { rawMessage } from '#platform/connect/raw-message.ts'
 import type { Profile } from '#platform/gen/google/v1/profile_pb.ts'
-import type { SelectMergeProfileRequest, SelectMergeSpanProfileRequest } from '#platform/gen/querier/v1/querier_pb.ts'
+import {
+  FlameGraphSchema,
+  type SelectMergeProfileRequest,
+  type SelectMergeSpanProfileRequest,
+} from '#platform/gen/querier/v1/querier_pb.ts'
 import { dotOf } from './dot.ts'
 import { type QuerySources, runQuery } from './execute.ts'
 import { checkFiltered } from './frame-filter.ts'
@@ -68,7 +74,7 @@ export async function selectMergeStacktraces(
     const dot = await queryDot(sources, { ...query, maxNodes: query.givenNodes }, context, call.signal)
     return dot === '' ? {} : { dot }
   }
-  return treeAnswer(query, await queryTree(sources, query, context, call.signal))
+  return treeAnswer(query, await queryTree(sources, query, context, call.signal), call.isJson)
 }
 
 /** Selects by span; profiles and graphs have no place in its answer. */
@@ -80,12 +86,13 @@ export async function selectMergeSpanProfile(
 ) {
   const fields = { ...request, profileIdSelector: [], traceIdSelector: [] }
   const query = stacktracesQueryOf(fields, context)
-  return treeAnswer(query, await queryTree(sources, query, context, call.signal))
+  return treeAnswer(query, await queryTree(sources, query, context, call.signal), call.isJson)
 }
 
-function treeAnswer({ format, maxNodes }: StacktracesQuery, tree: FunctionTree): TreeAnswer {
+function treeAnswer({ format, maxNodes }: StacktracesQuery, tree: FunctionTree, isJson: boolean): TreeAnswer {
   const cut = cutTree(tree, maxNodes)
   if (format === 'tree') return { tree: encodeTreeFormat(cut) }
+  if (!isJson) return { flamegraph: rawMessage(FlameGraphSchema, encodeFlameGraph(cut)) }
   const { names, levels, total, maxSelf } = flameGraphOf(cut)
   return { flamegraph: { names, levels: levels.map((values) => ({ values })), total, maxSelf } }
 }

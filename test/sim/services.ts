@@ -133,7 +133,7 @@ export async function queryTotal(ports: QueryPorts, { tenant, startMs, endMs }: 
     step: MS_PER_HOUR / 1_000,
   })
   const context = contextOf(ports, tenant)
-  const { series = [] } = await selectSeries(sourcesOf(ports), request, context, NEVER)
+  const { series = [] } = await selectSeries(sourcesOf(ports), request, context, { signal: NEVER, isJson: true })
   expectWhole(context)
   return series.flatMap(({ points }) => points).reduce((sum, { value }) => sum + value, 0)
 }

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { create, toBinary } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import { encodeSeriesAnswers } from '#core/query/series-wire.ts'
+import { SelectSeriesResponseSchema } from '#platform/gen/querier/v1/querier_pb.ts'
+
+test('series are the bytes that the message would have', () => {
+  const labels = fc.array(fc.record({ name: fc.string(), value: fc.string({ unit: 'grapheme' }) }), { maxLength: 3 })
+  const point = fc.record({
+    timestampMs: fc.oneof(fc.maxSafeInteger(), fc.constantFrom(0, -1, 1_760_000_000_000, 2 ** 32)),
+    value: fc
+      .oneof(fc.double({ noNaN: true }), fc.constantFrom(0, 1, 2 ** 53))
+      .map((value) => (value === 0 ? 0 : value)),
+  })
+  const answer = fc.record({ labels, points: fc.array(point, { maxLength: 20 }) })
+  fc.assert(
+    fc.property(fc.array(answer, { maxLength: 4 }), (answers) => {
+      const message = create(SelectSeriesResponseSchema, {
+        series: answers.map(({ labels: pairs, points }) => ({
+          labels: pairs,
+          points: points.map(({ timestampMs, value }) => ({ timestamp: BigInt(timestampMs), value })),
+        })),
+      })
+      assert.deepEqual(encodeSeriesAnswers(answers), toBinary(SelectSeriesResponseSchema, message))
+    }),
+  )
+})
