@@ -204,7 +204,8 @@ class Worker implements CompactionWorkerService {
     const { worker, running } = pollReport(this.#identity, [...this.#running.values()])
     const waitMs = this.#running.size === 0 ? this.#settings.pollWaitMs : 0
     try {
-      const request = { workerId: this.#settings.workerId, capacity, running, failed, released: [], waitMs, worker }
+      const report = { workerId: this.#settings.workerId, running, failed, released: [], worker }
+      const request = { ...report, capacity, waitMs, holdsNoOther: true }
       const response = await metastore.pollJobs(request, { signal: this.#pollCancel.signal })
       for (const jobId of response.lost) this.#running.get(jobId)?.cancel.abort()
       for (const job of response.jobs) this.#start(job)

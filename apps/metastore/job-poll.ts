@@ -2,7 +2,7 @@
  * A worker's poll: reports and renewals first, then jobs, waiting for them if there are none.
  *
  * 1. Failures, releases and renewals of the worker's jobs, each by its exact term. What is not its own any more is
- *    `lost`. A metastore that stops does this and no more: a job given out now would wait for its lease to run out.
+ *    `lost`. What it was given and does not know of goes back to the queue: the answer of its last poll was lost. A metastore that stops does this and no more: a job given out now would wait for its lease to run out.
  * 2. Planning, if it is due: a poll is as good as the timer.
  * 3. Claim. If nothing came, wait for a wake or RECHECK_MS, and claim again: wakes are hints, the table is the truth.
  */
@@ -12,7 +12,7 @@ import type { Log } from '#core/ports/log.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import { failJobs, type JobOutcome } from '#db/sql/fail-jobs.ts'
-import { releaseJobs } from '#db/sql/release-jobs.ts'
+import { releaseJobs, releaseUnheard } from '#db/sql/release-jobs.ts'
 import { renewJobs } from '#db/sql/renew-jobs.ts'
 import { noteWorker } from '#db/sql/workers.ts'
 import type { JobClaims } from './job-claims.ts'
@@ -45,7 +45,9 @@ export async function pollJobs(deps: JobPollDeps, request: PollJobsRequest): Pro
   // First of all: a shard of one worker must not wait for its own claim to know it.
   await noteWorker(sql, { workerId, running: running.length, report: worker }, { ttlMs: policy.workerTtlMs })
   logOutcomes(log, await failJobs(sql, failed, { workerId, policy }))
-  if ((await releaseJobs(sql, released, { workerId })).length > 0) wake.wake()
+  const again = await releaseJobs(sql, released, { workerId })
+  if (request.holdsNoOther === true) again.push(...(await releaseUnheard(sql, running, { workerId })))
+  if (again.length > 0) wake.wake()
   const lost = await renewJobs(sql, running, { workerId, leaseMs: policy.leaseMs, jobTimeMaxMs: policy.jobTimeMaxMs })
   const capacity = Math.min(request.capacity, CAPACITY_MAX)
   // A worker with running jobs must be back in time to renew them.

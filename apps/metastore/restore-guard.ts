@@ -136,7 +136,13 @@ export class RestoreGuard {
       ...metastore,
       pollJobs: async (request: Parameters<Metastore['pollJobs']>[0]) => {
         if (!(await this.isBehind())) return await metastore.pollJobs(request)
-        const answer = await metastore.pollJobs({ ...request, capacity: 0, running: [], waitMs: 0 })
+        const answer = await metastore.pollJobs({
+          ...request,
+          capacity: 0,
+          running: [],
+          holdsNoOther: false,
+          waitMs: 0,
+        })
         return { ...answer, jobs: [], lost: request.running.map(({ jobId }) => jobId) }
       },
       claimTombstones: async (request: Parameters<Metastore['claimTombstones']>[0]) => {

@@ -121,6 +121,11 @@ export interface PollJobsRequest {
   failed: FailedJob[]
   /** Given back unfinished by a worker that stops: queued again at once, no failure is counted. */
   released: { jobId: string; epoch: number }[]
+  /**
+   * The worker polls one call after the other, and holds no job but those it names: what else was given to it was in an
+   * answer that it never got, and goes back to the queue as if it were released.
+   */
+  holdsNoOther?: boolean | undefined
   /** Long poll: how long the metastore may wait for a job to appear. */
   waitMs: number
   worker?: WorkerReport | undefined

@@ -8,6 +8,9 @@ import { JOBS_CHANNEL } from './insert-jobs.ts'
 import { liveGenerations } from './queue-generations.ts'
 import type { JobTerm } from './renew-jobs.ts'
 
+/** Three failures park a job: more assignments than those and some releases and lost answers take. */
+const UNHEARD_EPOCHS_MAX = 16
+
 /** Exact terms of one worker; any other is passed over. Returns the ids of the jobs it changed. */
 export async function releaseJobs(
   sql: SqlSession,
@@ -21,6 +24,30 @@ export async function releaseJobs(
         as r(id, epoch)
       join jobs j on j.id = r.id::bigint
       where j.state = 'running' and j.epoch = r.epoch and j.holder = ${options.workerId}
+      order by j.id for update of j
+    ), ${queuedAgain(sql)}
+    select id, pg_notify(${JOBS_CHANNEL}, '') from queued`
+  return rows.map((row) => String(row.id))
+}
+
+/**
+ * What the worker was given in an answer that it never got: running jobs of its name that are none of `held`. After many
+ * assignments a job is left to its lease, which counts: an answer that no worker can read must end, too.
+ */
+export async function releaseUnheard(
+  sql: SqlSession,
+  held: readonly JobTerm[],
+  options: { readonly workerId: string },
+): Promise<string[]> {
+  const rows = await sql<{ id: number }[]>`
+    with held as materialized (
+      select j.id from jobs j
+      where j.state = 'running' and j.generation = any(${liveGenerations(sql)}) and j.holder = ${options.workerId}
+        and j.epoch < ${UNHEARD_EPOCHS_MAX} and not exists (
+          select from unnest(${held.map((job) => job.jobId)}::text[], ${held.map((job) => job.epoch)}::bigint[])
+            as h(id, epoch)
+          where h.id::bigint = j.id and h.epoch = j.epoch
+        )
       order by j.id for update of j
     ), ${queuedAgain(sql)}
     select id, pg_notify(${JOBS_CHANNEL}, '') from queued`

@@ -224,6 +224,34 @@ export function metastoreJobsContract(name: string, create: () => Promise<JobsHa
       assert.ok(tombstones.some(({ objectId }) => objectId === `s${of.n}`))
     })
 
+    test('jobs whose answer was lost are given out again at once, and nobody failed', async () => {
+      const [of, other] = [fresh(), fresh()]
+      for (const each of [of, other]) await commit(`s${each.n}`, [{ tenant: each.tenant, profiles: [each.base] }])
+      await harness.plan()
+      const found = (jobs: readonly CompactionJob[], each: { readonly n: number }) =>
+        jobs.find(({ sources }) => sources.some(({ objectId }) => objectId === `s${each.n}`))
+      const first = await poll('w')
+      const job = found(first.jobs, of)!
+      const kept = first.jobs.filter((each) => each !== job).map(({ jobId, epoch }) => ({ jobId, epoch }))
+      // Without that word a job that is not named keeps its lease: its worker may have it all the same.
+      assert.equal(found((await poll('w', { running: kept })).jobs, of), undefined)
+      for (let n = 0; n < 4; n++) {
+        const again = await poll('w', { running: kept, holdsNoOther: true })
+        assert.deepEqual(again.lost, [])
+        assert.ok(found(again.jobs, of)!.epoch > job.epoch + n)
+        for (const { jobId, epoch } of again.jobs) if (jobId !== job.jobId) kept.push({ jobId, epoch })
+      }
+      const { job: summary, failures } = await harness.jobs.getJob({ jobId: job.jobId })
+      assert.deepEqual([summary.state, summary.failures, failures.length], ['running', 0, 0])
+      // Who got the first answer after all has lost it.
+      assert.equal(await finish('w', job), 'lost-lease')
+      // Somebody else's are not touched.
+      await poll('v', { holdsNoOther: true, capacity: 0 })
+      assert.equal((await harness.jobs.getJob({ jobId: job.jobId })).job.holder, 'w')
+      const now = { jobId: job.jobId, epoch: (await harness.jobs.getJob({ jobId: job.jobId })).job.epoch }
+      await poll('w', { capacity: 0, released: [now, ...kept] })
+    })
+
     test('a job parked by hand is lost to who runs it, and a retry gives it out with a higher token', async () => {
       const of = fresh()
       await commit(`s${of.n}`, [{ tenant: of.tenant, profiles: [of.base] }])

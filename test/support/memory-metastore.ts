@@ -64,6 +64,7 @@ class MemoryMetastoreTwin implements MemoryMetastore {
     jobs.noteWorker(state, workerId, running.length, request.worker)
     jobs.failJobs(state, failed, workerId)
     if (jobs.releaseJobs(state, released, workerId) > 0) this.wake()
+    if (request.holdsNoOther === true && jobs.releaseUnheard(state, running, workerId) > 0) this.wake()
     const lost = jobs.renewJobs(state, running, workerId)
     const untilMs = state.nowMs() + waitMs
     for (;;) {

@@ -50,6 +50,19 @@ export function releaseJobs(state: TwinState, released: readonly Term[], workerI
   return jobs.length
 }
 
+/** Assignments after which a job that its worker never heard of is left to its lease. */
+const UNHEARD_EPOCHS_MAX = 16
+
+/** What the worker was given and does not hold. Returns how many. */
+export function releaseUnheard(state: TwinState, held: readonly Term[], workerId: string): number {
+  const isHeld = (job: HeldJob) => held.some(({ jobId, epoch }) => jobId === job.jobId && epoch === job.epoch)
+  const jobs = [...state.jobs.values()].filter(
+    (job) => job.state === 'running' && job.holder === workerId && job.epoch < UNHEARD_EPOCHS_MAX && !isHeld(job),
+  )
+  for (const job of jobs) Object.assign(job, { state: 'queued', holder: '' })
+  return jobs.length
+}
+
 /** Ids of the jobs that are not the worker's any more. */
 export function renewJobs(state: TwinState, running: readonly Term[], workerId: string): string[] {
   const lost: string[] = []
