@@ -44,6 +44,8 @@ export interface LocalShardSettings {
   readonly memoryBytesMax: number
   /** Of this shard. */
   readonly dictionariesBytesMax: number
+  /** Random bytes of this writer: absent, segments say nothing of its dictionaries. */
+  readonly dictionarySeed?: Uint8Array
   readonly firstHead: number
   /** Encoding lets others have a turn after this long. */
   readonly encodeTurnMs: number
@@ -76,7 +78,11 @@ export class LocalShard implements HeadShard {
       decoder: new ProfileDecoder(),
       recordings: new RecordingDecoder(),
     }
-    this.#dictionaries = new DictionaryCache(settings.dictionariesBytesMax)
+    this.#dictionaries = new DictionaryCache(settings.dictionariesBytesMax, {
+      seed: settings.dictionarySeed,
+      // As heads, those of a thread that took the place of another have numbers of their own.
+      first: settings.firstHead,
+    })
     // Of the writer, over all shards: each has its own tenants and services.
     this.#labelSets = new LabelSetCache(LABEL_SETS_MAX / settings.count)
     let nextHead = settings.firstHead

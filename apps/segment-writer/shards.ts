@@ -1,4 +1,5 @@
 /** The shards of a writer: one in this thread, or as many threads as it may have. */
+import { DICTIONARY_SEED_BYTES } from '#core/block/stack-keys.ts'
 import { DICTIONARIES_BYTES_MAX } from '#core/segment/dictionary-cache.ts'
 import type { SegmentWriterDeps, SegmentWriterSettings } from './app.ts'
 import type { HeadShard } from './head-shard.ts'
@@ -30,8 +31,9 @@ export function createShards(
   const count = Math.max(1, threads)
   const account = new WriterAccount(count)
   const dictionariesBytesMax = Math.min(DICTIONARIES_BYTES_MAX, memoryBytesMax / DICTIONARIES_SHARE) / count
-  const shared = { count, memoryBytesMax, dictionariesBytesMax }
-  const { codec, digest, clock, log } = deps
+  const { codec, digest, clock, random, log } = deps
+  const dictionarySeed = random.bytes(DICTIONARY_SEED_BYTES)
+  const shared = { count, memoryBytesMax, dictionariesBytesMax, dictionarySeed }
   if (threads === 0) {
     const shard = { ...shared, index: 0, firstHead: 0, encodeTurnMs: ENCODE_TURN_MS }
     return { account, shards: [new LocalShard({ codec, digest, clock, account, rates }, shard)] }

@@ -13,6 +13,7 @@
 import type { Labels } from '../labels/labels.ts'
 import type { Int64Column } from '../wire/int64.ts'
 import type { Symbols } from '../symbols/symbols.ts'
+import type { StackKeys } from './stack-keys.ts'
 
 export interface SampleType {
   readonly type: string
@@ -72,6 +73,8 @@ export interface Dataset {
   readonly windowStartMs: number
   readonly windowMs: number
   readonly symbols: Symbols
+  /** Of a segment: its stacks in the writer's dictionary. Nothing depends on them; merges drop them. */
+  readonly stackKeys?: StackKeys
   /** Label sets as pushed, without the labels that follow from the sample type (`__profile_type__`, `__type__`, …). Sorted, unique. */
   readonly series: readonly Labels[]
   readonly groups: readonly SampleGroup[]

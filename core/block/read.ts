@@ -29,6 +29,7 @@ import { findOrderFault } from './order.ts'
 import { FetchedRanges } from './read-plan.ts'
 import { findRollupFault } from './rollup.ts'
 import { checkSection, findSection, openSection } from './section-table.ts'
+import { decodeStackKeys, type StackKeys } from './stack-keys.ts'
 import {
   decodeFunctionLevel,
   decodeFunctions,
@@ -93,6 +94,12 @@ export function decodeSymbols(head: DatasetHead, fetched: FetchedRanges): Symbol
   const mappings = decodeMappings(openFetched(head, fetched, 'mappings'), strings.stringCount)
   const locations = decodeLocations(openFetched(head, fetched, 'locations'), lines, mappings.mappingCount)
   return { ...strings, ...functions, ...mappings, ...lines, ...locations, ...tree, ...stacks }
+}
+
+/** Undefined if the dataset has none: its writer had no dictionary, or it is a block. */
+export function readStackKeys(head: DatasetHead, fetched: FetchedRanges): StackKeys | undefined {
+  if (findSection(head.table, 'stackKeys') === undefined) return undefined
+  return decodeStackKeys(openFetched(head, fetched, 'stackKeys'))
 }
 
 /** Columns of one frame: row i is row frame.rowStart + i of the group. */
@@ -255,6 +262,12 @@ function verifyRegion(region: Uint8Array, descriptor: DatasetDescriptor, codec: 
   }
   const fetched = new FetchedRanges([{ offset: descriptor.offset, bytes: region }])
   if (findSection(head.table, 'functionLevel') !== undefined) decodeFunctionSymbols(head, fetched)
+  const keys = readStackKeys(head, fetched)
+  if (keys !== undefined && keys.numbers.length !== dataset.symbols.stackCount)
+    throw corrupt(
+      sectionSubject(head.subject, 'stackKeys'),
+      `${keys.numbers.length} keys of ${dataset.symbols.stackCount} stacks`,
+    )
   verifyRollups(head, fetched, dataset.symbols.stackCount)
   for (const { group, series, type } of head.sums) {
     if (

@@ -14,6 +14,7 @@ import type { Codec } from '../ports/codec.ts'
 import type { SectionName } from './format.ts'
 import {
   COMPRESS_BYTES_MIN,
+  OPTIONAL_SECTIONS,
   SECTIONS_MAX,
   SECTION_CODEC,
   SECTION_KIND,
@@ -73,7 +74,7 @@ export function inflate(codec: Codec, stored: Uint8Array, rawBytes: number, subj
 
 export function packSection(name: SectionName, raw: Uint8Array, codec: Codec): EncodedSection {
   const { stored, zstd } = compress(codec, raw)
-  const required = name !== 'functionLevel' && name !== 'rollups' && name !== 'rollupIndex'
+  const required = !OPTIONAL_SECTIONS.has(name)
   const kind = SECTION_KIND[name]
   return { kind, required, codec: zstd ? SECTION_CODEC.zstd : SECTION_CODEC.raw, rawBytes: raw.length, stored }
 }

@@ -23,6 +23,7 @@ import { encodeGroups, encodeSeries } from './label-sections.ts'
 import { findOrderFault } from './order.ts'
 import { type EncodedRollups, encodeRollups, ROLLUP_BYTES_FRACTION } from './rollup-section.ts'
 import { encodeTable, packSection, type EncodedSection } from './section-table.ts'
+import { encodeStackKeys } from './stack-keys.ts'
 import { encodeSums } from './sum-section.ts'
 import {
   encodeFunctionLevel,
@@ -99,7 +100,13 @@ export function encodeRegion(content: RegionContent, codec: Codec): EncodedDatas
   ]
   if (rollups !== undefined) head.push(packSection('rollupIndex', rollups.index, codec))
   const symbols = content.symbolSections ?? packSymbols(content.symbols, content.functionLevel, codec)
-  const body = [rawSection('profileIds', headers.profileId), ...symbols]
+  const body = [rawSection('profileIds', headers.profileId)]
+  const { stackKeys } = content
+  if (stackKeys !== undefined) {
+    assert(stackKeys.numbers.length === content.symbols.stackCount, 'one key a stack')
+    body.push(pack('stackKeys', (out) => encodeStackKeys(stackKeys, out)))
+  }
+  body.push(...symbols)
   if (rollups !== undefined) body.push(chunkedSection('rollups', rollups.frames))
   body.push(chunkedSection('frames', frames))
   const table = encodeTable([...head, ...body], head.length, content)

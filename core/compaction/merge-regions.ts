@@ -28,16 +28,16 @@ import { ROLLUP_BYTES_FRACTION, packRollups } from '../block/rollup-section.ts'
 import { RollupBuilder } from '../block/rollup-build.ts'
 import { encodeRegion, type ObjectDataset } from '../block/write.ts'
 import { assert } from '../assert.ts'
-import { CinderError } from '../errors.ts'
 import type { Codec } from '../ports/codec.ts'
 import { mergeHeaders, type MergedHeaders, mergeNumbering } from './merge-headers.ts'
 import { gatherRows } from './merge-rows.ts'
 import type { MergeScratch } from './merge-scratch.ts'
-import { RegionSource, type RegionInput } from './merge-source.ts'
+import type { RegionInput, RegionSource } from './merge-source.ts'
 import { findTotalFault } from './merge-totals.ts'
 import { NotConserved } from './not-conserved.ts'
 import { checkMembers, type MergeWindow } from './merge.ts'
-import { MergeMemory, type PreparedSymbols, ServiceSymbols } from './service-symbols.ts'
+import { MergeMemory, type PreparedSymbols } from './service-symbols.ts'
+import { type SourcesWithSymbols, takeSymbols } from './take-symbols.ts'
 
 export interface MergedRegion {
   readonly dataset: ObjectDataset
@@ -63,12 +63,28 @@ export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegio
     window,
   )
   const taken = takeSymbols(inputs, { codec, budgetBytes, memory })
+  const tools = { codec, window, memory, rollupRowsMin }
+  try {
+    return mergeTaken(taken, tools)
+  } catch (error) {
+    if (!taken.byKeys) throw error
+    // Keys are a hint: without them it is the sources that are at fault.
+    const { tenant, service } = inputs[0]!.descriptor
+    memory.take(tenant, service)
+    return mergeTaken(takeSymbols(inputs, { codec, budgetBytes, memory: new MergeMemory(), ignoreKeys: true }), tools)
+  }
+}
+
+function mergeTaken(
+  taken: SourcesWithSymbols,
+  { codec, window, memory, rollupRowsMin }: Required<Omit<MergeRegionsOptions, 'budgetBytes'>>,
+): MergedRegion {
   const { sources, symbols } = taken
   const merged = mergeHeaders(sources)
   const { scratch } = memory
   const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, { codec, scratch, rollupRowsMin })
   const fault = rows.totalFault ?? sumFault(sources, merged, rows.sums)
-  const { tenant, service } = inputs[0]!.descriptor
+  const { tenant, service } = sources[0]!.head.descriptor
   const named = { tenant, service, ...merged }
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
   const encode = (): ObjectDataset => {
@@ -83,49 +99,6 @@ export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegio
   const dataset = encode()
   scratch.trim()
   return { dataset, inputs: sources.length }
-}
-
-interface SourcesWithSymbols {
-  readonly sources: readonly RegionSource[]
-  /** Stack of the merge, by stack of each source. */
-  readonly stackOf: readonly Uint32Array[]
-  readonly symbols: PreparedSymbols
-}
-
-/** As many inputs as fit, at least one. */
-function takeSymbols(
-  inputs: readonly RegionInput[],
-  { codec, budgetBytes, memory }: Required<Pick<MergeRegionsOptions, 'codec' | 'budgetBytes' | 'memory'>>,
-): SourcesWithSymbols {
-  const { tenant, service } = inputs[0]!.descriptor
-  const sources: RegionSource[] = []
-  const stackOf: Uint32Array[] = []
-  let tables = memory.take(tenant, service)
-  for (const input of inputs) {
-    const source = new RegionSource(input, codec, memory.scratch.ofSource(sources.length))
-    const ownBytes = source.symbolBytesMax
-    if (tables.sizeBytes + ownBytes > budgetBytes) {
-      if (sources.length > 0) break
-      if (ownBytes > budgetBytes) throw overBudget(input, ownBytes, budgetBytes)
-      tables = new ServiceSymbols()
-    }
-    const symbols = source.decodeSymbols()
-    stackOf.push(tables.addSource(symbols, source.usedStacks(symbols)))
-    source.closeSymbols(symbols)
-    sources.push(source)
-  }
-  const symbols = tables.take(stackOf, { codec, order: memory.scratch.order })
-  memory.keep(tenant, service, tables)
-  return { sources, stackOf, symbols }
-}
-
-function overBudget({ descriptor }: RegionInput, neededBytes: number, budgetBytes: number): CinderError {
-  const { index, tenant, service } = descriptor
-  return new CinderError(
-    'resource_exhausted',
-    `dataset ${index} (tenant ${JSON.stringify(tenant)}, service ${JSON.stringify(service)}) may need ${neededBytes} bytes for its symbols, allowed are ${budgetBytes}`,
-    { reason: 'over_budget' },
-  )
 }
 
 interface RowsContext {

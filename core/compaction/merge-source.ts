@@ -20,8 +20,11 @@ import {
   FetchedRanges,
   type Frame,
   openDataset,
+  readStackKeys,
 } from '../block/read.ts'
 import { findSection } from '../block/section-table.ts'
+import type { StackKeys } from '../block/stack-keys.ts'
+import { CinderError } from '../errors.ts'
 import type { Labels } from '../labels/labels.ts'
 import type { Codec } from '../ports/codec.ts'
 import type { DatasetDescriptor } from '../rpc/metastore.ts'
@@ -78,6 +81,21 @@ export class RegionSource implements SourceHead {
     const other = raw('functions') + raw('locations') + raw('locationLines') + raw('mappings')
     const { tree, stacks, strings } = BYTES_PER_RAW
     return raw('tree') * tree + raw('stacks') * stacks + raw('strings') * strings + other * BYTES_PER_RAW.other
+  }
+
+  /** What its writer called its stacks, if it says so. Damage of what is only a hint does not keep a dataset from merging. */
+  readStackKeys(): StackKeys | undefined {
+    try {
+      return readStackKeys(this.head, this.#fetched)
+    } catch (error) {
+      if (error instanceof CinderError && error.kind === 'data_loss') return undefined
+      throw error
+    }
+  }
+
+  /** Instead of `decodeSymbols`, by its keys: ids at or above it are refused. */
+  trustStackCount(stackCount: number): void {
+    this.#stackCount = stackCount
   }
 
   decodeSymbols(): Symbols {

@@ -11,10 +11,12 @@
  */
 import { type PreparedHashes, prepareHashes, stackHashes } from '../block/conservation.ts'
 import type { EncodedSection } from '../block/section-table.ts'
+import type { StackKeys } from '../block/stack-keys.ts'
 import { packSymbols } from '../block/write.ts'
 import type { Codec } from '../ports/codec.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import { MIB } from '../units.ts'
+import { KnownStacks } from './known-stacks.ts'
 import type { FirstUseOrder } from './merge-order.ts'
 import { MergeScratch } from './merge-scratch.ts'
 import { MergedSymbols, type TakenSymbols } from './merge-symbols.ts'
@@ -40,10 +42,26 @@ export class ServiceSymbols {
   /** 1 for every stack of the tables that the merge uses. */
   #used = new Uint8Array(1024)
   #last: LastTaken | undefined
+  readonly #known = new KnownStacks()
 
   /** Of the tables, and what a merge makes of them. */
   get sizeBytes(): number {
-    return this.#tables?.sizeBytes ?? 0
+    return (this.#tables?.sizeBytes ?? 0) + this.#known.sizeBytes
+  }
+
+  /** Stacks of the tables by the keys of a source. */
+  findStacks(keys: StackKeys): ReturnType<KnownStacks['find']> {
+    return this.#known.find(keys)
+  }
+
+  /** All stacks of a source whose content is known: instead of `addSource`. */
+  useStacks(stackOf: Uint32Array): void {
+    for (let stack = 0; stack < stackOf.length; stack++) this.#used[stackOf[stack]!] = 1
+  }
+
+  /** `stackOf`: what `addSource` gave for all stacks of the source. */
+  learnStacks(keys: StackKeys, stackOf: Uint32Array): void {
+    this.#known.learn(keys, stackOf)
   }
 
   /** Stack of the tables by stack of the source, for those that `usedStacks` marks. */

@@ -8,6 +8,7 @@
  * In use, growth is part of what the heads' profiles brought, which the writer's account counts as well: so the bound is
  * exceeded by no more than that, and only until the flush.
  */
+import { dictionaryIdOf } from '../block/stack-keys.ts'
 import { MIB } from '../units.ts'
 import { Dictionary } from './dictionary.ts'
 
@@ -23,6 +24,9 @@ interface Entry {
 
 export class DictionaryCache {
   readonly #bytesMax: number
+  readonly #seed: Uint8Array | undefined
+  /** Of the next dictionary. */
+  #next: number
   /** By tenant and service. */
   readonly #entries = new Map<string, Entry>()
   /** Of these, those that no head used when they were last seen, the least recent first: what may be dropped. */
@@ -30,8 +34,14 @@ export class DictionaryCache {
   readonly #dropped = new Set<Entry>()
   #sizeBytes = 0
 
-  constructor(bytesMax: number) {
+  /**
+   * `seed`: `DICTIONARY_SEED_BYTES` that no cache of these services has but one whose numbers, from `first` on, are others;
+   * absent: dictionaries have no ids.
+   */
+  constructor(bytesMax: number, { seed, first = 0 }: { seed?: Uint8Array | undefined; first?: number } = {}) {
     this.#bytesMax = bytesMax
+    this.#seed = seed
+    this.#next = first
   }
 
   /** Of all dictionaries that are held, also by heads alone. */
@@ -47,7 +57,7 @@ export class DictionaryCache {
     const key = keyOf(tenant, service)
     let entry = this.#entries.get(key)
     if (entry === undefined) {
-      entry = { dictionary: new Dictionary(), sizeBytes: 0 }
+      entry = { dictionary: new Dictionary(this.#newId()), sizeBytes: 0 }
       this.#measure(entry)
       this.#entries.set(key, entry)
     }
@@ -78,6 +88,10 @@ export class DictionaryCache {
       if (entry.dictionary.isInUse) this.#idle.delete(key)
       else this.#drop(key, entry)
     }
+  }
+
+  #newId(): Uint8Array | undefined {
+    return this.#seed && dictionaryIdOf(this.#seed, this.#next++)
   }
 
   #touch(key: string, entry: Entry): void {

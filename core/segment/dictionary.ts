@@ -6,16 +6,23 @@
  * Builds need no dictionary of their own: equal content is one row, whichever build it came from. It only grows; past
  * its bound the cache drops it (dictionary-cache.ts), which forgets the builds that are gone.
  */
+import type { StackKeys } from '../block/stack-keys.ts'
 import { SymbolsBuilder } from '../symbols/builder.ts'
 import { SymbolsSubset } from '../symbols/subset.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import { ProfileSymbols } from './profile-symbols.ts'
 
 export class Dictionary {
+  readonly #id: Uint8Array | undefined
   readonly #builder = new SymbolsBuilder()
   readonly #subset = new SymbolsSubset()
   readonly profileSymbols = new ProfileSymbols(this.#builder)
   #users = 0
+
+  /** `id`: no other dictionary ever had it; without one its stacks have no keys. */
+  constructor(id?: Uint8Array) {
+    this.#id = id
+  }
 
   get sizeBytes(): number {
     return this.#builder.sizeBytes + this.#subset.sizeBytes + this.profileSymbols.sizeBytes
@@ -32,6 +39,11 @@ export class Dictionary {
 
   release(): void {
     this.#users--
+  }
+
+  /** What stacks[0, count) are called here, for as long as this dictionary lives. */
+  keysOf(stacks: Uint32Array, count: number): StackKeys | undefined {
+    return this.#id && { dictionaryId: this.#id, numbers: stacks.slice(0, count) }
   }
 
   /** Symbols of their own of stacks[0, count), in this order, each once. */

@@ -272,10 +272,13 @@ export class Head {
     const rows = this.#rows.map((groupRows, group) => this.#gatherRows(group, groupRows, order))
     const profileOrdinal = new Uint32Array(count)
     for (let i = 0; i < count; i++) profileOrdinal[i] = this.#headerOrdinal.array[order[i]!]!
+    const { array, count: stackCount } = this.#stacks.known
+    const stackKeys = this.#dictionary.keysOf(array, stackCount)
     return {
       dataset: {
         ...this.key,
-        symbols: this.#dictionary.take(this.#stacks.known.array, this.#stacks.known.count),
+        symbols: this.#dictionary.take(array, stackCount),
+        ...(stackKeys && { stackKeys }),
         series: seriesOrder.map((i) => this.#series[i]!),
         groups: this.#groups,
         rows,

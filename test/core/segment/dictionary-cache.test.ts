@@ -91,3 +91,14 @@ test('shrinking takes the least recent first and leaves what is in use', () => {
   assert.equal(cache.count, 1)
   assert.equal(cache.dictionaryOf('t', 'a'), a)
 })
+
+test('with a seed every dictionary has an id of its own', () => {
+  const idOf = (dictionary: Dictionary): string =>
+    String(dictionary.keysOf(new Uint32Array(0), 0)?.dictionaryId ?? 'none')
+  const seed = Uint8Array.of(1, 2, 3, 4, 5, 6)
+  const caches = [0, 2 ** 32].map((first) => new DictionaryCache(MIB, { seed, first }))
+  const ids = caches.flatMap((cache) => ['a', 'b'].map((service) => idOf(cache.dictionaryOf('t', service))))
+  assert.equal(new Set(ids).size, 4)
+  assert.equal(idOf(caches[0]!.dictionaryOf('t', 'a')), ids[0])
+  assert.equal(idOf(new DictionaryCache(MIB).dictionaryOf('t', 'a')), 'none')
+})

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { stackHashes } from '#core/block/conservation.ts'
 import { encodeDataset } from '#core/block/write.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
@@ -84,4 +85,27 @@ test('it is in use from the first head to the last release, and its size is what
   assert.equal(dictionary.isInUse, true)
   heads[1]!.release()
   assert.equal(dictionary.isInUse, false)
+})
+
+test('a stack keeps its key for as long as the dictionary lives; without an id there are no keys', () => {
+  const profiles = [1, 2, 3].map((seed) => buildPprof(realShapedSpec({ seed, samples: 60 })))
+  const dictionaryId = new Uint8Array(12).fill(5)
+  const dictionary = new Dictionary(dictionaryId)
+  const numberOf = new Map<string, number>()
+  for (const order of [profiles, profiles.toReversed()]) {
+    const head = new Head(KEY, dictionary)
+    order.forEach((bytes, i) => append(head, bytes, i))
+    const { symbols, stackKeys } = head.finish().dataset
+    assert.deepEqual(stackKeys!.dictionaryId, dictionaryId)
+    assert.equal(new Set(stackKeys!.numbers).size, symbols.stackCount)
+    const { h1, h2 } = stackHashes(symbols)
+    stackKeys!.numbers.forEach((number, stack) => {
+      const content = `${h1[stack]} ${h2[stack]}`
+      assert.equal(numberOf.get(content) ?? number, number)
+      numberOf.set(content, number)
+    })
+  }
+  const plain = new Head(KEY, new Dictionary())
+  append(plain, profiles[0]!, 0)
+  assert.equal(plain.finish().dataset.stackKeys, undefined)
 })

@@ -15,8 +15,10 @@ import {
   decodeFunctionSymbols,
   FetchedRanges,
   footerRange,
+  readStackKeys,
   verifyObject,
 } from '#core/block/read.ts'
+import type { StackKeys } from '#core/block/stack-keys.ts'
 import type { ObjectFooter } from '#core/block/footer.ts'
 import { plainDataset } from '../../support/datasets.ts'
 import { plainRollups } from '../../support/rollups.ts'
@@ -53,9 +55,14 @@ function dump(bytes: Uint8Array): unknown {
             },
       // Absent, not null: the files before rollups say nothing of them.
       ...(head.rollups === undefined ? {} : { rollups: plainRollups(head, fetched) }),
+      ...plainKeys(readStackKeys(head, fetched)),
     }
   })
   return JSON.parse(JSON.stringify({ footer, datasets }))
+}
+
+function plainKeys(keys: StackKeys | undefined): object {
+  return keys === undefined ? {} : { stackKeys: { dictionaryId: [...keys.dictionaryId], numbers: [...keys.numbers] } }
 }
 
 function load(name: string): { bytes: Uint8Array; expected: unknown } {

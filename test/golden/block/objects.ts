@@ -99,6 +99,12 @@ function placed(
   return { tenant, service, windowStartMs, windowMs, encoded }
 }
 
+/** Numbers as a dictionary that lived for a while gives them: neither dense nor in order. */
+function withKeys(dataset: Dataset): Dataset {
+  const numbers = Uint32Array.from({ length: dataset.symbols.stackCount }, (_, i) => (i * 37) % 301)
+  return { ...dataset, stackKeys: { dictionaryId: Uint8Array.from({ length: 12 }, (_, i) => i * 11), numbers } }
+}
+
 export interface GoldenObject {
   readonly name: string
   readonly datasets: readonly Dataset[]
@@ -109,6 +115,7 @@ export function buildGoldenObjects(): GoldenObject[] {
   const segment = [tinyDataset('acme', 'checkout'), mixedDataset('acme', 'zürich'), tinyDataset('umbrella', 'a')]
   const compacted = [mixedDataset('acme', 'checkout')]
   const rolledUp = [rollupDataset('acme', 'checkout')]
+  const keyed = segment.slice(0, 2).map(withKeys)
   return [
     {
       name: 'segment',
@@ -134,6 +141,17 @@ export function buildGoldenObjects(): GoldenObject[] {
           { objectId: '01HZ9V8S00SEGMENT000000001', datasets: [4] },
         ],
         datasets: compacted.map((dataset) => placed(dataset, functionLevelOf(dataset))),
+      }).bytes,
+    },
+    {
+      name: 'stack-keys',
+      datasets: keyed,
+      bytes: encodeObject({
+        objectId: '01HZ9V8S00STACKKEYS0000000',
+        level: 0,
+        createdMs: WINDOW_START_MS + 250,
+        sources: [],
+        datasets: keyed.map((dataset) => placed(dataset)),
       }).bytes,
     },
     {
