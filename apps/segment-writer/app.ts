@@ -50,6 +50,8 @@ export interface SegmentWriterDeps {
 
 export interface SegmentWriterSettings {
   readonly limitsOf: (tenant: string) => TenantLimits
+  /** JSON of a tenant's ingest policy, checked; undefined = the default. */
+  readonly policyOf?: ((tenant: string) => string | undefined) | undefined
   readonly flushPolicy: FlushPolicy
   /** Objects per second; 0 = no limit (local files). */
   readonly putsPerSecondMax: number
@@ -206,11 +208,12 @@ class Writer implements SegmentWriterService {
     const nowMs = clock.nowMs()
     const { number, objectId } = batch
     const limits = this.#settings.limitsOf(input.tenant)
+    const policy = this.#settings.policyOf?.(input.tenant)
     const wasEmpty = batch.isEmpty
     batch.ask(shard, nowMs)
     let answer: TakeAnswer | Promise<TakeAnswer>
     try {
-      answer = this.#shards[shard]!.take({ ...input, batch: { number, objectId }, limits, nowMs })
+      answer = this.#shards[shard]!.take({ ...input, batch: { number, objectId }, limits, policy, nowMs })
     } catch (error) {
       batch.asked--
       throw error
@@ -246,7 +249,9 @@ class Writer implements SegmentWriterService {
     const { batchBytesMax, batchProfilesMax } = this.#settings.flushPolicy
     const isOpen = batch === this.#open
     if (isOpen && (batch.bytes >= batchBytesMax || batch.headers >= batchProfilesMax)) this.#pump()
-    return settled.then((settlement) => settledVerdict(settlement, answer.size.decompressedBytes))
+    const { size, isClockRepaired } = answer
+    const { decompressedBytes } = size
+    return settled.then((settlement) => settledVerdict(settlement, { decompressedBytes, isClockRepaired }))
   }
 
   async #withinDeadline(answers: readonly (ProfileVerdict | Promise<ProfileVerdict>)[]): Promise<ProfileVerdict[]> {

@@ -28,6 +28,8 @@ export interface TakeInput {
   readonly ingest: IngestForm | undefined
   readonly profile: WriteProfile
   readonly limits: TenantLimits
+  /** The tenant's ingest policy, as JSON that was checked; undefined = the default. */
+  readonly policy?: string | undefined
   readonly nowMs: number
 }
 
@@ -41,6 +43,8 @@ export interface TakenProfile {
   /** The commit decides duplicates by the id. */
   readonly deduplicate: boolean
   readonly size: ProfileSize
+  /** Stored under another time than it came with. */
+  readonly isClockRepaired: boolean
 }
 
 export type TakeAnswer =

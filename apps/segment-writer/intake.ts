@@ -1,40 +1,40 @@
 /**
  * Takes one pushed profile in: bytes to rows of a head, or a verdict why not. Synchronous and without I/O.
  *
- * Order, which decides the error that a client sees first: inflate, tenant's rate, decode, repairs and name (`/ingest`), validate, split,
- * label check, room in the segment, append. The identity is taken from bytes, labels and time as sent, before any of them is changed.
+ * Order, which decides the error that a client sees first: inflate, tenant's rate, decode, repairs and name (`/ingest`), the
+ * pipeline of core/ingest/pipeline.ts, room in the segment, append. The identity is taken from bytes, labels and time as sent, before any of them is changed.
  */
 import { CinderError } from '#core/errors.ts'
 import { ingestLabels } from '#core/ingest/profile-name.ts'
+import { type LabelsResult, type PipelineResult, runPipeline } from '#core/ingest/pipeline.ts'
 import type { RecordingDecoder } from '#core/ingest/jfr/decode.ts'
 import { decodeRepairs, repairIngestProfile } from '#core/ingest/spy-repairs.ts'
-import { getLabel, LABEL_SERVICE_NAME, type LabelPair, labelsKey } from '#core/labels/labels.ts'
-import type { TenantLimits } from '#core/limits/limits.ts'
-import { validateLabels } from '#core/limits/validate-labels.ts'
+import { getLabel, LABEL_SERVICE_NAME, labelsKey } from '#core/labels/labels.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { Digest } from '#core/ports/digest.ts'
 import type { ProfileDecoder } from '#core/pprof/decode.ts'
-import { fixGoProfile } from '#core/pprof/go-fixes.ts'
-import { languageOf } from '#core/pprof/language.ts'
 import type { DecodedProfile } from '#core/pprof/profile.ts'
 import { withServiceName } from '#core/pprof/service-name.ts'
-import { type SplitProfile, splitProfile } from '#core/pprof/split.ts'
-import { profileTimeNanos, validateProfile } from '#core/pprof/validate.ts'
+import type { SplitProfile } from '#core/pprof/split.ts'
+import { profileTimeNanos } from '#core/pprof/validate.ts'
 import type { IngestForm } from '#core/rpc/segment-writer.ts'
-import { SPLIT_SERIES_MAX } from '#core/segment/head.ts'
+import { PROFILE_ID_BYTES, SPLIT_SERIES_MAX } from '#core/segment/head.ts'
 import { positionalProfileId, profileIdOf } from '#core/segment/profile-id.ts'
 import { tablesDigestOf } from '#core/segment/tables-digest.ts'
 import { hourStartMs, MIB, MS_PER_HOUR, NANOS_PER_MS } from '#core/units.ts'
 import type { TakeAnswer, TakeInput } from './head-shard.ts'
+import type { PolicyCache } from './policy-cache.ts'
 import { decodeRecording, isRecording, recordingLabels, recordingTablesDigest } from './recording-intake.ts'
 import type { RequestOrdinals } from './request-ordinals.ts'
 import type { ShardBatch } from './shard-batch.ts'
 import type { TenantRates } from './tenant-rates.ts'
-import { emptyVerdict, rejectedVerdict } from './verdicts.ts'
+import { droppedVerdict, emptyVerdict, rejectedVerdict } from './verdicts.ts'
 import { BATCH_HEADERS_LIMIT, type WriterAccount } from './writer-account.ts'
 
 /** 256 MiB, the default of a whole request: inflating is bounded even where a tenant's limits are off. */
 const INFLATED_BYTES_MAX = 256 * MIB
+
+const encoder = new TextEncoder()
 
 /** Reason of what is refused because one commit would not take it. */
 export const BATCH_LIMIT = 'batch_limit'
@@ -44,6 +44,7 @@ export interface IntakeDeps {
   readonly digest: Digest
   readonly decoder: ProfileDecoder
   readonly recordings: RecordingDecoder
+  readonly policies: PolicyCache
   /** Undefined where somebody else counts. */
   readonly rates: TenantRates | undefined
   readonly account: WriterAccount
@@ -94,10 +95,12 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
   const profile = ingest === undefined ? decoded.profile : repairIngestProfile(decoded.profile, ingest)
   // A repaired profile has other tables than its bytes say.
   const isAsSent = profile === decoded.profile
-  const checked = check(input, profile, () => pushedLabels(input, profile))
+  const checked = check(deps, input, { raw, profile, labelsOf: () => pushedLabels(input, profile) })
+  if (checked === undefined) return empty(raw)
+  if (typeof checked === 'string') return dropped(raw, checked)
   const tablesDigest = isAsSent ? digestOfTables(profile, checked.profile, deps.digest) : undefined
   const sent = { raw, timeNanos: decoded.profile.timeNanos }
-  return append(deps, input, { sent, checked: [{ ...checked, tablesDigest }] })
+  return append(deps, input, { sent, kept: [{ ...checked, tablesDigest }] })
 }
 
 /** All of its profiles are checked before the first is stored. */
@@ -110,41 +113,74 @@ function* takeRecording(
   const { event, profiles } = yield* decodeRecording(deps.recordings, { raw, ingest, limits, codec: deps.codec })
   const labels = withServiceName(input.labels)
   const tablesDigest = profiles.length > 1 ? recordingTablesDigest(deps.digest, raw, ingest, limits) : undefined
-  const checked = profiles.map(({ name, profile }) => ({
-    ...check(input, profile, () => recordingLabels(labels, event, name)),
-    tablesDigest,
-  }))
-  return append(deps, input, { sent: { raw, timeNanos: ingest.fromNanos }, checked })
+  const kept: KeptProfile[] = []
+  let why: DropReason | undefined
+  for (const { name, profile } of profiles) {
+    const labelsOf = (): LabelsResult => ({ ok: true, labels: recordingLabels(labels, event, name) })
+    const checked = check(deps, input, { raw, profile, labelsOf })
+    if (typeof checked === 'string') why = checked
+    else if (checked !== undefined) kept.push({ ...checked, tablesDigest })
+  }
+  if (kept.length === 0) return why === undefined ? empty(raw) : dropped(raw, why)
+  return append(deps, input, { sent: { raw, timeNanos: ingest.fromNanos }, kept })
 }
 
 interface CheckedProfile {
   readonly profile: DecodedProfile
   readonly split: SplitProfile
+  readonly isClockRepaired: boolean
 }
 
-function check(input: IntakeInput, profile: DecodedProfile, labelsOf: () => readonly LabelPair[]): CheckedProfile {
-  const { limits, nowMs } = input
-  const invalid = validateProfile(profile, limits, nowMs)
-  if (invalid !== undefined) throw fault(invalid)
-  const labels = labelsOf()
-  const fixed = languageOf(labels, profile) === 'go' ? fixGoProfile(profile) : profile
-  const split = splitProfile(profile, labels, limits)
-  if (split.keptCount > 0) checkSeries(split, limits)
-  return { profile: fixed, split }
+type DropReason = Extract<PipelineResult, { readonly kind: 'dropped' }>['reason']
+
+interface CheckInput {
+  readonly raw: Uint8Array
+  readonly profile: DecodedProfile
+  readonly labelsOf: () => LabelsResult
 }
+
+/** Undefined if nothing of it can be stored, or the reason why the tenant does not want it. */
+function check(
+  deps: IntakeDeps,
+  input: IntakeInput,
+  { raw, profile, labelsOf }: CheckInput,
+): CheckedProfile | DropReason | undefined {
+  const result = runPipeline({
+    profile,
+    labelsOf,
+    limits: input.limits,
+    policy: deps.policies.of(input.policy),
+    nowMs: input.nowMs,
+    draw: () => drawOf(deps.digest, input, raw),
+    seriesMax: SPLIT_SERIES_MAX,
+  })
+  if (result.kind === 'fault') throw fault(result.fault)
+  if (result.kind === 'empty') return undefined
+  return result.kind === 'dropped' ? result.reason : result
+}
+
+/** From 0 to below 1, and the same for a retry. */
+function drawOf(digest: Digest, { profile, tenant, ingest }: IntakeInput, raw: Uint8Array): number {
+  const rest = encoder.encode(JSON.stringify([tenant, profile.clientId, String(ingest?.fromNanos ?? 0n)]))
+  const bytes = new Uint8Array(PROFILE_ID_BYTES + rest.length)
+  bytes.set(digest.digest128(raw))
+  bytes.set(rest, PROFILE_ID_BYTES)
+  const drawn = digest.digest128(bytes)
+  return new DataView(drawn.buffer, drawn.byteOffset).getUint32(0) / 2 ** 32
+}
+
+type KeptProfile = CheckedProfile & { readonly tablesDigest: Uint8Array | undefined }
 
 interface Checked {
   /** As it came, by which it is known again. */
   readonly sent: { readonly raw: Uint8Array; readonly timeNanos: bigint }
   /** Of one time and one service. */
-  readonly checked: readonly (CheckedProfile & { readonly tablesDigest: Uint8Array | undefined })[]
+  readonly kept: readonly KeptProfile[]
 }
 
 /** Synchronous from here: profiles of one push get ordinals one after another. */
-function append(deps: IntakeDeps, input: IntakeInput, { sent, checked }: Checked): TakeAnswer {
+function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): TakeAnswer {
   const { raw } = sent
-  const kept = checked.filter(({ split }) => split.keptCount > 0)
-  if (kept.length === 0) return empty(raw)
   const timeNanos = profileTimeNanos(kept[0]!.profile, input.nowMs)
   const reserved = kept.reduce((sum, { split }) => sum + split.series.length, 0)
   if (!deps.account.reserveHeaders(input.batch.number, reserved)) throw tooManySeries(reserved)
@@ -183,7 +219,8 @@ function append(deps: IntakeDeps, input: IntakeInput, { sent, checked }: Checked
   const size = { decompressedBytes: raw.length, headers }
   deps.account.addHeads(input.batch.number, newHeads)
   deps.account.add(deps.shard.index, 'pushes', input.into.account(size, newHeads))
-  return { kind: 'taken', head: entry.number, ordinal: first, profiles, deduplicate, size }
+  const isClockRepaired = kept.some((profile) => profile.isClockRepaired)
+  return { kind: 'taken', head: entry.number, ordinal: first, profiles, deduplicate, size, isClockRepaired }
 }
 
 /** Profiles of one push have ids of their own, which follow from the push's. */
@@ -205,25 +242,13 @@ function empty(raw: Uint8Array): TakeAnswer {
   return { kind: 'verdict', verdict: emptyVerdict(raw.length), isShed: false }
 }
 
-function pushedLabels(input: IntakeInput, profile: DecodedProfile): readonly LabelPair[] {
-  const { ingest, labels } = input
-  const named = withServiceName(labels)
-  if (ingest === undefined) return named
-  const result = ingestLabels(named, profile, ingest.sampleTypeConfig)
-  if (!result.ok) throw fault(result.fault)
-  return result.labels
+function dropped(raw: Uint8Array, reason: DropReason): TakeAnswer {
+  return { kind: 'verdict', verdict: droppedVerdict(reason, raw.length), isShed: false }
 }
 
-function checkSeries(split: SplitProfile, limits: TenantLimits): void {
-  if (split.series.length > SPLIT_SERIES_MAX)
-    throw fault({
-      reason: 'series_limit',
-      message: `sample labels split the profile into ${split.series.length} series, ${SPLIT_SERIES_MAX} are allowed`,
-    })
-  for (const labels of split.series) {
-    const invalid = validateLabels(labels, limits)
-    if (invalid !== undefined) throw fault(invalid)
-  }
+function pushedLabels({ ingest, labels }: IntakeInput, profile: DecodedProfile): LabelsResult {
+  const named = withServiceName(labels)
+  return ingest === undefined ? { ok: true, labels: named } : ingestLabels(named, profile, ingest.sampleTypeConfig)
 }
 
 /** A profile that came with neither id nor time cannot be told from a second one: it is never a duplicate. */

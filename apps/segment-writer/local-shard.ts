@@ -17,6 +17,7 @@ import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.
 import { BATCH_LIMIT, type IntakeDeps, type IntakeInput, takeInSlices, takeProfile } from './intake.ts'
 import { LABEL_SETS_MAX, LabelSetCache } from './label-set-cache.ts'
 import { isRecording } from './recording-intake.ts'
+import { PolicyCache } from './policy-cache.ts'
 import { RequestOrdinals } from './request-ordinals.ts'
 import { type BatchHead, type HeadTools, ShardBatch } from './shard-batch.ts'
 import type { TenantRates } from './tenant-rates.ts'
@@ -77,6 +78,7 @@ export class LocalShard implements HeadShard {
       shard: settings,
       decoder: new ProfileDecoder(),
       recordings: new RecordingDecoder(),
+      policies: new PolicyCache(),
     }
     this.#dictionaries = new DictionaryCache(settings.dictionariesBytesMax, {
       seed: settings.dictionarySeed,

@@ -13,7 +13,6 @@ export interface ThreadSettings {
   readonly count: number
   readonly memoryBytesMax: number
   readonly dictionariesBytesMax: number
-  readonly dictionarySeed?: Uint8Array
   readonly firstHead: number
   readonly account: AccountBuffers
 }
@@ -33,6 +32,7 @@ export interface TakeOrder {
   readonly end: number
   /** Index of the message's limits. */
   readonly limits: number
+  readonly policy: string | undefined
   readonly nowMs: number
 }
 
@@ -72,12 +72,16 @@ export interface ThreadFault {
 }
 
 const TAKEN_NUMBERS = 7
+/** Bits of one of them. */
+const DEDUPLICATE = 1
+const CLOCK_REPAIRED = 2
 
 export function packTaken(taken: readonly { readonly id: number; readonly answer: TakenProfile }[]): Float64Array {
   const out = new Float64Array(taken.length * TAKEN_NUMBERS)
-  taken.forEach(({ id, answer: { head, ordinal, profiles, deduplicate, size } }, i) => {
+  taken.forEach(({ id, answer: { head, ordinal, profiles, deduplicate, size, isClockRepaired } }, i) => {
     const { decompressedBytes, headers } = size
-    out.set([id, head, ordinal, profiles, deduplicate ? 1 : 0, decompressedBytes, headers], i * TAKEN_NUMBERS)
+    const flags = (deduplicate ? DEDUPLICATE : 0) | (isClockRepaired ? CLOCK_REPAIRED : 0)
+    out.set([id, head, ordinal, profiles, flags, decompressedBytes, headers], i * TAKEN_NUMBERS)
   })
   return out
 }
@@ -85,9 +89,11 @@ export function packTaken(taken: readonly { readonly id: number; readonly answer
 export function* unpackTaken(packed: Float64Array): Generator<{ id: number; answer: TakenProfile }> {
   for (let at = 0; at < packed.length; at += TAKEN_NUMBERS) {
     const numbers = packed.subarray(at, at + TAKEN_NUMBERS)
-    const [id, head, ordinal, profiles, deduplicate, decompressedBytes, headers] = numbers
+    const [id, head, ordinal, profiles, flags, decompressedBytes, headers] = numbers
     const size = { decompressedBytes: decompressedBytes!, headers: headers! }
     const place = { head: head!, ordinal: ordinal!, profiles: profiles! }
-    yield { id: id!, answer: { kind: 'taken', ...place, deduplicate: deduplicate === 1, size } }
+    const deduplicate = (flags! & DEDUPLICATE) !== 0
+    const isClockRepaired = (flags! & CLOCK_REPAIRED) !== 0
+    yield { id: id!, answer: { kind: 'taken', ...place, deduplicate, size, isClockRepaired } }
   }
 }

@@ -129,10 +129,10 @@ export class ThreadShard implements HeadShard {
         resolve({ kind: 'verdict', verdict: rejectedVerdict(threadLost(), 0), isShed: false })
       },
     })
-    const { batch, request, ingest, limits } = input
+    const { batch, request, ingest, limits, policy } = input
     const labels = labelsToPairs(input.labels)
     const { bytes, clientId } = profile
-    this.#order({ kind: 'take', id, batch, request, tenant, labels, ingest, clientId, bytes, limits, nowMs })
+    this.#order({ kind: 'take', id, batch, request, tenant, labels, ingest, clientId, bytes, limits, policy, nowMs })
     return promise
   }
 

@@ -13,10 +13,27 @@ export function emptyVerdict(decompressedBytes: number): ProfileVerdict {
   return accepted('empty', decompressedBytes)
 }
 
-export function settledVerdict(settlement: Settlement, decompressedBytes: number): ProfileVerdict {
-  if (settlement.kind === 'failed') return rejectedVerdict(settlement.error, decompressedBytes)
-  return accepted(settlement.kind, decompressedBytes)
+/** The tenant's own rules do not want it, which is a success to the client. */
+export function droppedVerdict(reason: string, decompressedBytes: number): ProfileVerdict {
+  return { ...accepted('dropped', decompressedBytes), reason }
 }
+
+export interface SettledProfile {
+  readonly decompressedBytes: number
+  readonly isClockRepaired: boolean
+}
+
+export function settledVerdict(
+  settlement: Settlement,
+  { decompressedBytes, isClockRepaired }: SettledProfile,
+): ProfileVerdict {
+  if (settlement.kind === 'failed') return rejectedVerdict(settlement.error, decompressedBytes)
+  const verdict = accepted(settlement.kind, decompressedBytes)
+  return isClockRepaired ? { ...verdict, reason: CLOCK_REPAIRED } : verdict
+}
+
+/** Reason of a verdict that is no rejection: it was stored under another time than it came with. */
+export const CLOCK_REPAIRED = 'clock_repaired'
 
 function accepted(status: string, decompressedBytes: number): ProfileVerdict {
   return { status, kind: '', reason: '', message: '', retryAfterMs: 0, decompressedBytes }

@@ -4,7 +4,8 @@
  * 1. empty values mean "absent";
  * 2. the session id is dropped, or folded into `maxSessionsPerSeries` values;
  * 3. the two default relabel rules: `godeltaprof_x` is `x`, and a wall profile that says it is of type cpu is
- *    `process_cpu`; the old name stays in `__name_replaced__`;
+ *    `process_cpu`; the old name stays in `__name_replaced__`. The tenant's own rules come before or behind them, and may
+ *    drop the series;
  * 4. labels that say how to read the push (`__delta__`, `__order__`) and labels that follow from the sample type are
  *    dropped; the rest is sorted by name.
  *
@@ -39,9 +40,30 @@ const NEVER_STORED: ReadonlySet<string> = new Set([
   LABEL_SERVICE_NAME_PRIVATE,
 ])
 
-export function seriesLabels(pairs: readonly LabelPair[], maxSessionsPerSeries: number): Labels {
+export interface SeriesRules {
+  /** Undefined: dropped. Labels that come in have unique names. */
+  readonly relabel: ((labels: readonly LabelPair[]) => readonly LabelPair[] | undefined) | undefined
+  readonly relabelDefaults: 'first' | 'last' | 'disabled'
+}
+
+const DEFAULT_RULES: SeriesRules = { relabel: undefined, relabelDefaults: 'first' }
+
+/** Undefined if the rules drop the series, which the default ones never do. */
+export function seriesLabels(pairs: readonly LabelPair[], maxSessionsPerSeries: number): Labels
+export function seriesLabels(
+  pairs: readonly LabelPair[],
+  maxSessionsPerSeries: number,
+  rules: SeriesRules | undefined,
+): Labels | undefined
+export function seriesLabels(
+  pairs: readonly LabelPair[],
+  maxSessionsPerSeries: number,
+  rules: SeriesRules = DEFAULT_RULES,
+): Labels | undefined {
+  const relabelled = applyRules(pairs, rules)
+  if (relabelled === undefined) return undefined
   const labels: LabelPair[] = []
-  for (const pair of replaceName(pairs)) {
+  for (const pair of relabelled) {
     if (pair.value === '' || NEVER_STORED.has(pair.name)) continue
     if (pair.name !== LABEL_SESSION_ID) labels.push({ name: pair.name, value: pair.value })
     else {
@@ -50,6 +72,19 @@ export function seriesLabels(pairs: readonly LabelPair[], maxSessionsPerSeries: 
     }
   }
   return labels.sort((a, b) => compareUtf8(a.name, b.name))
+}
+
+function applyRules(pairs: readonly LabelPair[], rules: SeriesRules): readonly LabelPair[] | undefined {
+  const { relabel, relabelDefaults } = rules
+  const first = relabelDefaults === 'first' ? replaceName(pairs) : pairs
+  // A set with a name twice is refused as it came.
+  if (relabel === undefined || hasDuplicates(first)) return relabelDefaults === 'last' ? replaceName(first) : first
+  const own = relabel(first)
+  return own !== undefined && relabelDefaults === 'last' ? replaceName(own) : own
+}
+
+function hasDuplicates(pairs: readonly LabelPair[]): boolean {
+  return new Set(pairs.map(({ name }) => name)).size !== pairs.length
 }
 
 /** Undefined if the session id is not kept. It is 8 bytes, little endian, in hexadecimal. */

@@ -8,6 +8,8 @@
  *    Samples with equal label lists find their series by one hash of string indices; only the first of each list builds
  *    label strings. Of a name that a sample repeats the first value counts.
  *
+ * 4. Samples of series that the tenant's rules drop are left out.
+ *
  * A profile without sample labels costs one pass over its values. Must not: look at stacks, or validate labels.
  */
 import { labelsKey, type LabelPair, type Labels } from '../labels/labels.ts'
@@ -16,13 +18,15 @@ import { GrowingUint32 } from '../wire/growing.ts'
 import { hashStep, mix32 } from '../wire/hash.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 import type { DecodedProfile } from './profile.ts'
-import { seriesLabels } from './series-labels.ts'
+import { type SeriesRules, seriesLabels } from './series-labels.ts'
 import { stringAt } from './string-table.ts'
 
 export interface SplitProfile {
   /** In order of first use; every one has a kept sample. */
   readonly series: readonly Labels[]
   readonly keptCount: number
+  /** Samples of series that rules dropped. */
+  readonly droppedCount: number
   /** Of kept sample k: its row in the profile, and its series. The columns may be longer than `keptCount`. */
   readonly keptSample: Uint32Array
   readonly keptSeries: Uint32Array
@@ -34,23 +38,49 @@ export interface SplitProfile {
 
 export type SplitLimits = Pick<TenantLimits, 'maxSessionsPerSeries'>
 
+const DROPPED = 0xffffffff
+
 export function splitProfile(
   profile: DecodedProfile,
   pushedLabels: readonly LabelPair[],
   limits: SplitLimits,
+  rules?: SeriesRules,
 ): SplitProfile {
   const keptSample = new Uint32Array(profile.sampleCount)
   const keptCount = keepSamples(profile, keptSample)
   const keptSeries = new Uint32Array(keptCount)
-  const kept = { keptCount, keptSample, keptSeries }
+  const kept = { keptCount, droppedCount: 0, keptSample, keptSeries }
   if (keptCount > 0 && profile.sampleLabelsMax > 0) {
-    const splitter = new Splitter(profile, pushedLabels, limits.maxSessionsPerSeries)
+    const splitter = new Splitter(profile, pushedLabels, { maxSessions: limits.maxSessionsPerSeries, rules })
     for (let k = 0; k < keptCount; k++) keptSeries[k] = splitter.add(keptSample[k]!, k, keptCount)
     const { series, spanId, traceIdHigh, traceIdLow } = splitter
-    return { series, ...kept, spanId, traceIdHigh, traceIdLow }
+    const split = { series, ...kept, spanId, traceIdHigh, traceIdLow }
+    return splitter.hasDropped ? withoutDropped(split) : split
   }
-  const series = keptCount === 0 ? [] : [seriesLabels(pushedLabels, limits.maxSessionsPerSeries)]
-  return { series, ...kept, spanId: undefined, traceIdHigh: undefined, traceIdLow: undefined }
+  const none = { spanId: undefined, traceIdHigh: undefined, traceIdLow: undefined }
+  if (keptCount === 0) return { series: [], ...kept, ...none }
+  const labels = seriesLabels(pushedLabels, limits.maxSessionsPerSeries, rules)
+  return labels === undefined
+    ? { series: [], ...kept, keptCount: 0, droppedCount: keptCount, ...none }
+    : { series: [labels], ...kept, ...none }
+}
+
+/** Moves what is kept to the front of every column. */
+function withoutDropped(split: SplitProfile): SplitProfile {
+  const { keptSample, keptSeries, spanId, traceIdHigh, traceIdLow } = split
+  let count = 0
+  for (let k = 0; k < split.keptCount; k++) {
+    if (keptSeries[k] === DROPPED) continue
+    keptSample[count] = keptSample[k]!
+    keptSeries[count] = keptSeries[k]!
+    for (const ids of [spanId, traceIdHigh, traceIdLow]) {
+      if (ids === undefined) continue
+      ids.lo[count] = ids.lo[k]!
+      ids.hi[count] = ids.hi[k]!
+    }
+    count++
+  }
+  return { ...split, keptCount: count, droppedCount: split.keptCount - count }
 }
 
 /** Rows of the samples to store, in order; returns how many. */
@@ -76,14 +106,21 @@ const SPAN_ID = 2
 const TRACE_ID = 3
 const OVERRIDDEN = 4
 
+interface SplitterRules {
+  readonly maxSessions: number
+  readonly rules: SeriesRules | undefined
+}
+
 class Splitter {
   readonly series: Labels[] = []
+  hasDropped = false
   spanId: Int64Column | undefined
   traceIdHigh: Int64Column | undefined
   traceIdLow: Int64Column | undefined
   readonly #profile: DecodedProfile
   readonly #pushed: readonly LabelPair[]
   readonly #maxSessions: number
+  readonly #rules: SeriesRules | undefined
   readonly #pushedNames: ReadonlySet<string>
   readonly #seriesByKey = new Map<string, number>()
   /** What a label of this name is, by string index; found once per string. */
@@ -95,13 +132,14 @@ class Splitter {
   readonly #listSeries = new GrowingUint32(16)
   /** Open hash of lists + 1; 0 = free. At most half full. */
   #slots = new Uint32Array(64)
-  /** Series of samples without labels of their own; -1 until there is one. */
+  /** Series of samples without labels of their own, or `DROPPED`; -1 until there is one. */
   #bareSeries = -1
 
-  constructor(profile: DecodedProfile, pushed: readonly LabelPair[], maxSessions: number) {
+  constructor(profile: DecodedProfile, pushed: readonly LabelPair[], { maxSessions, rules }: SplitterRules) {
     this.#profile = profile
     this.#pushed = pushed
     this.#maxSessions = maxSessions
+    this.#rules = rules
     this.#pushedNames = new Set(pushed.filter((pair) => pair.value !== '').map((pair) => pair.name))
     this.#kind = new Uint8Array(profile.stringCount)
     this.#listStart.push(0)
@@ -182,7 +220,11 @@ class Splitter {
       if (value !== '' && !own.has(name)) own.set(name, value)
     }
     const pairs = [...this.#pushed, ...Array.from(own, ([name, value]) => ({ name, value }))]
-    const labels = seriesLabels(pairs, this.#maxSessions)
+    const labels = seriesLabels(pairs, this.#maxSessions, this.#rules)
+    if (labels === undefined) {
+      this.hasDropped = true
+      return DROPPED
+    }
     const key = labelsKey(labels)
     let series = this.#seriesByKey.get(key)
     if (series === undefined) {
