@@ -13,6 +13,7 @@ export interface ThreadSettings {
   readonly count: number
   readonly memoryBytesMax: number
   readonly dictionariesBytesMax: number
+  readonly dictionarySeed?: Uint8Array
   readonly firstHead: number
   readonly account: AccountBuffers
 }
