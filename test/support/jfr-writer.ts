@@ -206,6 +206,8 @@ class ChunkWriter {
   readonly #isCompressed: boolean
   readonly #ids = new Map<string, number>()
   readonly #pools = new Map<string, PoolWriter>()
+  /** Of the same array, which may be long and come often. */
+  readonly #stackKeys = new Map<readonly JfrFrame[], bigint>()
 
   constructor(chunk: JfrChunk) {
     this.#chunk = chunk
@@ -304,7 +306,9 @@ class ChunkWriter {
   }
 
   #stack(frames: readonly JfrFrame[]): bigint {
-    return this.#pool('jdk.types.StackTrace').keyOf(JSON.stringify(frames), () => {
+    const known = this.#stackKeys.get(frames)
+    if (known !== undefined) return known
+    const key = this.#pool('jdk.types.StackTrace').keyOf(JSON.stringify(frames), () => {
       const value = this.#bytes().bytes([0]).int(frames.length)
       for (const [className, method, line] of frames) {
         value.number(this.#method(className, method), 8).int(line).int(1)
@@ -312,6 +316,8 @@ class ChunkWriter {
       }
       return value
     })
+    this.#stackKeys.set(frames, key)
+    return key
   }
 
   #checkpoints(): number[] {
