@@ -1,6 +1,6 @@
 /** The index as a check sees it, page by page, and the mends, each of which looks again before it writes. */
 import type { ComparedDataset, ObjectStanding } from '#core/recovery/compare.ts'
-import type { SqlSession } from '../client.ts'
+import type { Sql, SqlSession } from '../client.ts'
 
 /** Of `objects o`: datasets that are live, or hidden and may come back, whatever the object's own count says. */
 function liveRows(sql: SqlSession) {
@@ -117,19 +117,22 @@ export async function dropDanglingJobs(sql: SqlSession, jobIds: readonly string[
   return result.count
 }
 
-/** Tombstones for what nothing refers to, if that is still so. */
-export async function buryObjects(sql: SqlSession, objectIds: readonly string[]): Promise<void> {
-  await sql`
-    with dead as (
-      select k.id from unnest(${objectIds}::text[]) as k(id)
-      join object_ids i on i.id = k.id left join objects o on o.id = k.id
-      where coalesce(o.live_datasets, 0) = 0 and (o.id is not null or i.retired_at is not null)
-        and (o.id is null or ${liveRows(sql)} = 0)
-      order by k.id for update of i
-    ), undeleted as (
-      update objects o set deleted_at = null from dead where o.id = dead.id
-    )
-    insert into tombstones (object_id, due_at) select id, now() from dead on conflict (object_id) do nothing`
+/** Tombstones for what nothing refers to, if that is still so once its rows are locked: see `recount`. */
+export async function buryObjects(sql: Sql, objectIds: readonly string[]): Promise<void> {
+  await sql.begin(async (tx) => {
+    await tx`select from object_ids where id = any(${objectIds}::text[]) order by id for update`
+    await lockObjects(tx, objectIds)
+    await tx`
+      with dead as (
+        select k.id from unnest(${objectIds}::text[]) as k(id)
+        join object_ids i on i.id = k.id left join objects o on o.id = k.id
+        where coalesce(o.live_datasets, 0) = 0 and (o.id is not null or i.retired_at is not null)
+          and (o.id is null or ${liveRows(tx)} = 0)
+      ), undeleted as (
+        update objects o set deleted_at = null from dead where o.id = dead.id
+      )
+      insert into tombstones (object_id, due_at) select id, now() from dead order by id on conflict (object_id) do nothing`
+  })
 }
 
 /** Tombstones of live objects go. */
@@ -139,16 +142,20 @@ export async function keepObjects(sql: SqlSession, objectIds: readonly string[])
     where t.object_id = any(${objectIds}::text[]) and o.id = t.object_id and o.live_datasets > 0`
 }
 
-/** Counts again, under the lock of every commit. */
-export async function recount(sql: SqlSession, objectIds: readonly string[]): Promise<void> {
-  await sql`
-    with held as materialized (
-      select o.id, o.created_at from objects o where o.id = any(${objectIds}::text[]) order by o.id for update of o
-    )
-    update objects o set live_datasets = c.live from (
-      select h.id,
-        (select coalesce(sum(bit_count(s.live)), 0) from segments s where s.created_at = h.created_at and s.object_id = h.id)
-        + (select count(*) from datasets d where d.object_id = h.id and (d.is_live or d.hidden_by is not null)) as live
-      from held h
-    ) as c where o.id = c.id`
+/**
+ * Counts again, under the lock of every commit. The count is a statement of its own: one that waited for the lock would go
+ * on with the snapshot that it began with, and count what the commit before it has retired.
+ */
+export async function recount(sql: Sql, objectIds: readonly string[]): Promise<void> {
+  await sql.begin(async (tx) => {
+    await lockObjects(tx, objectIds)
+    await tx`
+      update objects o set live_datasets = c.live from (
+        select o.id, ${liveRows(tx)} as live from objects o where o.id = any(${objectIds}::text[])
+      ) as c where o.id = c.id`
+  })
+}
+
+async function lockObjects(tx: SqlSession, objectIds: readonly string[]): Promise<void> {
+  await tx`select from objects where id = any(${objectIds}::text[]) order by id for update`
 }
