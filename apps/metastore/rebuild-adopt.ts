@@ -4,6 +4,8 @@
  * 1. Garbage: registered and given a tombstone.
  * 2. Outputs, one attempt a transaction, together with the datasets of the index that they replace. Where datasets
  *    overlap that may hold a profile twice (core/recovery/contested.ts), ids are read, and the older one skips it.
+ *    Of a tenant whose deletion can still be undone all that is dead is adopted too, of the incarnation that died: no plan
+ *    and no label answer has it, the deletion takes it out of sight, and undoing it brings it back.
  * 3. Segments by the commit of every segment, in order of their ids: duplicates are decided as ever, by profile ids. Ids
  *    of overlapping outputs are put into the ledger right before, and those of the last quarter of an hour.
  */
@@ -17,12 +19,12 @@ import { MS_PER_MINUTE } from '#core/units.ts'
 import { ulidTimeMs } from '#core/wire/ulid.ts'
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
 import { adoptGarbage, adoptOutput, type AdoptedOutput } from '#db/sql/adopt-object.ts'
-import { commitSegment } from '#db/sql/commit-segment.ts'
+import { commitSegment, type HiddenTenant } from '#db/sql/commit-segment.ts'
 import { insertCountedIds } from '#db/sql/journal.ts'
 import { planQuery } from '#db/sql/plan-query.ts'
 import { retireDatasets } from '#db/sql/recover-retire.ts'
 import { type DecidedObject, markAdopted } from '#db/sql/recovered-objects.ts'
-import { type Deaths, isDead } from './rebuild-deaths.ts'
+import { type Deaths, fateOf } from './rebuild-deaths.ts'
 import { inParallel, readHead, readProfileIds } from './recovery-objects.ts'
 import { READS_AT_ONCE, type RebuildDeps, recoveredPages, type RunReport } from './recovery-run.ts'
 
@@ -37,6 +39,8 @@ const COMMITS_AT_ONCE = 3
 /** Objects whose heads are read together and then adopted one after the other. */
 const BATCH_OBJECTS = 64
 
+/** Behind the name of a service: no name has a NUL. */
+const HIDDEN = '\0hidden'
 /** Origin of what the index has already. */
 const INDEX = 'index'
 
@@ -46,6 +50,8 @@ interface LiveDataset extends ContestedDataset {
   /** 2 = of the index, 1 = an output, 0 = a segment; then job and epoch. */
   readonly rank: readonly [number, bigint, number]
   readonly isSegment: boolean
+  /** Dead by a deletion that can be undone: compared with its like alone, what was pushed again since is new. */
+  readonly isHidden: boolean
 }
 
 export interface AdoptDeps extends RebuildDeps {
@@ -94,32 +100,39 @@ export async function adoptDecided(deps: AdoptDeps, report: RunReport): Promise<
   }
 }
 
-/** Without what belongs to a deleted tenant. */
+/** Without what belongs to a deleted tenant for good. */
 function withoutDead(deaths: Deaths, object: DecidedObject): DecidedObject {
   const { objectId, footer, live } = object
-  return { ...object, live: live.filter((index) => !isDead(deaths, footer.datasets[index]!.tenant, objectId)) }
+  return {
+    ...object,
+    live: live.filter((index) => fateOf(deaths, footer.datasets[index]!.tenant, objectId) !== 'gone'),
+  }
 }
 
-async function contestedGroups({ sql }: RebuildDeps, open: readonly DecidedObject[]): Promise<LiveDataset[][]> {
+async function contestedGroups({ sql, deaths }: AdoptDeps, open: readonly DecidedObject[]): Promise<LiveDataset[][]> {
   const mine = open.flatMap(({ objectId, live, footer }) =>
     live.map((index): LiveDataset => {
       const isSegment = footer.level === 0
       const origin = attemptOf(footer)
       const job = /^\d{1,19}$/.test(footer.jobId) ? BigInt(footer.jobId) : -1n
       const descriptor = footer.datasets[index]!
+      const isHidden = fateOf(deaths, descriptor.tenant, objectId) === 'hidden'
       return {
         ...timesOf(descriptor),
+        service: isHidden ? `${descriptor.service}${HIDDEN}` : descriptor.service,
         objectId,
         descriptor,
         origin,
         isSegment,
+        isHidden,
         rank: [isSegment ? 0 : 1, job, footer.epoch],
       }
     }),
   )
   const retired = new Set(open.flatMap(({ retires }) => retires.map(({ objectId, index }) => `${objectId}/${index}`)))
   const ofIndex: LiveDataset[] = []
-  for (const datasets of Map.groupBy(mine, ({ tenant, service }) => JSON.stringify([tenant, service])).values()) {
+  const visible = mine.filter(({ isHidden }) => !isHidden)
+  for (const datasets of Map.groupBy(visible, ({ tenant, service }) => JSON.stringify([tenant, service])).values()) {
     const { tenant, service } = datasets[0]!
     const startMs = datasets.reduce((min, { minTimeMs }) => Math.min(min, minTimeMs), Number.POSITIVE_INFINITY)
     const endMs = datasets.reduce((max, { maxTimeMs }) => Math.max(max, maxTimeMs), Number.NEGATIVE_INFINITY)
@@ -132,6 +145,7 @@ async function contestedGroups({ sql }: RebuildDeps, open: readonly DecidedObjec
             descriptor,
             origin: INDEX,
             isSegment: false,
+            isHidden: false,
             rank: [2, 0n, 0],
           })
   }
@@ -199,7 +213,7 @@ interface ReadAttempt {
 }
 
 async function readAttempts(
-  deps: RebuildDeps,
+  deps: AdoptDeps,
   attempts: readonly (readonly DecidedObject[])[],
   skips: Skips,
 ): Promise<ReadAttempt[]> {
@@ -211,22 +225,31 @@ async function readAttempts(
 }
 
 async function readOutput(
-  deps: RebuildDeps,
+  deps: AdoptDeps,
   { objectId, sizeBytes, footer, live }: DecidedObject,
   skips: Skips,
 ): Promise<AdoptedOutput> {
   const labelSets: LabelSet[] = []
   for (const index of live) {
+    const { tenant } = footer.datasets[index]!
     const head = await readHead(deps, objectId, footer.datasets[index]!)
     labelSets.push(...labelSetsOfHead(head))
-    if (isRecent(deps, objectId))
-      await enterIds(deps, footer.datasets[index]!.tenant, await readProfileIds(deps, objectId, head))
+    const isHidden = fateOf(deps.deaths, tenant, objectId) === 'hidden'
+    if (isRecent(deps, objectId)) await enterIds(deps, { tenant, isHidden }, await readProfileIds(deps, objectId, head))
   }
   const datasets = live.map((index) => ({
     descriptor: footer.datasets[index]!,
     skip: skips.get(`${objectId}/${index}`) ?? [],
   }))
-  return { objectId, level: footer.level, sizeBytes, datasets, labelSets }
+  return { objectId, level: footer.level, sizeBytes, datasets, labelSets, hidden: hiddenIn(deps, objectId, footer) }
+}
+
+/** Tenants whose data in the object is dead and may come back. */
+function hiddenIn({ deaths }: AdoptDeps, objectId: string, { datasets }: DecidedObject['footer']): HiddenTenant[] {
+  const tenants = new Set(datasets.map(({ tenant }) => tenant))
+  return [...tenants]
+    .filter((tenant) => fateOf(deaths, tenant, objectId) === 'hidden')
+    .map((tenant) => ({ tenant, deadBelow: deaths.get(tenant)!.incarnation }))
 }
 
 /** All of an attempt at once, with what it replaces: a reader sees sources or outputs. */
@@ -250,12 +273,11 @@ function isRecent({ clock }: RebuildDeps, objectId: string): boolean {
 async function enterContestedIds(deps: RebuildDeps, groups: readonly LiveDataset[][]): Promise<void> {
   for (const group of groups) {
     if (!group.some(({ isSegment }) => isSegment)) continue
-    for (const dataset of group)
-      if (!dataset.isSegment) await enterIds(deps, dataset.tenant, await idsOf(deps, dataset))
+    for (const dataset of group) if (!dataset.isSegment) await enterIds(deps, dataset, await idsOf(deps, dataset))
   }
 }
 
-async function adoptSegments(deps: RebuildDeps, segments: readonly DecidedObject[]): Promise<void> {
+async function adoptSegments(deps: AdoptDeps, segments: readonly DecidedObject[]): Promise<void> {
   const { sql } = deps
   const requests = new Map<string, Parameters<typeof commitSegment>[1]>()
   await inParallel(segments, READS_AT_ONCE, async (segment) => {
@@ -267,7 +289,7 @@ async function adoptSegments(deps: RebuildDeps, segments: readonly DecidedObject
     assert(request !== undefined, 'every segment of the batch was read')
     const dead = footer.datasets.filter(({ index }) => !live.includes(index))
     await sql.begin(async (tx) => {
-      await commitSegment(tx, request, deps)
+      await commitSegment(tx, request, { ...deps, hidden: hiddenIn(deps, objectId, footer) })
       await retireDatasets(
         tx,
         dead.map(({ index }) => ({ objectId, index })),
@@ -308,10 +330,15 @@ async function idsOf(deps: RebuildDeps, { objectId, descriptor, origin }: LiveDa
   }
 }
 
-/** As commits of what lives would make them: of a tenant that was deleted once the incarnation is a part of an id. */
-async function enterIds({ sql }: RebuildDeps, tenant: string, ids: Uint8Array): Promise<void> {
+/** As the commits would make them: of a tenant that was deleted once the incarnation is a part of an id. */
+async function enterIds(
+  { sql }: RebuildDeps,
+  { tenant, isHidden }: { readonly tenant: string; readonly isHidden: boolean },
+  ids: Uint8Array,
+): Promise<void> {
+  const beginMs = isHidden ? 0 : Number.MAX_SAFE_INTEGER
   for (let at = 0; at < ids.length; at += IDS_PER_INSERT * 16) {
     const some = ids.subarray(at, at + IDS_PER_INSERT * 16)
-    await insertCountedIds(sql, { tenant, beginMs: Number.MAX_SAFE_INTEGER, ids: some })
+    await insertCountedIds(sql, { tenant, beginMs, ids: some })
   }
 }

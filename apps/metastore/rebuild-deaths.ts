@@ -1,9 +1,15 @@
 /** Deletions of tenants, and their ends, that the bucket remembers (core/retention/tenant-object.ts), for a rebuild to obey. */
 import type { ObjectStore } from '#core/ports/object-store.ts'
-import { decodeTenantObject, isDeadIn, TENANT_OBJECT_PREFIX, type TenantObject } from '#core/retention/tenant-object.ts'
+import {
+  decodeTenantObject,
+  type Fate,
+  fateIn,
+  TENANT_OBJECT_PREFIX,
+  type TenantObject,
+} from '#core/retention/tenant-object.ts'
 import type { RecoveryFinding } from '#core/rpc/recovery.ts'
 import type { Sql } from '#db/client.ts'
-import { enterDeaths, undoDeaths } from '#db/sql/recover-deaths.ts'
+import { enterDeaths, hideAnew, selectUndoable, undoDeaths } from '#db/sql/recover-deaths.ts'
 
 /** One LIST of S3. */
 const PAGE_KEYS = 1_000
@@ -27,9 +33,10 @@ export async function readDeaths(store: ObjectStore): Promise<Deaths> {
   }
 }
 
-export function isDead(deaths: Deaths, tenant: string, objectId: string): boolean {
+/** What becomes of the tenant's datasets in the object. */
+export function fateOf(deaths: Deaths, tenant: string, objectId: string): Fate {
   const death = deaths.get(tenant)
-  return death !== undefined && isDeadIn(death, objectId)
+  return death === undefined ? 'lives' : fateIn(death, objectId)
 }
 
 export async function obeyDeaths(sql: Sql, deaths: Deaths): Promise<RecoveryFinding[]> {
@@ -41,12 +48,47 @@ export async function obeyDeaths(sql: Sql, deaths: Deaths): Promise<RecoveryFind
     mend: 'undone',
     isMended: true,
   }))
-  const obeyed = (await enterDeaths(sql, objects)).map((tenant) => ({
+  const obeyed = (await enterDeaths(sql, objects)).map(({ tenant, removeAtMs }) =>
+    removeAtMs === undefined ? lostDeletion(tenant) : openDeletion(tenant, removeAtMs),
+  )
+  await hideAnew(sql)
+  return [...undone, ...obeyed]
+}
+
+function lostDeletion(tenant: string): RecoveryFinding {
+  return {
     kind: 'not-restored',
     subject: `tenant ${tenant}`,
     detail: 'its deletion is obeyed, and cannot be undone any more: this database did not know of it',
     mend: '',
     isMended: false,
-  }))
-  return [...undone, ...obeyed]
+  }
+}
+
+function openDeletion(tenant: string, removeAtMs: number): RecoveryFinding {
+  return {
+    kind: 'note',
+    subject: `tenant ${tenant}`,
+    detail: `its deletion, which this database did not know, is obeyed; until ${new Date(removeAtMs).toISOString()} it can be undone`,
+    mend: 'obeyed',
+    isMended: true,
+  }
+}
+
+/**
+ * Deaths as adoption must see them, once both sides agree: those that this database can undo, with the names that the
+ * bucket has of them; of all others what is dead is gone.
+ */
+export async function deathsToAdopt(sql: Sql, deaths: Deaths): Promise<Deaths> {
+  const all = new Map<string, TenantObject>()
+  for (const death of deaths.values()) all.set(death.tenant, { ...death, open: undefined })
+  for (const death of await selectUndoable(sql)) {
+    const known = deaths.get(death.tenant)
+    // The object of an earlier deletion says nothing about this one, but that what it names is gone.
+    const isSame = known?.incarnation === death.incarnation && known.open !== undefined
+    const alsoDead = known?.diedMs === undefined ? [] : known.alsoDead
+    const lost = isSame ? known.open!.lost : alsoDead
+    all.set(death.tenant, { ...death, alsoDead, open: { ...death.open!, lost } })
+  }
+  return all
 }

@@ -25,7 +25,7 @@ import {
   selectUnknown,
 } from '#db/sql/recovered-objects.ts'
 import { adoptDecided } from './rebuild-adopt.ts'
-import { obeyDeaths, readDeaths } from './rebuild-deaths.ts'
+import { deathsToAdopt, obeyDeaths, readDeaths } from './rebuild-deaths.ts'
 import { inParallel, readFooter } from './recovery-objects.ts'
 import { READS_AT_ONCE, type RebuildDeps, recoveredPages, type RunReport } from './recovery-run.ts'
 import { restoreSettings } from './settings-dump.ts'
@@ -43,8 +43,9 @@ export async function rebuildIndex(deps: RebuildDeps, report: RunReport): Promis
   const isNew = (await guard.standing()).counter === 0
   await report.progress('settings', 0, 0)
   await report.found(await restoreSettings(sql, store))
-  const deaths = await readDeaths(store)
-  await report.found(await obeyDeaths(sql, deaths))
+  const inBucket = await readDeaths(store)
+  await report.found(await obeyDeaths(sql, inBucket))
+  const deaths = await deathsToAdopt(sql, inBucket)
   const adopt = () => adoptDecided({ ...deps, deaths }, report)
   // An interrupted run, or one that failed, left decisions.
   await adopt()

@@ -204,10 +204,12 @@ export class TenantDeletionPass {
     if (store === undefined) return
     const death = await selectTenantDeath(sql, tenant, ALSO_DEAD_MAX)
     if (death === undefined) return
-    const { incarnation, diedMs, objectIds } = death
+    const { incarnation, diedMs, objectIds, open } = death
     const isMissed = (id: string) =>
       diedMs !== undefined && (!isUlid(id) || !isBegunBeforeDeath(ulidTimeMs(id), diedMs))
     const alsoDead = objectIds.filter(isMissed).sort()
-    await store.put(tenantObjectKey(tenant), encodeTenantObject({ tenant, incarnation, diedMs, alsoDead }))
+    const lost = open?.lost.filter(isMissed) ?? []
+    const object = { tenant, incarnation, diedMs, alsoDead, ...(open === undefined ? {} : { open: { ...open, lost } }) }
+    await store.put(tenantObjectKey(tenant), encodeTenantObject(object))
   }
 }

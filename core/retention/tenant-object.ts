@@ -7,6 +7,9 @@
  * counts as one that came after. A dataset proves its incarnation by the begin of its object, the time in the object's
  * id: what was begun longer before the death than any commit takes is dead. `alsoDead` names the rest: what was committed
  * just before, by writers whose clock was ahead, and outputs of merges that hold dead data.
+ *
+ * `open` is there while the deletion can be undone: a rebuild within that time adopts what is dead out of sight, so that
+ * undoing brings back all of it. Until when is a time, not a delay, so it is the same whenever the rebuild runs.
  */
 import { CinderError } from '../errors.ts'
 import { isUlid, ulidTimeMs } from '../wire/ulid.ts'
@@ -19,6 +22,17 @@ export interface TenantObject {
   readonly diedMs: number | undefined
   /** Ids of other objects that hold dead data of the tenant, ascending. */
   readonly alsoDead: readonly string[]
+  readonly open?: UndoableDeath | undefined
+}
+
+/** The deletion that can be undone, and what was dead before it, which stays dead. Times by the clock of Postgres. */
+export interface UndoableDeath {
+  readonly removeAtMs: number
+  readonly previousLiveFrom: number
+  readonly previousDiedMs: number | undefined
+  readonly previousIsFinal: boolean
+  /** Of `alsoDead`: what an earlier deletion took. */
+  readonly lost: readonly string[]
 }
 
 export const TENANT_OBJECT_PREFIX = 'tenants/'
@@ -57,7 +71,7 @@ export function decodeTenantObject(bytes: Uint8Array, key: string): TenantObject
   } catch (cause) {
     throw new CinderError('data_loss', `${key} is no JSON`, { reason: 'tenant_object', cause })
   }
-  const { version, tenant, incarnation, diedMs, alsoDead } = (json ?? {}) as Record<string, unknown>
+  const { version, tenant, incarnation, diedMs, alsoDead, open } = (json ?? {}) as Record<string, unknown>
   if (version !== VERSION)
     throw new CinderError('unimplemented', `${key} has version ${String(version)}, this reader knows ${VERSION}`)
   const isWhole =
@@ -66,9 +80,28 @@ export function decodeTenantObject(bytes: Uint8Array, key: string): TenantObject
     Number.isSafeInteger(incarnation) &&
     (diedMs === undefined || Number.isFinite(diedMs)) &&
     Array.isArray(alsoDead) &&
-    alsoDead.every((id) => typeof id === 'string')
+    alsoDead.every((id) => typeof id === 'string') &&
+    (open === undefined || isUndoable(open))
   if (!isWhole) throw new CinderError('data_loss', `${key} is not what its name says`, { reason: 'tenant_object' })
-  return { tenant, incarnation: incarnation as number, diedMs: diedMs as number | undefined, alsoDead }
+  const death = { tenant, incarnation: incarnation as number, diedMs: diedMs as number | undefined, alsoDead }
+  if (open === undefined) return death
+  const { previousDiedMs, ...rest } = open as UndoableDeath
+  return { ...death, open: { ...rest, previousDiedMs } }
+}
+
+function isUndoable(open: unknown): boolean {
+  const { removeAtMs, previousLiveFrom, previousDiedMs, previousIsFinal, lost } = (open ?? {}) as Record<
+    string,
+    unknown
+  >
+  return (
+    Number.isFinite(removeAtMs) &&
+    Number.isSafeInteger(previousLiveFrom) &&
+    (previousDiedMs === undefined || Number.isFinite(previousDiedMs)) &&
+    typeof previousIsFinal === 'boolean' &&
+    Array.isArray(lost) &&
+    lost.every((id) => typeof id === 'string')
+  )
 }
 
 /** Whether data of the tenant in the object must not become visible. */
@@ -76,4 +109,17 @@ export function isDeadIn(death: TenantObject, objectId: string): boolean {
   if (death.diedMs === undefined) return false
   const isOld = isUlid(objectId) && isBegunBeforeDeath(ulidTimeMs(objectId), death.diedMs)
   return isOld || death.alsoDead.includes(objectId)
+}
+
+/** `hidden`: dead by the deletion that can be undone; `gone`: by one that cannot. */
+export type Fate = 'lives' | 'hidden' | 'gone'
+
+export function fateIn(death: TenantObject, objectId: string): Fate {
+  if (!isDeadIn(death, objectId)) return 'lives'
+  const { open } = death
+  if (open === undefined || open.lost.includes(objectId)) return 'gone'
+  const { previousDiedMs } = open
+  const wasDead =
+    previousDiedMs !== undefined && isUlid(objectId) && isBegunBeforeDeath(ulidTimeMs(objectId), previousDiedMs)
+  return wasDead ? 'gone' : 'hidden'
 }

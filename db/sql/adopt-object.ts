@@ -2,12 +2,14 @@
  * Objects of a bucket that the index does not know become part of it. Each statement begins with the id's row in
  * `object_ids`, as every commit does: what somebody committed meanwhile is left as it is, and a repeat changes nothing.
  *
- * Datasets of a deleted tenant are not adopted (an object that was begun long before the tenant's incarnation died belongs
- * to it), nor those below the bound of their retention.
+ * Datasets of a deleted tenant (an object that was begun long before the tenant's incarnation died belongs to it) are of
+ * the incarnation that died while the deletion can be undone, and are not adopted once it cannot; nor are those below the
+ * bound of their retention.
  */
 import { LATE_COMMIT_MS } from '#core/retention/tenant-object.ts'
 import type { DatasetDescriptor, LabelSet } from '#core/rpc/metastore.ts'
 import { ulidTimeMs } from '#core/wire/ulid.ts'
+import type { HiddenTenant } from './commit-segment.ts'
 import type { SqlSession } from '../client.ts'
 import { formatIntArray, formatTextArray } from '../array-literal.ts'
 
@@ -18,6 +20,8 @@ export interface AdoptedOutput {
   /** The live ones alone, each with header positions that another dataset counts. */
   readonly datasets: readonly { readonly descriptor: DatasetDescriptor; readonly skip: readonly number[] }[]
   readonly labelSets: readonly LabelSet[]
+  /** Of these tenants it is dead although its begin does not prove it. */
+  readonly hidden: readonly HiddenTenant[]
 }
 
 /** An object above level 0. False: its id was registered already. */
@@ -29,6 +33,12 @@ export async function adoptOutput(
   const { objectId, level, sizeBytes, datasets, labelSets } = output
   const rows = datasets.map(({ descriptor }) => descriptor)
   const begunMs = ulidTimeMs(objectId)
+  // Undone meanwhile: the deletion is open no more, and what was named lives.
+  const isDead = sql`(coalesce(extract(epoch from i.died_at) * 1000 >= ${begunMs}::float8 + ${LATE_COMMIT_MS}, false) or (
+    o.id is not null and i.tenant = any(${output.hidden.map(({ tenant }) => tenant)}::text[])))`
+  const isGone = sql`(${isDead} and (i.is_final or o.id is null)
+    or coalesce(extract(epoch from o.previous_died_at) * 1000 >= ${begunMs}::float8 + ${LATE_COMMIT_MS}, false))`
+  const incarnation = sql`case when ${isDead} then i.live_from - 1 else coalesce(i.incarnation, 1) end`
   const result = await sql`
     with gate as (
       insert into object_ids (id) values (${objectId}::text) on conflict (id) do nothing returning id
@@ -38,7 +48,7 @@ export async function adoptOutput(
         skip_positions, incarnation)
       select ${objectId}::text, d.index, ${level}::int, ${sizeBytes}::bigint, d.tenant, d.service, d.window_start_ms,
         d.window_ms, d.min_time_ms, d.max_time_ms, d.dataset_offset, d.size_bytes, d.head_bytes, d.profile_count,
-        d.sample_count, d.skip::int[], coalesce(i.incarnation, 1)
+        d.sample_count, d.skip::int[], ${incarnation}
       from gate, unnest(
         ${rows.map((d) => d.index)}::int[], ${rows.map((d) => d.tenant)}::text[], ${rows.map((d) => d.service)}::text[],
         ${rows.map((d) => d.windowStartMs)}::bigint[], ${rows.map((d) => d.windowMs)}::bigint[],
@@ -49,8 +59,8 @@ export async function adoptOutput(
       ) as d(index, tenant, service, window_start_ms, window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes,
         head_bytes, profile_count, sample_count, skip)
       left join tenant_incarnations i on i.tenant = d.tenant
-      where cardinality(d.skip::int[]) < d.profile_count
-        and coalesce(extract(epoch from i.died_at) * 1000 < ${begunMs}::float8 + ${LATE_COMMIT_MS}, true)
+      left join tenant_deletions o on o.tenant = d.tenant and o.state in ('hiding', 'hidden')
+      where cardinality(d.skip::int[]) < d.profile_count and not ${isGone}
         and d.max_time_ms >= coalesce((
           select r.bound_ms from retention_rules r where r.tenant in (d.tenant, '') and r.service in (d.service, '')
           order by r.tenant desc, r.service desc limit 1
@@ -65,11 +75,12 @@ export async function adoptOutput(
       where not exists (select from dataset)
     ), label_set as (
       insert into label_sets (tenant, window_start_ms, hash, pairs, incarnation)
-      select l.tenant, l.window_start_ms, md5(l.pairs)::uuid, l.pairs::text[], coalesce(i.incarnation, 1)
+      select l.tenant, l.window_start_ms, md5(l.pairs)::uuid, l.pairs::text[], ${incarnation}
       from gate, unnest(${labelSets.map((set) => set.tenant)}::text[], ${labelSets.map((set) => set.windowStartMs)}::bigint[],
         ${labelSets.map((set) => formatTextArray(set.pairs))}::text[]) as l(tenant, window_start_ms, pairs)
       left join tenant_incarnations i on i.tenant = l.tenant
-      where coalesce(extract(epoch from i.died_at) * 1000 < ${begunMs}::float8 + ${LATE_COMMIT_MS}, true)
+      left join tenant_deletions o on o.tenant = l.tenant and o.state in ('hiding', 'hidden')
+      where not ${isGone}
       order by l.tenant collate "C", l.window_start_ms, md5(l.pairs)
       on conflict do nothing
     )

@@ -35,12 +35,22 @@ export type SegmentOutcome =
     }
   | { readonly kind: 'registered' }
 
+/**
+ * For a rebuild: what the segment has of the tenant is dead, though the begin of the object does not prove it, by the
+ * deletion that can still be undone. One that was undone meanwhile has another `live_from`, and hides nothing.
+ */
+export interface HiddenTenant {
+  readonly tenant: string
+  readonly deadBelow: number
+}
+
 export async function commitSegment(
   sql: SqlSession,
   request: CommitSegmentRequest,
-  options: { readonly deletionGraceMs: number },
+  options: { readonly deletionGraceMs: number; readonly hidden?: readonly HiddenTenant[] },
 ): Promise<SegmentOutcome> {
   const { objectId, sizeBytes, datasets, labelSets } = request
+  const { hidden = [] } = options
   const { ids, ordinals } = selectDeduplicated(request)
   const starts = profileStarts(request)
   const profileCounts = datasets.map((dataset) => dataset.profileCount)
@@ -58,7 +68,11 @@ export async function commitSegment(
       from gate, unnest(${tenants}::text[]) with ordinality as d(tenant, n)
       join tenant_incarnations i on i.tenant = d.tenant
       cross join lateral (
-        select ${beginMs(objectId)}::float8 + ${LATE_COMMIT_MS} <= extract(epoch from i.died_at) * 1000 as is_dead
+        select ${beginMs(objectId)}::float8 + ${LATE_COMMIT_MS} <= extract(epoch from i.died_at) * 1000
+          or (d.tenant, i.live_from) in (
+            select h.tenant, h.dead_below from unnest(${hidden.map(({ tenant }) => tenant)}::text[],
+              ${hidden.map(({ deadBelow }) => deadBelow)}::int[]) as h(tenant, dead_below)
+          ) as is_dead
       ) as b
     ), sent as materialized (
       select o.ordinal, case when not exists (select from born) then i.id else coalesce((

@@ -4,6 +4,7 @@
  * A deletion raises the tenant's incarnation in one row; its commit hides everything of the incarnations below, because
  * every read and every commit asks that row. A commit whose snapshot is older writes the old number and is hidden too.
  */
+import type { UndoableDeath } from '#core/retention/tenant-object.ts'
 import type { Sql, SqlSession } from '../client.ts'
 
 export type DeletionState = 'hiding' | 'hidden' | 'removing' | 'done' | 'restoring' | 'restored'
@@ -63,12 +64,17 @@ export async function beginDeletion(
   })) as number | undefined
 }
 
-/** The deletion that is undone from now on; undefined if none can be: never asked for, or its removal has begun. */
+/**
+ * The deletion that is undone from now on; undefined if none can be: never asked for, its removal has begun, or it is of a
+ * rebuild that came after its time and has adopted nothing of it.
+ */
 export async function beginRestore(sql: Sql, tenant: string): Promise<number | undefined> {
   return (await sql.begin(async (tx) => {
     await lockTenant(tx, tenant)
     const [open] = await tx<{ id: number }[]>`
-      update tenant_deletions set state = 'restoring' where tenant = ${tenant} and state in ('hiding', 'hidden', 'restoring')
+      update tenant_deletions d set state = 'restoring'
+      where d.tenant = ${tenant} and d.state in ('hiding', 'hidden', 'restoring') and not exists (
+        select from tenant_incarnations i where i.tenant = d.tenant and i.live_from = d.dead_below and i.is_final)
       returning id`
     if (open === undefined) return undefined
     await tx`update tenant_incarnations i set live_from = d.previous_live_from,
@@ -132,15 +138,62 @@ export async function selectTenantDeath(
   sql: SqlSession,
   tenant: string,
   alsoDeadMax: number,
-): Promise<{ incarnation: number; diedMs: number | undefined; objectIds: string[] } | undefined> {
-  const [row] = await sql<{ incarnation: number; died_ms: number | null; object_ids: string[] }[]>`
+): Promise<
+  | {
+      readonly incarnation: number
+      readonly diedMs: number | undefined
+      readonly objectIds: readonly string[]
+      /**
+       * The deletion that can be undone; `lost` are those of `objectIds` that an earlier one took: an object has one
+       * incarnation of a tenant, and the later list names what is still there of the earlier too.
+       */
+      readonly open: UndoableDeath | undefined
+    }
+  | undefined
+> {
+  const [row] = await sql<DeathRow[]>`
     select i.incarnation, case when isfinite(i.died_at) then (extract(epoch from i.died_at) * 1000)::float8 end as died_ms,
-      array(
-        select o.object_id from tenant_deletion_objects o join tenant_deletions d on d.id = o.deletion_id
-        where d.tenant = i.tenant and o.gone_at is null and d.state not in ('restoring', 'restored')
-        order by o.object_id desc limit ${alsoDeadMax}
-      ) as object_ids
-    from tenant_incarnations i where i.tenant = ${tenant}`
+      k.object_ids, k.lost, (extract(epoch from o.remove_at) * 1000)::float8 as remove_at_ms, o.previous_live_from,
+      case when isfinite(o.previous_died_at) then (extract(epoch from o.previous_died_at) * 1000)::float8 end
+        as previous_died_ms, o.previous_is_final
+    from tenant_incarnations i
+    left join tenant_deletions o on o.tenant = i.tenant and o.state in ('hiding', 'hidden')
+    cross join lateral (
+      select coalesce(array_agg(object_id order by object_id desc), '{}') as object_ids,
+        coalesce(array_agg(object_id order by object_id) filter (where is_lost), '{}') as lost
+      from (
+        select k.object_id, bool_or(d.id is distinct from o.id) as is_lost
+        from tenant_deletion_objects k join tenant_deletions d on d.id = k.deletion_id
+        where d.tenant = i.tenant and k.gone_at is null and d.state not in ('restoring', 'restored')
+        group by k.object_id order by k.object_id desc limit ${alsoDeadMax}
+      ) as dead
+    ) as k
+    where i.tenant = ${tenant}`
   if (row === undefined) return undefined
-  return { incarnation: row.incarnation, diedMs: row.died_ms ?? undefined, objectIds: row.object_ids }
+  return {
+    incarnation: row.incarnation,
+    diedMs: row.died_ms ?? undefined,
+    objectIds: row.object_ids,
+    open:
+      row.remove_at_ms === null
+        ? undefined
+        : {
+            removeAtMs: row.remove_at_ms,
+            previousLiveFrom: row.previous_live_from!,
+            previousDiedMs: row.previous_died_ms ?? undefined,
+            previousIsFinal: row.previous_is_final!,
+            lost: row.lost,
+          },
+  }
+}
+
+interface DeathRow {
+  readonly incarnation: number
+  readonly died_ms: number | null
+  readonly object_ids: string[]
+  readonly lost: string[]
+  readonly remove_at_ms: number | null
+  readonly previous_live_from: number | null
+  readonly previous_died_ms: number | null
+  readonly previous_is_final: boolean | null
 }

@@ -4,18 +4,22 @@ import { after, test } from 'node:test'
 import { parseObjectKey } from '#core/block/object-key.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { COUNTER_KEY, encodeCounter } from '#core/recovery/commit-counter.ts'
-import { encodeTenantObject, tenantObjectKey } from '#core/retention/tenant-object.ts'
+import { decodeTenantObject, encodeTenantObject, tenantObjectKey } from '#core/retention/tenant-object.ts'
 import { MS_PER_MINUTE } from '#core/units.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
+import { createClock } from '#platform/clock.ts'
 import { buildPprof } from '../../support/profiles.ts'
 import { createRecoveryHarness } from '../../support/recovery.ts'
 import { askMetadata, askTotal, expectOk, push } from '../../support/server-client.ts'
 import { makeDataDir } from '../../support/server-process.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
 import { createServiceStack } from '../../support/service-stack.ts'
 import { tenantsOver } from '../../support/sql-tenants.ts'
+import { deleteDueObjects } from '../../../apps/compaction-worker/delete-objects.ts'
 import { SETTINGS_KEY } from '../../../apps/metastore/settings-dump.ts'
 
 const NOW_MS = Date.now()
+const NEVER = new AbortController().signal
 
 async function openSite(store: ObjectStore) {
   const stack = await createServiceStack({}, { store, patientStore: store })
@@ -31,6 +35,11 @@ async function openSite(store: ObjectStore) {
     )
   }
   return { ...stack, sql, pushed, recovery: createRecoveryHarness(sql, store) }
+}
+
+async function deleteDue({ metastore }: Awaited<ReturnType<typeof openSite>>, store: ObjectStore): Promise<void> {
+  const deps = { metastore: metastore.metastore, store, clock: createClock(), log: createSilentLog() }
+  await deleteDueObjects(deps, 'test', NEVER)
 }
 
 const dutyOf = ({ recovery }: Awaited<ReturnType<typeof openSite>>, name: string) =>
@@ -176,4 +185,168 @@ test('a deletion that was asked for again after the backup takes along what came
   const [visible] = await site.sql`select
     (select count(*) from datasets where is_live) + (select count(*) from segments where is_live) as live`
   assert.equal(Number(visible!['live']), 0)
+})
+
+/** A site whose tenant has data at two levels, is deleted, and has pushed again since; `before`: what was asked before. */
+async function deletedSite(store: ObjectStore, options: { isOld: boolean }) {
+  const old = await openSite(store)
+  await old.recovery.guard.check()
+  for (const n of [1, 2]) await old.pushed('shop', n)
+  await old.compact()
+  // A duplicate in a segment that stays one, beside the output that counts it.
+  for (const n of [4, 2]) await old.pushed('shop', n)
+  await old.pushed('cart', 8)
+  const total = await askTotal(old.send, 'shop')
+  assert.equal(total, 7n)
+  const tenants = tenantsOver(old.metastore, store)
+  const deletion = await tenants.service.deleteTenant({ tenant: 'anonymous' })
+  // As if it had been pushed long before.
+  if (options.isOld) await old.sql`update tenant_incarnations set died_at = now() + interval '3 minutes'`
+  await tenants.runDeletions()
+  assert.equal(await askTotal(old.send, 'shop'), 0n)
+  return { old, tenants, deletion }
+}
+
+const names = async ({ send }: Awaited<ReturnType<typeof openSite>>) =>
+  (((await askMetadata(send, 'LabelValues', { name: 'service_name' }))['names'] ?? []) as string[]).toSorted()
+
+const hiddenOf = async ({ tenants }: { tenants: ReturnType<typeof tenantsOver> }) =>
+  (await tenants.service.tenantDeletions({ tenant: 'anonymous', limit: 9 })).deletions[0]!
+
+for (const [name, isOld, isDumped] of [
+  ['just before it was deleted', false, false],
+  ['long before it was deleted', true, false],
+  ['just before it was deleted, and the daily dump knows of it', false, true],
+  ['long before it was deleted, and the daily dump knows of it', true, true],
+] as const) {
+  test(`after a rebuild within its delay a deletion can be undone, of data that was pushed ${name} (H35, H65)`, async () => {
+    const store = await openFilesystemStore(await makeDataDir())
+    const { old, deletion } = await deletedSite(store, { isOld })
+    if (isDumped) await dutyOf(old, 'settings-dump').run({ name: 'x', holder: 'x', epoch: 1 }, NEVER)
+    // What was deleted and is pushed again is new; it counts beside what comes back.
+    if (!isOld) await old.pushed('shop', 4)
+    const since = isOld ? 0n : 4n
+
+    const site = await openSite(store)
+    await site.recovery.guard.check()
+    const run = await site.recovery.run({ kind: 'rebuild' })
+    assert.equal(run.state, 'done', run.error)
+    assert.ok(!run.findings.some(({ kind, subject }) => kind === 'not-restored' && subject === 'tenant anonymous'))
+    const look = async () => {
+      assert.deepEqual([await askTotal(site.send, 'shop'), await askTotal(site.send, 'cart')], [since, 0n])
+      assert.deepEqual(await names(site), isOld ? [] : ['shop'])
+    }
+    await look()
+    const tenants = tenantsOver(site.metastore, store)
+    await tenants.runDeletions()
+    await look()
+    const hidden = await hiddenOf({ tenants })
+    assert.deepEqual([hidden.state, hidden.removeAtMs], ['hidden', deletion.removeAtMs], 'its time did not begin anew')
+    const original = await hiddenOf({ tenants: tenantsOver(old.metastore, store) })
+    assert.deepEqual([hidden.datasets, hidden.profiles], [original.datasets, original.profiles], 'each counted once')
+    await tenants.endGrace()
+    await deleteDue(site, store)
+
+    await tenants.service.undeleteTenant({ tenant: 'anonymous' })
+    await tenants.runDeletions()
+    const back = async () => {
+      assert.deepEqual([await askTotal(site.send, 'shop'), await askTotal(site.send, 'cart')], [7n + since, 8n])
+      assert.deepEqual(await names(site), ['cart', 'shop'])
+    }
+    await back()
+    await site.metastore.metastore.planner.release()
+    await site.compact()
+    await back()
+    const check = await site.recovery.run({ kind: 'fsck', deep: true })
+    assert.deepEqual([check.state, check.findings], ['done', []])
+  })
+}
+
+test('after a rebuild a deletion ends at its time, with its receipt; one whose time is over cannot be undone (H35, H65)', async () => {
+  const store = await openFilesystemStore(await makeDataDir())
+  const { deletion } = await deletedSite(store, { isOld: false })
+  const site = await openSite(store)
+  await site.recovery.guard.check()
+  await site.recovery.run({ kind: 'rebuild' })
+  const tenants = tenantsOver(site.metastore, store)
+  await tenants.runDeletions()
+  await tenants.endDelay('anonymous')
+  await tenants.runDeletions()
+  await assert.rejects(tenants.service.undeleteTenant({ tenant: 'anonymous' }), { kind: 'failed_precondition' })
+  for (let pass = 0; pass < 3; pass++) {
+    await tenants.endGrace()
+    await deleteDue(site, store)
+    await tenants.runDeletions()
+  }
+  const receipt = await hiddenOf({ tenants })
+  assert.deepEqual([receipt.state, receipt.datasets, receipt.profiles], ['done', 3, 4])
+  assert.deepEqual(await store.list('objects/'), [])
+
+  // The same bucket before that, and a rebuild that comes too late.
+  const late = await openFilesystemStore(await makeDataDir())
+  const other = await deletedSite(late, { isOld: false })
+  await other.tenants.endDelay('anonymous')
+  const key = tenantObjectKey('anonymous')
+  const death = decodeTenantObject(await late.get(key), key)
+  assert.ok(Math.abs(death.open!.removeAtMs - deletion.removeAtMs) < 10 * MS_PER_MINUTE)
+  const over = { ...death, open: { ...death.open!, removeAtMs: Date.now() - 1 } }
+  await late.put(key, encodeTenantObject(over))
+  const rebuilt = await openSite(late)
+  await rebuilt.recovery.guard.check()
+  const run = await rebuilt.recovery.run({ kind: 'rebuild' })
+  assert.ok(run.findings.some(({ detail }) => /cannot be undone/.test(detail)))
+  const after = tenantsOver(rebuilt.metastore, late)
+  await after.runDeletions()
+  await assert.rejects(after.service.undeleteTenant({ tenant: 'anonymous' }), { kind: 'failed_precondition' })
+  assert.equal(await askTotal(rebuilt.send, 'shop'), 0n)
+})
+
+test('a second call within the delay ends when the first does, before and after a rebuild, and is undone with it (H35, H65)', async () => {
+  const store = await openFilesystemStore(await makeDataDir())
+  const { old, tenants, deletion } = await deletedSite(store, { isOld: false })
+  await old.pushed('shop', 16)
+  const second = await tenants.service.deleteTenant({ tenant: 'anonymous' })
+  assert.deepEqual([second.id, second.removeAtMs], [deletion.id, deletion.removeAtMs])
+  await tenants.runDeletions()
+  await old.pushed('shop', 32)
+
+  const site = await openSite(store)
+  await site.recovery.guard.check()
+  assert.equal((await site.recovery.run({ kind: 'rebuild' })).state, 'done')
+  assert.equal(await askTotal(site.send, 'shop'), 32n)
+  const rebuilt = tenantsOver(site.metastore, store)
+  await rebuilt.runDeletions()
+  assert.equal((await hiddenOf({ tenants: rebuilt })).removeAtMs, deletion.removeAtMs)
+  // And a third, in the new database.
+  await site.pushed('shop', 48)
+  const third = await rebuilt.service.deleteTenant({ tenant: 'anonymous' })
+  assert.equal(third.removeAtMs, deletion.removeAtMs)
+  await rebuilt.runDeletions()
+  assert.equal(await askTotal(site.send, 'shop'), 0n)
+  await rebuilt.service.undeleteTenant({ tenant: 'anonymous' })
+  await rebuilt.runDeletions()
+  assert.equal(await askTotal(site.send, 'shop'), 7n + 16n + 32n + 48n)
+})
+
+test('what an earlier deletion took does not come back with a later one that is undone after a rebuild (H35, H65)', async () => {
+  const store = await openFilesystemStore(await makeDataDir())
+  const { old, tenants } = await deletedSite(store, { isOld: false })
+  await tenants.endDelay('anonymous')
+  await tenants.runDeletions()
+  await tenants.runDeletions()
+  // Its objects wait for their grace: they are in the bucket still.
+  assert.ok((await store.list('objects/')).length > 0)
+  await old.pushed('shop', 16)
+  await tenants.service.deleteTenant({ tenant: 'anonymous' })
+  await tenants.runDeletions()
+
+  const site = await openSite(store)
+  await site.recovery.guard.check()
+  assert.equal((await site.recovery.run({ kind: 'rebuild' })).state, 'done')
+  const rebuilt = tenantsOver(site.metastore, store)
+  await rebuilt.runDeletions()
+  assert.equal(await askTotal(site.send, 'shop'), 0n)
+  await rebuilt.service.undeleteTenant({ tenant: 'anonymous' })
+  await rebuilt.runDeletions()
+  assert.deepEqual([await askTotal(site.send, 'shop'), await askTotal(site.send, 'cart')], [16n, 0n])
 })

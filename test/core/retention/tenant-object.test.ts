@@ -5,6 +5,7 @@ import { isValidObjectKey } from '#core/ports/object-store.ts'
 import {
   decodeTenantObject,
   encodeTenantObject,
+  fateIn,
   isDeadIn,
   LATE_COMMIT_MS,
   tenantObjectKey,
@@ -12,6 +13,13 @@ import {
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
 
 const tail = new Uint8Array(ULID_RANDOM_BYTES)
+const OPEN = {
+  removeAtMs: 900_000,
+  previousLiveFrom: 1,
+  previousDiedMs: undefined as number | undefined,
+  previousIsFinal: false,
+  lost: [makeUlid(104_000, tail)],
+}
 const DEATH = { tenant: 'a', incarnation: 2, diedMs: 100_000, alsoDead: [makeUlid(105_000, tail)] }
 
 test('every tenant id has a valid key of its own, also one that looks like a path (H76)', () => {
@@ -31,6 +39,8 @@ test('what is written is read', () => {
   assert.deepEqual(decodeTenantObject(encodeTenantObject(DEATH), key), DEATH)
   const nothing = { ...DEATH, diedMs: undefined, alsoDead: [] }
   assert.deepEqual(decodeTenantObject(encodeTenantObject(nothing), key), nothing)
+  for (const open of [OPEN, { ...OPEN, previousDiedMs: undefined }])
+    assert.deepEqual(decodeTenantObject(encodeTenantObject({ ...DEATH, open }), key), { ...DEATH, open })
 })
 
 const broken: [string, string][] = [
@@ -39,6 +49,8 @@ const broken: [string, string][] = [
   ['nothing', 'null'],
   ["another tenant's", new TextDecoder().decode(encodeTenantObject({ ...DEATH, tenant: 'b' }))],
   ['a list of numbers', '{"version":1,"tenant":"a","incarnation":2,"diedMs":1,"alsoDead":[1]}'],
+  ['open without an end', '{"version":1,"tenant":"a","incarnation":2,"diedMs":1,"alsoDead":[],"open":{"lost":[]}}'],
+  ['open to null', '{"version":1,"tenant":"a","incarnation":2,"diedMs":1,"alsoDead":[],"open":null}'],
 ]
 for (const [name, text] of broken) {
   test(`a tenant object that is ${name} is refused, with its key`, () => {
@@ -53,4 +65,17 @@ test('an object is dead by its begin, or by name', () => {
   assert.ok(isDeadIn(DEATH, makeUlid(105_000, tail)))
   assert.ok(!isDeadIn(DEATH, 'no-ulid'))
   assert.ok(!isDeadIn({ ...DEATH, diedMs: undefined }, makeUlid(9, tail)))
+})
+
+test('what is dead is hidden while its deletion can be undone, but for what was dead before', () => {
+  const before = makeUlid(100_000 - LATE_COMMIT_MS, tail)
+  const named = makeUlid(105_000, tail)
+  const lost = OPEN.lost[0]!
+  const death = { ...DEATH, alsoDead: [lost, named] }
+  const fates = (of: Parameters<typeof fateIn>[0]) =>
+    [before, named, lost, makeUlid(100_001, tail)].map((objectId) => fateIn(of, objectId))
+  assert.deepEqual(fates(death), ['gone', 'gone', 'gone', 'lives'])
+  assert.deepEqual(fates({ ...death, open: OPEN }), ['hidden', 'hidden', 'gone', 'lives'])
+  const again = { ...OPEN, previousDiedMs: 100_000 }
+  assert.deepEqual(fates({ ...death, diedMs: 200_000, open: again }), ['gone', 'hidden', 'gone', 'hidden'])
 })
