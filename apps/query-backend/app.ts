@@ -49,6 +49,7 @@ export interface QueryBackendDeps {
   readonly cache?: BlockCache | undefined
   /** Partial answers over whole objects are kept too. */
   readonly keepsReports?: boolean
+  readonly freesRanges?: boolean
 }
 
 /** A `QueryBackend` that looks at its caller's flag only, so that a thread may give one that is no signal. */

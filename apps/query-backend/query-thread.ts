@@ -57,7 +57,7 @@ function configure(settings: ThreadSettings): void {
   const cache = settings.cacheBytesMax === 0 ? undefined : new BlockCache(settings.cacheBytesMax)
   const { keepsReports } = settings
   const backends = Array.from(ended, (_, slot) =>
-    createQueryBackend({ store: storeOf(slot), codec, regex, cache, keepsReports }),
+    createQueryBackend({ store: storeOf(slot), codec, regex, cache, keepsReports, freesRanges: true }),
   )
   backendOf = (slot) => backends[slot]!
 }

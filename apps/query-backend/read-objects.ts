@@ -23,6 +23,7 @@ import { planStacktraces, type StacktracePlan } from '#core/query/stacktrace-pla
 import type { SourceDataset, SourceObject } from '#core/rpc/metastore.ts'
 import type { ReadStats } from '#core/rpc/query-backend.ts'
 import { MIB } from '#core/units.ts'
+import { freeBytes } from '#platform/http/body.ts'
 import type { KeptBlocks } from './kept-blocks.ts'
 
 export interface ObjectQuery {
@@ -67,11 +68,18 @@ export interface ReadDeps {
   readonly codec: Codec
   /** Absent: nothing is kept. */
   readonly kept?: KeptBlocks | undefined
+  /** What the store gave is ours alone: its memory is given back when the object is done, not when it is collected. */
+  readonly freesRanges?: boolean
 }
 
 interface ReadContext {
   readonly stats: ReadStats
   readonly signal: CallEnd | undefined
+}
+
+interface ObjectContext extends ReadContext {
+  /** What was fetched of the object. Nothing that outlives it may be a view of these. */
+  readonly fetched: Uint8Array[]
 }
 
 /** Datasets that have profiles for the query, in the order of the plan. */
@@ -81,7 +89,8 @@ export async function* readObjects(
   query: ObjectQuery,
   context: ReadContext,
 ): AsyncGenerator<ReadDataset> {
-  const ahead: { readonly read: Promise<ReadDataset[]>; readonly sizeBytes: number }[] = []
+  const ahead: { readonly read: Promise<ReadDataset[]>; readonly sizeBytes: number; readonly fetched: Uint8Array[] }[] =
+    []
   let next = 0
   let aheadBytes = 0
   const fill = (): void => {
@@ -90,17 +99,19 @@ export async function* readObjects(
       const sizeBytes = object.datasets.reduce((sum, { descriptor }) => sum + descriptor.sizeBytes, 0)
       if (ahead.length > 0 && aheadBytes + sizeBytes > AHEAD_BYTES_MAX) return
       next++
-      const read = readObject(deps, object, query, context)
+      const fetched: Uint8Array[] = []
+      const read = readObject(deps, object, query, { ...context, fetched })
       // Its error is thrown when its turn comes; until then it must not count as unhandled.
       read.catch(() => undefined)
-      ahead.push({ read, sizeBytes })
+      ahead.push({ read, sizeBytes, fetched })
       aheadBytes += sizeBytes
     }
   }
   for (fill(); ahead.length > 0; fill()) {
-    const { read, sizeBytes } = ahead.shift()!
+    const { read, sizeBytes, fetched } = ahead.shift()!
     yield* await read
     aheadBytes -= sizeBytes
+    if (deps.freesRanges === true) fetched.forEach(freeBytes)
   }
   throwIfGone(context.signal)
 }
@@ -113,7 +124,7 @@ async function readObject(
   deps: ReadDeps,
   object: SourceObject,
   query: ObjectQuery,
-  context: ReadContext,
+  context: ObjectContext,
 ): Promise<ReadDataset[]> {
   const { stats } = context
   stats.objects++
@@ -159,7 +170,7 @@ async function readHeads(
   { kept, ...deps }: ReadDeps,
   object: SourceObject,
   wants: ObjectQuery['wants'],
-  context: ReadContext,
+  context: ObjectContext,
 ): Promise<{ readonly first: FetchedRanges; readonly heads: readonly OpenedHead[] }> {
   const { objectId, datasets } = object
   const known = datasets.map(({ descriptor }) => kept?.head(objectId, descriptor))
@@ -220,7 +231,7 @@ async function fetchRanges(
   deps: ReadDeps,
   object: SourceObject,
   wanted: readonly ByteRange[],
-  { stats, signal }: ReadContext,
+  { stats, signal, fetched }: ObjectContext,
 ): Promise<FetchedRanges> {
   throwIfGone(signal)
   const key = objectKey(object.objectId)
@@ -232,6 +243,7 @@ async function fetchRanges(
       bytes: await deps.store.getRange(key, offset, lengthBytes, options),
     })),
   )
+  for (const { bytes } of parts) fetched.push(bytes)
   stats.ranges += ranges.length
   for (const { lengthBytes } of ranges) stats.bytes += lengthBytes
   // Every column chunk is a view: a merge of millions of rows ends within one frame of them.

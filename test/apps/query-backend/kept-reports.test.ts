@@ -30,7 +30,8 @@ function openBackends(cacheBytes = MIB) {
     store,
     cache,
     plain: createQueryBackend(deps),
-    keeping: createQueryBackend({ ...deps, cache, keepsReports: true }),
+    // As in a thread: what was read is given back at once, and what is kept must not point into it.
+    keeping: createQueryBackend({ ...deps, cache, keepsReports: true, freesRanges: true }),
     withoutReports: createQueryBackend({ ...deps, cache }),
   }
 }
