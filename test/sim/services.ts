@@ -109,7 +109,7 @@ export async function queryTree(ports: QueryPorts, { tenant, startMs, endMs }: Q
     end: BigInt(endMs),
     maxNodes: 1_000_000n,
   })
-  const call = { signal: NEVER, isJson: false }
+  const call = { signal: NEVER, isJson: true }
   const context = contextOf(ports, tenant)
   const answer = await selectMergeStacktraces(sourcesOf(ports), request, context, call)
   expectWhole(context)
