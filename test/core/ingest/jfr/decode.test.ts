@@ -272,7 +272,7 @@ test('property: how a recording is written, and how it is cut into chunks, chang
         assert.deepEqual(plain(recording), expected)
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 30 },
   )
 })
 
