@@ -3,7 +3,8 @@
  * happens here, so that one label with a value per request costs those who ask for it, and nobody else.
  *
  * One more than the limit is fetched: the caller refuses, never cuts. Sets repeat from hour to hour, and taking a set
- * apart costs more than sorting it (7 against 1 µs): repeats go first, by hash.
+ * apart costs more than finding repeats: the hashes of all hours come first, by the key alone, then one row of each. Of a
+ * tenant with 10,000 sets an hour a day's 240,000 rows were sorted on disk.
  */
 import type { LabelSetsRequest } from '#core/rpc/metastore.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
@@ -20,14 +21,28 @@ export async function selectLabelSets(
   return [...(await sql<{ pairs: string[] }[]>`select pairs from ${wholeSets(sql, request)} as whole limit ${fetched}`)]
 }
 
-/** Odd elements are names. An element at n belongs to the pair whose name is at n - 1 + n % 2. */
+/**
+ * Odd elements are names. An element at n belongs to the pair whose name is at n - 1 + n % 2. Of one name the first place
+ * where its text stands is enough, unless that is another label's value.
+ */
 function selectReduced(sql: SqlSession, request: LabelSetsRequest, fetched: number) {
-  return sql<{ pairs: string[] }[]>`
-    select distinct array(
+  const picked = sql`array(
       select element.text from unnest(whole.pairs) with ordinality as element(text, n)
       where whole.pairs[n - 1 + n % 2] = any(${request.names}::text[]) order by n
-    ) as pairs
-    from ${wholeSets(sql, request)} as whole limit ${fetched}`
+    )`
+  const [name] = request.names
+  const reduced =
+    request.names.length > 1
+      ? picked
+      : sql`case
+          when first.at is null then '{}'
+          when first.at % 2 = 1 then whole.pairs[first.at : first.at + 1]
+          else ${picked} end`
+  return sql<{ pairs: string[] }[]>`
+    select distinct ${reduced} as pairs
+    from ${wholeSets(sql, request)} as whole
+    cross join lateral (select array_position(whole.pairs, ${name!}::text) as at) as first
+    limit ${fetched}`
 }
 
 function selectNames(sql: SqlSession, request: LabelSetsRequest, fetched: number) {
@@ -39,14 +54,30 @@ function selectNames(sql: SqlSession, request: LabelSetsRequest, fetched: number
     ) as named`
 }
 
+/**
+ * The newest row of each set. That no tenant of the question was ever deleted is found out once, not row by row. Rows of
+ * one hash have the same pairs, whatever their incarnation.
+ */
 function wholeSets(sql: SqlSession, { tenants, startMs, endMs }: LabelSetsRequest) {
+  const once = tenants.length > 1 ? sql`distinct on (f.hash)` : sql``
   return sql`(
-    select distinct on (hash) pairs from label_sets
-    where tenant = any(${tenants}::text[])
-      and window_start_ms > ${startMs}::bigint - ${MS_PER_HOUR} and window_start_ms <= ${endMs}
-      and not exists (
-        select from tenant_incarnations i where i.tenant = label_sets.tenant and label_sets.incarnation < i.live_from
-      )
-    order by hash
+    with found as materialized (
+      select l.tenant, l.hash, max(l.window_start_ms) as window_start_ms
+      from label_sets l
+      where l.tenant = any(${tenants}::text[])
+        and l.window_start_ms > ${startMs}::bigint - ${MS_PER_HOUR} and l.window_start_ms <= ${endMs}
+        and (
+          not exists (select from tenant_incarnations i where i.tenant = any(${tenants}::text[]))
+          or not exists (
+            select from tenant_incarnations i where i.tenant = l.tenant and l.incarnation < i.live_from
+          )
+        )
+      group by l.tenant, l.hash
+    )
+    select ${once} newest.pairs
+    from found f cross join lateral (
+      select l.pairs from label_sets l
+      where l.tenant = f.tenant and l.window_start_ms = f.window_start_ms and l.hash = f.hash limit 1
+    ) as newest
   )`
 }
