@@ -50,6 +50,7 @@ import { defaultSettings, type MetastoreSettings } from '../metastore/settings.t
 import { applyDefaultRetention } from '../metastore/tenant-service.ts'
 import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenants.ts'
 import { createAdhocStore } from '../query-backend/adhoc-store.ts'
+import { createAsyncStore } from '../query-backend/async-store.ts'
 import { openQueryBackend, queryThreads } from '../query-backend/execution.ts'
 import { createLabelReporter } from '../query-backend/labels.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
@@ -285,6 +286,7 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
   const guards = openGuards(clock, instruments.registry, log)
   const adhoc = createAdhocStore({ store, clock, random })
   const labels = createLabelReporter({ store, codec, regex })
+  const asyncResults = createAsyncStore({ store, clock })
   return {
     operator,
     time: instruments.time,
@@ -293,7 +295,7 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(
-      { metastore, backend, ...guards, rules, adhoc, labels, regex, clock, log, compression },
+      { metastore, backend, ...guards, rules, adhoc, labels, asyncResults, regex, clock, log, compression },
       { multitenancy, limitsOf },
     ),
   }

@@ -5,6 +5,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { mountAdhoc } from '#platform/connect/adhoc-service.ts'
 import { mountLabelReport } from '#platform/connect/label-service.ts'
+import { mountAsyncResults } from '#platform/connect/async-result-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { mountQueryBackend } from '#platform/connect/services.ts'
@@ -19,6 +20,7 @@ import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
 import { createAdhocStore } from './adhoc-store.ts'
+import { createAsyncStore } from './async-store.ts'
 import { readConfig } from './config.ts'
 import { openQueryBackend, queryThreads } from './execution.ts'
 import { createLabelReporter } from './labels.ts'
@@ -44,6 +46,7 @@ await runProcess(log, async (lifecycle) => {
   const options = { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountQueryBackend(app, backend, options)
   mountLabelReport(app, createLabelReporter(deps), options)
+  mountAsyncResults(app, createAsyncStore({ store, clock }), options)
   mountAdhoc(app, createAdhocStore({ store, clock, random: createRandom() }), options)
   mountReady(app)
   const serve = instruments.serve(app)

@@ -25,6 +25,7 @@ import { AdmissionGate } from './admission-gate.ts'
 import { analyzeQuery } from './analyze.ts'
 import { mountCompanions } from './companions.ts'
 import { selectHeatmap } from './heatmap.ts'
+import { type AsyncDeps, AsyncQueries } from './async-queries.ts'
 import { type BlockLabelSources, type LabelSource, labelSource } from './block-labels.ts'
 import { mountDiagnostics } from './diagnostics.ts'
 import { answerDiff } from './diff.ts'
@@ -36,9 +37,9 @@ import { mountRecordingRules, type RulesDeps } from './recording-rules.ts'
 import { mountRender } from './render.ts'
 import type { RequestContext } from './request.ts'
 import { mountStatusPages } from './status-pages.ts'
-import { type CallInfo, selectMergeProfile, selectMergeSpanProfile, selectMergeStacktraces } from './stacktraces.ts'
+import { type CallInfo, selectMergeProfile, selectMergeSpanProfile } from './stacktraces.ts'
 
-export interface QueryFrontendDeps extends AdhocDeps, RulesDeps {
+export interface QueryFrontendDeps extends AdhocDeps, AsyncDeps, RulesDeps {
   readonly metastore: Metastore
   readonly backend: QueryBackend
   /** Of several query-backends, which one has an object (spread-backend.ts). */
@@ -86,6 +87,7 @@ type LabelledRun<Request, Answer> = (
 export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFrontendSettings): Hono {
   const app = new Hono()
   const sources = { ...deps, admission: deps.admission ?? new AdmissionGate(ADMISSION_DEFAULT, deps.clock) }
+  const asyncQueries = new AsyncQueries(sources)
   const recorder = new QueryRecorder(deps.clock)
   const contextOf = (call: Parameters<typeof tenantsOf>[0], record?: QueryRecord): RequestContext => ({
     tenants: tenantsOf(call),
@@ -118,9 +120,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       ),
       series: labelled((source, request, context, call) => answerSeries(source, request, context, showsUtf8(call))),
       getProfileStats: (_, call) => answerStats(deps.metastore, contextOf(call)),
-      selectMergeStacktraces: recorded((request, context, info) =>
-        selectMergeStacktraces(sources, request, context, info),
-      ),
+      selectMergeStacktraces: recorded((request, context, info) => asyncQueries.answer(request, context, info)),
       selectMergeSpanProfile: recorded((request, context, info) =>
         selectMergeSpanProfile(sources, request, context, info),
       ),

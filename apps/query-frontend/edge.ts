@@ -8,6 +8,7 @@ import { createClock } from '#platform/clock.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
 import { createLabelReportClient } from '#platform/connect/label-service.ts'
+import { createAsyncResultClient } from '#platform/connect/async-result-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import type { Env } from '#platform/env.ts'
@@ -22,7 +23,8 @@ import { readConfig } from './config.ts'
 import { createSpreadBackend } from './spread-backend.ts'
 import { webRandom } from './web-random.ts'
 
-export function composeEdge(env: Env): Hono {
+/** `runsOn`: the process goes on after an answer, which workers do not. */
+export function composeEdge(env: Env, { runsOn } = { runsOn: false }): Hono {
   const { metastoreUrl, queryBackendUrls, multitenancy, limits } = readConfig(env)
   const client = openEdgeInternal(env)
   const clock = createClock()
@@ -41,6 +43,7 @@ export function composeEdge(env: Env): Hono {
       labels: overBackends(
         queryBackendUrls.map((url) => ({ name: url, labels: createLabelReportClient(url, client) })),
       ),
+      asyncResults: runsOn ? createAsyncResultClient(queryBackendUrls[0]!, client) : undefined,
       adhoc: createAdhocClient(queryBackendUrls[0]!, client),
       rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),

@@ -3,4 +3,4 @@ import { serveDeno } from '#platform/http/serve-deno.ts'
 import { readConfig } from './config.ts'
 import { composeEdge } from './edge.ts'
 
-serveDeno({ name: 'query-frontend', readConfig, compose: composeEdge })
+serveDeno({ name: 'query-frontend', readConfig, compose: (env) => composeEdge(env, { runsOn: true }) })

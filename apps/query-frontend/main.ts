@@ -4,6 +4,7 @@ import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
 import { createLabelReportClient } from '#platform/connect/label-service.ts'
+import { createAsyncResultClient } from '#platform/connect/async-result-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -41,6 +42,7 @@ await runProcess(log, async (lifecycle) => {
       labels: overBackends(
         queryBackendUrls.map((url) => ({ name: url, labels: createLabelReportClient(url, client) })),
       ),
+      asyncResults: createAsyncResultClient(queryBackendUrls[0]!, client),
       adhoc: createAdhocClient(queryBackendUrls[0]!, client),
       rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),

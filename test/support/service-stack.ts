@@ -22,6 +22,7 @@ import { createThreadMerger } from '../../apps/compaction-worker/thread-merger.t
 import { createDistributor } from '../../apps/distributor/app.ts'
 import type { MetastoreSettings } from '../../apps/metastore/settings.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
+import { createAsyncStore } from '../../apps/query-backend/async-store.ts'
 import { createLabelReporter } from '../../apps/query-backend/labels.ts'
 import { createQueryFrontend } from '../../apps/query-frontend/app.ts'
 import { createSegmentWriter } from '../../apps/segment-writer/app.ts'
@@ -104,8 +105,9 @@ export async function createServiceStack(
   const shared = { ...parts, compression }
   const backend = wrapBackend(createQueryBackend({ ...parts, store: readStore }))
   const labels = createLabelReporter({ ...parts, store: readStore })
+  const asyncResults = createAsyncStore({ store, clock: parts.clock })
   const queryFrontend = createQueryFrontend(
-    { ...shared, metastore: metastore.metastore, labels, backend },
+    { ...shared, metastore: metastore.metastore, labels, asyncResults, backend },
     { multitenancy, limitsOf },
   )
   const stops: (() => Promise<void>)[] = []

@@ -1,0 +1,108 @@
+/**
+ * Runs of asynchronous queries in the object store: `async/<ULID>-begun`, and `async/<ULID>-ended` with the answer. Each is
+ * written once. An object is a line of JSON (whose run it is, how it ended) and the bytes of the answer.
+ *
+ * 1. A run is known for `AGE_MS` after it began; every run that begins deletes a few that are older, and ids begin with
+ *    their time, so that these are the first of a list. No index knows of them.
+ * 2. A run that has not ended when no query may run any more has ended badly: who ran it is gone.
+ * Who asks for the run of another tenant is told that there is none.
+ */
+import { CinderError, invalidArgument } from '#core/errors.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import type { ObjectStore } from '#core/ports/object-store.ts'
+import { QUERY_DURATION_MAX_MS } from '#core/query/budget.ts'
+import type { AsyncResults } from '#core/rpc/async-results.ts'
+import { MIB, MS_PER_MINUTE } from '#core/units.ts'
+import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
+
+/** A client polls every second or so; what it has not fetched by then it has forgotten. */
+const AGE_MS = 20 * MS_PER_MINUTE
+/** A run waits for its turn before it reads, and its answer is written afterwards. */
+const LOST_AFTER_MS = QUERY_DURATION_MAX_MS + MS_PER_MINUTE
+/** The largest profiles with lines take a few MiB. */
+export const RUN_BODY_MAX_BYTES = 32 * MIB
+/** Two objects a run: whoever begins one removes more than it adds. */
+const EXPIRED_PER_RUN_MAX = 10
+const PREFIX = 'async/'
+const ULID_LENGTH = 26
+const LINE_FEED = 10
+
+interface Head {
+  readonly tenants: string
+  readonly errorMessage?: string
+  readonly warnings?: string[]
+}
+
+export interface AsyncStoreDeps {
+  readonly store: Pick<ObjectStore, 'putIfAbsent' | 'get' | 'list' | 'delete'>
+  readonly clock: Pick<Clock, 'nowMs'>
+}
+
+export function createAsyncStore({ store, clock }: AsyncStoreDeps): AsyncResults {
+  const isExpired = (runId: string): boolean => ulidTimeMs(runId) < clock.nowMs() - AGE_MS
+  const removeExpired = async (): Promise<void> => {
+    for (const key of await store.list(PREFIX, { limit: EXPIRED_PER_RUN_MAX })) {
+      const runId = key.slice(PREFIX.length, PREFIX.length + ULID_LENGTH)
+      if (isUlid(runId) && isExpired(runId)) await store.delete(key)
+    }
+  }
+  const read = async (runId: string, part: 'begun' | 'ended', tenants: string) => {
+    let object: Uint8Array
+    try {
+      object = await store.get(`${PREFIX}${runId}-${part}`)
+    } catch (error) {
+      if (error instanceof CinderError && error.kind === 'not_found') return undefined
+      throw error
+    }
+    const end = object.indexOf(LINE_FEED)
+    const head = JSON.parse(new TextDecoder().decode(object.subarray(0, end))) as Head
+    if (head.tenants !== tenants) throw unknownRun(runId)
+    return { head, body: object.subarray(end + 1) }
+  }
+  return {
+    async beginRun({ runId, tenants }) {
+      checkId(runId)
+      await removeExpired()
+      await store.putIfAbsent(`${PREFIX}${runId}-begun`, objectOf({ tenants }))
+      return {}
+    },
+    async endRun({ runId, tenants, body, errorMessage, warnings }) {
+      checkId(runId)
+      if (body.length > RUN_BODY_MAX_BYTES) {
+        const message = `the answer has ${body.length} bytes, at most ${RUN_BODY_MAX_BYTES} are kept for a client that polls`
+        throw invalidArgument(`${message}: ask for fewer nodes, or without async`, 'async_result_size')
+      }
+      await store.putIfAbsent(`${PREFIX}${runId}-ended`, objectOf({ tenants, errorMessage, warnings }, body))
+      return {}
+    },
+    async findRun({ runId, tenants }) {
+      if (!isUlid(runId) || isExpired(runId)) throw unknownRun(runId)
+      const ended = await read(runId, 'ended', tenants)
+      if (ended !== undefined) {
+        const { errorMessage = '', warnings = [] } = ended.head
+        return { isEnded: true, body: ended.body, errorMessage, warnings }
+      }
+      if ((await read(runId, 'begun', tenants)) === undefined) throw unknownRun(runId)
+      const none = { body: new Uint8Array(0), warnings: [] }
+      if (ulidTimeMs(runId) >= clock.nowMs() - LOST_AFTER_MS) return { isEnded: false, errorMessage: '', ...none }
+      return { isEnded: true, errorMessage: 'the server that ran the query is gone: ask again', ...none }
+    },
+  }
+}
+
+function objectOf(head: Head, body: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const line = new TextEncoder().encode(`${JSON.stringify(head)}\n`)
+  const object = new Uint8Array(line.length + body.length)
+  object.set(line)
+  object.set(body, line.length)
+  return object
+}
+
+function checkId(runId: string): void {
+  if (!isUlid(runId)) throw invalidArgument(`id ${JSON.stringify(runId.slice(0, 64))} is no id of a run`, 'async_run')
+}
+
+function unknownRun(runId: string): CinderError {
+  const message = `there is no asynchronous query ${JSON.stringify(runId.slice(0, 64))}, or none any more`
+  return new CinderError('not_found', message, { reason: 'async_run' })
+}
