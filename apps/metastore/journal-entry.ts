@@ -13,13 +13,8 @@ import { CinderError, isRetryable } from '#core/errors.ts'
 import type { CommitSegmentRequest, DatasetDescriptor } from '#core/rpc/metastore.ts'
 import { MS_PER_DAY, MS_PER_MINUTE } from '#core/units.ts'
 import { ulidTimeMs } from '#core/wire/ulid.ts'
-import type { Sql } from '#db/client.ts'
-import { withSqlErrors } from '#db/errors.ts'
-import { commitSegment } from '#db/sql/commit-segment.ts'
-import { insertCountedIds } from '#db/sql/journal.ts'
-import { planQuery } from '#db/sql/plan-query.ts'
-import { readVerdict } from '#db/sql/read-verdict.ts'
 import { decodeJournalEntry, type JournalEntry } from '#platform/journal.ts'
+import type { JournalIndex } from './journal-index.ts'
 import { type ObjectReader, readHead, readProfileIds } from './recovery-objects.ts'
 import { checkSegment } from './validate.ts'
 
@@ -33,8 +28,7 @@ const LEDGER_TRUST_MS = 5 * MS_PER_MINUTE
 const AHEAD_MAX_MS = MS_PER_MINUTE
 
 export interface EntryDeps extends ObjectReader {
-  readonly sql: Sql
-  readonly deletionGraceMs: number
+  readonly index: JournalIndex
 }
 
 export interface EntryTimes {
@@ -102,17 +96,16 @@ export async function recoverEntry(
   if (judged.kind === 'hopeless') return judged
   const { request, trustsLedger: isTrusted } = judged
   if (!isTrusted) await enterCountedIds(deps, request)
-  const { sql } = deps
+  const { index } = deps
   try {
-    const outcome = await withSqlErrors('commit journalled segment', () => commitSegment(sql, request, deps))
-    if (outcome.kind === 'committed') return { kind: 'recovered', how: 'committed', readIds: !isTrusted }
+    const outcome = await index.commitSegment(request)
+    if (outcome === 'committed') return { kind: 'recovered', how: 'committed', readIds: !isTrusted }
   } catch (error) {
     // What Postgres will never take, as a number beyond its range.
     if (error instanceof CinderError && !isRetryable(error.kind)) return hopeless(error.message)
     throw error
   }
-  const isKnown = (await withSqlErrors('read verdict', () => readVerdict(sql, objectId))) !== undefined
-  return isKnown
+  return (await index.isCommitted(objectId))
     ? { kind: 'recovered', how: 'replayed', readIds: !isTrusted }
     : hopeless('its object was given up before, and its id retired')
 }
@@ -128,9 +121,7 @@ async function enterCountedIds(deps: EntryDeps, request: CommitSegmentRequest): 
     const counted = await countedIds(deps, { objectId: request.objectId, descriptor, mine })
     if (counted.length === 0) continue
     const ids = new Uint8Array(Buffer.concat(counted))
-    await withSqlErrors('enter profile ids', () =>
-      insertCountedIds(deps.sql, { tenant: descriptor.tenant, beginMs, ids }),
-    )
+    await deps.index.insertCountedIds({ tenant: descriptor.tenant, beginMs, ids })
   }
 }
 
@@ -148,7 +139,7 @@ async function countedIds(
 ): Promise<Uint8Array[]> {
   const { tenant, service, minTimeMs: startMs, maxTimeMs: endMs } = of.descriptor
   const plan = { tenants: [tenant], services: [service], startMs, endMs }
-  const objects = await withSqlErrors('plan of a journal entry', () => planQuery(deps.sql, plan))
+  const objects = await deps.index.planQuery(plan)
   const counted = new Map<string, Uint8Array>()
   for (const { objectId, datasets } of objects) {
     if (objectId === of.objectId) continue

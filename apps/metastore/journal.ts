@@ -15,8 +15,6 @@ import type { Log } from '#core/ports/log.ts'
 import { CinderError, isRetryable } from '#core/errors.ts'
 import { isValidObjectKey } from '#core/ports/object-store.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
-import { withSqlErrors } from '#db/errors.ts'
-import { readNowMs } from '#db/sql/journal.ts'
 import { JOURNAL_ENTRY_BYTES_MAX, JOURNAL_PREFIX, parseJournalKey, QUARANTINE_PREFIX } from '#platform/journal.ts'
 import type { Registry } from '#platform/metrics/registry.ts'
 import type { Duty } from './duties.ts'
@@ -147,13 +145,13 @@ class Sweeper {
 
   async sweep(signal: AbortSignal): Promise<JournalSweep> {
     const tally: Tally = { committed: [], replayed: [], quarantined: [], left: [], readIds: 0, failuresInARow: 0 }
-    const { guard, sql } = this.#deps
+    const { guard, index } = this.#deps
     if (await guard.isBehind()) {
       // What was committed meanwhile is not in its ledger.
       this.#cleanMs = undefined
       return tally
     }
-    const times = { nowMs: await withSqlErrors('time', () => readNowMs(sql)), cleanMs: this.#cleanMs }
+    const times = { nowMs: await index.nowMs(), cleanMs: this.#cleanMs }
     const isWhole = await this.#everySlice(tally, times, signal)
     if (isWhole && tally.left.length === 0) this.#cleanMs = times.nowMs
     await this.#tell(tally)

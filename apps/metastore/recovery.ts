@@ -23,6 +23,7 @@ import { readRecoveryTotals, wakeRecovery } from '#db/sql/recover-status.ts'
 import { restoreBackup, writeBackup } from './backup.ts'
 import type { Duties, Duty } from './duties.ts'
 import { checkIndex } from './fsck.ts'
+import { sqlJournalIndex } from './journal-index.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { orphanDuty } from './orphans.ts'
 import { rebuildIndex } from './rebuild.ts'
@@ -64,7 +65,7 @@ export function createRecovery(deps: RecoveryDeps): Recovery {
   const { sql, clock, random } = deps
   const guard = new RestoreGuard(deps)
   const all = { ...deps, guard }
-  const journal = createJournal(all)
+  const journal = createJournal({ ...all, index: sqlJournalIndex(all) })
   let duties: Pick<Duties, 'runDue'> | undefined
   return {
     guard,

@@ -16,6 +16,7 @@ import { createCodec } from '#platform/codec.ts'
 import { decodeJournalEntry, encodeJournalEntry, JOURNAL_PREFIX, journalKey } from '#platform/journal.ts'
 import { Registry } from '#platform/metrics/registry.ts'
 import { createRandom } from '#platform/random.ts'
+import { sqlJournalIndex } from '../../../apps/metastore/journal-index.ts'
 import { addJournalMetrics, createJournal, type Journal, type JournalSweep } from '../../../apps/metastore/journal.ts'
 import { HandClock } from '../../support/hand-clock.ts'
 import { makeSegment } from '../../support/metastore-requests.ts'
@@ -68,10 +69,9 @@ function replica(store: ObjectStore = stack.store, sliceKeys = 1_000): Journal {
   const { sql } = stack.metastore.database
   const guard = { isBehind: async () => isBehind }
   return createJournal({
-    sql,
+    index: sqlJournalIndex({ sql, deletionGraceMs: 900_000 }),
     store,
     codec: createCodec(),
-    deletionGraceMs: 900_000,
     log,
     clock: sweepClock,
     guard,
