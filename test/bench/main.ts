@@ -20,6 +20,7 @@ import { gunzipCase } from './gunzip.ts'
 import { headCase } from './head.ts'
 import { indexScaleCase } from './index-scale.ts'
 import { isolationCase } from './isolation.ts'
+import { jfrCase } from './jfr.ts'
 import { queryCase } from './query.ts'
 import { readsCase } from './reads.ts'
 import { runtimesCase } from './runtimes.ts'
@@ -30,6 +31,7 @@ import { treeMergeCase } from './tree-merge.ts'
 const CASES: readonly BenchCase[] = [
   gunzipCase,
   decodeCase,
+  jfrCase,
   headCase,
   blockCase,
   compactionCase,
