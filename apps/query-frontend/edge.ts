@@ -11,6 +11,7 @@ import { createLabelReportClient } from '#platform/connect/label-service.ts'
 import { createAsyncResultClient } from '#platform/connect/async-result-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
+import { invalidArgument } from '#core/errors.ts'
 import type { Env } from '#platform/env.ts'
 import { webCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
@@ -20,13 +21,17 @@ import { AdmissionGate } from './admission-gate.ts'
 import { createQueryFrontend } from './app.ts'
 import { overBackends } from './block-labels.ts'
 import { readConfig } from './config.ts'
+import { firstReachable } from './first-reachable.ts'
 import { createSpreadBackend } from './spread-backend.ts'
 import { webRandom } from './web-random.ts'
 
 /** `runsOn`: the process goes on after an answer, which workers do not. */
 export function composeEdge(env: Env, { runsOn } = { runsOn: false }): Hono {
-  const { metastoreUrl, queryBackendUrls, multitenancy, limits } = readConfig(env)
+  const { metastoreUrl, queryBackendUrls, multitenancy, limits, limitsFile } = readConfig(env)
+  if (limitsFile !== undefined)
+    throw invalidArgument('CINDER_LIMITS_FILE needs a runtime with files: use CINDER_LIMITS', 'bad_setting')
   const client = openEdgeInternal(env)
+  const anyBackend = firstReachable(queryBackendUrls, client)
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output
   const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
@@ -43,8 +48,8 @@ export function composeEdge(env: Env, { runsOn } = { runsOn: false }): Hono {
       labels: overBackends(
         queryBackendUrls.map((url) => ({ name: url, labels: createLabelReportClient(url, client) })),
       ),
-      asyncResults: runsOn ? createAsyncResultClient(queryBackendUrls[0]!, client) : undefined,
-      adhoc: createAdhocClient(queryBackendUrls[0]!, client),
+      asyncResults: runsOn ? createAsyncResultClient(queryBackendUrls[0]!, anyBackend) : undefined,
+      adhoc: createAdhocClient(queryBackendUrls[0]!, anyBackend),
       rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,
