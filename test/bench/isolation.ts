@@ -7,26 +7,16 @@
  *    The machine is in both phases of a round, so the ratio of the two says what its figures alone do not.
  */
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
-import { buildPprof, realShapedSpec } from '../support/profiles.ts'
-import { restampPprof } from '../support/restamp.ts'
+import { ask, DAY_TYPE, dayProfiles, pause, pushDay, pushOne, quantile, type Query, untilQuiet } from './day.ts'
 import type { BenchCase, Figure } from './figure.ts'
 import { startOwnServer } from './own-server.ts'
 import { measureTree } from './process-tree.ts'
 
-const SERVICES = 8
-const PODS = 2
-const PER_HOUR = 6
-const HOURS = 24
-const CONNECTIONS = 64
 const WARM_UP = 25
 const ROUNDS = 4
 const PHASE_MS = 6_000
 /** 20 profiles a second: some 80 agents. */
 const PUSH_INTERVAL_MS = 50
-const TYPE = 'process_cpu:samples:count:cpu:nanoseconds'
-/** Most of a minute of compaction after the day came at once. */
-const QUIET_MAX_MS = 240_000
-const QUIET_LOOKS = 4
 /** In all-in-one on two cores; as separate processes it is 2. */
 const RATIO_MAX = 3
 
@@ -46,13 +36,8 @@ export const isolationCase: BenchCase = {
   },
 }
 
-interface Query {
-  readonly method: string
-  readonly request: Readonly<Record<string, unknown>>
-}
-
 function heaviestQueries(endMs: number): Query[] {
-  const base = { profileTypeID: TYPE, labelSelector: '{}', start: String(endMs - MS_PER_DAY), end: String(endMs) }
+  const base = { profileTypeID: DAY_TYPE, labelSelector: '{}', start: String(endMs - MS_PER_DAY), end: String(endMs) }
   const one = { ...base, labelSelector: '{service_name="service-1"}' }
   return [
     { method: 'SelectMergeStacktraces', request: { ...base, maxNodes: '65536' } },
@@ -67,7 +52,7 @@ function heaviestQueries(endMs: number): Query[] {
 }
 
 async function measureIsolation(url: string, pid: number | undefined): Promise<Figure[]> {
-  const profiles = Array.from({ length: SERVICES }, (_, seed) => buildPprof(realShapedSpec({ seed: seed + 1 })))
+  const profiles = dayProfiles()
   const endMs = Math.floor(Date.now() / MS_PER_HOUR) * MS_PER_HOUR
   await pushDay(url, endMs, profiles)
   await untilQuiet(url)
@@ -111,30 +96,6 @@ async function measureIsolation(url: string, pid: number | undefined): Promise<F
   return figures
 }
 
-async function pushDay(url: string, endMs: number, profiles: readonly Uint8Array[]): Promise<void> {
-  const total = SERVICES * PODS * PER_HOUR * HOURS
-  let next = 0
-  const lane = async (): Promise<void> => {
-    for (let n = next++; n < total; n = next++) {
-      const timeMs = endMs - HOURS * MS_PER_HOUR + ((n + 0.5) * HOURS * MS_PER_HOUR) / total
-      await pushOne(url, profiles, { n, timeMs })
-    }
-  }
-  await Promise.all(Array.from({ length: CONNECTIONS }, lane))
-}
-
-async function pushOne(
-  url: string,
-  profiles: readonly Uint8Array[],
-  { n, timeMs }: { readonly n: number; readonly timeMs: number },
-): Promise<void> {
-  const service = n % SERVICES
-  const name = encodeURIComponent(`service-${service}{pod=pod-${service}-${Math.floor(n / SERVICES) % PODS}}`)
-  const body = Uint8Array.from(restampPprof(profiles[service]!, timeMs))
-  const response = await fetch(`${url}/ingest?name=${name}&format=pprof`, { method: 'POST', body })
-  if (response.status !== 200) throw new Error(`push answered ${response.status}: ${await response.text()}`)
-}
-
 /** Open loop: a push that waits keeps no other back. Latencies count from the time at which a push was due. */
 async function pushFor(url: string, profiles: readonly Uint8Array[], lengthMs: number): Promise<number[]> {
   const latencies: number[] = []
@@ -149,45 +110,4 @@ async function pushFor(url: string, profiles: readonly Uint8Array[], lengthMs: n
   }
   await Promise.all(tasks)
   return latencies
-}
-
-async function ask(url: string, { method, request }: Query): Promise<void> {
-  const response = await fetch(`${url}/querier.v1.QuerierService/${method}`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(request),
-  })
-  const body = await response.arrayBuffer()
-  if (response.status !== 200)
-    throw new Error(`${method} answered ${response.status}: ${new TextDecoder().decode(body)}`)
-}
-
-async function untilQuiet(url: string): Promise<void> {
-  const endMs = performance.now() + QUIET_MAX_MS
-  let quietLooks = 0
-  while (quietLooks < QUIET_LOOKS) {
-    if (performance.now() > endMs) throw new Error(`compaction goes on after ${QUIET_MAX_MS} ms`)
-    await pause(1_000)
-    const response = await fetch(`${url}/cinder.v1.StatusService/GetStatus`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: '{}',
-    })
-    const { backlog = [] } = (await response.json()) as {
-      backlog?: { waiting?: number; queued?: number; running?: number }[]
-    }
-    const open = backlog.reduce((sum, each) => sum + (each.queued ?? 0) + (each.running ?? 0), 0)
-    quietLooks = open === 0 ? quietLooks + 1 : 0
-  }
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]!
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms)
-  })
 }
