@@ -26,6 +26,7 @@ import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountMetrics } from '#platform/http/metrics.ts'
 import { serveHttp } from '#platform/http/serve.ts'
+import { openLimitsFile } from '#platform/limits-file.ts'
 import { createInstruments, type Instruments } from '#platform/metrics/instruments.ts'
 import { type OpenedStore, openStore } from '#platform/object-store/open-store.ts'
 import { startPostgres } from '#platform/postgres/launcher.ts'
@@ -256,11 +257,14 @@ function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore
 async function startServices(shared: Shared, { metastore, rules }: Index, opened: OpenedStore): Promise<EdgeApps> {
   const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
   const { store, putsPerSecondMax } = opened
-  const limitsOf = () => config.limits
+  const tenants = await openLimitsFile(config.limits, config.limitsFile, { clock, log })
+  await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
+  const { limitsOf, policyOf } = tenants
   const writer = createSegmentWriter(
     { store, metastore, codec, digest: createDigest(), clock, random, log },
     {
       limitsOf,
+      policyOf,
       flushPolicy: FLUSH_POLICY_DEFAULT,
       putsPerSecondMax,
       memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,

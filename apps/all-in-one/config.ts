@@ -27,6 +27,7 @@ const NAMES = [
   'STORAGE_URL',
   'CINDER_MULTITENANCY',
   'CINDER_LIMITS',
+  'CINDER_LIMITS_FILE',
   'CINDER_WRITER_THREADS',
   'CINDER_JOURNAL',
   'CINDER_COMPACTION',
@@ -47,6 +48,7 @@ const schema = v.object({
   STORAGE_URL: v.optional(v.string()),
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
+  CINDER_LIMITS_FILE: v.optional(v.string()),
   CINDER_WRITER_THREADS: threadsSchema,
   CINDER_JOURNAL: journalSchema,
   CINDER_COMPACTION: v.optional(v.string()),
@@ -68,6 +70,8 @@ export interface AllInOneConfig {
   readonly storageUrl: string
   readonly isMultitenant: boolean
   readonly limits: TenantLimits
+  /** Of tenants, read again while the process runs. */
+  readonly limitsFile: string | undefined
   /** Undefined = by cores. */
   readonly writerThreads: number | undefined
   /** Of commits that Postgres does not answer. */
@@ -90,6 +94,7 @@ export function readConfig(env: Env): AllInOneConfig {
     storageUrl: settings.STORAGE_URL === undefined ? join(dataDir, 'objects') : resolveStorageUrl(settings.STORAGE_URL),
     isMultitenant: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
+    limitsFile: settings.CINDER_LIMITS_FILE,
     writerThreads: settings.CINDER_WRITER_THREADS,
     journal: settings.CINDER_JOURNAL,
     retention: readRetention(settings),

@@ -5,7 +5,15 @@ import { type Env, pickSettings } from '#platform/env.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
 
-const NAMES = ['PORT', 'HOST', 'METASTORE_URL', 'QUERY_BACKEND_URL', 'CINDER_MULTITENANCY', 'CINDER_LIMITS'] as const
+const NAMES = [
+  'PORT',
+  'HOST',
+  'METASTORE_URL',
+  'QUERY_BACKEND_URL',
+  'CINDER_MULTITENANCY',
+  'CINDER_LIMITS',
+  'CINDER_LIMITS_FILE',
+] as const
 
 /** Each frontend asks every one: past this, put a balancer in front. */
 const BACKENDS_MAX = 64
@@ -33,6 +41,7 @@ const schema = v.object({
   QUERY_BACKEND_URL: backendsSchema,
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
+  CINDER_LIMITS_FILE: v.optional(v.string()),
 })
 
 export interface QueryFrontendConfig {
@@ -43,6 +52,8 @@ export interface QueryFrontendConfig {
   readonly queryBackendUrls: readonly string[]
   readonly multitenancy: boolean
   readonly limits: TenantLimits
+  /** Of tenants; where there are files. */
+  readonly limitsFile: string | undefined
 }
 
 /** Fails with one sentence that names the setting. */
@@ -55,5 +66,6 @@ export function readConfig(env: Env): QueryFrontendConfig {
     queryBackendUrls: settings.QUERY_BACKEND_URL,
     multitenancy: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
+    limitsFile: settings.CINDER_LIMITS_FILE,
   }
 }

@@ -11,6 +11,7 @@ import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
+import { openLimitsFile } from '#platform/limits-file.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
@@ -25,10 +26,12 @@ import { webRandom } from './web-random.ts'
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { metastoreUrl, queryBackendUrls, host, port, multitenancy, limits } = readConfig(process.env)
+  const { metastoreUrl, queryBackendUrls, host, port, multitenancy, limits, limitsFile } = readConfig(process.env)
   const { client, tokens } = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('query-frontend', clock)
+  const tenants = await openLimitsFile(limits, limitsFile, { clock, log })
+  await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
   const spread = createSpreadBackend(
     queryBackendUrls.map((url) => ({ name: url, backend: createQueryBackendClient(url, client) })),
     { clock, random: webRandom, on: callMetrics(instruments.registry) },
@@ -50,7 +53,7 @@ await runProcess(log, async (lifecycle) => {
       log,
       compression: codecCompression(nativeGzip(createCodec())),
     },
-    { multitenancy, limitsOf: () => limits },
+    { multitenancy, limitsOf: (tenant) => tenants.limitsOf(tenant) },
   )
   mountReady(app)
   const { bodyLimitBytes } = limits

@@ -13,6 +13,7 @@ const NAMES = [
   'METASTORE_URL',
   'STORAGE_URL',
   'CINDER_LIMITS',
+  'CINDER_LIMITS_FILE',
   'CINDER_WRITER_THREADS',
   'CINDER_JOURNAL',
 ] as const
@@ -35,6 +36,7 @@ const schema = v.object({
   METASTORE_URL: urlSchema,
   STORAGE_URL: v.string(),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
+  CINDER_LIMITS_FILE: v.optional(v.string()),
   CINDER_WRITER_THREADS: threadsSchema,
   CINDER_JOURNAL: journalSchema,
 })
@@ -45,6 +47,8 @@ export interface SegmentWriterConfig {
   readonly metastoreUrl: string
   readonly storageUrl: string
   readonly limits: TenantLimits
+  /** Of tenants, read again while the process runs. */
+  readonly limitsFile: string | undefined
   /** Undefined = by cores. */
   readonly threads: number | undefined
   readonly journal: JournalMode
@@ -59,6 +63,7 @@ export function readConfig(env: Env): SegmentWriterConfig {
     metastoreUrl: settings.METASTORE_URL,
     storageUrl: settings.STORAGE_URL,
     limits: readLimits(settings.CINDER_LIMITS),
+    limitsFile: settings.CINDER_LIMITS_FILE,
     threads: settings.CINDER_WRITER_THREADS,
     journal: settings.CINDER_JOURNAL,
   }

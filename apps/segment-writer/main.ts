@@ -10,6 +10,7 @@ import { createDigest } from '#platform/digest.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
+import { openLimitsFile } from '#platform/limits-file.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
@@ -23,17 +24,20 @@ import { addWriterMetrics } from './writer-metrics.ts'
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { limits, host, port, metastoreUrl, storageUrl, threads, journal } = readConfig(process.env)
+  const { limits, limitsFile, host, port, metastoreUrl, storageUrl, threads, journal } = readConfig(process.env)
   const internal = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('segment-writer', clock)
   const { store, putsPerSecondMax } = await openStore(storageUrl, { log })
+  const tenants = await openLimitsFile(limits, limitsFile, { clock, log })
+  await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
   const codec = createCodec()
   const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))
   const writer = createSegmentWriter(
     { store: instruments.store(store), metastore, codec, log, digest: createDigest(), clock, random: createRandom() },
     {
-      limitsOf: () => limits,
+      limitsOf: (tenant) => tenants.limitsOf(tenant),
+      policyOf: (tenant) => tenants.policyOf(tenant),
       flushPolicy: FLUSH_POLICY_DEFAULT,
       putsPerSecondMax,
       memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,

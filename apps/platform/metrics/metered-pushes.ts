@@ -8,6 +8,8 @@ import { type Registry, SIZE_BUCKETS } from './registry.ts'
 /** The largest tenants by order of arrival; the rest counts as `other`. */
 export const TENANTS_MAX = 200
 const REASONS_MAX = 60
+/** The clock. */
+const REPAIRS_MAX = 8
 
 export function meterPushes(inner: SegmentWriter, registry: Registry): SegmentWriter {
   const tenant = { tenant: TENANTS_MAX }
@@ -24,16 +26,25 @@ export function meterPushes(inner: SegmentWriter, registry: Registry): SegmentWr
     sizes,
   )
   const profiles = registry.counter('pyroscope_distributor_profiles_received_total', 'Profiles received.', tenant)
-  const discarded = registry.counter('pyroscope_discarded_samples_total', 'Profiles refused, by reason.', perReason)
+  const discarded = registry.counter(
+    'pyroscope_discarded_samples_total',
+    'Profiles refused or dropped, by reason.',
+    perReason,
+  )
   const discardedBytes = registry.counter(
     'pyroscope_discarded_bytes_total',
-    'Decompressed bytes of profiles refused.',
+    'Decompressed bytes of profiles refused or dropped.',
     perReason,
   )
   const duplicates = registry.counter(
     'cinder_duplicate_profiles_total',
     'Profiles that had been counted before.',
     tenant,
+  )
+  const repaired = registry.counter(
+    'cinder_repaired_profiles_total',
+    'Profiles stored in another way than they came, by what was repaired.',
+    { reason: REPAIRS_MAX, ...tenant },
   )
   return {
     async write(...call) {
@@ -52,7 +63,8 @@ export function meterPushes(inner: SegmentWriter, registry: Registry): SegmentWr
         compressed.observe(sizesSent[i] ?? 0, request.tenant)
         decompressed.observe(decompressedBytes, request.tenant)
         if (status === 'duplicate') duplicates.add(1, request.tenant)
-        if (status !== 'rejected') return
+        if (status === 'stored' && reason !== '') repaired.add(1, reason, request.tenant)
+        if (status !== 'rejected' && status !== 'dropped') return
         discarded.add(1, reason, request.tenant)
         discardedBytes.add(decompressedBytes, reason, request.tenant)
       })

@@ -14,6 +14,7 @@ test('no settings at all give the defaults', () => {
     storageUrl: join(resolve('data'), 'objects'),
     isMultitenant: false,
     limits: DEFAULT_LIMITS,
+    limitsFile: undefined,
     writerThreads: undefined,
     journal: 'retry',
     retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },

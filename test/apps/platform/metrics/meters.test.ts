@@ -43,6 +43,24 @@ test('pushes by tenant, refusals by reason, bytes before and after inflating', a
   assert.equal(await valueOf(registry, 'cinder_duplicate_profiles_total{tenant="a"}'), 1)
 })
 
+test('what a tenant’s rules drop is discarded, what was repaired is told (H3)', async () => {
+  const registry = new Registry()
+  const answers = [
+    verdict('dropped', 'dropped_by_sampling'),
+    verdict('stored', 'clock_repaired'),
+    verdict('duplicate', 'clock_repaired'),
+  ]
+  const writer = meterPushes({ write: () => Promise.resolve({ verdicts: answers }) }, registry)
+  const profiles = answers.map(() => ({ bytes: new Uint8Array(1), clientId: '' }))
+  await writer.write({ tenant: 'a', series: [{ labels: [], profiles }] })
+  assert.equal(await valueOf(registry, 'pyroscope_discarded_samples_total{reason="dropped_by_sampling",tenant="a"}'), 1)
+  assert.equal(
+    await valueOf(registry, 'pyroscope_discarded_bytes_total{reason="dropped_by_sampling",tenant="a"}'),
+    1_000,
+  )
+  assert.equal(await valueOf(registry, 'cinder_repaired_profiles_total{reason="clock_repaired",tenant="a"}'), 1)
+})
+
 test('a push that fails as a whole is refused with its reason', async () => {
   const registry = new Registry()
   const error = new CinderError('resource_exhausted', 'full', { reason: 'memory' })
