@@ -58,6 +58,8 @@ function explainLines(header: string | null): string[] {
   const parsed = v.safeParse(reportSchema, jsonOf(header))
   if (!parsed.success) return []
   const { totalMs, runs } = parsed.output
+  // A question that the metastore answers alone.
+  if (runs.length === 0) return []
   return [...runs.flatMap(runLines), `${millis(totalMs)} in all on the server`]
 }
 
@@ -75,10 +77,15 @@ function runLines(run: Run): string[] {
       `${formatCount(run.datasets)} datasets, ${formatBytes(run.planBytes)} at most${again}`,
     `  wait   ${millis(waitMs)}  for other queries`,
     `  read   ${millis(readMs)}  ${formatBytes(bytes)} in ${formatCount(ranges)} ranges of ${formatCount(objects)} objects, ` +
-      `${formatCount(datasets)} datasets; ${formatCount(run.calls)} calls to ${formatCount(run.backends)} query-backends`,
+      `${formatCount(datasets)} datasets; ` +
+      `${countOf(run.calls, 'call')} to ${countOf(run.backends, 'query-backend')}`,
     ...(others.length === 0 ? [] : [`                  ${others.join(', ')}`]),
     `  merge  ${millis(mergeMs)}  of these`,
   ]
+}
+
+function countOf(count: number, name: string): string {
+  return `${formatCount(count)} ${name}${count === 1 ? '' : 's'}`
 }
 
 /** Right-aligned, for a column. */
