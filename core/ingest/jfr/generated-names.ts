@@ -6,7 +6,8 @@
  */
 
 const LAMBDA = '$$Lambda'
-const LAMBDA_NUMBER = /^(?:\$?\d*[./](?:0x)?[\da-f]+|\d+)$/
+/** A number, and an address or a hash or both, as JVMs of different age write them. */
+const LAMBDA_NUMBER = /^(?:\$?\d*(?:[./+](?:0x)?[\da-f]+)+|\d+)$/
 const ACCESSOR = /^jdk\/internal\/reflect\/GeneratedMethodAccessor\d+$/
 const ACCESSOR_NAME = 'jdk/internal/reflect/GeneratedMethodAccessor_'
 

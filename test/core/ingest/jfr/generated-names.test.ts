@@ -10,6 +10,8 @@ const MERGED: readonly (readonly [string, string])[] = [
   ['Fib$$Lambda.0x00007ffa600c4da0', 'Fib$$Lambda_'],
   ['A$$Lambda$1/0x1$$Lambda$2/0x2', 'A$$Lambda$1/0x1$$Lambda_'],
   ['Fib$$Lambda12', 'Fib$$Lambda_'],
+  ['Fib$$Lambda$88+0x00007f3990007a08/1790421142', 'Fib$$Lambda_'],
+  ['Fib$$Lambda+0x00007f3990007a08', 'Fib$$Lambda_'],
   ['jdk/internal/reflect/GeneratedMethodAccessor31', 'jdk/internal/reflect/GeneratedMethodAccessor_'],
   ['libzstd-jni-1.5.1-16931311898282279136.so', 'libzstd-jni-_.so'],
   ['./tmp/libzstd-jni-1.5.1-16931311898282279136.so (deleted)', 'libzstd-jni-_.so'],
