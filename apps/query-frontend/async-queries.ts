@@ -7,18 +7,17 @@
  * 3. A run has the budget, the turn and the time of every query. Its client is gone by design: only time ends it.
  * Runs are bounded by tenant and by process. A process that cannot go on after an answer (a worker) has no runs: 501.
  */
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { AsyncResults } from '#core/rpc/async-results.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
+import { encodeStacktraces, runMessage, type StacktracesInit } from '#platform/connect/stacktraces-message.ts'
 import { toCinderError } from '#platform/http/errors.ts'
 import {
   AsyncQueryStatus,
   AsyncQueryType,
   type SelectMergeStacktracesRequest,
-  SelectMergeStacktracesResponseSchema,
 } from '#platform/gen/querier/v1/querier_pb.ts'
 import { QueryRecord } from './query-record.ts'
 import type { RequestContext } from './request.ts'
@@ -38,7 +37,6 @@ export interface AsyncDeps {
 
 type Sources = ProfileSources & AsyncDeps & { readonly clock: Clock; readonly log: Log }
 type Request = SelectMergeStacktracesRequest
-type Answer = MessageInitShape<typeof SelectMergeStacktracesResponseSchema>
 
 export class AsyncQueries {
   readonly #sources: Sources
@@ -49,7 +47,7 @@ export class AsyncQueries {
     this.#sources = sources
   }
 
-  async answer(request: Request, context: RequestContext, call: CallInfo): Promise<Answer> {
+  async answer(request: Request, context: RequestContext, call: CallInfo): Promise<StacktracesInit> {
     const { async } = request
     const isPoll = async !== undefined && async.requestId !== ''
     if (!isPoll && async?.type !== AsyncQueryType.FORCE) return this.#run(request, context, call)
@@ -69,12 +67,10 @@ export class AsyncQueries {
   async #poll(results: AsyncResults, runId: string, context: RequestContext) {
     const run = await results.findRun({ runId, tenants: tenantsOf(context) })
     const { errorMessage, isEnded, body, warnings } = run
-    if (!isEnded) return statusOf(runId, AsyncQueryStatus.IN_PROGRESS)
-    if (errorMessage !== '') return statusOf(runId, AsyncQueryStatus.FAILURE, errorMessage)
+    if (!isEnded) return runMessage({ requestId: runId, status: AsyncQueryStatus.IN_PROGRESS })
+    if (errorMessage !== '') return runMessage({ requestId: runId, status: AsyncQueryStatus.FAILURE, errorMessage })
     context.record?.warn(warnings)
-    const answer = fromBinary(SelectMergeStacktracesResponseSchema, body)
-    answer.async = statusOf(runId, AsyncQueryStatus.SUCCESS).async
-    return answer
+    return runMessage({ requestId: runId, status: AsyncQueryStatus.SUCCESS }, body)
   }
 
   async #begin(results: AsyncResults, request: Request, context: RequestContext) {
@@ -100,7 +96,7 @@ export class AsyncQueries {
       throw error
     }
     void this.#finish(results, runId, request, context)
-    return statusOf(runId, AsyncQueryStatus.IN_PROGRESS)
+    return runMessage({ requestId: runId, status: AsyncQueryStatus.IN_PROGRESS })
   }
 
   /** Never fails: nobody waits for it. */
@@ -120,8 +116,7 @@ export class AsyncQueries {
       // The answer is kept as a message: a profile must be one, not bytes in disguise.
       const call = { signal: new AbortController().signal, isJson: true }
       const answer = await this.#run(request, { ...context, record }, call)
-      const schema = SelectMergeStacktracesResponseSchema
-      const body = toBinary(schema, create(schema, answer))
+      const body = encodeStacktraces(answer)
       await results.endRun({ runId, tenants, body, errorMessage: '', warnings: [...record.warnings] })
     } catch (error) {
       await failed(error).catch((lost: unknown) => {
@@ -142,8 +137,4 @@ export class AsyncQueries {
 
 function tenantsOf({ tenants }: RequestContext): string {
   return tenants.join('|')
-}
-
-function statusOf(requestId: string, status: AsyncQueryStatus, errorMessage = '') {
-  return create(SelectMergeStacktracesResponseSchema, { async: { requestId, status, errorMessage } })
 }
