@@ -59,6 +59,7 @@ export async function mergeObjects<State, Packed>(
     if (found?.kind === 'report') {
       work.merge(found.packed, total)
       stats.datasets += object.datasets.length
+      stats.keptReports = (stats.keptReports ?? 0) + object.datasets.length
       stats.profiles += found.profiles
       continue
     }

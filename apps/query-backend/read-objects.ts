@@ -175,6 +175,8 @@ async function readHeads(
   const { objectId, datasets } = object
   const known = datasets.map(({ descriptor }) => kept?.head(objectId, descriptor))
   const unknown = datasets.filter((_, i) => known[i] === undefined)
+  const keptHeads = datasets.length - unknown.length
+  if (keptHeads > 0) context.stats.keptHeads = (context.stats.keptHeads ?? 0) + keptHeads
   const wanted = unknown.map(({ descriptor }) => firstRange(descriptor, wants))
   const first = await fetchRanges(deps, object, wanted, context)
   const heads = datasets.map(({ descriptor }, i): OpenedHead => {

@@ -149,6 +149,9 @@ export interface ReadStats {
   datasets: number
   profiles: number
   samples: number
+  /** Datasets whose heads, and whose whole share of the answer, were kept from earlier calls. */
+  keptHeads?: number
+  keptReports?: number
 }
 
 export interface QueryBackend {
