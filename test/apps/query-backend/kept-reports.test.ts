@@ -104,6 +104,7 @@ test('a question that comes again reads what is new alone', async () => {
   const { store, keeping } = openBackends()
   const small = await putObject(store, 1, [{ dataset: noisyDataset({ service: 'shop', profiles: 3, samples: 30 }) }])
   const other = await putObject(store, 2, [{ dataset: noisyDataset({ service: 'shop', profiles: 5, samples: 20 }) }])
+  const told: (number | undefined)[][] = []
   const ask = async (objects: SourceObject[], endMs = WINDOW_START_MS + HOUR_MS) => {
     store.takeCounts()
     const { stats } = await keeping.stacktraces({
@@ -113,7 +114,9 @@ test('a question that comes again reads what is new alone', async () => {
       endMs,
       objects,
     })
-    return { bytes: store.takeCounts().rangeBytes, read: stats.objects, profiles: stats.profiles }
+    const { objects: read, profiles, keptHeads, keptReports } = stats
+    told.push([keptHeads, keptReports])
+    return { bytes: store.takeCounts().rangeBytes, read, profiles }
   }
   const first = await ask([small])
   assert.deepEqual([first.read, first.profiles], [1, 3])
@@ -123,6 +126,12 @@ test('a question that comes again reads what is new alone', async () => {
   assert.deepEqual(await ask([small], WINDOW_START_MS + 2 * HOUR_MS), { bytes: 0, read: 0, profiles: 3 })
   const grown = await ask([small, other])
   assert.deepEqual([grown.read, grown.profiles], [1, 8])
+  assert.deepEqual(told, [
+    [undefined, undefined],
+    [1, undefined],
+    [undefined, 1],
+    [undefined, 1],
+  ])
   const cut = await ask([small], WINDOW_START_MS + 1_000)
   assert.deepEqual([cut.read, cut.profiles], [1, 2], 'an end that cuts the object is read')
 })
