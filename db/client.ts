@@ -135,3 +135,12 @@ export function parseInt8(text: string): number | bigint {
   const value = Number(text)
   return Number.isSafeInteger(value) ? value : BigInt(text)
 }
+
+/**
+ * The query is planned with its values each time, and not once for any values: for statements whose good plan depends on
+ * them, where planning costs nothing beside what they read. `prepare` of a single query is not in the client's types.
+ */
+export function plannedAnew<Query extends object>(query: Query): Query {
+  ;(query as { options?: { prepare?: boolean } }).options!.prepare = false
+  return query
+}

@@ -3,11 +3,13 @@
  * to outputs at once, and a plan sees either all sources or all outputs, never both and never neither.
  *
  * What a deletion of its tenant hides is out of sight from the deletion's own commit on, wherever its rows are by then.
- * Times are inclusive on both sides. The bound on window_start_ms lets Postgres leave out whole day partitions.
+ * Times are inclusive on both sides. The bound on window_start_ms lets Postgres leave out whole day partitions. Of a plan
+ * for any values it thinks that this bound leaves a two-hundredth, and walks through whole days of all tenants by the key:
+ * a whole tenant's statement is planned with its values (450 ms of CPU before, 120 after, of a million datasets a day).
  */
 import type { PlanQueryRequest, SourceObject } from '#core/rpc/metastore.ts'
 import { MS_PER_DAY } from '#core/units.ts'
-import type { SqlSession } from '../client.ts'
+import { plannedAnew, type SqlSession } from '../client.ts'
 import { datasetColumns, groupBySource, segmentColumns, unpackedDatasets, type DatasetRow } from './source-rows.ts'
 
 /** The widest window of any level. */
@@ -33,7 +35,7 @@ export function selectPlan(sql: SqlSession, request: PlanQueryRequest, prefix = 
   const { tenants, services, startMs, endMs } = request
   // Two statements, not `$1 = 0 or service = any($2)`: no index serves the column behind an or.
   const ofServices = services.length === 0 ? sql`` : sql`and d.service = any(${services}::text[])`
-  return sql<DatasetRow[]>`${sql.unsafe(prefix)}
+  const plan = sql<DatasetRow[]>`${sql.unsafe(prefix)}
     select ${segmentColumns(sql)}
     from segments s cross join lateral ${unpackedDatasets(sql)}
     where s.is_live and s.max_time_ms >= ${startMs} and s.min_time_ms <= ${endMs}
@@ -55,4 +57,5 @@ export function selectPlan(sql: SqlSession, request: PlanQueryRequest, prefix = 
       and not exists (
         select from tenant_incarnations i where i.tenant = d.tenant and d.incarnation < i.live_from
       )`
+  return services.length === 0 ? plannedAnew(plan) : plan
 }

@@ -90,3 +90,16 @@ test('a statement without an index is found to walk', async () => {
   const rows = await database.sql.unsafe('explain (format json) select 1 from segments where size_bytes = 7')
   assert.equal((await walkedTables(rows)).length, 1)
 })
+
+test('a whole tenant is planned with its values each time, one service once for all', async () => {
+  const pool = database.connect({ maxConnections: 1 })
+  const request = { tenants: ['t7'], startMs: DAY_MS, endMs: DAY_MS + MS_PER_HOUR }
+  const prepared = async () =>
+    (await pool`select from pg_prepared_statements where statement like ${'%from segments s cross join lateral%'}`)
+      .length
+  for (let call = 0; call < 3; call++) assert.ok((await selectPlan(pool, { ...request, services: [] })).length > 0)
+  for await (const rows of selectPlan(pool, { ...request, services: [] }).cursor(10)) assert.ok(rows.length > 0)
+  assert.equal(await prepared(), 0)
+  await selectPlan(pool, { ...request, services: ['s3'] })
+  assert.equal(await prepared(), 1)
+})
