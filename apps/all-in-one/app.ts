@@ -25,7 +25,7 @@ import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountMetrics } from '#platform/http/metrics.ts'
-import { serveHttp } from '#platform/http/serve.ts'
+import { serveHttp2 } from '#platform/http/serve.ts'
 import { openLimitsFile } from '#platform/limits-file.ts'
 import { createInstruments, type Instruments } from '#platform/metrics/instruments.ts'
 import { type OpenedStore, openStore } from '#platform/object-store/open-store.ts'
@@ -102,7 +102,7 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   await lifecycle.add({ name: 'data lock', stop: () => lock.release() })
   const edge = createEdge()
   deps.internal.warnIfOpen({ name: 'cinderblock', host: config.host, refusesOrders: true }, deps.log)
-  const listener = listen(config, edge.app, deps.internal)
+  const listener = await listen(config, edge.app, deps.internal)
   try {
     const opened = meterStores(await openStore(config.storageUrl, { log: deps.log }), instruments)
     const database = await startDatabase(shared)
@@ -118,14 +118,14 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
   }
 }
 
-function listen(
+async function listen(
   config: AllInOneConfig,
   app: ReturnType<typeof createEdge>['app'],
   { tls }: Internal,
-): Part & { readonly url: string } {
+): Promise<Part & { readonly url: string }> {
   const { host, port, limits } = config
   try {
-    return serveHttp({ name: 'listener', app, host, port, bodyLimitBytes: limits.bodyLimitBytes, tls })
+    return await serveHttp2({ name: 'listener', app, host, port, bodyLimitBytes: limits.bodyLimitBytes, tls })
   } catch (error) {
     const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined
     if (cause?.code !== 'EADDRINUSE') throw error

@@ -10,7 +10,7 @@ import { Hono } from 'hono'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
-import { mountService, tenantsOf } from '#platform/connect/server.ts'
+import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { PusherService } from '#platform/gen/push/v1/push_pb.ts'
 import { BODY_BUDGET_BYTES_DEFAULT, BodyBudget } from '#platform/http/body-budget.ts'
 import { bodyLimitOf, type ReadBody, readBody } from '#platform/http/body.ts'
@@ -18,7 +18,7 @@ import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenant } from '#platform/http/tenant.ts'
 import { handleIngest, type IngestDeps } from './ingest.ts'
-import { mountOtlp } from './otlp.ts'
+import { mountOtlp, type OtlpDeps } from './otlp.ts'
 import { seriesOfPush, singleTenant, type WriteSeriesOf } from './push.ts'
 import { TenantBackoff } from './tenant-backoff.ts'
 import { errorOfVerdicts } from './verdicts.ts'
@@ -46,15 +46,7 @@ export interface DistributorSettings {
 
 export function createDistributor(deps: DistributorDeps, settings: DistributorSettings): Hono {
   const app = new Hono()
-  const budget = new BodyBudget(settings.bodyBudgetBytes ?? BODY_BUDGET_BYTES_DEFAULT, () => deps.clock.nowMs())
-  app.use(async (context, next) => {
-    const lease = budget.open(context.req.raw)
-    try {
-      await next()
-    } finally {
-      lease.close()
-    }
-  })
+  leaseBodies(app, deps, settings)
   const backoff = new TenantBackoff()
   const refusal = (tenant: string) => backoff.refusal(tenant, deps.clock.nowMs())
   const write: WriteSeriesOf = async (tenant, series) => {
@@ -71,6 +63,17 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
     ...(settings.bodyLimitAdvice === undefined ? {} : { bodyLimitAdvice: settings.bodyLimitAdvice }),
   }
 
+  const service: ConnectServerOptions = {
+    ...bounds,
+    compression: deps.compression,
+    log: deps.log,
+    authenticate(headers) {
+      const tenant = resolveTenant(headers, settings)
+      const held = refusal(tenant)
+      if (held !== undefined) throw held
+      return [tenant]
+    },
+  }
   mountService(
     app,
     PusherService,
@@ -80,17 +83,7 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
         return {}
       },
     },
-    {
-      ...bounds,
-      compression: deps.compression,
-      log: deps.log,
-      authenticate(headers) {
-        const tenant = resolveTenant(headers, settings)
-        const held = refusal(tenant)
-        if (held !== undefined) throw held
-        return [tenant]
-      },
-    },
+    service,
   )
 
   const ingest: IngestDeps = {
@@ -105,12 +98,26 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
   for (const path of ['/ingest', '/pyroscope/ingest']) {
     app.all(path, (context) => handleIngest(context.req.raw, ingest))
   }
-  mountOtlp(app, {
+  const otlp: OtlpDeps = {
     ...ingest,
     bytesMax: bounds.bodyLimitBytes,
     write: async (tenant, series) => (await deps.writer.write({ tenant, series })).verdicts,
     refused: (tenant, error) => backoff.note(tenant, error, deps.clock.nowMs()),
-  })
+  }
+  mountOtlp(app, otlp, service)
   app.notFound(() => notFoundResponse())
   return app
+}
+
+/** Every request has a lease of the budget of bodies, until it is answered. */
+function leaseBodies(app: Hono, deps: DistributorDeps, settings: DistributorSettings): void {
+  const budget = new BodyBudget(settings.bodyBudgetBytes ?? BODY_BUDGET_BYTES_DEFAULT, () => deps.clock.nowMs())
+  app.use(async (context, next) => {
+    const lease = budget.open(context.req.raw)
+    try {
+      await next()
+    } finally {
+      lease.close()
+    }
+  })
 }

@@ -5,7 +5,7 @@ import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
-import { serveHttp } from '#platform/http/serve.ts'
+import { serveHttp2 } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { runProcess } from '#platform/service.ts'
@@ -24,6 +24,8 @@ await runProcess(log, async (lifecycle) => {
   mountReady(app)
   const serve = createInstruments('distributor', deps.clock).serve(app, tokens)
   const { bodyLimitBytes } = settings
-  const listener = await lifecycle.add(serveHttp({ name: 'distributor', app, host, port, bodyLimitBytes, serve }))
+  const listener = await lifecycle.add(
+    await serveHttp2({ name: 'distributor', app, host, port, bodyLimitBytes, serve }),
+  )
   log.info('distributor ready', { url: listener.url, writer: writerUrl })
 })

@@ -1,5 +1,5 @@
 /**
- * OTLP profiles over HTTP: `POST /v1development/profiles` in protobuf or JSON, gzip or not.
+ * OTLP profiles over HTTP: `POST /v1development/profiles` in protobuf or JSON, gzip or not; and over gRPC.
  *
  * 1. Method (405) and media type (415), without reading anything. Parameters of the type are legal and ignored.
  * 2. Tenant (401), a rate refusal that still holds (429), the body, bounded before and after inflating (413).
@@ -12,7 +12,17 @@
 import type { Hono } from 'hono'
 import { CinderError, HTTP_STATUS_BY_KIND } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
-import { encodeOtlpAnswer, encodeOtlpError, type OtlpEncoding, otlpFromJson } from '#platform/connect/otlp-message.ts'
+import {
+  encodeOtlpAnswer,
+  encodeOtlpError,
+  messageOfAnswer,
+  OTLP_EXPORT_PATH,
+  type OtlpEncoding,
+  otlpFromGrpc,
+  otlpFromJson,
+  OtlpProfilesService,
+} from '#platform/connect/otlp-message.ts'
+import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { freeBytes, type ReadBody } from '#platform/http/body.ts'
 import { BODY_SIZE_LIMIT, type BodyCompression, bodyTooLarge } from '#platform/http/body-compression.ts'
 import { retryAfterSeconds, toCinderError } from '#platform/http/errors.ts'
@@ -37,8 +47,25 @@ const ENCODINGS: Readonly<Record<string, OtlpEncoding>> = {
   'application/protobuf': 'protobuf',
 }
 
-export function mountOtlp(app: Hono, deps: OtlpDeps): void {
+/** Paths of the protocol over HTTP, and of gRPC and gRPC-Web. */
+export function mountOtlp(app: Hono, deps: OtlpDeps, service: ConnectServerOptions): void {
   app.all(OTLP_PATH, (context) => handleOtlp(context.req.raw, deps))
+  app.use(OTLP_EXPORT_PATH, async (context, next) => {
+    // Plain requests on the path of the service are read too, as the peers do.
+    if (/^application\/grpc/i.test(context.req.header('content-type') ?? '')) return next()
+    return handleOtlp(context.req.raw, deps)
+  })
+  mountService(
+    app,
+    OtlpProfilesService,
+    {
+      async export(request, context) {
+        const [tenant] = tenantsOf(context)
+        return messageOfAnswer(await exportOtlp(deps, { tenant: tenant!, bytes: otlpFromGrpc(request) }))
+      },
+    },
+    service,
+  )
 }
 
 async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {

@@ -9,7 +9,7 @@ import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
-import { serveHttp } from '#platform/http/serve.ts'
+import { serveHttp2 } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openLimitsFile } from '#platform/limits-file.ts'
 import { createProcessLog } from '#platform/log.ts'
@@ -20,6 +20,7 @@ import { createQueryFrontend } from './app.ts'
 import { overBackends } from './block-labels.ts'
 import { readConfig } from './config.ts'
 import { callMetrics, openGuards } from './frontend-metrics.ts'
+import { firstReachable } from './first-reachable.ts'
 import { createSpreadBackend } from './spread-backend.ts'
 import { webRandom } from './web-random.ts'
 
@@ -28,6 +29,7 @@ const log = createProcessLog()
 await runProcess(log, async (lifecycle) => {
   const { metastoreUrl, queryBackendUrls, host, port, multitenancy, limits, limitsFile } = readConfig(process.env)
   const { client, tokens } = openInternal(process.env)
+  const anyBackend = firstReachable(queryBackendUrls, client)
   const clock = createClock()
   const instruments = createInstruments('query-frontend', clock)
   const tenants = await openLimitsFile(limits, limitsFile, { clock, log })
@@ -45,8 +47,8 @@ await runProcess(log, async (lifecycle) => {
       labels: overBackends(
         queryBackendUrls.map((url) => ({ name: url, labels: createLabelReportClient(url, client) })),
       ),
-      asyncResults: createAsyncResultClient(queryBackendUrls[0]!, client),
-      adhoc: createAdhocClient(queryBackendUrls[0]!, client),
+      asyncResults: createAsyncResultClient(queryBackendUrls[0]!, anyBackend),
+      adhoc: createAdhocClient(queryBackendUrls[0]!, anyBackend),
       rules: createRulesClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,
@@ -58,7 +60,14 @@ await runProcess(log, async (lifecycle) => {
   mountReady(app)
   const { bodyLimitBytes } = limits
   const listener = await lifecycle.add(
-    serveHttp({ name: 'query-frontend', app, host, port, bodyLimitBytes, serve: instruments.serve(app, tokens) }),
+    await serveHttp2({
+      name: 'query-frontend',
+      app,
+      host,
+      port,
+      bodyLimitBytes,
+      serve: instruments.serve(app, tokens),
+    }),
   )
   log.info('query-frontend ready', {
     url: listener.url,

@@ -14,7 +14,17 @@ import { makeDataDir, startServer, stopServer } from '../support/server-process.
 
 const goldensDir = process.env.GOLDENS_DIR ?? ''
 const fixturesDir = process.env.FIXTURES_DIR ?? join(goldensDir, '..', 'fixtures')
-const AREAS = ['pprof-push', 'pprof-ingest', 'text', 'speedscope', 'query', 'errors-write', 'errors-read', 'tenancy']
+const AREAS = [
+  'pprof-push',
+  'pprof-ingest',
+  'text',
+  'speedscope',
+  'otlp',
+  'query',
+  'errors-write',
+  'errors-read',
+  'tenancy',
+]
 
 const SERVED_RPCS = [
   'push.v1.PusherService/Push',
@@ -32,6 +42,7 @@ const COMPANIONS =
 const SERVED_PATHS = [
   '/ingest',
   '/pyroscope/ingest',
+  '/v1development/profiles',
   '/pyroscope/render',
   '/pyroscope/render-diff',
   '/pyroscope/label-values',
@@ -74,7 +85,21 @@ const REASONS: { readonly why: string; readonly holds: (difference: Difference) 
     why: 'features that this server has, in its own words',
     holds: ({ request, text }) => pathOf(request).endsWith('/GetFeatureFlags') && text.startsWith('.featureFlags'),
   },
-  { why: 'gRPC, which is not spoken', holds: ({ golden }) => golden.writes.some(({ grpc }) => grpc === true) },
+  {
+    why: 'OTLP answers in the encoding of its request: JSON to JSON, and errors as google.rpc.Status',
+    holds: ({ request, text }) =>
+      pathOf(request) === '/v1development/profiles' &&
+      /^content type: want .*, got application\/(?:json|x-protobuf)$/.test(text),
+  },
+  {
+    why: 'booleans and doubles are labels of a profile as texts and numbers are',
+    holds: ({ golden, request }) =>
+      golden.case === 'otlp/synthetic-attributes' && /^(?:Label|Series)/.test(request.id ?? ''),
+  },
+  {
+    why: 'a profile without a period type is named for its sample type instead of refused',
+    holds: ({ golden }) => golden.case === 'otlp/synthetic-no-period-type',
+  },
   {
     why: 'JFR, which is not read',
     holds: ({ golden }) => golden.writes.every(({ body }) => JSON.stringify(body).includes('jfr')),

@@ -17,14 +17,35 @@ import {
   toBinary,
   toJsonString,
 } from '@bufbuild/protobuf'
+import type { GenService } from '@bufbuild/protobuf/codegenv2'
+import { type Empty, EmptySchema } from '@bufbuild/protobuf/wkt'
 import { base64Encode } from '@bufbuild/protobuf/wire'
 import { type CinderError, invalidArgument } from '#core/errors.ts'
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts'
 import {
   ExportProfilesServiceRequestSchema,
   ExportProfilesServiceResponseSchema,
+  ProfilesService,
 } from '../gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts'
 import { grpcCodeOf } from './errors.ts'
+
+/**
+ * The service with requests as they are: a message without known fields keeps them all as unknown ones, in order, and
+ * `otlpFromGrpc` gives the bytes back. Read as the message of 1.10, the values of 1.9 would be lost.
+ */
+export const OtlpProfilesService = {
+  ...ProfilesService,
+  method: { export: { ...ProfilesService.method.export, input: EmptySchema } },
+  methods: [{ ...ProfilesService.method.export, input: EmptySchema }],
+} as GenService<{
+  export: { methodKind: 'unary'; input: typeof EmptySchema; output: typeof ExportProfilesServiceResponseSchema }
+}>
+
+export const OTLP_EXPORT_PATH = `/${ProfilesService.typeName}/${ProfilesService.method.export.name}`
+
+export function otlpFromGrpc(request: Empty): Uint8Array {
+  return toBinary(EmptySchema, request)
+}
 
 export type OtlpEncoding = 'protobuf' | 'json'
 

@@ -22,6 +22,7 @@ import {
   type ServiceImpl,
 } from '@connectrpc/connect'
 import {
+  type Compression,
   type UniversalHandler,
   universalServerRequestFromFetch,
   universalServerResponseToFetch,
@@ -82,6 +83,7 @@ export function mountService<Service extends DescService>(
 ): void {
   const router = createConnectRouter({
     grpc: false,
+    acceptCompression: [messageCompression(options.compression)],
     interceptors: [guardInvocation(options)],
     readMaxBytes: options.bodyLimitBytes,
   }).service(service, implementation)
@@ -108,10 +110,32 @@ async function handle(handler: UniversalHandler, request: Request, options: Conn
   const values = createContextValues()
   admit(request.headers, options, values)
   if (!isConnect) {
-    const universal = universalServerRequestFromFetch(request, { httpVersion: '1.1' })
-    return universalServerResponseToFetch(await handler({ ...universal, contextValues: values }))
+    const body = oneChunk(await readMessage(request, options, values.get(refusalKey)))
+    const { url, headers: header, signal } = request
+    const universal = { httpVersion: '1.1', method: 'POST', url, header, body, signal, contextValues: values }
+    return universalServerResponseToFetch(await handler(universal))
   }
   return handleConnect(handler, request, options, values)
+}
+
+/** Of the messages of gRPC and gRPC-Web, which say one by one whether they are compressed. */
+function messageCompression(compression: BodyCompression): Compression {
+  return {
+    name: 'gzip',
+    compress: (bytes) => compression.gzip(bytes) as Promise<Uint8Array<ArrayBuffer>>,
+    async decompress(bytes, readMaxBytes) {
+      try {
+        return (await compression.gunzip(bytes, readMaxBytes)) as Uint8Array<ArrayBuffer>
+      } catch (error) {
+        // Outside of the implementation nothing else maps it.
+        throw error instanceof CinderError ? toConnectError(error, { details: false }) : error
+      }
+    },
+  }
+}
+
+async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }
 
 /** The interceptor throws what is wrong with the tenant. */

@@ -1,0 +1,284 @@
+/** One port, three protocols: HTTP/1.1, HTTP/2 and gRPC, each by a client of its own over real sockets (H83). */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { connect, type ClientHttp2Session } from 'node:http2'
+import { connect as connectTcp } from 'node:net'
+import { after, test } from 'node:test'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { Hono } from 'hono'
+import type { WriteRequest } from '#core/rpc/segment-writer.ts'
+import { createCodec } from '#platform/codec.ts'
+import { PushRequestSchema, PushResponseSchema } from '#platform/gen/push/v1/push_pb.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
+import { serveHttp2 } from '#platform/http/serve.ts'
+import { createDistributor } from '../../../../apps/distributor/app.ts'
+import { buildOtlp } from '../../../support/otlp.ts'
+import { absentOpenssl, makeAuthority } from '../../../support/certificates.ts'
+import { createSilentLog } from '../../../support/silent-log.ts'
+
+const PUSH = '/push.v1.PusherService/Push'
+const EXPORT = '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export'
+const BODY_LIMIT_BYTES = 200_000
+
+interface Scene {
+  readonly url: string
+  readonly received: WriteRequest[]
+  stop(): Promise<void> | void
+}
+
+const stops: (() => Promise<unknown> | void)[] = []
+after(async () => {
+  for (const stop of stops.reverse()) await stop()
+})
+
+async function open(add: (app: Hono) => void = () => {}): Promise<Scene> {
+  const received: WriteRequest[] = []
+  const app = new Hono()
+  add(app)
+  const verdict = { status: 'stored', kind: '', reason: '', message: '', retryAfterMs: 0, decompressedBytes: 1 }
+  const distributor = createDistributor(
+    {
+      writer: {
+        async write(request) {
+          received.push(request)
+          return { verdicts: request.series.flatMap(({ profiles }) => profiles.map(() => verdict)) }
+        },
+      },
+      clock: { nowMs: () => 0 },
+      log: createSilentLog(),
+      compression: codecCompression(createCodec()),
+    },
+    { multitenancy: true, bodyLimitBytes: BODY_LIMIT_BYTES },
+  )
+  app.mount('/', (request) => distributor.fetch(request))
+  const part = await serveHttp2({ name: 'test', app, host: '127.0.0.1', port: 0, bodyLimitBytes: BODY_LIMIT_BYTES })
+  let isStopped = false
+  const stop = () => {
+    if (isStopped) return undefined
+    isStopped = true
+    return part.stop()
+  }
+  stops.push(stop)
+  return { url: part.url, received, stop }
+}
+
+function session(url: string, options = {}): ClientHttp2Session {
+  const client = connect(url, options)
+  client.on('error', () => {})
+  stops.push(() => client.destroy())
+  return client
+}
+
+interface Answered {
+  readonly headers: Record<string, unknown>
+  readonly trailers: Record<string, unknown>
+  readonly body: Uint8Array
+}
+
+function send(client: ClientHttp2Session, headers: Record<string, string>, body?: Uint8Array): Promise<Answered> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answered>()
+  const stream = client.request({ ':method': body === undefined ? 'GET' : 'POST', ...headers })
+  let [answered, trailers]: Record<string, unknown>[] = [{}, {}]
+  const chunks: Uint8Array[] = []
+  stream.on('response', (got) => (answered = got as Record<string, unknown>))
+  stream.on('trailers', (got) => (trailers = got as Record<string, unknown>))
+  stream.on('data', (chunk: Uint8Array) => chunks.push(chunk))
+  stream.on('error', reject)
+  stream.on('end', () => resolve({ headers: answered, trailers, body: new Uint8Array(Buffer.concat(chunks)) }))
+  stream.end(body)
+  return promise
+}
+
+function framed(message: Uint8Array, flags = 0): Uint8Array {
+  const bytes = new Uint8Array(5 + message.length)
+  bytes[0] = flags
+  new DataView(bytes.buffer).setUint32(1, message.length)
+  bytes.set(message, 5)
+  return bytes
+}
+
+const GRPC = { 'content-type': 'application/grpc', te: 'trailers', 'x-scope-orgid': 'team' }
+const PUSHED = toBinary(
+  PushRequestSchema,
+  create(PushRequestSchema, {
+    series: [{ labels: [{ name: 'service_name', value: 'shop' }], samples: [{ rawProfile: new Uint8Array(50_000) }] }],
+  }),
+)
+
+test('a push by gRPC is stored and answered with trailers, plain or gzip (H83)', async () => {
+  const { url, received } = await open()
+  const client = session(url)
+  const plain = await send(client, { ...GRPC, ':path': PUSH }, framed(PUSHED))
+  assert.equal(plain.headers[':status'], 200)
+  assert.equal(plain.headers['content-type'], 'application/grpc')
+  assert.equal(plain.trailers['grpc-status'], '0')
+  assert.deepEqual([...plain.body.subarray(0, 5)], [0, 0, 0, 0, 0])
+  fromBinary(PushResponseSchema, plain.body.subarray(5))
+  const zipped = await send(client, { ...GRPC, ':path': PUSH, 'grpc-encoding': 'gzip' }, framed(gzipSync(PUSHED), 1))
+  assert.equal(zipped.trailers['grpc-status'], '0', String(zipped.trailers['grpc-message']))
+  assert.equal(received.length, 2)
+  assert.deepEqual(received[0], received[1])
+  assert.deepEqual([received[0]!.tenant, received[0]!.series[0]!.profiles[0]!.bytes.length], ['team', 50_000])
+})
+
+test('an OTLP export by gRPC reaches the writer in either layout of its samples (H4)', async () => {
+  const { url, received } = await open()
+  const client = session(url)
+  const profile = { type: ['wall', 'nanoseconds'], samples: [{ stack: ['main'], values: [77n] }] } as const
+  const model = { resources: [{ attributes: { 'service.name': 'shop' }, scopes: [{ profiles: [profile] }] }] }
+  for (const version of ['1.9', '1.10'] as const) {
+    const answer = await send(client, { ...GRPC, ':path': EXPORT }, framed(buildOtlp(model, version)))
+    assert.equal(answer.trailers['grpc-status'], '0', String(answer.trailers['grpc-message']))
+  }
+  assert.equal(received.length, 2)
+  assert.deepEqual(received[0], received[1])
+  // The same path takes plain requests.
+  const headers = { 'Content-Type': 'application/x-protobuf', 'X-Scope-OrgID': 'team' }
+  const body = buildOtlp(model) as Uint8Array<ArrayBuffer>
+  assert.equal((await fetch(`${url}${EXPORT}`, { method: 'POST', headers, body })).status, 200)
+  assert.deepEqual(received[2], received[0])
+})
+
+test('what is refused has the status of gRPC and a message: tenant, path, size, bytes, compression (H77)', async () => {
+  const { url, received } = await open()
+  const client = session(url)
+  const { 'x-scope-orgid': _, ...nobody } = GRPC
+  const cases: [Record<string, string>, Uint8Array, string, RegExp][] = [
+    [{ ...nobody, ':path': PUSH }, framed(PUSHED), '16', /no org id/],
+    [{ ...nobody, ':path': EXPORT }, framed(buildOtlp({ resources: [{ scopes: [] }] })), '16', /no org id/],
+    [{ ...GRPC, ':path': '/no.Such/Method' }, framed(PUSHED), '12', /page not found/],
+    [{ ...GRPC, ':path': PUSH }, framed(new Uint8Array(BODY_LIMIT_BYTES + 1)), '3', /larger than the allowed/],
+    [
+      { ...GRPC, ':path': PUSH, 'grpc-encoding': 'gzip' },
+      framed(gzipSync(new Uint8Array(500_000)), 1),
+      '',
+      /larger than/,
+    ],
+    [{ ...GRPC, ':path': PUSH }, framed(Uint8Array.of(0x0a, 9)), '', /./],
+    [{ ...GRPC, ':path': PUSH, 'grpc-encoding': 'snappy' }, framed(PUSHED, 1), '12', /snappy/],
+    [{ ...GRPC, ':path': EXPORT }, framed(Uint8Array.of(0x12, 0)), '3', /missing resource profiles/],
+  ]
+  for (const [headers, body, code, message] of cases) {
+    const { headers: answered, trailers } = await send(client, headers, body)
+    assert.equal(answered[':status'], 200)
+    const status = trailers['grpc-status'] ?? answered['grpc-status']
+    if (code === '') assert.notEqual(status, '0')
+    else assert.equal(status, code, String(trailers['grpc-message']))
+    assert.match(decodeURIComponent(String(trailers['grpc-message'] ?? answered['grpc-message'])), message)
+  }
+  assert.equal(received.length, 0)
+})
+
+test('all of the app is there by HTTP/1.1 and by HTTP/2 on one port, bodies of any length', async () => {
+  const big = new Uint8Array(150_000).map((_, i) => i & 0xff)
+  const { url } = await open((app) => {
+    app.get('/big', () => new Response(big))
+    app.get('/none', () => new Response(null, { status: 204 }))
+    app.post(
+      '/echo',
+      async ({ req }) =>
+        new Response(await req.raw.arrayBuffer(), { headers: { 'x-type': req.header('content-type') ?? '' } }),
+    )
+  })
+  const client = session(url)
+  for (let round = 0; round < 3; round++) {
+    assert.deepEqual(new Uint8Array(await (await fetch(`${url}/big`)).arrayBuffer()), big)
+    assert.deepEqual((await send(client, { ':path': '/big' })).body, big)
+    const posted = await send(client, { ':path': '/echo', 'content-type': 'a/b' }, big)
+    assert.deepEqual([posted.headers['x-type'], posted.body], ['a/b', big])
+    const echoed = await fetch(`${url}/echo`, { method: 'POST', body: big })
+    assert.deepEqual(new Uint8Array(await echoed.arrayBuffer()), big)
+  }
+  assert.equal((await send(client, { ':path': '/none' })).headers[':status'], 204)
+  const zipped = await fetch(`${url}/echo`, { method: 'POST', body: gzipSync(big) })
+  assert.deepEqual(new Uint8Array(gunzipSync(await zipped.arrayBuffer())), big)
+})
+
+test('a first byte that comes alone is waited for; a connection that says nothing or garbage hurts nobody', async () => {
+  const { url } = await open((app) => app.get('/x', () => new Response('here')))
+  const port = Number(new URL(url).port)
+  const talk = (parts: string[]): Promise<string> => {
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const socket = connectTcp(port, '127.0.0.1')
+    socket.setNoDelay(true)
+    let got = ''
+    socket.on('data', (bytes) => {
+      got += bytes.toString('latin1')
+      if (got.endsWith('here')) socket.destroy()
+    })
+    socket.on('close', () => resolve(got))
+    socket.on('error', () => resolve(got))
+    const next = (): void => {
+      const part = parts.shift()
+      if (part !== undefined) socket.write(part, next)
+    }
+    next()
+    stops.push(() => void socket.destroy())
+    return promise
+  }
+  assert.match(await talk(['G', 'ET /x HTTP/1.1\r\n', 'Host: h\r\n\r\n']), /^HTTP\/1\.1 200 [\s\S]*here$/)
+  assert.match(
+    await talk(['P', 'OST /y HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n']),
+    /^HTTP\/1\.1 404/,
+  )
+  const silent = connectTcp(port, '127.0.0.1')
+  stops.push(() => void silent.destroy())
+  void talk(['PRI * garbage'])
+  assert.equal(await (await fetch(`${url}/x`)).text(), 'here')
+})
+
+test('a client that leaves aborts the request; one that waits is answered before the port closes', async () => {
+  const arrived = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  const left = Promise.withResolvers<void>()
+  const waiting = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let waiters = 0
+  const { url, stop } = await open((app) => {
+    app.get('/left', async ({ req }) => {
+      req.raw.signal.addEventListener('abort', () => left.resolve())
+      arrived.resolve()
+      await released.promise
+      return new Response('late')
+    })
+    app.get('/wait', async () => {
+      waiting[waiters++]!.resolve()
+      await released.promise
+      return new Response('answered')
+    })
+  })
+  const client = session(url)
+  const stream = client.request({ ':path': '/left' })
+  stream.on('error', () => {})
+  await arrived.promise
+  stream.close()
+  await left.promise
+  const answers = [
+    fetch(`${url}/wait`).then((response) => response.text()),
+    send(client, { ':path': '/wait' }),
+  ] as const
+  await Promise.all(waiting.map(({ promise }) => promise))
+  const stopped = stop()
+  released.resolve()
+  assert.equal(await answers[0], 'answered')
+  assert.equal(new TextDecoder().decode((await answers[1]).body), 'answered')
+  await stopped
+  await assert.rejects(fetch(`${url}/wait`))
+})
+
+test('with TLS the client chooses the protocol by ALPN (H83)', { skip: absentOpenssl() }, async () => {
+  const authority = makeAuthority()
+  const { certPath, keyPath } = authority.issue('server')
+  const ca = readFileSync(authority.caPath, 'utf8')
+  const app = new Hono()
+  app.get('/x', () => new Response('here'))
+  const tls = { cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') }
+  const part = await serveHttp2({ name: 'test', app, host: '127.0.0.1', port: 0, bodyLimitBytes: 1_000, tls })
+  stops.push(() => part.stop())
+  assert.match(part.url, /^https:/)
+  assert.equal(await (await fetch(`${part.url}/x`, { tls: { ca } })).text(), 'here')
+  const client = session(part.url, { ca })
+  assert.equal(new TextDecoder().decode((await send(client, { ':path': '/x' })).body), 'here')
+  const refused = await send(client, { ...GRPC, ':path': PUSH }, framed(PUSHED))
+  assert.equal(refused.trailers['grpc-status'], '12')
+})
