@@ -40,17 +40,19 @@ export class FunctionTree {
     this.#slots = new Uint32Array(slotCountFor(capacity))
   }
 
-  /** Id of the name that is bytes[start, end) in UTF-8. */
-  internName(bytes: Uint8Array, start: number, end: number): number {
-    return this.names.intern(bytes, start, end)
+  /** Id of the name that is bytes[start, end) in UTF-8. `guess` is an id worth trying first; any number is allowed. */
+  internName(bytes: Uint8Array, start: number, end: number, guess = 0): number {
+    return this.names.intern(bytes, start, end, guess)
   }
 
   internText(text: string): number {
     return this.names.internText(text)
   }
 
-  /** The child of a node by name id, made if there is none. */
-  child(parent: number, name: number): number {
+  /** The child of a node by name id, made if there is none. `guess` is a node worth trying first; any number is allowed. */
+  child(parent: number, name: number, guess = 0): number {
+    if (guess > 0 && guess < this.nodeCount && this.nodeParent[guess] === parent && this.nodeName[guess] === name)
+      return guess
     const mask = this.#slots.length - 1
     let slot = hashNode(parent, name) & mask
     for (;;) {

@@ -78,18 +78,24 @@ export class StackSums {
     }
     for (let node = level.nodeCount - 1; node > 0; node--) if (needed[node] === 1) needed[level.parent[node]!] = 1
     const target = new Uint32Array(level.nodeCount)
-    const names = new Map<number, number>()
+    // Name in the tree by row of the level's name table; 0 = not met yet, as is the empty name, which nobody waits for.
+    const names = new Uint32Array(level.name.reduce((max, name) => Math.max(max, name), 0) + 1)
+    // Datasets of one service bring the same names and nodes in nearly the same order: the next one is tried first.
+    let lastName = 0
+    let lastNode = 0
     for (let node = 1; node < level.nodeCount; node++) {
       if (needed[node] === 0) continue
       const nameId = level.name[node]!
-      let name = names.get(nameId)
-      if (name === undefined) {
+      let name = names[nameId]!
+      if (name === 0) {
         const bytes = viewName(nameId)
-        name = tree.internName(bytes, 0, bytes.length)
-        names.set(nameId, name)
+        name = tree.internName(bytes, 0, bytes.length, lastName + 1)
+        names[nameId] = name
+        lastName = name
       }
-      target[node] = tree.child(target[level.parent[node]!]!, name)
-      if (self.lo[node] !== 0 || self.hi[node] !== 0) tree.addSelf(target[node]!, self.lo[node]!, self.hi[node]!)
+      lastNode = tree.child(target[level.parent[node]!]!, name, lastNode + 1)
+      target[node] = lastNode
+      if (self.lo[node] !== 0 || self.hi[node] !== 0) tree.addSelf(lastNode, self.lo[node]!, self.hi[node]!)
     }
   }
 }
