@@ -1,6 +1,6 @@
 /**
  * Memory that merges of a thread use one after the other: making and clearing it anew for every group of small segments
- * took a tenth of their time. What a large group needs is given back after it: 8 MiB stay at most.
+ * took a tenth of their time. What a large group needs is given back after it: 24 MiB stay at most.
  *
  * Must not: be used by two merges at once, or hold anything that a later merge reads.
  */
@@ -9,8 +9,8 @@ import { MIB } from '../units.ts'
 import { FirstUseOrder } from './merge-order.ts'
 import { RowScratch, RowSorter } from './merge-rows.ts'
 
-/** 8 MiB: one full frame of output, and 4 Ki rows of each of forty sources. */
-const KEPT_BYTES_MAX = 8 * MIB
+/** 24 MiB: full frames, four types wide, of the output and of ten sources. */
+const KEPT_BYTES_MAX = 24 * MIB
 
 export class MergeScratch {
   order = new FirstUseOrder()

@@ -8,6 +8,7 @@
  */
 import type { Dataset } from '#core/block/dataset.ts'
 import { objectKey } from '#core/block/object-key.ts'
+import { DICTIONARY_SEED_BYTES } from '#core/block/stack-keys.ts'
 import { compareObjectDatasets, encodeDataset, encodeObject } from '#core/block/write.ts'
 import { buildLabels } from '#core/labels/labels.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
@@ -15,8 +16,9 @@ import type { DecodedProfile } from '#core/pprof/profile.ts'
 import { splitProfile } from '#core/pprof/split.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
+import { DictionaryCache } from '#core/segment/dictionary-cache.ts'
 import { Head } from '#core/segment/head.ts'
-import { floorTo, MS_PER_HOUR } from '#core/units.ts'
+import { floorTo, MIB, MS_PER_HOUR } from '#core/units.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 import { createCodec } from '#platform/codec.ts'
 import { buildPprof, type FrameSpec, seededRandom } from '../support/profiles.ts'
@@ -43,6 +45,8 @@ export interface StoredSegments {
 export async function storeSegments(store: ObjectStore, count: number): Promise<StoredSegments> {
   const programs = programRaws()
   const decoder = new ProfileDecoder()
+  // As a writer does: one dictionary a service, for as long as it runs.
+  const dictionaries = new DictionaryCache(64 * MIB, { seed: new Uint8Array(DICTIONARY_SEED_BYTES).fill(1) })
   const sources: SourceObject[] = []
   const pushedSamples: number[] = []
   for (let minute = 0; minute < count; minute++) {
@@ -51,7 +55,7 @@ export async function storeSegments(store: ObjectStore, count: number): Promise<
     for (let i = 0; i < SERVICES * INSTANCES; i++) {
       const random = seededRandom(1 + minute * SERVICES * INSTANCES + i)
       const timeMs = HOUR_START_MS + minute * EVERY_MS + random(EVERY_MS / 2)
-      pushed += appendVariant(heads, decoder, { program: programs[i % SERVICES]!, i, timeMs, random })
+      pushed += appendVariant({ heads, dictionaries }, decoder, { program: programs[i % SERVICES]!, i, timeMs, random })
     }
     const datasets = [...heads.values()].map((head) => head.finish().dataset)
     sources.push(await storeObject(store, minute, datasets))
@@ -67,7 +71,12 @@ interface Variant {
   readonly random: Random
 }
 
-function appendVariant(heads: Map<string, Head>, decoder: ProfileDecoder, of: Variant): number {
+interface Segment {
+  readonly heads: Map<string, Head>
+  readonly dictionaries: DictionaryCache
+}
+
+function appendVariant({ heads, dictionaries }: Segment, decoder: ProfileDecoder, of: Variant): number {
   const { program, i, timeMs, random } = of
   const result = decoder.decode(program, NO_LIMITS)
   if (!result.ok) throw new Error(result.fault.message)
@@ -76,7 +85,8 @@ function appendVariant(heads: Map<string, Head>, decoder: ProfileDecoder, of: Va
   const service = `shop-${i % SERVICES}`
   const windowStartMs = floorTo(timeMs, MS_PER_HOUR)
   const key = `${service} ${windowStartMs}`
-  const head = heads.get(key) ?? new Head({ tenant: 'anonymous', service, windowStartMs, windowMs: MS_PER_HOUR })
+  const identity = { tenant: 'anonymous', service, windowStartMs, windowMs: MS_PER_HOUR }
+  const head = heads.get(key) ?? new Head(identity, dictionaries.dictionaryOf('anonymous', service))
   heads.set(key, head)
   const labels = buildLabels([
     { name: '__name__', value: 'process_cpu' },

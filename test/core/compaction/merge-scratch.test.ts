@@ -13,7 +13,7 @@ test('scratch stays for the next merge, unless one merge made it large', () => {
   scratch.trim()
   assert.equal(scratch.ofSource(0), first)
   assert.equal(scratch.rows, rows)
-  for (let source = 0; source < 200; source++) scratch.ofSource(source).take(CPU_GROUP, 4_000, false)
+  for (let source = 0; source < 400; source++) scratch.ofSource(source).take(CPU_GROUP, 4_000, false)
   scratch.trim()
   assert.notEqual(scratch.ofSource(0), first, 'those of sources go first')
   assert.equal(scratch.rows, rows)
