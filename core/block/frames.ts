@@ -280,10 +280,10 @@ function chunkSubject(source: FrameSource, frame: Frame, column: number): string
 
 function openChunk(source: FrameSource, frame: Frame, column: number): Uint8Array {
   const chunk = frame.columns[column]!
-  const subject = chunkSubject(source, frame, column)
+  const subject = (): string => chunkSubject(source, frame, column)
   const stored = source.viewChunk(chunk)
-  if (stored.length !== chunk.storedBytes) throw corrupt(subject, `${stored.length} bytes, not ${chunk.storedBytes}`)
-  if (crc32c(stored) !== chunk.crc) throw corrupt(subject, 'checksum does not match')
+  if (stored.length !== chunk.storedBytes) throw corrupt(subject(), `${stored.length} bytes, not ${chunk.storedBytes}`)
+  if (crc32c(stored) !== chunk.crc) throw corrupt(subject(), 'checksum does not match')
   return chunk.zstd ? inflate(source.codec, stored, chunk.rawBytes, subject) : stored
 }
 

@@ -61,14 +61,15 @@ export function compress(codec: Codec, raw: Uint8Array): { stored: Uint8Array; z
   return packed.length < raw.length ? { stored: packed, zstd: true } : { stored: raw, zstd: false }
 }
 
-export function inflate(codec: Codec, stored: Uint8Array, rawBytes: number, subject: string): Uint8Array {
+/** `subject` is asked for a fault alone: a query opens thousands of chunks. */
+export function inflate(codec: Codec, stored: Uint8Array, rawBytes: number, subject: () => string): Uint8Array {
   let raw: Uint8Array
   try {
     raw = codec.zstdDecompress(stored, rawBytes)
   } catch (cause) {
-    throw corrupt(subject, `zstd does not inflate to ${rawBytes} bytes`, cause)
+    throw corrupt(subject(), `zstd does not inflate to ${rawBytes} bytes`, cause)
   }
-  if (raw.length !== rawBytes) throw corrupt(subject, `inflates to ${raw.length} bytes, not ${rawBytes}`)
+  if (raw.length !== rawBytes) throw corrupt(subject(), `inflates to ${raw.length} bytes, not ${rawBytes}`)
   return raw
 }
 
@@ -178,6 +179,6 @@ export function openSection(
   checkSection(stored, entry, context.dataset)
   const subject = sectionSubject(context.dataset, sectionName(entry.kind) ?? `kind ${entry.kind}`)
   if (entry.codec === SECTION_CODEC.raw) return stored
-  if (entry.codec === SECTION_CODEC.zstd) return inflate(context.codec, stored, entry.rawBytes, subject)
+  if (entry.codec === SECTION_CODEC.zstd) return inflate(context.codec, stored, entry.rawBytes, () => subject)
   throw corrupt(subject, `codec ${entry.codec} is not one of a whole section`)
 }
