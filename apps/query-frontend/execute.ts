@@ -151,8 +151,11 @@ class Attempt<State, Part> {
     const cost = costOfPlan(objects, this.#work.reads)
     this.#tell(objects, cost)
     await this.#check(objects, cost)
-    const calls = splitPlan(objects, { reads: this.#work.reads, ownerOf: this.#sources.ownerOf })
+    const { ownerOf } = this.#sources
+    const calls = splitPlan(objects, { reads: this.#work.reads, ownerOf })
     this.#run.calls += calls.length
+    // The objects of a call have one owner.
+    this.#run.backends = new Set(calls.map((call) => ownerOf?.(call.objects[0]!.objectId))).size
     const askedMs = clock.nowMs()
     const leave = await this.#enter(calls, cost)
     const admittedMs = clock.nowMs()
@@ -166,16 +169,13 @@ class Attempt<State, Part> {
   }
 
   #tell(objects: readonly SourceObject[], cost: PlanCost): void {
-    const { ownerOf } = this.#sources
     const levels: Record<string, number> = {}
     for (const { level } of objects) levels[level] = (levels[level] ?? 0) + 1
-    const backends = ownerOf === undefined ? 1 : new Set(objects.map(({ objectId }) => ownerOf(objectId))).size
     Object.assign(this.#run, {
       objects: cost.objects,
       datasets: cost.datasets,
       planBytes: cost.bytes,
       levels,
-      backends,
     })
     this.#run.plans++
   }

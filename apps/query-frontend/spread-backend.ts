@@ -14,7 +14,7 @@ import type { Clock } from '#core/ports/clock.ts'
 import type { Random } from '#core/ports/random.ts'
 import { BackendHealth, decideCall, isBackendsFault } from '#core/query/plan-attempts.ts'
 import { costOfPlan, type ReadKind } from '#core/query/plan-cost.ts'
-import { rankOwners } from '#core/query/plan-owners.ts'
+import { Owners } from '#core/query/plan-owners.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { type HedgeBounds, HedgeBudget, HedgeDelay } from '#core/store/hedge-policy.ts'
@@ -96,6 +96,7 @@ type Outcome<Answer> =
 class Spread {
   readonly #backends: readonly NamedBackend[]
   readonly #names: readonly string[]
+  readonly #owners: Owners
   readonly #deps: SpreadDeps
   readonly #health: BackendHealth
   readonly #retries = new RetryBudget()
@@ -104,17 +105,18 @@ class Spread {
   constructor(backends: readonly NamedBackend[], deps: SpreadDeps) {
     this.#backends = backends
     this.#names = backends.map(({ name }) => name)
+    this.#owners = new Owners(this.#names)
     this.#deps = deps
     this.#health = new BackendHealth(backends.length)
   }
 
   ownerOf(objectId: string): string {
-    return this.#names[rankOwners(objectId, this.#names)[0]!]!
+    return this.#names[this.#owners.first(objectId)]!
   }
 
   async call<Answer>(objects: readonly SourceObject[], call: Call<Answer>): Promise<Answer> {
     const { clock, random, on } = this.#deps
-    const ranked = rankOwners(objects[0]?.objectId ?? '', this.#names)
+    const ranked = this.#owners.rank(objects[0]?.objectId ?? '')
     const asked = new Set<number>()
     for (let attempt = 1; ; attempt++) {
       const order = this.#health.order(ranked, clock.nowMs())

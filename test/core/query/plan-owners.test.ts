@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { rankOwners } from '#core/query/plan-owners.ts'
+import { Owners, rankOwners } from '#core/query/plan-owners.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 
 const NAMES = Array.from({ length: 8 }, (_, i) => `http://10.0.0.${i}:4043`)
@@ -26,6 +26,9 @@ test('every backend is ranked once, the same each time, whatever the order of na
     )
   }
   assert.deepEqual(rankOwners('x', []), [])
+  const owners = new Owners(NAMES)
+  for (const id of IDS) assert.equal(owners.first(id), owners.rank(id)[0])
+  assert.equal(new Owners([]).first('x'), -1)
 })
 
 test('objects spread evenly, and so do those of a backend that is gone', () => {
