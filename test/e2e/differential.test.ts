@@ -29,6 +29,8 @@ import { spreadOver } from '../support/spread-backend.ts'
 
 const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? (process.env.CI === 'true' ? 30 : 2))
 const SEED = Number(process.env.DIFFERENTIAL_SEED ?? Date.now() % 1_000_000)
+/** Questions whose whole texts are compared: each is seven more calls a check. */
+const WHOLE_MAX = 3
 /** Where there are more, label sets come from blocks. */
 const LABEL_SETS_MAX = 4
 /** Forty seconds: a machine that has no time runs fewer; a failure is made smaller for as long. */
@@ -51,6 +53,8 @@ class Run {
   readonly model = new NaiveStore()
   readonly #tenant = `run-${made++}`
   readonly #questions: readonly Question[]
+  /** By question, since the last push. */
+  readonly #seen = new Map<string, string>()
 
   constructor(questions: readonly Question[]) {
     this.#questions = questions
@@ -58,6 +62,7 @@ class Run {
 
   /** Each of two requests is a segment at least; what was pushed last is sent again. */
   async push(profiles: readonly NaiveProfile[]): Promise<void> {
+    this.#seen.clear()
     const half = Math.ceil(profiles.length / 2)
     for (const part of [profiles.slice(0, half), profiles.slice(half), profiles.slice(-1)]) {
       if (part.length === 0) continue
@@ -72,8 +77,39 @@ class Run {
     for (const spread of [false, true]) {
       isSpread = spread
       for (const each of this.#questions) await this.#checkOne(each, ids)
+      await this.#checkSame()
     }
     isSpread = false
+  }
+
+  /** What the model does not make: whole texts of answers are those of the first time, until something is pushed. */
+  async #checkSame(): Promise<void> {
+    for (const [i, { base: asked, maxNodes, series, points }] of this.#questions.slice(0, WHOLE_MAX).entries()) {
+      const fields = { ...timed(asked), profileTypeID: asked.type, labelSelector: textOf(asked.matchers) }
+      const grid = { ...fields, step: series.stepMs / 1000, groupBy: series.groupBy }
+      const kind = points.of === 'spans' ? 'SPAN' : 'INDIVIDUAL'
+      const exemplarType = `EXEMPLAR_TYPE_${kind}`
+      const right = { ...fields, labelSelector: '{service_name=~"s.*"}' }
+      const requests: [string, object][] = [
+        ['SelectMergeStacktraces', { ...fields, maxNodes, format: 'PROFILE_FORMAT_PPROF' }],
+        ['SelectMergeStacktraces', { ...fields, maxNodes, format: 'PROFILE_FORMAT_DOT' }],
+        ['SelectMergeStacktraces', { ...fields, maxNodes }],
+        ['Diff', { left: { ...fields, maxNodes }, right }],
+        ['SelectSeries', { ...grid, exemplarType }],
+        ['ProfileTypes', timed(asked)],
+      ]
+      if (asked.startMs < asked.endMs) {
+        requests.push(['SelectHeatmap', { ...grid, exemplarType, queryType: `HEATMAP_QUERY_TYPE_${kind}` }])
+      }
+      for (const [method, request] of requests) {
+        const answer = JSON.stringify(
+          await expectOk(callRpc(stack.send, `${QuerierService.typeName}/${method}`, request, this.#tenant)),
+        )
+        const key = `${i} ${method} ${show(request)}`
+        assert.equal(answer, this.#seen.get(key) ?? answer, `${isSpread ? 'spread' : 'one backend'}: ${key}`)
+        this.#seen.set(key, answer)
+      }
+    }
   }
 
   async #ask<
