@@ -76,3 +76,14 @@ test('a missing object is an error with its kind; a caller that has gone gets no
     (error: unknown) => error instanceof CinderError && error.kind === 'not_found',
   )
 })
+
+test("a region of another tenant's is not reported as one's own, whatever the plan says (H78)", async () => {
+  const object = await putObject(store, 60, [{ dataset: { ...dataset('secret', ['p']), tenant: 'victim' } }])
+  assert.equal((await client.labels({ ...WISH, objects: [object] })).sets.length, 1)
+  const [{ descriptor, skip }] = object.datasets as [(typeof object.datasets)[0]]
+  const crafted = { ...object, datasets: [{ descriptor: { ...descriptor, tenant: 'thief' }, skip }] }
+  await assert.rejects(
+    client.labels({ ...WISH, objects: [crafted] }),
+    (error: unknown) => error instanceof CinderError && error.kind === 'data_loss',
+  )
+})
