@@ -9,9 +9,9 @@ import { cutTree } from '#core/flamegraph/cut.ts'
 import { encodeFlameGraph } from '#core/flamegraph/flamegraph-wire.ts'
 import { type FlameGraph, flameGraphOf } from '#core/flamegraph/flamegraph.ts'
 import { encodeTreeFormat } from '#core/flamegraph/tree-format.ts'
-import { FunctionTree, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
+import { FunctionTree, TREE_NODES_LIMIT, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
 import { encodeMergedPprof } from '#core/pprof/encode-merged.ts'
-import { budgetOf } from '#core/query/budget.ts'
+import { budgetOf, refuseNodes } from '#core/query/budget.ts'
 import { cutProfile, keepLeaves, type LeafRule } from '#core/query/profile-cut.ts'
 import { StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
@@ -120,14 +120,14 @@ export async function queryTree(
   const { range, profileType, matchers, services, selector } = query
   if (range.kind === 'empty') return new FunctionTree()
   const { startMs, endMs } = range
-  const { nodes } = budgetOf(context.tenants.map(context.limitsOf))
+  const budget = budgetOf(context.tenants.map(context.limitsOf))
   return runQuery(
     sources,
     {
       kind: 'stacktraces',
       reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
-      begin: () => new FunctionTree(undefined, Math.min(nodes || TREE_NODES_MAX, TREE_NODES_MAX)),
+      begin: () => new FunctionTree(undefined, Math.min(budget.nodes || TREE_NODES_MAX, TREE_NODES_MAX)),
       async read(objects, ended) {
         const asked = { profileType, matchers, startMs, endMs, objects, selector }
         const answer = await sources.backend.stacktraces(asked, ended)
@@ -135,7 +135,14 @@ export async function queryTree(
         checkFiltered(selector?.frames, answer)
         return answer
       },
-      merge: (merged, { tree }) => merged.mergeEncoded(tree),
+      merge(merged, { tree }) {
+        try {
+          merged.mergeEncoded(tree)
+        } catch (error) {
+          const isOwn = error instanceof CinderError && error.reason === TREE_NODES_LIMIT
+          throw isOwn && budget.nodes > 0 && budget.nodes <= TREE_NODES_MAX ? refuseNodes(budget) : error
+        }
+      },
       statsOf: ({ stats }) => [stats],
     },
     { context, signal },

@@ -18,6 +18,8 @@ import { VarintReader, VarintWriter } from './varint-column.ts'
 
 /** 2^24 nodes take 24 to 32 bytes each, 400 to 540 MB: more than a query may hold. */
 export const TREE_NODES_MAX = 1 << 24
+/** Reason of the error for a tree that would grow past its maximum. */
+export const TREE_NODES_LIMIT = 'tree_nodes_limit'
 const ENCODING_VERSION = 1
 
 export class FunctionTree {
@@ -138,7 +140,7 @@ export class FunctionTree {
     if (node >= this.#nodesMax) {
       throw invalidArgument(
         `the call tree has more than ${this.#nodesMax} nodes, the limit: narrow the time range or the selector`,
-        'tree_nodes_limit',
+        TREE_NODES_LIMIT,
       )
     }
     if (node === this.nodeParent.length) this.#grow()

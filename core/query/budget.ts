@@ -73,6 +73,15 @@ export function refuseSeries(series: number, budget: QueryBudget): CinderError |
   )
 }
 
+/** Of a tree that grew past the budget while answers came in. */
+export function refuseNodes({ nodes }: QueryBudget): CinderError {
+  return invalidArgument(
+    `the merged call tree has more than ${nodes} nodes, limit maxQueryNodes: ` +
+      'ask for a shorter range, one service_name, or the stacks under one call site',
+    'max_query_nodes',
+  )
+}
+
 function shownRange(rangeMs: number): string {
   return formatDuration(Math.ceil(rangeMs / MS_PER_MINUTE) * MS_PER_MINUTE)
 }

@@ -110,7 +110,7 @@ test('nodes: the merged tree is bounded, whatever is shown of it', async () => {
   const refused = createTestFrontend({ backend, objects: planOf({}), limits: { maxQueryNodes: 20 } })
   assert.match(
     await refusal(refused.ask, 'SelectMergeStacktraces', { ...QUERY, maxNodes: 2 }),
-    /more than 20 nodes, the limit: narrow the time range or the selector/,
+    /more than 20 nodes, limit maxQueryNodes: ask for a shorter range, one service_name, or the stacks under/,
   )
   for (const maxQueryNodes of [21, 0]) {
     const { ask } = createTestFrontend({ backend, objects: planOf({}), limits: { maxQueryNodes } })
