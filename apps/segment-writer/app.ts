@@ -33,6 +33,7 @@ import type { HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { type JournalMode, WriterJournal } from './journal.ts'
 import { readBodies } from './read-bodies.ts'
 import { createShards } from './shards.ts'
+import { TenantShares } from './tenant-shares.ts'
 import { rejectedVerdict, settledVerdict } from './verdicts.ts'
 import { BATCHES_MAX, type WriterAccount } from './writer-account.ts'
 
@@ -99,6 +100,7 @@ class Writer implements SegmentWriterService {
   readonly #deps: SegmentWriterDeps
   readonly #settings: SegmentWriterSettings
   readonly #account: WriterAccount
+  readonly #shares: TenantShares
   readonly #shards: readonly HeadShard[]
   readonly #flusher: FlusherDeps
   #open: Batch
@@ -123,6 +125,7 @@ class Writer implements SegmentWriterService {
     assert(settings.flushPolicy.flushesInFlightMax < BATCHES_MAX, 'each batch in flight has its counters')
     const { account, shards } = createShards(deps, settings)
     this.#account = account
+    this.#shares = new TenantShares(settings.memoryBytesMax)
     this.#shards = shards
     this.#flusher = { ...deps, shards, journal: new WriterJournal(deps, settings.journal ?? 'off') }
     this.#open = this.#newBatch()
@@ -203,27 +206,46 @@ class Writer implements SegmentWriterService {
       this.#shed++
       return rejectedVerdict(stopping(), 0)
     }
+    const { tenant } = input
+    const admission = this.#shares.admit(tenant, this.#pendingBytes())
+    if (admission.kind === 'refused') {
+      this.#shed++
+      return rejectedVerdict(admission.error, 0)
+    }
+    const { mayUseReserve } = admission
     const { clock } = this.#deps
     const batch = this.#open
     const nowMs = clock.nowMs()
     const { number, objectId } = batch
-    const limits = this.#settings.limitsOf(input.tenant)
-    const policy = this.#settings.policyOf?.(input.tenant)
+    const limits = this.#settings.limitsOf(tenant)
+    const policy = this.#settings.policyOf?.(tenant)
     const wasEmpty = batch.isEmpty
     batch.ask(shard, nowMs)
     let answer: TakeAnswer | Promise<TakeAnswer>
     try {
-      answer = this.#shards[shard]!.take({ ...input, batch: { number, objectId }, limits, policy, nowMs })
+      answer = this.#shards[shard]!.take({
+        ...input,
+        batch: { number, objectId },
+        limits,
+        policy,
+        mayUseReserve,
+        nowMs,
+      })
     } catch (error) {
       batch.asked--
       throw error
     }
-    if (!(answer instanceof Promise)) return this.#answered({ batch, shard }, answer)
+    if (!(answer instanceof Promise)) return this.#answered({ batch, shard, tenant }, answer)
+    const release = this.#shares.hold(tenant, input.profile.bytes.length)
     // Its age counts from here, so somebody has to look at the time.
     if (wasEmpty) this.#pump()
     const verdict = answer.then(
-      (late) => this.#answered({ batch, shard }, late),
+      (late) => {
+        release()
+        return this.#answered({ batch, shard, tenant }, late)
+      },
       (error: unknown) => {
+        release()
         batch.asked--
         throw error
       },
@@ -234,7 +256,7 @@ class Writer implements SegmentWriterService {
   }
 
   #answered(
-    { batch, shard }: { batch: Batch; shard: number },
+    { batch, shard, tenant }: { batch: Batch; shard: number; tenant: string },
     answer: TakeAnswer,
   ): ProfileVerdict | Promise<ProfileVerdict> {
     batch.asked--
@@ -251,7 +273,11 @@ class Writer implements SegmentWriterService {
     if (isOpen && (batch.bytes >= batchBytesMax || batch.headers >= batchProfilesMax)) this.#pump()
     const { size, isClockRepaired } = answer
     const { decompressedBytes } = size
-    return settled.then((settlement) => settledVerdict(settlement, { decompressedBytes, isClockRepaired }))
+    const release = this.#shares.hold(tenant, decompressedBytes)
+    return settled.then((settlement) => {
+      release()
+      return settledVerdict(settlement, { decompressedBytes, isClockRepaired })
+    })
   }
 
   async #withinDeadline(answers: readonly (ProfileVerdict | Promise<ProfileVerdict>)[]): Promise<ProfileVerdict[]> {

@@ -30,6 +30,8 @@ export interface TakeInput {
   readonly limits: TenantLimits
   /** The tenant's ingest policy, as JSON that was checked; undefined = the default. */
   readonly policy?: string | undefined
+  /** Of the writer's memory: the tenant is within its share (core/limits/fair-share.ts). */
+  readonly mayUseReserve?: boolean | undefined
   readonly nowMs: number
 }
 

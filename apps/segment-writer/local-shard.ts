@@ -6,6 +6,7 @@
  */
 import { encodeDataset } from '#core/block/write.ts'
 import { CinderError } from '#core/errors.ts'
+import { withoutReserve } from '#core/limits/fair-share.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { Digest } from '#core/ports/digest.ts'
@@ -224,9 +225,10 @@ export class LocalShard implements HeadShard {
     this.#countedSymbolBytes = sizeBytes
   }
 
-  #whyFull({ batch, profile }: TakeInput): CinderError | undefined {
+  #whyFull(input: TakeInput): CinderError | undefined {
+    const { batch, profile } = input
     const { account } = this.#deps
-    const { memoryBytesMax } = this.#settings
+    const memoryBytesMax = boundOf(this.#settings.memoryBytesMax, input)
     // In a thread the profile is among what waits.
     const waitingBytes = Math.max(account.bytesOf('waiting'), profile.bytes.length)
     const neededBytes = account.bytesOf('pushes') + waitingBytes
@@ -246,6 +248,11 @@ export class LocalShard implements HeadShard {
       return batchFull(`profiles of ${heads} services and hours wait for the store, ${BATCH_HEADS_MAX} are allowed`)
     return undefined
   }
+}
+
+/** What the writer may hold for this push: of its memory a part is for tenants within their share. */
+export function boundOf(memoryBytesMax: number, { mayUseReserve }: Pick<TakeInput, 'mayUseReserve'>): number {
+  return mayUseReserve === true ? memoryBytesMax : withoutReserve(memoryBytesMax)
 }
 
 /** Undefined if a writer may hold so many bytes. */

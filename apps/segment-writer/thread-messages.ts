@@ -34,6 +34,7 @@ export interface TakeOrder {
   /** Index of the message's limits. */
   readonly limits: number
   readonly policy: string | undefined
+  readonly mayUseReserve: boolean | undefined
   readonly nowMs: number
 }
 

@@ -19,7 +19,7 @@ import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { threadLost } from './flusher.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
-import { memoryFull } from './local-shard.ts'
+import { boundOf, memoryFull } from './local-shard.ts'
 import type { TenantRates } from './tenant-rates.ts'
 import {
   type TakeOrder,
@@ -101,7 +101,10 @@ export class ThreadShard implements HeadShard {
     const waitingBytes = profile.bytes.length + WAITING_OVERHEAD_BYTES
     const full = this.#isStopped
       ? threadLost()
-      : memoryFull(account.bytesOf('pushes') + account.bytesOf('waiting') + waitingBytes, this.#settings.memoryBytesMax)
+      : memoryFull(
+          account.bytesOf('pushes') + account.bytesOf('waiting') + waitingBytes,
+          boundOf(this.#settings.memoryBytesMax, input),
+        )
     if (full !== undefined) return { kind: 'verdict', verdict: rejectedVerdict(full, 0), isShed: true }
     const saidBytes = inflatedBytes(profile.bytes, input.limits.maxProfileSizeBytes)
     try {
@@ -129,10 +132,24 @@ export class ThreadShard implements HeadShard {
         resolve({ kind: 'verdict', verdict: rejectedVerdict(threadLost(), 0), isShed: false })
       },
     })
-    const { batch, request, ingest, limits, policy } = input
+    const { batch, request, ingest, limits, policy, mayUseReserve } = input
     const labels = labelsToPairs(input.labels)
     const { bytes, clientId } = profile
-    this.#order({ kind: 'take', id, batch, request, tenant, labels, ingest, clientId, bytes, limits, policy, nowMs })
+    this.#order({
+      kind: 'take',
+      id,
+      batch,
+      request,
+      tenant,
+      labels,
+      ingest,
+      clientId,
+      bytes,
+      limits,
+      policy,
+      mayUseReserve,
+      nowMs,
+    })
     return promise
   }
 
@@ -240,7 +257,8 @@ export class ThreadShard implements HeadShard {
     for (let silentTicks = 0; silentTicks < SILENT_TICKS_MAX; ) {
       await this.#deps.clock.sleep(SILENT_TICK_MS, watching.signal)
       if (watching.signal.aborted) return
-      if (![...this.#pending.values()].some(({ isSent }) => isSent)) {
+      // What is settled or forgotten has no answer of its own; unheard, it keeps its memory, and all that comes behind it.
+      if (this.#questions === 0 && ![...this.#pending.values()].some(({ isSent }) => isSent)) {
         this.#watching = undefined
         return
       }

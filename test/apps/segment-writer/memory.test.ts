@@ -146,7 +146,7 @@ test('symbols are kept between segments, count, and make room before anything is
     assert.ok(writer.status().symbolBytes <= 150_000, 'a quarter of what the writer may hold')
   }
   // More than is left beside the symbols.
-  const large = Array.from({ length: 180 }, (_, i) => simplePprof(1, { timeNanos: NOW_NANOS + BigInt(i) }))
+  const large = Array.from({ length: 150 }, (_, i) => simplePprof(1, { timeNanos: NOW_NANOS + BigInt(i) }))
   const verdicts = await settle(clock, push(writer, large, { service: 'large' }))
   assert.deepEqual(new Set(verdicts.map(({ status }) => status)), new Set(['stored']))
   assert.ok(writer.status().peakPendingBytes + 150_000 > 600_000, `${writer.status().peakPendingBytes} bytes pending`)
