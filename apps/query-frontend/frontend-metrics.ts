@@ -37,6 +37,8 @@ function missingMetrics(registry: Registry, log: Log): NonNullable<QuerySources[
   const datasets = registry.counter('cinder_query_missing_datasets_total', 'Datasets that answers lack.', {
     fault: FAULTS_MAX,
   })
+  // From the start: the first ones would be no increase otherwise.
+  for (const fault of ['gone', 'damaged']) datasets.add(0, fault)
   return (missing) => {
     for (const { fault } of missing) datasets.add(1, fault)
     const [{ objectId, reason }] = missing as [MissingDataset]
