@@ -15,6 +15,7 @@ import type { Log } from '#core/ports/log.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
 import type { RecordingRules } from '#core/rpc/recording-rules.ts'
+import type { TenantSettings } from '#core/rpc/tenant-settings.ts'
 import type { RetentionRuleStatus } from '#core/rpc/tenants.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -24,6 +25,7 @@ import { createGuardedApp, refuseChanges } from '#platform/connect/internal-toke
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
+import { nodeCompression } from '#platform/http/node-compression.ts'
 import { mountMetrics } from '#platform/http/metrics.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { openLimitsFile } from '#platform/limits-file.ts'
@@ -46,6 +48,7 @@ import { mountOperator } from '../metastore/operate.ts'
 import { addJournalMetrics } from '../metastore/journal.ts'
 import { meterQueue } from '../metastore/queue-metrics.ts'
 import { createRecordingRules } from '../metastore/recording-rules.ts'
+import { createTenantSettings } from '../metastore/tenant-settings.ts'
 import { createRecovery, type Recovery } from '../metastore/recovery.ts'
 import { defaultSettings, type MetastoreSettings } from '../metastore/settings.ts'
 import { applyDefaultRetention } from '../metastore/tenant-service.ts'
@@ -159,6 +162,7 @@ async function startDatabase({ config, log, lifecycle }: Shared): Promise<Databa
 interface Index {
   readonly metastore: Metastore
   readonly rules: RecordingRules
+  readonly tenantSettings: TenantSettings
 }
 
 /** The metastore with its duties, and the worker that it feeds. */
@@ -216,7 +220,7 @@ async function startMetastore(
   await lifecycle.add({ name: 'compaction worker', stop: () => worker.stop() })
   await lifecycle.add({ name: 'metastore', stop: () => metastore.stop() })
   const rules = createRecordingRules({ sql: database.sql, random })
-  return { metastore: metered, rules, retention }
+  return { metastore: metered, rules, tenantSettings: createTenantSettings({ sql: database.sql }), retention }
 }
 
 async function startTenants(
@@ -254,7 +258,11 @@ function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore
   return { ...opened, store: store!, patientStore: patientStore! }
 }
 
-async function startServices(shared: Shared, { metastore, rules }: Index, opened: OpenedStore): Promise<EdgeApps> {
+async function startServices(
+  shared: Shared,
+  { metastore, rules, tenantSettings }: Index,
+  opened: OpenedStore,
+): Promise<EdgeApps> {
   const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
   const { store, putsPerSecondMax } = opened
   const tenants = await openLimitsFile(config.limits, config.limitsFile, { clock, log })
@@ -277,7 +285,7 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
   addWriterMetrics(instruments.registry, () => writer.status())
   mountMetrics(operator, instruments.registry)
   const multitenancy = config.isMultitenant
-  const compression = codecCompression(nativeGzip(codec))
+  const compression = nodeCompression(nativeGzip(codec))
   const regex = createRegexCompiler()
   // Pushes, plans and Postgres have the other core.
   const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
@@ -299,7 +307,20 @@ async function startServices(shared: Shared, { metastore, rules }: Index, opened
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(
-      { metastore, backend, ...guards, rules, adhoc, labels, asyncResults, regex, clock, log, compression },
+      {
+        metastore,
+        backend,
+        ...guards,
+        rules,
+        tenantSettings,
+        adhoc,
+        labels,
+        asyncResults,
+        regex,
+        clock,
+        log,
+        compression,
+      },
       { multitenancy, limitsOf },
     ),
   }

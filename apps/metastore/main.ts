@@ -6,6 +6,7 @@ import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountRules } from '#platform/connect/rule-service.ts'
+import { mountSettings } from '#platform/connect/setting-service.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { mountMetastore } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -23,6 +24,7 @@ import { addJournalMetrics } from './journal.ts'
 import { mountOperator } from './operate.ts'
 import { meterQueue } from './queue-metrics.ts'
 import { createRecordingRules } from './recording-rules.ts'
+import { createTenantSettings } from './tenant-settings.ts'
 import { createRecovery } from './recovery.ts'
 import { defaultSettings } from './settings.ts'
 import { applyDefaultRetention } from './tenant-service.ts'
@@ -67,6 +69,7 @@ await runProcess(log, async (lifecycle) => {
   mountOperator(app, { ...deps, registry: instruments.registry }, service)
   mountTenants(app, tenants.service, service)
   mountRules(app, createRecordingRules({ sql: database.sql, random: createRandom() }), service)
+  mountSettings(app, createTenantSettings({ sql: database.sql }), service)
   mountReady(app)
   internal.warnIfOpen({ name: 'metastore', host }, log)
   const { tls } = internal

@@ -34,12 +34,13 @@ import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, 
 import { selectSeries } from './profiles.ts'
 import { type QueryRecord, QueryRecorder } from './query-record.ts'
 import { mountRecordingRules, type RulesDeps } from './recording-rules.ts'
+import { mountTenantSettings, type SettingsDeps } from './settings.ts'
 import { mountRender } from './render.ts'
 import type { RequestContext } from './request.ts'
 import { mountStatusPages } from './status-pages.ts'
 import { type CallInfo, selectMergeProfile, selectMergeSpanProfile } from './stacktraces.ts'
 
-export interface QueryFrontendDeps extends AdhocDeps, AsyncDeps, RulesDeps {
+export interface QueryFrontendDeps extends AdhocDeps, AsyncDeps, RulesDeps, SettingsDeps {
   readonly metastore: Metastore
   readonly backend: QueryBackend
   /** Of several query-backends, which one has an object (spread-backend.ts). */
@@ -135,6 +136,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   mountCompanions(app, options)
   mountAdhocProfiles(app, deps, options, contextOf)
   mountRecordingRules(app, deps, options, contextOf)
+  mountTenantSettings(app, deps, options, contextOf)
   mountStatusPages(app, settings)
   const readTenants = (headers: Headers) => resolveTenants(headers, settings)
   mountRender(app, sources, {

@@ -10,6 +10,7 @@ import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
 import { createLabelReportClient } from '#platform/connect/label-service.ts'
 import { createAsyncResultClient } from '#platform/connect/async-result-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
+import { createSettingsClient } from '#platform/connect/setting-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import { invalidArgument } from '#core/errors.ts'
 import type { Env } from '#platform/env.ts'
@@ -51,6 +52,7 @@ export function composeEdge(env: Env, { runsOn } = { runsOn: false }): Hono {
       asyncResults: runsOn ? createAsyncResultClient(queryBackendUrls[0]!, anyBackend) : undefined,
       adhoc: createAdhocClient(queryBackendUrls[0]!, anyBackend),
       rules: createRulesClient(metastoreUrl, client),
+      tenantSettings: createSettingsClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,
       log,

@@ -6,6 +6,7 @@ import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
 import { createLabelReportClient } from '#platform/connect/label-service.ts'
 import { createAsyncResultClient } from '#platform/connect/async-result-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
+import { createSettingsClient } from '#platform/connect/setting-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
@@ -50,6 +51,7 @@ await runProcess(log, async (lifecycle) => {
       asyncResults: createAsyncResultClient(queryBackendUrls[0]!, anyBackend),
       adhoc: createAdhocClient(queryBackendUrls[0]!, anyBackend),
       rules: createRulesClient(metastoreUrl, client),
+      tenantSettings: createSettingsClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,
       log,

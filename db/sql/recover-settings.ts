@@ -13,6 +13,7 @@ const SETTINGS_TABLES = [
   'compaction_marks',
   'compaction_tenants',
   'recording_rules',
+  'tenant_settings',
 ] as const
 
 export interface SettingsTable {

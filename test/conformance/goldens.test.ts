@@ -39,7 +39,7 @@ const SERVED_RPCS = [
 ]
 const COMPANIONS =
   'adhocprofiles.v1.AdHocProfileService/List capabilities.v1.FeatureFlagsService/GetFeatureFlags ' +
-  'version.v1.Version/Version vcs.v1.VCSService/GithubApp'
+  'version.v1.Version/Version vcs.v1.VCSService/GithubApp settings.v1.SettingsService/Get'
 const SERVED_PATHS = [
   '/ingest',
   '/pyroscope/ingest',

@@ -10,10 +10,11 @@ import * as objects from '#db/schema/objects.ts'
 import * as profileIds from '#db/schema/profile-ids.ts'
 import * as recordingRules from '#db/schema/recording-rules.ts'
 import * as recovery from '#db/schema/recovery.ts'
+import * as tenantSettings from '#db/schema/tenant-settings.ts'
 import * as tenants from '#db/schema/tenants.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
 
-const tables = [compaction, datasets, duties, jobs, objects, profileIds, recordingRules, recovery, tenants]
+const tables = [compaction, datasets, duties, jobs, objects, profileIds, recordingRules, recovery, tenantSettings, tenants]
   .flatMap((module) => Object.values(module))
   .filter((value) => value instanceof PgTable)
   .map((table) => getTableConfig(table))
