@@ -96,6 +96,28 @@ export async function listPartitions(sql: Sql, parent: Partition['parent']): Pro
   })
 }
 
+export interface TimeSlice {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/**
+ * All time below `toMs` in slices that are each in one partition: those of the list, oldest first, and what lies before,
+ * between and behind them, which is in the default partition. Pure.
+ */
+export function sliceByPartition(partitions: readonly TimeSlice[], toMs: number): TimeSlice[] {
+  const slices: TimeSlice[] = []
+  let fromMs = Number.MIN_SAFE_INTEGER
+  for (const partition of partitions) {
+    if (partition.fromMs >= toMs) break
+    if (partition.fromMs > fromMs) slices.push({ fromMs, toMs: partition.fromMs })
+    fromMs = Math.min(partition.toMs, toMs)
+    slices.push({ fromMs: partition.fromMs, toMs: fromMs })
+  }
+  if (fromMs < toMs) slices.push({ fromMs, toMs })
+  return slices
+}
+
 /** Reads and writes of the parent queue behind us while we wait for them: not for long. */
 const DROP_LOCK_TIMEOUT_MS = 200
 

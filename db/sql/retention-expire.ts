@@ -2,13 +2,16 @@
  * Expires datasets that lie wholly below the bound of their rule, in batches: retired, their objects counted down, and an
  * object that nothing is live in becomes a tombstone. A job that holds one of them will be stale.
  *
- * The bounds come as lists, everybody's among them; a hash join finds the rule of each dataset. Day partitions that begin
- * above every bound are not looked at. Locks: the lease, then objects and datasets in the order (object id, dataset), as
+ * The bounds come as lists, everybody's among them; a hash join finds the rule of each dataset. Days are asked one by one
+ * whether they have anything to expire, in the order of the table; those above every bound are not. In a day that has, a
+ * batch looks at a page of rows in the order of the key and tells where the next begins: each row is read once, however
+ * many batches it takes. A rule that became much shorter took as many readings of all. Locks: the lease, then objects and datasets in the order (object id, dataset), as
  * commits of compactions take them; what somebody else has locked is left for the next batch.
  */
 import type { RetentionBound } from '#core/retention/rules.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
-import type { SqlSession } from '../client.ts'
+import { plannedAnew, type SqlSession } from '../client.ts'
+import type { TimeSlice } from '../partitions.ts'
 import { heldLease } from './lease-held.ts'
 import type { LeaseTerm } from './leases.ts'
 
@@ -19,6 +22,45 @@ export interface ExpireBatch {
   readonly deletionGraceMs: number
 }
 
+/** Of a row of `datasets`; rows above it are next. */
+export interface DatasetCursor {
+  readonly windowStartMs: number
+  readonly objectId: string
+  readonly datasetIndex: number
+}
+
+/** Before all rows of a slice. */
+export function beforeSlice({ fromMs }: TimeSlice): DatasetCursor {
+  return { windowStartMs: fromMs, objectId: '', datasetIndex: -1 }
+}
+
+/** Of the datasets whose windows start in the slice. */
+export async function hasExpired(
+  sql: SqlSession,
+  bounds: readonly RetentionBound[],
+  slice: TimeSlice,
+): Promise<boolean> {
+  const query = sql<{ found: boolean }[]>`
+    with ${ruleBounds(sql, bounds)}
+    select exists (
+      select from datasets d ${joinBounds(sql)}
+      where d.is_live and d.window_start_ms >= ${slice.fromMs}::bigint and d.window_start_ms < ${slice.toMs}::bigint
+        and ${isBelow(sql)}
+    ) as found`
+  const [row] = await plannedAnew(query)
+  return row!.found
+}
+
+/** Of `datasets d`: the bounds that may hold for it. */
+function joinBounds(sql: SqlSession) {
+  return sql`left join bound own on own.tenant = d.tenant and own.service = d.service
+      left join bound wide on wide.tenant = d.tenant and wide.service = ''`
+}
+
+function isBelow(sql: SqlSession) {
+  return sql`d.max_time_ms < coalesce(own.bound_ms, wide.bound_ms, (select bound_ms from bound where tenant = ''))`
+}
+
 export interface Expired {
   readonly datasets: number
   readonly bytes: number
@@ -26,19 +68,34 @@ export interface Expired {
   readonly objects: number
 }
 
-export async function expireDatasets(sql: SqlSession, batch: ExpireBatch): Promise<Expired> {
-  const { bounds, batchRows, deletionGraceMs, term } = batch
-  const [row] = await sql<Expired[]>`
+export interface ExpiredBatch extends Expired {
+  /** Where the next batch of the slice begins; undefined = this was the last. */
+  readonly next: DatasetCursor | undefined
+}
+
+export async function expireDatasets(
+  sql: SqlSession,
+  batch: ExpireBatch & { readonly after: DatasetCursor; readonly toMs: number; readonly pageRows: number },
+): Promise<ExpiredBatch> {
+  const { bounds, batchRows, deletionGraceMs, term, after, toMs, pageRows } = batch
+  // With its values: for any values Postgres would not know that the page is a small part of the table.
+  const query = sql<(Expired & { cursor: [number, string, number] | null })[]>`
     with lease as materialized (${heldLease(sql, term)}),
     ${ruleBounds(sql, bounds)},
-    picked as materialized (
-      select d.window_start_ms, d.object_id, d.dataset_index, d.size_bytes
+    page as materialized (
+      select d.window_start_ms, d.object_id, d.dataset_index, d.size_bytes, d.is_live, d.tenant, d.service, d.max_time_ms
       from datasets d
-      left join bound own on own.tenant = d.tenant and own.service = d.service
-      left join bound wide on wide.tenant = d.tenant and wide.service = ''
-      where exists (select from lease) and d.is_live and d.window_start_ms < ${highestBound(bounds)}::bigint
-        and d.max_time_ms < coalesce(own.bound_ms, wide.bound_ms, (select bound_ms from bound where tenant = ''))
-      order by d.object_id, d.dataset_index limit ${batchRows}
+      where (select true from lease) and d.window_start_ms < ${toMs}::bigint
+        and d.window_start_ms >= ${after.windowStartMs}::bigint
+        and (d.window_start_ms, d.object_id, d.dataset_index)
+          > (${after.windowStartMs}::bigint, ${after.objectId}::text, ${after.datasetIndex}::int)
+      order by d.window_start_ms, d.object_id, d.dataset_index limit ${pageRows}
+    ), picked as materialized (
+      select d.window_start_ms, d.object_id, d.dataset_index, d.size_bytes
+      from page d
+      ${joinBounds(sql)}
+      where d.is_live and ${isBelow(sql)}
+      order by d.window_start_ms, d.object_id, d.dataset_index limit ${batchRows}
     ), locked as materialized (
       select d.window_start_ms, d.object_id, d.dataset_index, d.size_bytes
       from picked p join objects o on o.id = p.object_id
@@ -64,8 +121,21 @@ export async function expireDatasets(sql: SqlSession, batch: ExpireBatch): Promi
     )
     select (select count(*) from locked)::int as datasets,
       (select coalesce(sum(size_bytes), 0) from locked)::float8 as bytes,
-      (select count(*) from tombstone)::int as objects`
-  return row!
+      (select count(*) from tombstone)::int as objects,
+      -- A full batch ends at its last row, any other at the end of its page, and a short page is the last.
+      case when (select count(*) from picked) = ${batchRows}::int then (select ${lastOf(sql)} from picked d)
+        when (select count(*) from page) = ${pageRows}::int then (select ${lastOf(sql)} from page d)
+      end as cursor`
+  const [row] = await plannedAnew(query)
+  const { cursor, ...expired } = row!
+  if (cursor === null) return { ...expired, next: undefined }
+  const [windowStartMs, objectId, datasetIndex] = cursor
+  return { ...expired, next: { windowStartMs, objectId, datasetIndex } }
+}
+
+function lastOf(sql: SqlSession) {
+  return sql`(array_agg(json_build_array(d.window_start_ms, d.object_id, d.dataset_index)
+    order by d.window_start_ms desc, d.object_id desc, d.dataset_index desc))[1]`
 }
 
 /**

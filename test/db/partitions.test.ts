@@ -7,6 +7,7 @@ import {
   dropPartition,
   ensurePartition,
   listPartitions,
+  sliceByPartition,
   segmentPartitions,
 } from '#db/partitions.ts'
 import { commitSegment } from '#db/sql/commit-segment.ts'
@@ -121,4 +122,21 @@ test('retired rows of the default partition are deleted by age', async () => {
     left.map(({ id }) => id),
     ['default1', 'default2'],
   )
+})
+
+test('time is sliced by partitions, with what lies before, between and behind them', () => {
+  const first = Number.MIN_SAFE_INTEGER
+  const at = (fromMs: number, toMs: number) => ({ fromMs, toMs })
+  assert.deepEqual(sliceByPartition([], 5), [at(first, 5)])
+  const known = [at(10, 20), at(20, 30), at(50, 60)]
+  assert.deepEqual(sliceByPartition(known, 5), [at(first, 5)])
+  assert.deepEqual(sliceByPartition(known, 15), [at(first, 10), at(10, 15)])
+  assert.deepEqual(sliceByPartition(known, 100), [
+    at(first, 10),
+    at(10, 20),
+    at(20, 30),
+    at(30, 50),
+    at(50, 60),
+    at(60, 100),
+  ])
 })
