@@ -9,6 +9,7 @@
 import type { FrameSpec, ProfileSpec } from './profiles.ts'
 
 export interface NaiveProfile extends ProfileSpec {
+  readonly tenant: string
   readonly series: Readonly<Record<string, string>>
   readonly types: NonNullable<ProfileSpec['types']>
   readonly timeNanos: bigint
@@ -22,6 +23,8 @@ export interface NaiveMatcher {
 
 /** Which samples a question means. */
 export interface NaiveQuery {
+  /** Whose profiles; of several, and where a question names it, the tenant is a label. */
+  readonly tenants: readonly string[]
   readonly type: string
   readonly matchers: readonly NaiveMatcher[]
   readonly startMs: number
@@ -45,6 +48,7 @@ interface NaiveSample {
 
 /** A part of one pushed profile as one type. */
 export interface NaivePart {
+  readonly tenant: string
   readonly profile: string
   readonly type: string
   /** Everything that matchers and groups see. */
@@ -54,6 +58,7 @@ export interface NaivePart {
   readonly samples: readonly NaiveSample[]
 }
 
+const TENANT = '__tenant_id__'
 const wrap = (value: bigint): bigint => BigInt.asIntN(64, value)
 const sum = (values: Iterable<bigint>): bigint => {
   let total = 0n
@@ -76,9 +81,9 @@ export class NaiveStore {
 
   select(query: NaiveQuery): NaivePart[] {
     return this.parts
-      .filter(({ type }) => type === query.type)
+      .filter(({ type, tenant }) => type === query.type && query.tenants.includes(tenant))
       .filter(({ timeNanos: at }) => at >= BigInt(query.startMs) * 1_000_000n && at <= BigInt(query.endMs) * 1_000_000n)
-      .filter(({ labels }) => query.matchers.every((matcher) => holds(matcher, labels.get(matcher.name) ?? '')))
+      .filter((part) => query.matchers.every((matcher) => holds(matcher, valueOf(part, matcher.name))))
       .filter(({ timeNanos }) => query.profileTimes === undefined || query.profileTimes.includes(timeNanos))
   }
 
@@ -175,14 +180,17 @@ export class NaiveStore {
   }
 
   /** Distinct label sets of the data hours that the range touches. */
-  labelSets(query: Pick<NaiveQuery, 'matchers' | 'startMs' | 'endMs'>): Record<string, string>[] {
+  labelSets(query: Pick<NaiveQuery, 'tenants' | 'matchers' | 'startMs' | 'endMs'>): Record<string, string>[] {
     const hourMs = 3_600_000
     const sets = new Map<string, Record<string, string>>()
-    for (const { labels, timeNanos } of this.parts) {
+    for (const part of this.parts) {
+      const { labels, timeNanos, tenant } = part
+      if (!query.tenants.includes(tenant)) continue
       const hour = Math.floor(Number(timeNanos / 1_000_000n) / hourMs)
       if (hour < Math.floor(query.startMs / hourMs) || hour > Math.floor(query.endMs / hourMs)) continue
-      if (!query.matchers.every((matcher) => holds(matcher, labels.get(matcher.name) ?? ''))) continue
-      const set = sorted([...labels])
+      const shown = new Map(query.tenants.length > 1 ? [...labels, [TENANT, tenant]] : labels)
+      if (!query.matchers.every((matcher) => holds(matcher, shown.get(matcher.name) ?? ''))) continue
+      const set = sorted([...shown])
       sets.set(JSON.stringify(set), set)
     }
     return [...sets.values()]
@@ -226,7 +234,17 @@ function partsOf(profile: NaiveProfile): NaivePart[] {
         ...Object.entries({ __period_type__: periodType, __period_unit__: periodUnit }),
         ['__service_name__', labels.get('service_name')!] as const,
       ])
-      return [{ profile: identity, type: id, labels: typed, timeNanos: profile.timeNanos, total, samples }]
+      return [
+        {
+          tenant: profile.tenant,
+          profile: identity,
+          type: id,
+          labels: typed,
+          timeNanos: profile.timeNanos,
+          total,
+          samples,
+        },
+      ]
     }),
   )
 }
@@ -262,8 +280,12 @@ function holds({ op, value }: NaiveMatcher, actual: string): boolean {
   return op === '=~' ? matches : !matches
 }
 
-function groupOf({ labels }: NaivePart, groupBy: readonly string[]): string[][] {
-  return groupBy.filter((name) => (labels.get(name) ?? '') !== '').map((name) => [name, labels.get(name)!])
+function groupOf(part: NaivePart, groupBy: readonly string[]): string[][] {
+  return groupBy.filter((name) => valueOf(part, name) !== '').map((name) => [name, valueOf(part, name)])
+}
+
+function valueOf({ labels, tenant }: NaivePart, name: string): string {
+  return name === TENANT ? tenant : (labels.get(name) ?? '')
 }
 
 function comparePairs(a: readonly string[][], b: readonly string[][]): number {

@@ -3,6 +3,9 @@ import * as fc from 'fast-check'
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import type { NaiveMatcher, NaiveProfile } from './naive-profiles.ts'
 
+/** Each run has two tenants; their names are made of these and the number of the run. */
+export const TENANTS = ['a', 'b'] as const
+
 /** A day that ended yesterday: all its windows are closed. */
 const DAY_MS = (Math.floor(Date.now() / MS_PER_DAY) - 2) * MS_PER_DAY
 export const TYPES = ['process_cpu:samples:count', 'process_cpu:cpu:nanoseconds', 'memory:cpu:nanoseconds'].map(
@@ -52,6 +55,7 @@ const timeNanos = fc
   .map(({ hour, nanos }) => BigInt(DAY_MS + hour * MS_PER_HOUR) * 1_000_000n + BigInt(nanos))
 const profile: fc.Arbitrary<NaiveProfile> = fc
   .record({
+    tenant: fc.constantFrom(...TENANTS),
     name: fc.constantFrom('process_cpu', 'process_cpu', 'memory'),
     service: fc.constantFrom('shop', 'cart', 'größe'),
     own: fc.record(
@@ -75,16 +79,30 @@ const profile: fc.Arbitrary<NaiveProfile> = fc
 // What is asked.
 
 const matcher: fc.Arbitrary<NaiveMatcher> = fc.oneof(
-  fc.record({
-    name: fc.constantFrom('service_name', 'region', 'endpoint', '__name__', 'absent'),
-    op: fc.constantFrom('=' as const, '!=' as const),
-    value: fc.constantFrom('shop', 'cart', 'north', '/a', 'memory', ''),
-  }),
-  fc.record({
-    name: fc.constantFrom('service_name', 'region', 'endpoint', 'absent'),
-    op: fc.constantFrom('=~' as const, '!~' as const),
-    value: fc.constantFrom('s.*', '', 'shop|cart', '.+', '[a-n].*', '.*', 'gr..e', '/(a|b)'),
-  }),
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      name: fc.constant('__tenant_id__'),
+      op: fc.constantFrom('=~' as const, '!~' as const),
+      value: fc.constantFrom('a-.*', '.*b.*'),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      name: fc.constantFrom('service_name', 'region', 'endpoint', '__name__', 'absent'),
+      op: fc.constantFrom('=' as const, '!=' as const),
+      value: fc.constantFrom('shop', 'cart', 'north', '/a', 'memory', ''),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      name: fc.constantFrom('service_name', 'region', 'endpoint', 'absent'),
+      op: fc.constantFrom('=~' as const, '!~' as const),
+      value: fc.constantFrom('s.*', '', 'shop|cart', '.+', '[a-n].*', '.*', 'gr..e', '/(a|b)'),
+    }),
+  },
 )
 const instantMs = fc.oneof(
   fc.constantFrom(0, 1, 2, 5, 6, 7, 23, 24, 25).map((hours) => DAY_MS + hours * MS_PER_HOUR),
@@ -109,9 +127,10 @@ const selectors = fc.record(
   },
   { requiredKeys: [] },
 )
-const groupBy = fc.subarray(['service_name', 'region', 'endpoint', 'pod.name', 'absent'])
+const groupBy = fc.subarray(['__tenant_id__', 'service_name', 'region', 'endpoint', 'pod.name', 'absent'])
 const stepMs = fc.constantFrom(1_000, 15_000, MS_PER_HOUR, 7_777_777, 2 * MS_PER_DAY)
 const question = fc.record({
+  tenants: fc.constantFrom<readonly ('a' | 'b')[]>(['a'], ['a', 'b']),
   base,
   selectors,
   maxNodes: fc.constantFrom(1, 2, 3, 5, 8, 1_000),
@@ -130,3 +149,5 @@ export const scenario = fc.record({
   second: fc.array(profile, { maxLength: 4 }),
   questions: fc.array(question, { minLength: 4, maxLength: 8 }),
 })
+
+export type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never
