@@ -12,7 +12,13 @@ import { MALFORMED_BODY } from '#core/ingest/text-profile.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { freeBytes, type ReadBody } from '#platform/http/body.ts'
-import { BODY_SIZE_LIMIT, type BodyCompression, bodyTooLarge } from '#platform/http/body-compression.ts'
+import {
+  BODY_SIZE_LIMIT,
+  type BodyCompression,
+  bodyTooLarge,
+  inflaterOf,
+  supportedEncodings,
+} from '#platform/http/body-compression.ts'
 import { errorResponse, statusResponse, toCinderError } from '#platform/http/errors.ts'
 import { seriesOfRecording } from './ingest-jfr.ts'
 import {
@@ -116,21 +122,20 @@ function nameOrRefusal(parameters: IngestParameters) {
 
 async function readIngestBody(request: Request, deps: IngestDeps): Promise<Uint8Array | Response> {
   const encoding = request.headers.get('content-encoding') ?? 'identity'
-  if (encoding !== 'identity' && encoding !== 'gzip') {
-    return statusResponse(
-      415,
-      `content encoding ${JSON.stringify(encoding)} is not accepted: accepted are gzip, identity`,
-    )
+  const inflate = inflaterOf(encoding, deps.compression)
+  if (encoding !== 'identity' && inflate === undefined) {
+    const accepted = supportedEncodings(deps.compression)
+    return statusResponse(415, `content encoding ${JSON.stringify(encoding)} is not accepted: accepted are ${accepted}`)
   }
   const read = await deps.readBody(request, deps.bodyLimitBytes)
   if (read.kind === 'too-large') return tooLarge(deps, read.sizeBytes)
   if (read.kind === 'busy') return errorResponse(read.error)
   if (read.kind === 'broken') return statusResponse(408, 'the request body ended early')
   // The peers ignore the header, so a body that claims gzip and is not is taken as it is.
-  const isGzip = encoding === 'gzip' && read.bytes[0] === 0x1f && read.bytes[1] === 0x8b
-  if (!isGzip) return read.bytes
+  const isGzip = read.bytes[0] === 0x1f && read.bytes[1] === 0x8b
+  if (inflate === undefined || (encoding === 'gzip' && !isGzip)) return read.bytes
   try {
-    return await deps.compression.gunzip(read.bytes, deps.bodyLimitBytes)
+    return await inflate(read.bytes, deps.bodyLimitBytes)
   } catch (error) {
     if (error instanceof CinderError && error.reason === BODY_SIZE_LIMIT) return tooLarge(deps)
     throw error

@@ -3,7 +3,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createSegmentWriterClient } from '#platform/connect/services.ts'
-import { codecCompression } from '#platform/http/body-compression.ts'
+import { nodeCompression } from '#platform/http/node-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
@@ -18,7 +18,7 @@ await runProcess(log, async (lifecycle) => {
   const { writerUrl, host, port, ...settings } = readConfig(process.env)
   const { client, tokens } = openInternal(process.env)
   const writer = createSegmentWriterClient(writerUrl, client)
-  const compression = codecCompression(createCodec())
+  const compression = nodeCompression(createCodec())
   const deps = { writer, clock: createClock(), log, compression }
   const app = createDistributor(deps, { ...settings, freesBodies: true })
   mountReady(app)

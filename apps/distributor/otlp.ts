@@ -24,7 +24,14 @@ import {
 } from '#platform/connect/otlp-message.ts'
 import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { freeBytes, type ReadBody } from '#platform/http/body.ts'
-import { BODY_SIZE_LIMIT, type BodyCompression, bodyTooLarge } from '#platform/http/body-compression.ts'
+import {
+  BODY_SIZE_LIMIT,
+  type BodyCompression,
+  bodyTooLarge,
+  type InflateBody,
+  inflaterOf,
+  supportedEncodings,
+} from '#platform/http/body-compression.ts'
 import { retryAfterSeconds, toCinderError } from '#platform/http/errors.ts'
 import { exportOtlp, type OtlpExportDeps } from './otlp-export.ts'
 
@@ -74,14 +81,16 @@ async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {
   const encoding = ENCODINGS[contentType.split(';', 1)[0]!.trim().toLowerCase()]
   if (encoding === undefined) return unsupported(`Unsupported Content-Type: ${contentType}`)
   const compression = request.headers.get('content-encoding') ?? 'identity'
-  if (compression !== 'identity' && compression !== 'gzip') {
-    return unsupported(`Unsupported Content-Encoding: ${compression} (accepted are gzip, identity)`)
+  const inflate = inflaterOf(compression, deps.compression)
+  if (compression !== 'identity' && inflate === undefined) {
+    const accepted = supportedEncodings(deps.compression)
+    return unsupported(`Unsupported Content-Encoding: ${compression} (accepted are ${accepted})`)
   }
   try {
     const tenant = deps.resolveTenant(request.headers)
     const held = deps.refusal(tenant)
     if (held !== undefined) throw held
-    const body = await readOtlpBody(request, deps, compression === 'gzip')
+    const body = await readOtlpBody(request, deps, inflate)
     const bytes = encoding === 'json' ? otlpFromJson(body) : body
     const answer = await exportOtlp(deps, { tenant, bytes, isNamed: encoding === 'json' })
     return new Response(encodeOtlpAnswer(answer, encoding), { headers: { 'Content-Type': typeOf(encoding) } })
@@ -90,7 +99,7 @@ async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {
   }
 }
 
-async function readOtlpBody(request: Request, deps: OtlpDeps, isGzip: boolean): Promise<Uint8Array> {
+async function readOtlpBody(request: Request, deps: OtlpDeps, inflate: InflateBody | undefined): Promise<Uint8Array> {
   const read = await deps.readBody(request, deps.bodyLimitBytes)
   if (read.kind === 'too-large') {
     const advice = deps.bodyLimitAdvice === undefined ? {} : { advice: deps.bodyLimitAdvice }
@@ -98,9 +107,9 @@ async function readOtlpBody(request: Request, deps: OtlpDeps, isGzip: boolean): 
   }
   if (read.kind === 'busy') throw read.error
   if (read.kind === 'broken') throw new CinderError('canceled', 'the request body ended early', { cause: read.cause })
-  if (!isGzip) return read.bytes
+  if (inflate === undefined) return read.bytes
   try {
-    return await deps.compression.gunzip(read.bytes, deps.bodyLimitBytes)
+    return await inflate(read.bytes, deps.bodyLimitBytes)
   } finally {
     freeBytes(read.bytes)
   }

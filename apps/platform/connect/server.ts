@@ -36,7 +36,8 @@ import {
   BODY_SIZE_LIMIT,
   type BodyCompression,
   bodyTooLarge,
-  SUPPORTED_ENCODINGS,
+  inflaterOf,
+  supportedEncodings,
 } from '../http/body-compression.ts'
 import { errorResponse, toCinderError } from '../http/errors.ts'
 import { toConnectError } from './errors.ts'
@@ -210,11 +211,10 @@ async function readMessage(
   refusal: Error | undefined,
 ): Promise<Uint8Array> {
   const encoding = request.headers.get('content-encoding') ?? 'identity'
-  if (encoding !== 'identity' && encoding !== 'gzip') {
-    throw new CinderError(
-      'unimplemented',
-      `unknown compression "${encoding}": supported encodings are ${SUPPORTED_ENCODINGS}`,
-    )
+  const inflate = inflaterOf(encoding, options.compression)
+  if (encoding !== 'identity' && inflate === undefined) {
+    const supported = supportedEncodings(options.compression)
+    throw new CinderError('unimplemented', `unknown compression "${encoding}": supported encodings are ${supported}`)
   }
   const { bodyLimitBytes } = options
   const limitBytes = refusal === undefined ? bodyLimitBytes : Math.min(bodyLimitBytes, REFUSED_BODY_MAX_BYTES)
@@ -223,9 +223,9 @@ async function readMessage(
   if (read.kind === 'too-large') throw tooLarge(options, read.sizeBytes)
   if (read.kind === 'busy') throw read.error
   if (read.kind === 'broken') throw new CinderError('canceled', 'the request body ended early', { cause: read.cause })
-  if (encoding === 'identity') return read.bytes
+  if (inflate === undefined) return read.bytes
   try {
-    return await options.compression.gunzip(read.bytes, limitBytes)
+    return await inflate(read.bytes, limitBytes)
   } catch (error) {
     if (refusal !== undefined) throw refusal
     throw error instanceof CinderError && error.reason === BODY_SIZE_LIMIT ? tooLarge(options) : error

@@ -1,6 +1,8 @@
 /**
- * gzip of request and response bodies, chosen per runtime: node:zlib behind the Codec port (Bun), or the web streams
+ * Compression of request and response bodies, chosen per runtime: node:zlib behind the Codec port (Bun), or the web streams
  * that Cloudflare workers have. Inflating is bounded by the output, so that a small bomb cannot fill the memory.
+ *
+ * Requests may also be deflate (with zlib's header, as HTTP has it), and zstd where the runtime knows it.
  *
  * The web stream refuses a gzip body of several members (the standard says so); the codec takes them. No agent sends one.
  */
@@ -12,6 +14,22 @@ export interface BodyCompression {
   /** Fails with `invalid_argument`: reason `body_size_limit` past the bound, `malformed_body` for a broken stream. */
   gunzip(bytes: Uint8Array, maxOutputBytes: number): Promise<Uint8Array>
   gzip(bytes: Uint8Array): Promise<Uint8Array>
+  /** As `gunzip`; absent where the runtime cannot. */
+  readonly inflate?: InflateBody
+  readonly unzstd?: InflateBody
+}
+
+export type InflateBody = (bytes: Uint8Array, maxOutputBytes: number) => Promise<Uint8Array>
+
+/** Undefined for an encoding that is not accepted; `identity` is the caller's. */
+export function inflaterOf(encoding: string, compression: BodyCompression): InflateBody | undefined {
+  if (encoding === 'gzip') return (bytes, maxOutputBytes) => compression.gunzip(bytes, maxOutputBytes)
+  if (encoding === 'deflate') return compression.inflate
+  return encoding === 'zstd' ? compression.unzstd : undefined
+}
+
+export function supportedEncodings({ inflate, unzstd }: BodyCompression): string {
+  return ['gzip', ...(inflate ? ['deflate'] : []), ...(unzstd ? ['zstd'] : []), 'identity'].join(', ')
 }
 
 /** Below this a response is sent plain: a gzip header and trailer are 18 bytes, and one packet carries either. */
@@ -20,8 +38,6 @@ const COMPRESS_MIN_BYTES = 1024
 /** Reason of an error about a body over its bound. */
 export const BODY_SIZE_LIMIT = 'body_size_limit'
 
-export const SUPPORTED_ENCODINGS = 'gzip, identity'
-
 export function codecCompression(codec: Codec): BodyCompression {
   return {
     async gunzip(bytes, maxOutputBytes) {
@@ -29,7 +45,7 @@ export function codecCompression(codec: Codec): BodyCompression {
         return codec.gunzip(bytes, maxOutputBytes)
       } catch (error) {
         if (error instanceof CinderError && error.reason === 'profile_size_limit') throw bodyTooLarge(maxOutputBytes)
-        throw malformedGzip(bytes, error)
+        throw malformedBody(bytes, 'gzip', error)
       }
     },
     gzip: async (bytes) => codec.gzip(bytes),
@@ -37,20 +53,27 @@ export function codecCompression(codec: Codec): BodyCompression {
 }
 
 export const webCompression: BodyCompression = {
-  async gunzip(bytes, maxOutputBytes) {
-    let read: BodyRead
-    try {
-      read = await readStream(pipeBytes(bytes, new DecompressionStream('gzip')), maxOutputBytes)
-    } catch (error) {
-      throw malformedGzip(bytes, error)
-    }
-    if (read.kind === 'bytes') return read.bytes
-    if (read.kind === 'too-large') throw bodyTooLarge(maxOutputBytes)
-    throw malformedGzip(bytes, read.kind === 'broken' ? read.cause : read.error)
-  },
+  gunzip: (bytes, maxOutputBytes) => inflateStream(bytes, maxOutputBytes, 'gzip'),
+  inflate: (bytes, maxOutputBytes) => inflateStream(bytes, maxOutputBytes, 'deflate'),
   async gzip(bytes) {
     return new Uint8Array(await new Response(pipeBytes(bytes, new CompressionStream('gzip'))).arrayBuffer())
   },
+}
+
+async function inflateStream(
+  bytes: Uint8Array,
+  maxOutputBytes: number,
+  format: 'gzip' | 'deflate',
+): Promise<Uint8Array> {
+  let read: BodyRead
+  try {
+    read = await readStream(pipeBytes(bytes, new DecompressionStream(format)), maxOutputBytes)
+  } catch (error) {
+    throw malformedBody(bytes, format, error)
+  }
+  if (read.kind === 'bytes') return read.bytes
+  if (read.kind === 'too-large') throw bodyTooLarge(maxOutputBytes)
+  throw malformedBody(bytes, format, read.kind === 'broken' ? read.cause : read.error)
 }
 
 /** True if a response may be gzip: named with a weight above 0, or unnamed after a gzip request (Connect's rule). */
@@ -78,8 +101,8 @@ export function bodyTooLarge(limitBytes: number, details: { sizeBytes?: number; 
   return invalidArgument(`request body${size} is larger than the allowed ${limitBytes} bytes${advice}`, BODY_SIZE_LIMIT)
 }
 
-function malformedGzip(bytes: Uint8Array, cause: unknown): CinderError {
-  return new CinderError('invalid_argument', `request body of ${bytes.length} bytes is not valid gzip`, {
+export function malformedBody(bytes: Uint8Array, format: string, cause: unknown): CinderError {
+  return new CinderError('invalid_argument', `request body of ${bytes.length} bytes is not valid ${format}`, {
     reason: 'malformed_body',
     cause,
   })

@@ -1,13 +1,14 @@
 /** What agents get for what they send: statuses, headers, and what reaches the writer. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { CinderError } from '#core/errors.ts'
 import type { ProfileVerdict, SegmentWriter, WriteRequest } from '#core/rpc/segment-writer.ts'
 import { createCodec } from '#platform/codec.ts'
 import { PushRequestSchema } from '#platform/gen/push/v1/push_pb.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
+import { nodeCompression } from '#platform/http/node-compression.ts'
 import { createDistributor } from '../../../apps/distributor/app.ts'
 import { buildPprof } from '../../support/profiles.ts'
 
@@ -29,7 +30,13 @@ interface Scene {
   readonly received: WriteRequest[]
 }
 
-function setUp(options: { multitenancy?: boolean; bodyLimitBytes?: number } = {}) {
+interface Options {
+  readonly multitenancy?: boolean
+  readonly bodyLimitBytes?: number
+  readonly compression?: typeof codecCompression
+}
+
+function setUp(options: Options = {}) {
   const scene: Scene = {
     answer: (request) => request.series.flatMap((series) => series.profiles.map(() => verdict('stored'))),
     nowMs: NOW_MS,
@@ -48,7 +55,7 @@ function setUp(options: { multitenancy?: boolean; bodyLimitBytes?: number } = {}
       writer,
       clock: { nowMs: () => scene.nowMs },
       log: { info() {}, warn() {}, error() {} },
-      compression: codecCompression(createCodec()),
+      compression: (options.compression ?? codecCompression)(createCodec()),
     },
     {
       multitenancy: options.multitenancy ?? false,
@@ -273,6 +280,51 @@ test('ingest: gzip of the whole body, and a body that only claims it', async () 
   const zstd = { ...headers, 'Content-Encoding': 'zstd' }
   assert.equal((await ingest({ name: 'app' }, { headers: zstd, body: bytes })).status, 415)
   assert.equal(scene.received.length, 2)
+})
+
+test('bodies may be deflate, and zstd where the runtime knows it, on both ways in', async () => {
+  const { app, ingest, scene } = setUp({ compression: nodeCompression })
+  const message = toBinary(
+    PushRequestSchema,
+    create(PushRequestSchema, { series: [{ samples: [{ rawProfile: PPROF }] }] }),
+  )
+  const encodings: [string, (bytes: Uint8Array) => Uint8Array][] = [
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['zstd', zstdCompressSync],
+  ]
+  for (const [encoding, encode] of encodings) {
+    const headers = { 'Content-Type': 'application/proto', 'Content-Encoding': encoding }
+    const body = new Uint8Array(encode(message))
+    assert.equal((await app.request(PUSH, { method: 'POST', headers, body })).status, 200, encoding)
+    const octets = { 'Content-Encoding': encoding }
+    assert.equal(
+      (await ingest({ name: 'app', format: 'pprof' }, { headers: octets, body: new Uint8Array(encode(PPROF)) })).status,
+      200,
+    )
+  }
+  assert.equal(scene.received.length, 6)
+  for (const { series } of scene.received) assert.deepEqual([...series[0]!.profiles[0]!.bytes], [...PPROF])
+  const brotli = { 'Content-Type': 'application/proto', 'Content-Encoding': 'br' }
+  const refused = await app.request(PUSH, { method: 'POST', headers: brotli, body: message as Uint8Array<ArrayBuffer> })
+  assert.equal(refused.status, 501)
+  assert.match(
+    ((await refused.json()) as { message: string }).message,
+    /supported encodings are gzip, deflate, zstd, identity/,
+  )
+})
+
+test('several series of one push are one call, each answered for itself: the good are stored, the bad are named (H6)', async () => {
+  const { push, scene } = setUp()
+  scene.answer = ({ series }) =>
+    series.map((_, i) => (i % 2 === 0 ? verdict('stored') : rejection('invalid_argument', `series ${i} is bad`)))
+  const samples = [{ rawProfile: PPROF }]
+  const response = await push(Array.from({ length: 4 }, () => ({ samples })))
+  assert.equal(response.status, 400)
+  const { message } = (await response.json()) as { message: string }
+  assert.equal(message, 'series 1 is bad\nseries 3 is bad')
+  assert.equal(scene.received.length, 1, 'however many there are')
+  assert.equal(scene.received[0]!.series.length, 4)
 })
 
 test('ingest: names are 400, forms and formats are permanent errors', async () => {

@@ -1,12 +1,19 @@
 /** Tenants, bodies, capabilities, errors and readiness of plain HTTP handlers. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
 import { freeBytes, readBody, readBodyInPlace } from '#platform/http/body.ts'
-import { codecCompression, webCompression } from '#platform/http/body-compression.ts'
+import {
+  codecCompression,
+  type InflateBody,
+  inflaterOf,
+  supportedEncodings,
+  webCompression,
+} from '#platform/http/body-compression.ts'
+import { nodeCompression } from '#platform/http/node-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
 import { errorResponse, retryAfterSeconds, statusResponse, toCinderError } from '#platform/http/errors.ts'
 import { mountReady } from '#platform/http/ready.ts'
@@ -146,6 +153,27 @@ test('only bytes that are the whole of their buffer are freed', () => {
   assert.equal(shared.length, 0)
   assert.equal(view.length, 0)
   freeBytes(shared)
+})
+
+test('compression: deflate and zstd of requests are bounded like gzip (H7)', async () => {
+  const text = new TextEncoder().encode('abc '.repeat(100_000))
+  const node = nodeCompression(createCodec())
+  const deflated = new Uint8Array(deflateSync(text))
+  const cases: [InflateBody, Uint8Array][] = [
+    [node.inflate!, deflated],
+    [webCompression.inflate!, deflated],
+    [node.unzstd!, new Uint8Array(zstdCompressSync(text))],
+  ]
+  for (const [inflate, bytes] of cases) {
+    assert.deepEqual(await inflate(bytes, text.length), text)
+    await assert.rejects(inflate(bytes, 1_000), isReason('body_size_limit'))
+    await assert.rejects(inflate(text.subarray(0, 50), 1_000), isReason('malformed_body'))
+  }
+  assert.equal(supportedEncodings(node), 'gzip, deflate, zstd, identity')
+  assert.equal(supportedEncodings(webCompression), 'gzip, deflate, identity')
+  for (const encoding of ['br', 'identity', 'compress', ''])
+    assert.equal(inflaterOf(encoding, node), undefined, encoding)
+  assert.equal(inflaterOf('zstd', webCompression), undefined)
 })
 
 test('compression: both ways are bounded and give the same bytes', async () => {
