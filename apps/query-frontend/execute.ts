@@ -15,7 +15,7 @@
  */
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
-import { budgetOf, type QueryBudget, refuseBytes } from '#core/query/budget.ts'
+import { budgetOf, type QueryBudget, refuseBytes, refusePlan } from '#core/query/budget.ts'
 import { costOfPlan, dearestServices, type PlanCost, type ReadKind } from '#core/query/plan-cost.ts'
 import { type MissingDataset, missingWarnings } from '#core/query/plan-missing.ts'
 import { addStats, beginRun, type QueryRun } from '#core/query/plan-report.ts'
@@ -182,6 +182,8 @@ class Attempt<State, Part> {
 
   async #check(objects: readonly SourceObject[], cost: PlanCost): Promise<void> {
     const { plan, reads, check } = this.#work
+    const tooMany = refusePlan(cost.datasets)
+    if (tooMany !== undefined) throw tooMany
     const refused = refuseBytes(cost, this.#budget, {
       rangeMs: plan.endMs - plan.startMs,
       dearest: dearestServices(objects, reads, 3),

@@ -18,6 +18,19 @@ export interface QueryBudget {
   readonly durationMs: number
 }
 
+/** A dataset of a plan takes 250 bytes as an object (measured): 50 MB, which a worker can spare. */
+export const PLAN_DATASETS_MAX = 200_000
+
+/** Undefined if a plan of so many may be held. */
+export function refusePlan(datasets: number): CinderError | undefined {
+  if (datasets <= PLAN_DATASETS_MAX) return undefined
+  return invalidArgument(
+    `the plan of the query has ${datasets} datasets or more, ${PLAN_DATASETS_MAX} are allowed: ` +
+      'ask for a shorter range, or one service_name',
+    'plan_datasets',
+  )
+}
+
 type BudgetLimits = Pick<TenantLimits, 'maxQueryBytes' | 'maxQuerySeries' | 'maxQueryNodes' | 'maxQueryDurationMs'>
 
 /**

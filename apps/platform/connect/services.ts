@@ -4,6 +4,7 @@
  */
 import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
+import { refusePlan } from '#core/query/budget.ts'
 import type {
   Metastore,
   PlanQueryRequest,
@@ -98,10 +99,17 @@ async function planInParts(
 ): Promise<PlanQueryResponse> {
   const { method } = MetastoreService
   const objects: SourceObject[] = []
+  let datasets = 0
   try {
     for await (const part of stream(method.streamPlan, request, { signal })) {
       checkSources(part.objects)
-      for (const object of part.objects) objects.push(object)
+      for (const object of part.objects) {
+        objects.push(object)
+        datasets += object.datasets.length
+      }
+      // Who asked would refuse it: the rest need not be sent.
+      const refused = refusePlan(datasets)
+      if (refused !== undefined) throw refused
     }
   } catch (error) {
     // A metastore of the release before this one, while both run.

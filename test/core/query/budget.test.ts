@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
-import { budgetOf, QUERY_DURATION_MAX_MS, refuseBytes, refuseNodes, refuseSeries } from '#core/query/budget.ts'
+import {
+  budgetOf,
+  PLAN_DATASETS_MAX,
+  QUERY_DURATION_MAX_MS,
+  refuseBytes,
+  refuseNodes,
+  refusePlan,
+  refuseSeries,
+} from '#core/query/budget.ts'
 
 const GIB = 2 ** 30
 const COST = { objects: 3, datasets: 9, bytes: 4 * GIB, profiles: 5, samples: 5 }
@@ -44,6 +52,13 @@ test('a refusal names estimate, limit, range and services', () => {
   assert.match(one!.message, /up to 4\.1 GiB .* allows 4 GiB: ask for a range of 23h59m instead of 1d$/)
   const tiny = refuseBytes(COST, { ...NONE, bytes: 10 }, { ...context, rangeMs: 30_000, isOneService: true })
   assert.match(tiny!.message, /allows 10 bytes: ask for a shorter range instead of 1m$/)
+})
+
+test('a plan that is too large to hold is refused', () => {
+  assert.equal(refusePlan(PLAN_DATASETS_MAX), undefined)
+  const { kind, message } = refusePlan(PLAN_DATASETS_MAX + 1)!
+  assert.equal(kind, 'invalid_argument')
+  assert.match(message, /has 200001 datasets or more, 200000 are allowed: ask for a shorter range/)
 })
 
 test('a tree past its nodes is refused by the name of the limit', () => {

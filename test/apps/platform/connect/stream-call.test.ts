@@ -50,6 +50,39 @@ async function* partsOf(parts: readonly SourceObject[][], end?: Error): AsyncGen
 
 const never = () => Promise.reject(new Error('not in one piece'))
 
+test('a plan that is too large to hold is refused while it comes', async () => {
+  let sent = 0
+  async function* endless(): AsyncGenerator<PlanQueryResponse> {
+    for (;;) {
+      sent++
+      yield {
+        objects: [
+          objectOf(
+            `o${sent}`,
+            Array.from({ length: 10_000 }, (_, i) => i),
+          ),
+        ],
+      }
+    }
+  }
+  const { client } = clientOf({ planQuery: never, streamPlan: endless })
+  await assert.rejects(client.planQuery(REQUEST), (error: CinderError) => {
+    return error.kind === 'invalid_argument' && /has 210000 datasets or more, 200000 are allowed/.test(error.message)
+  })
+  assert.ok(sent < 50, `${sent} parts were made`)
+})
+
+test('who does not wait any more for a plan gets no more of it', async () => {
+  const leaving = new AbortController()
+  async function* slow(): AsyncGenerator<PlanQueryResponse> {
+    yield { objects: [objectOf('a', [0])] }
+    leaving.abort()
+    await new Promise<never>(() => {})
+  }
+  const { client } = clientOf({ planQuery: never, streamPlan: slow })
+  await assert.rejects(client.planQuery(REQUEST, leaving.signal), { kind: 'canceled' })
+})
+
 test('objects that were cut are whole again, in order, whatever the network cuts', async () => {
   const parts = [[objectOf('b', [2, 3]), objectOf('c', [0])], [objectOf('a', [1])], [objectOf('b', [0, 1])]]
   const metastore = { planQuery: never, streamPlan: () => partsOf(parts) }
