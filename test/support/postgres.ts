@@ -3,6 +3,7 @@
  *
  * 1. One server per test process, started on first use by the product's launcher (root, namespaces, closed
  *    directories), without fsync; with POSTGRES_BIN set, the server of those binaries instead.
+ *    Its cluster is a copy of one that was prepared once (prepared-cluster.ts).
  * 2. One migrated template database in it, cloned per caller in about 50 ms. Nothing is truncated and no test depends on
  *    another.
  * 3. When this process ends, however it ends, the launcher's watchdog stops the server and a shell that waits on a pipe
@@ -19,6 +20,7 @@ import { readPostmasterFile } from '#platform/postgres/cluster.ts'
 import { startPostgres } from '#platform/postgres/launcher.ts'
 import { gatherRunnerFacts, planRunner } from '#platform/postgres/runner.ts'
 import { spawnSupervised } from '#platform/postgres/supervised.ts'
+import { keepPreparedCluster, takePreparedCluster } from './prepared-cluster.ts'
 import { waitUntil } from './process.ts'
 import { createSilentLog } from './silent-log.ts'
 
@@ -79,14 +81,28 @@ async function startServer(): Promise<Server> {
   // Open, so that for root it stays here even where Postgres must run as `nobody`.
   chmodSync(dataDir, 0o755)
   const bin = process.env['POSTGRES_BIN'] ?? ''
-  const log = createSilentLog()
-  const server = bin === '' ? await startPostgres({ dataDir, log, settings: SETTINGS }) : await startOther(bin, dataDir)
+  const server = bin === '' ? await startEmbedded(dataDir) : await startOther(bin, dataDir)
   removeAfter(server.pid, dataDir)
+  if (bin !== '') await makeTemplate(server)
+  return server
+}
+
+/** From a cluster that an earlier process prepared, or one that is prepared for later ones. */
+async function startEmbedded(dataDir: string): Promise<Server> {
+  const options = { dataDir, log: createSilentLog(), settings: SETTINGS }
+  if (await takePreparedCluster(dataDir)) return await startPostgres(options)
+  const first = await startPostgres(options)
+  await makeTemplate(first)
+  await first.stop()
+  await keepPreparedCluster(dataDir)
+  return await startPostgres(options)
+}
+
+async function makeTemplate(server: Server): Promise<void> {
   await asAdmin(server, `create database ${TEMPLATE}`)
   const template = createSql({ url: databaseUrl(server, TEMPLATE), maxConnections: 1 })
   await migrate(template)
   await template.end()
-  return server
 }
 
 /** Memory where there is enough of it. */
