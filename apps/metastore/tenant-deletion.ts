@@ -17,6 +17,7 @@ import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Sql } from '#db/client.ts'
 import { isUniqueViolation } from '#db/errors.ts'
+import { listPartitions, sliceByPartition } from '#db/partitions.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
 import { removeRecordingRules } from '#db/sql/remove-recording-rules.ts'
@@ -31,6 +32,7 @@ import {
   moveDeletion,
   noteGoneObjects,
   noteObjects,
+  noteSegments,
   type RemovalBatch,
   removeDatasets,
   removeLabelSets,
@@ -125,7 +127,11 @@ export class TenantDeletionPass {
 
   /** Walks through the rows of all segments: not in every pass. */
   async #note(batch: RemovalBatch, signal: AbortSignal): Promise<void> {
-    await inBatches(signal, BATCH_ROWS, () => noteObjects(this.#deps.sql, batch))
+    const { sql } = this.#deps
+    for (const slice of sliceByPartition(await listPartitions(sql, 'datasets'), Number.MAX_SAFE_INTEGER))
+      if (!signal.aborted) await noteObjects(sql, batch, slice)
+    for (const slice of sliceByPartition(await listPartitions(sql, 'segments'), Number.MAX_SAFE_INTEGER))
+      if (!signal.aborted) await noteSegments(sql, batch, slice)
   }
 
   /** Of commits that were under way when the deletion began, and of late ones. */

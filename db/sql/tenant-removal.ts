@@ -3,15 +3,21 @@
  *
  * 1. hideDatasets: live rows of dead incarnations are taken from sight; they still count for their object, so that it is
  *    not deleted before the delay is over. restoreDatasets is its opposite.
- * 2. noteObjects: every object that holds data of the tenant, live or retired, enters the list that the receipt counts.
+ * 2. noteObjects, noteSegments: every object that holds data of the tenant, live or retired, enters the list that the
+ *    receipt counts, partition by partition.
  * 3. removeDatasets: hidden rows are retired for good, objects counted down, tombstones written at zero.
  * 4. noteGoneObjects: objects that are deleted from the store are ticked off.
  * Locks: the lease, then objects and datasets in the order (object id, dataset), as everywhere.
  */
-import type { SqlSession } from '../client.ts'
+import type { PendingQuery, Row } from 'postgres'
+import { plannedAnew, type SqlSession } from '../client.ts'
+import type { TimeSlice } from '../partitions.ts'
 import { heldLease } from './lease-held.ts'
 import type { LeaseTerm } from './leases.ts'
 import type { DeletionRow, DeletionState } from './tenant-deletions.ts'
+
+/** Year 9999: what is beyond is for ever. */
+const FAR_MS = 253_402_300_800_000
 
 export interface RemovalBatch {
   readonly term: LeaseTerm
@@ -49,38 +55,76 @@ export async function hideDatasets(sql: SqlSession, { term, deletion, batchRows 
   return row!.count
 }
 
-/** Number of objects that enter the list: those of rows of `datasets`, then those of packed segments. */
-export async function noteObjects(sql: SqlSession, { term, deletion, batchRows }: RemovalBatch): Promise<number> {
-  const result = await sql`
+/**
+ * Number of objects that enter the list: those of rows of `datasets` whose window starts in the slice. A slice is a
+ * partition at most, and taken at once: in batches each would read again what those before have noted.
+ */
+export async function noteObjects(
+  sql: SqlSession,
+  { term, deletion }: Omit<RemovalBatch, 'batchRows'>,
+  slice: TimeSlice,
+): Promise<number> {
+  const found = sql`
+    select distinct d.object_id from datasets d
+    where not d.is_live and d.tenant = ${deletion.tenant} and d.incarnation < ${deletion.deadBelow}
+      and d.window_start_ms >= ${slice.fromMs}::bigint and d.window_start_ms < ${slice.toMs}::bigint`
+  return await note(sql, { term, deletion }, found)
+}
+
+/** The same of packed segments that arrived in the slice. */
+export async function noteSegments(
+  sql: SqlSession,
+  { term, deletion }: Omit<RemovalBatch, 'batchRows'>,
+  slice: TimeSlice,
+): Promise<number> {
+  const at = (ms: number) =>
+    Number.isSafeInteger(ms) && Math.abs(ms) < FAR_MS
+      ? sql`to_timestamp(${ms}::float8 / 1000)`
+      : sql`${ms < 0 ? '-infinity' : 'infinity'}::text::timestamptz`
+  const found = sql`
+    select s.object_id from segments s
+    where s.created_at >= ${at(slice.fromMs)} and s.created_at < ${at(slice.toMs)}
+      and s.tenant && ${[deletion.tenant]}::text[] and exists (
+        select from unnest(s.tenant) with ordinality as t(tenant, n)
+        where t.tenant = ${deletion.tenant} and coalesce(s.incarnation[t.n], 1) < ${deletion.deadBelow}
+          and get_bit(s.live, t.n::int - 1) = 0)`
+  return await note(sql, { term, deletion }, found)
+}
+
+async function note(
+  sql: SqlSession,
+  { term, deletion }: Omit<RemovalBatch, 'batchRows'>,
+  found: PendingQuery<Row[]>,
+): Promise<number> {
+  const ofTenant = sql`d.tenant = ${deletion.tenant} and d.incarnation < ${deletion.deadBelow}`
+  const query = sql`
     with lease as materialized (${heldLease(sql, term)}),
-    found as (
-      select d.object_id, sum(d.size_bytes) as size_bytes
-      from datasets d
-      where not d.is_live and d.tenant = ${deletion.tenant} and d.incarnation < ${deletion.deadBelow}
-      group by d.object_id
-      union all
-      select s.object_id, sum(t.size_bytes)
-      from segments s cross join lateral unnest(s.tenant, s.dataset_size_bytes) with ordinality as t(tenant, size_bytes, n)
-      where s.tenant && ${[deletion.tenant]}::text[] and t.tenant = ${deletion.tenant}
-        and coalesce(s.incarnation[t.n], 1) < ${deletion.deadBelow} and get_bit(s.live, t.n::int - 1) = 0
-      group by s.object_id
-    ), fresh as (
-      select f.object_id, max(f.size_bytes) as size_bytes
-      from found f join objects o on o.id = f.object_id
+    found as materialized (${found}),
+    fresh as materialized (
+      select o.id, o.created_at from found f join objects o on o.id = f.object_id
       where o.deleted_at is null and not exists (
-        select from tenant_deletion_objects k where k.deletion_id = ${deletion.id} and k.object_id = f.object_id)
-      group by f.object_id order by f.object_id limit ${batchRows}
+        select from tenant_deletion_objects k where k.deletion_id = ${deletion.id} and k.object_id = o.id)
+      order by o.id
     )
     insert into tenant_deletion_objects (deletion_id, object_id, size_bytes, is_shared)
-    select ${deletion.id}, f.object_id, f.size_bytes, exists (
-      select from datasets d where d.object_id = f.object_id and d.tenant <> ${deletion.tenant} and d.is_live
-    ) or exists (
-      select from objects o join segments s on s.created_at = o.created_at and s.object_id = o.id
-      where o.id = f.object_id and s.is_live
-    )
-    from fresh f where exists (select from lease)
+    select ${deletion.id}, f.id, greatest(rows.size_bytes, packed.size_bytes, 0),
+      coalesce(rows.is_shared, false) or coalesce(packed.is_shared, false)
+    from fresh f
+    cross join lateral (
+      select sum(d.size_bytes) filter (where not d.is_live and ${ofTenant}) as size_bytes,
+        bool_or(d.is_live and d.tenant <> ${deletion.tenant}) as is_shared
+      from datasets d where d.object_id = f.id
+    ) as rows
+    left join lateral (
+      select s.is_live as is_shared, (
+        select sum(t.size_bytes) from unnest(s.tenant, s.dataset_size_bytes) with ordinality as t(tenant, size_bytes, n)
+        where t.tenant = ${deletion.tenant} and coalesce(s.incarnation[t.n], 1) < ${deletion.deadBelow}
+          and get_bit(s.live, t.n::int - 1) = 0) as size_bytes
+      from segments s where s.created_at = f.created_at and s.object_id = f.id
+    ) as packed on true
+    where exists (select from lease)
     on conflict (deletion_id, object_id) do nothing`
-  return result.count
+  return (await plannedAnew(query)).count
 }
 
 /** Number of datasets that are back. */
