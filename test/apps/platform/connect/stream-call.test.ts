@@ -72,17 +72,6 @@ test('a plan that is too large to hold is refused while it comes', async () => {
   assert.ok(sent < 50, `${sent} parts were made`)
 })
 
-test('who does not wait any more for a plan gets no more of it', async () => {
-  const leaving = new AbortController()
-  async function* slow(): AsyncGenerator<PlanQueryResponse> {
-    yield { objects: [objectOf('a', [0])] }
-    leaving.abort()
-    await new Promise<never>(() => {})
-  }
-  const { client } = clientOf({ planQuery: never, streamPlan: slow })
-  await assert.rejects(client.planQuery(REQUEST, leaving.signal), { kind: 'canceled' })
-})
-
 test('objects that were cut are whole again, in order, whatever the network cuts', async () => {
   const parts = [[objectOf('b', [2, 3]), objectOf('c', [0])], [objectOf('a', [1])], [objectOf('b', [0, 1])]]
   const metastore = { planQuery: never, streamPlan: () => partsOf(parts) }
