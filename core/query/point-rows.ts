@@ -41,6 +41,8 @@ export class PointRows {
   readonly #rowsMax: number
   readonly #series = new Map<string, Series>()
   #rowCount = 0
+  /** The first partial answer, as it came: most queries have no second one, and it is built already. */
+  #only: readonly PointSeries[] | undefined
 
   constructor(options: PointRowsOptions) {
     this.#options = options
@@ -49,10 +51,28 @@ export class PointRows {
 
   /** `exemplar` is asked for only where it may be kept. */
   add(labels: Labels, point: { readonly step: number; readonly value: bigint }, exemplar: () => PointExemplar): void {
+    this.#unpackOnly()
     this.#add(this.#seriesOf(labels), { ...point, count: 1 }, this.#options.exemplars ? exemplar : undefined)
   }
 
+  /** Adds what `build` gave elsewhere, of rows with the same options. */
   merge(partials: readonly PointSeries[]): void {
+    const rowCount = partials.reduce((sum, { steps }) => sum + steps.length, 0)
+    if (this.#only === undefined && this.#series.size === 0 && rowCount <= this.#rowsMax) {
+      this.#only = partials
+      return
+    }
+    this.#unpackOnly()
+    this.#mergeEach(partials)
+  }
+
+  #unpackOnly(): void {
+    const only = this.#only
+    this.#only = undefined
+    if (only !== undefined) this.#mergeEach(only)
+  }
+
+  #mergeEach(partials: readonly PointSeries[]): void {
     for (const { labels, steps, values, counts, exemplars } of partials) {
       const series = this.#seriesOf(labels)
       steps.forEach((step, i) => {
@@ -65,6 +85,7 @@ export class PointRows {
 
   /** Series by labels; rows by step, then by value. */
   build(): PointSeries[] {
+    if (this.#only !== undefined) return [...this.#only]
     const series = [...this.#series.values()].sort((a, b) => compareLabels(a.labels, b.labels))
     return series.map(({ labels, rows }) => {
       const sorted = [...rows.values()].sort((a, b) => a.step - b.step || (a.value < b.value ? -1 : 1))

@@ -64,6 +64,8 @@ export class TimeSeriesBuilder {
   /** Point + 1, 0 = free; at half load at most. */
   #slots = new Uint32Array(512)
   #last = -1
+  /** The first partial answer, as it came: most queries have no second one, and it is built already. */
+  #only: readonly TimeSeries[] | undefined
 
   constructor(groupBy: readonly string[], pointsMax = SERIES_POINTS_MAX) {
     this.#groupBy = groupBy
@@ -71,11 +73,12 @@ export class TimeSeriesBuilder {
   }
 
   get seriesCount(): number {
-    return this.#labels.length
+    return this.#only?.length ?? this.#labels.length
   }
 
   /** The output series of a set of typed labels. Called once per input series, not per profile. */
   seriesOf(labels: Labels): number {
+    this.#unpackOnly()
     return this.#internSeries(projectLabels(labels, this.#groupBy))
   }
 
@@ -86,8 +89,24 @@ export class TimeSeriesBuilder {
     this.#count.array[row]!++
   }
 
-  /** Adds partial answers; their labels are already restricted. */
+  /** Adds what `build` gave elsewhere; its labels are already restricted. */
   merge(partials: readonly TimeSeries[]): void {
+    const pointCount = partials.reduce((sum, { stepIndexes }) => sum + stepIndexes.length, 0)
+    if (this.#only === undefined && this.#labels.length === 0 && pointCount <= this.#pointsMax) {
+      this.#only = partials
+      return
+    }
+    this.#unpackOnly()
+    this.#mergeEach(partials)
+  }
+
+  #unpackOnly(): void {
+    const only = this.#only
+    this.#only = undefined
+    if (only !== undefined) this.#mergeEach(only)
+  }
+
+  #mergeEach(partials: readonly TimeSeries[]): void {
     for (const partial of partials) {
       const series = this.#internSeries(partial.labels)
       for (let i = 0; i < partial.stepIndexes.length; i++) {
@@ -101,6 +120,7 @@ export class TimeSeriesBuilder {
 
   /** Every series that has a point, points ascending; series in order of first use. */
   build(): TimeSeries[] {
+    if (this.#only !== undefined) return this.#only.filter((each) => each.stepIndexes.length > 0)
     const series: TimeSeries[] = this.#labels.map((labels) => ({
       labels: [...labels],
       stepIndexes: [],

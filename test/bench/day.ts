@@ -1,5 +1,7 @@
 /** A day of profiles of eight services in a server, and questions to it: what benches of a running server share. */
+import { fromJson, type JsonObject, toBinary } from '@bufbuild/protobuf'
 import { MS_PER_HOUR } from '#core/units.ts'
+import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import { buildPprof, realShapedSpec } from '../support/profiles.ts'
 import { restampPprof } from '../support/restamp.ts'
 
@@ -46,11 +48,13 @@ export async function pushOne(
   if (response.status !== 200) throw new Error(`push answered ${response.status}: ${await response.text()}`)
 }
 
+/** As data sources ask: in protobuf, and taking gzip. */
 export async function ask(url: string, { method, request }: Query): Promise<void> {
+  const { input } = QuerierService.methods.find(({ name }) => name === method)!
   const response = await fetch(`${url}/querier.v1.QuerierService/${method}`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(request),
+    headers: { 'Content-Type': 'application/proto' },
+    body: toBinary(input, fromJson(input, request as JsonObject)) as Uint8Array<ArrayBuffer>,
   })
   const body = await response.arrayBuffer()
   if (response.status !== 200)

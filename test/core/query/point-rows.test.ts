@@ -29,6 +29,9 @@ for (const best of [false, true]) {
         merged.merge(rowsOf(points.slice(at), best).build())
         merged.merge(rowsOf(points.slice(0, at).reverse(), best).build())
         assert.deepEqual(merged.build(), rowsOf(points, best).build())
+        const only = new PointRows({ best, exemplars: true })
+        only.merge(merged.build())
+        assert.deepEqual(only.build(), merged.build())
       }),
     )
   })

@@ -244,6 +244,7 @@ describe('TimeSeriesBuilder', () => {
         const whole = flat(build([...a, ...b, ...c], groupBy))
         const [pa, pb, pc] = [build(a, groupBy), build(b, groupBy), build(c, groupBy)]
         assert.deepEqual(flat(mergeTimeSeries([pa, pb, pc])), whole)
+        assert.deepEqual(mergeTimeSeries([pa]), pa)
         assert.deepEqual(flat(mergeTimeSeries([pc, mergeTimeSeries([pb, pa])])), whole)
       }),
     )
