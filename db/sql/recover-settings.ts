@@ -2,7 +2,7 @@
  * Settings and marks as rows of JSON: what people decided, and no bucket can tell. Tables that this database does not have
  * are passed over; rows that are there already stay as they are.
  */
-import type { SqlSession } from '../client.ts'
+import type { Sql, SqlSession } from '../client.ts'
 
 /** In the order in which they must come back. */
 const SETTINGS_TABLES = [
@@ -16,19 +16,25 @@ const SETTINGS_TABLES = [
   'tenant_settings',
 ] as const
 
+/** A table with many rows comes in several of these, one after the other. */
 export interface SettingsTable {
   readonly table: string
   readonly rows: readonly unknown[]
 }
 
-export async function dumpSettings(sql: SqlSession): Promise<SettingsTable[]> {
-  const tables: SettingsTable[] = []
-  for (const table of await existing(sql)) {
-    const [row] = await sql<{ rows: unknown[] }[]>`
-      select coalesce(jsonb_agg(to_jsonb(t)), '[]') as rows from ${sql(table)} as t`
-    tables.push({ table, rows: row!.rows })
-  }
-  return tables
+/** About 1 MB of JSON: one value of all objects of a large tenant's deletion would pass what Postgres allows (1 GB). */
+const ROWS_PER_PART = 5_000
+
+/** One snapshot: what refers to each other comes together. */
+export async function dumpSettings(sql: Sql): Promise<SettingsTable[]> {
+  return (await sql.begin('isolation level repeatable read read only', async (tx) => {
+    const tables: SettingsTable[] = []
+    for (const table of await existing(tx)) {
+      const parts = tx<{ row: unknown }[]>`select to_jsonb(t) as row from ${tx(table)} as t`.cursor(ROWS_PER_PART)
+      for await (const rows of parts) tables.push({ table, rows: rows.map(({ row }) => row) })
+    }
+    return tables
+  })) as SettingsTable[]
 }
 
 /** Returns how many rows came back, by table. */
@@ -46,7 +52,11 @@ export async function restoreSettingRows(
       insert into ${sql(table)} (${sql(columns)}) select ${sql(columns)} from jsonb_populate_recordset(null::${sql(table)},
         ${JSON.stringify(rows)}::text::jsonb) as r
       on conflict do nothing`
-    counts.push({ table, restored: result.count, dumped: rows.length })
+    const last = counts.at(-1)
+    if (last?.table === table) {
+      last.restored += result.count
+      last.dumped += rows.length
+    } else counts.push({ table, restored: result.count, dumped: rows.length })
   }
   await sql`select setval(pg_get_serial_sequence('tenant_deletions', 'id'),
     greatest((select max(id) from tenant_deletions), (select last_value from tenant_deletions_id_seq)))`
