@@ -481,37 +481,6 @@ test('other failures are answered as what they are', async () => {
   }
 })
 
-test('who asks is told the plan, what was read, and where the time went', async () => {
-  const { ask, app, scene } = setUp({ multitenancy: true })
-  scene.plans = [[source('o1', [20 << 20]), source('o2', [20 << 20])]]
-  const asked = { 'X-Scope-OrgID': 'a' }
-  const plain = await ask('SelectMergeStacktraces', MERGE, asked)
-  assert.equal(plain.headers.get('x-cinderblock-explain'), null)
-  for (const [method, extra] of [
-    ['SelectMergeStacktraces?explain=1', asked],
-    ['SelectMergeStacktraces', { ...asked, 'X-Pyroscope-Collect-Diagnostics': 'true' }],
-  ] as const) {
-    const { headers } = await ask(method, MERGE, extra)
-    const report = JSON.parse(headers.get('x-cinderblock-explain')!) as { id: string; runs: Record<string, unknown>[] }
-    const { kind, objects, datasets, planBytes, calls, plans, levels, read } = report.runs[0]!
-    assert.deepEqual(
-      { kind, objects, datasets, planBytes, calls, plans, levels },
-      { kind: 'stacktraces', objects: 2, datasets: 2, planBytes: 40 << 20, calls: 2, plans: 1, levels: { 0: 2 } },
-    )
-    assert.equal((read as Record<string, number>)['objects'], 2 * STATS.objects)
-    const id = headers.get('x-pyroscope-diagnostics-id')!
-    assert.equal(report.id, id)
-    const kept = await app.request(`/query-diagnostics/${id}`, { headers: asked })
-    assert.equal(((await kept.json()) as { id: string }).id, id)
-    assert.equal((await app.request(`/query-diagnostics/${id}`, { headers: { 'X-Scope-OrgID': 'b' } })).status, 404)
-    assert.equal((await app.request(`/query-diagnostics/${id}`)).status, 401)
-  }
-  const query = encodeURIComponent(`${TYPE}{service_name="s"}`)
-  const path = `/pyroscope/render?query=${query}&from=${RANGE.start}&until=${RANGE.end}&explain=1`
-  const rendered = (await (await app.request(path, { headers: asked })).json()) as { explain: { runs: unknown[] } }
-  assert.equal(rendered.explain.runs.length, 2)
-})
-
 test('other paths are 404', async () => {
   const { app } = setUp()
   assert.equal((await app.request('/querier.v1.QuerierService/Nope', { method: 'POST' })).status, 404)
