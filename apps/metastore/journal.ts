@@ -4,8 +4,8 @@
  * 1. `journal/` is listed in slices to its end, or to the most entries of a run; the next run begins anew, and what was
  *    handled is not there any more.
  * 2. Each entry is committed (journal-entry.ts) and then deleted. In this order: who dies between finds it committed.
- * 3. What can never be committed, and what is no entry at all, is moved to `quarantine/`, with its reason in the log. It is
- *    copied before it is deleted; nothing below `quarantine/` is ever deleted.
+ * 3. What can never be committed, by two looks at it, and what is no entry at all, is moved to `quarantine/`, with its reason
+ *    in the log. It is copied before it is deleted; nothing below `quarantine/` is ever deleted.
  * 4. What may work later stays: a store or database that does not answer, an entry of a later version, one too large to be
  *    moved. Four in a row end the run, one does not.
  * While the database is behind its bucket it does nothing: a rebuild adopts the objects themselves.
@@ -192,7 +192,16 @@ class Sweeper {
         await this.#quarantine(key, bytes, { tally, reason: 'its key is not that of an entry' })
         return
       }
-      const verdict = await recoverEntry(this.#deps, objectId, { bytes, times })
+      let verdict = await recoverEntry(this.#deps, objectId, { bytes, times })
+      if (verdict.kind === 'hopeless') {
+        // A read that went wrong on its way, of the entry or of its object, must not cost what was acknowledged.
+        const again = await store.get(key)
+        if (!isEqual(bytes, again)) {
+          this.#leave(key, tally, 'two reads of it differ')
+          return
+        }
+        verdict = await recoverEntry(this.#deps, objectId, { bytes: again, times })
+      }
       if (verdict.kind === 'hopeless') await this.#quarantine(key, bytes, { tally, reason: verdict.reason })
       else {
         await store.delete(key)
@@ -243,6 +252,10 @@ class Sweeper {
     this.#sweptMs = this.#deps.clock.nowMs()
     this.#standing = { entries: left.length, recovered: before.recovered + recovered, quarantined: inQuarantine }
   }
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
 
 async function countQuarantined(store: JournalDeps['store']): Promise<number> {

@@ -268,6 +268,35 @@ test('hopeless entries are kept in quarantine with their bytes, and hold up no o
   await stack.store.delete(journalKey(later))
 })
 
+for (const what of ['the entry is read wrongly', 'its object seems to be missing']) {
+  test(`${what} once: what was acknowledged is not given up for it (H18)`, async () => {
+    const service = newService()
+    assert.equal(await duringOutage(() => pusher(service, [6])(writers.acknowledge)), 200)
+    let isFirst = true
+    const once = (): boolean => {
+      const was = isFirst
+      isFirst = false
+      return was
+    }
+    const store = withOverrides(stack.store, {
+      async get(key: string) {
+        const bytes = (await stack.store.get(key)).slice()
+        if (what.startsWith('the entry') && key.startsWith(JOURNAL_PREFIX) && once()) bytes[30]! ^= 1
+        return bytes
+      },
+      async head(key: string) {
+        if (what.startsWith('its object') && key.startsWith(OBJECT_KEY_PREFIX) && once()) return undefined
+        return await stack.store.head(key)
+      },
+    })
+    await replica(store).sweep(signal)
+    assert.equal(isFirst, false)
+    await replica(store).sweep(signal)
+    assert.equal(await askTotal(stack.send, service), 6n)
+    assert.deepEqual(await keys(JOURNAL_PREFIX), [])
+  })
+}
+
 test('a store that fails for one entry holds up no other; one that is away ends the sweep soon, and nothing is lost', async () => {
   const service = newService()
   const sends = Array.from({ length: 8 }, (_, i) => pusher(service, [1 + i]))
