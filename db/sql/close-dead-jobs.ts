@@ -1,12 +1,15 @@
 /**
  * Parked jobs none of whose data is live any more, because retention, a deletion or another job took it: they
  * are closed as stale, and their sources are free. So a parked job goes when its data does, and not before. A queued one
- * finds out by itself: its commit will be stale.
+ * finds out by itself, its commit will be stale; unless the objects are gone too: then it never comes to a commit, and
+ * where all that is left are such jobs none of them would ever be blamed (core/compaction/after-failure.ts, 5).
  */
+import type { JobFailureKind } from '#core/compaction/job-failure.ts'
 import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { SqlSession } from '../client.ts'
 import { isCompactedTenant } from './plannable-datasets.ts'
 
+const MISSING: JobFailureKind = 'missing-source'
 /** Parked jobs are few; the next pass, ten seconds later, takes the rest. */
 const JOBS_PER_CALL_MAX = 200
 
@@ -14,7 +17,7 @@ export async function closeDeadJobs(sql: SqlSession): Promise<string[]> {
   const rows = await sql<{ id: number }[]>`
     with dead as materialized (
       select j.id from jobs j
-      where j.state = 'parked'
+      where (j.state = 'parked' or (j.state = 'queued' and j.failure_kind = ${MISSING}))
         and not exists (
           select from job_sources js join objects o on o.id = js.object_id
           join segments s on s.created_at = o.created_at and s.object_id = o.id

@@ -243,3 +243,19 @@ test('workers that are gone for a day are forgotten', async () => {
     ['v'],
   )
 })
+
+test('a queued job whose data and objects are gone ends too: where only such are left none would ever be blamed', async () => {
+  const { sql } = harness.database
+  const objectId = await commit([{ tenant: 'gone', profiles: [-1] }])
+  await sql`delete from job_sources where object_id = ${objectId}`
+  const [made] = await sql<{ id: number }[]>`
+    insert into jobs (state, level, size_bytes, rank, failure_kind) values ('queued', 1, 1, 0, 'missing-source') returning id`
+  await sql`insert into job_sources values (${objectId}, ${made!.id}, '{0}', '{}', '{}')`
+  const jobId = String(made!.id)
+  assert.ok(!(await closeDeadJobs(sql)).includes(jobId), 'its data lives: it may come back')
+  await harness.retireDataset(objectId, 0)
+  await sql`update jobs set failure_kind = 'error' where id = ${made!.id}`
+  assert.ok(!(await closeDeadJobs(sql)).includes(jobId), 'its commit will say so')
+  await sql`update jobs set failure_kind = 'missing-source' where id = ${made!.id}`
+  assert.ok((await closeDeadJobs(sql)).includes(jobId))
+})
