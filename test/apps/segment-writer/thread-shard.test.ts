@@ -158,6 +158,20 @@ test('a thread that hangs fails what it was asked as retryable, and is replaced,
   assert.equal(threads.length, 2)
 })
 
+test('a thread that hangs while it is told what became of its batches is noticed too', async () => {
+  const clock = createManualClock(0)
+  const { shard, account, threads } = createThreads({ clock })
+  takenOf(await ask(shard, { bytes: profileOf(1) }))
+  assert.ok(account.bytesOf('pushes') > 0)
+  // From now on it hears nothing.
+  threads[0]!.postMessage = () => undefined
+  for (let batch = 0; batch < 3; batch++) shard.settled(batch, true)
+  const waiting = ask(shard, { bytes: profileOf(2), request: 2 })
+  await clock.advance(40_000)
+  takenOf(await waiting)
+  assert.equal(threads.length, 2)
+})
+
 test('a thread that answers, however slowly, is not taken for one that hangs; an idle one is not watched', async () => {
   const clock = createManualClock(0)
   const { shard, threads, log } = createThreads({ clock })
