@@ -21,10 +21,11 @@ import type {
   PlanQueryResponse,
 } from '#core/rpc/metastore.ts'
 import { getNumber } from '#core/wire/int64.ts'
+import { QUARANTINE_PREFIX } from '#platform/journal.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
 import { isExpired } from '../support/metastore-twin/retention.ts'
 import { isVisible } from '../support/metastore-twin/tenants.ts'
-import { type Ledger, numberOfTotal } from './ledger.ts'
+import { type Entry, type Ledger, numberOfTotal } from './ledger.ts'
 import { type Seen, Violation, type ViolationKind } from './violation.ts'
 
 export interface CheckerDeps {
@@ -35,6 +36,8 @@ export interface CheckerDeps {
   readonly note: (what: string) => void
   /** What the store has, without a fault in between. */
   readonly stored: (key: string) => Uint8Array | undefined
+  /** What entries of the journal ask for; none where writers do not acknowledge by it. */
+  readonly journalled: () => readonly CommitSegmentRequest[]
 }
 
 export class Checker {
@@ -120,6 +123,7 @@ export class Checker {
 
   deleting(key: string): void {
     const objectId = parseObjectKey(key)
+    if (key.startsWith(QUARANTINE_PREFIX)) this.report('live-deleted', key)
     if (objectId === undefined) return
     const { twin, nowMs, note } = this.#deps
     note(`delete ${objectId}`)
@@ -157,12 +161,26 @@ export class Checker {
           for (const number of this.countedIn(objectId, dataset.descriptor.index))
             counts.set(number, (counts.get(number) ?? 0) + 1)
         }
-    for (const { number, isAcked, isDeleted } of ledger.entries) {
+    for (const entry of ledger.entries) {
+      const { number, isAcked, isDeleted } = entry
       const count = counts.get(number) ?? 0
+      entry.wasLive ||= count > 0
       if (count > 1) this.report('counted-twice', `p${number} is live ${count} times`)
-      else if (count === 0 && isAcked && !isDeleted) this.report('lost', `p${number} was stored and is not live`)
+      else if (count === 0 && isAcked && !isDeleted && !this.#waitsInJournal(entry))
+        this.report('lost', `p${number} was stored and is not live`)
       else if (count === 1 && isDeleted) this.report('returned', `p${number} was deleted and is live`)
     }
+  }
+
+  /** Acknowledged by the journal: an entry in the store names an object that has it. */
+  #waitsInJournal({ number, wasLive }: Entry): boolean {
+    return !wasLive && this.#deps.journalled().some((request) => this.#journalledIn(request).includes(number))
+  }
+
+  /** Objects never change. */
+  #journalledIn({ objectId, datasets }: CommitSegmentRequest): readonly number[] {
+    if (!this.#contents.has(objectId)) this.#learn(objectId, datasets)
+    return this.#contents.get(objectId)?.flat() ?? []
   }
 
   /** Somebody deleted a tenant, or brought it back: what is hidden counts no more, what is shown counts again. */

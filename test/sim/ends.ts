@@ -4,6 +4,7 @@
  */
 import { objectKey, parseObjectKey } from '#core/block/object-key.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
+import { JOURNAL_PREFIX } from '#platform/journal.ts'
 import type { SegmentWriterService } from '../../apps/segment-writer/app.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
 import { isDead } from '../support/metastore-twin/jobs.ts'
@@ -12,6 +13,7 @@ import type { HeldJob } from '../support/metastore-twin/state.ts'
 import type { Checker } from './checker.ts'
 import type { Ledger } from './ledger.ts'
 import type { Life } from './life.ts'
+import { ORPHAN_GRACE_LONG_MS } from './policies.ts'
 import { WRITER_MEMORY_BYTES } from './services.ts'
 
 export interface Ends {
@@ -22,13 +24,14 @@ export interface Ends {
   readonly writers: readonly { readonly life: Life; readonly service: SegmentWriterService }[]
   readonly poison: number | undefined
   readonly clientsLeft: number
+  readonly orphanGraceMs: number
 }
 
 /** What one profile may add past the bound: it is taken before it is counted. */
 const MEMORY_SLACK_BYTES = 64 * 1024
 
 /** What was begun and has not ended. */
-export function openEnds({ twin: { state }, objects, writers, clientsLeft }: Ends): string[] {
+export function openEnds({ twin: { state }, objects, writers, clientsLeft, orphanGraceMs }: Ends): string[] {
   const ends: string[] = []
   if (clientsLeft > 0) ends.push(`${clientsLeft} agents still push`)
   for (const { jobId, state: standing, holder, sources } of state.jobs.values())
@@ -44,7 +47,10 @@ export function openEnds({ twin: { state }, objects, writers, clientsLeft }: End
   const waiting = waitingSegments(state)
   if (waiting.length > 0) ends.push(`${waiting.length} segments wait for a job`)
   for (const key of objects.keys()) {
-    const objectId = parseObjectKey(key)!
+    if (key.startsWith(JOURNAL_PREFIX)) ends.push(`${key} waits`)
+    const objectId = parseObjectKey(key)
+    // What nobody commits is given up after the grace, where that ends within a world.
+    if (objectId === undefined || orphanGraceMs >= ORPHAN_GRACE_LONG_MS) continue
     if (!state.registered.has(objectId)) ends.push(`${objectId} is an orphan`)
   }
   return ends
@@ -58,8 +64,9 @@ export function checkEnd(ends: Ends): void {
     if (state.isLive(objectId) && !objects.has(objectKey(objectId)))
       checker.report('lost', `${objectId} is live and not in the store`)
   for (const job of state.jobs.values()) if (job.state === 'parked') checkParked(ends, job)
-  for (const { number, isAcked } of ledger.entries)
+  for (const { number, isAcked, isDeleted, wasLive } of ledger.entries)
     if (!isAcked) checker.report('never-ends', `p${number} was never stored`)
+    else if (!isDeleted && !wasLive) checker.report('lost', `p${number} was acknowledged and never came to light`)
   for (const { life, service } of writers) {
     const { peakPendingBytes } = service.status()
     if (peakPendingBytes > WRITER_MEMORY_BYTES + MEMORY_SLACK_BYTES)

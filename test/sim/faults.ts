@@ -14,6 +14,9 @@ export const FAULT_CLASSES = [
   'retire',
   'tenant',
   'retention',
+  'journal',
+  'thread',
+  'lossy',
   'budget',
   'poison',
 ] as const
@@ -55,6 +58,8 @@ export interface JobTrouble {
   readonly poison: number | undefined
   /** Of the symbols of one group; what passes it comes out as several datasets. */
   readonly symbolBytesMax: number
+  /** While faults last, of its merges and of the jobs that its workers are given, in percent: they lose a dataset. */
+  readonly lossyPercent: number
 }
 
 /** Of the worlds, in percent. */
@@ -62,6 +67,7 @@ const POISON_PERCENT = 30
 /** One of the first profiles: most worlds have as many. */
 const POISON_BELOW = 20
 const BUDGET_PERCENT = 30
+const LOSSY_PERCENT = 30
 /** A dataset of one profile needs half of it. */
 const TIGHT_SYMBOL_BYTES = 3_000
 
@@ -69,7 +75,9 @@ export function drawTrouble(dice: Dice, faults: Faults): JobTrouble {
   const isTight = dice.chance(BUDGET_PERCENT) && faults.has('budget')
   const poison = dice.below(POISON_BELOW)
   const hasPoison = dice.chance(POISON_PERCENT) && faults.has('poison')
+  const isLossy = dice.chance(LOSSY_PERCENT) && faults.has('lossy')
   return {
+    lossyPercent: isLossy ? 15 : 0,
     poison: hasPoison ? poison : undefined,
     symbolBytesMax: isTight ? TIGHT_SYMBOL_BYTES : Number.POSITIVE_INFINITY,
   }

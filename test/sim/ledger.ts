@@ -14,6 +14,8 @@ export interface Entry {
   readonly timeMs: number
   /** The client was told that it is stored. */
   isAcked: boolean
+  /** It was among what is live once. Acknowledged and never so: it waits in the journal, where that is the policy. */
+  wasLive: boolean
   /** Retention took it away, or its tenant is deleted. */
   isDeleted: boolean
   /** How often that changed. */
@@ -29,7 +31,7 @@ export class Ledger {
   readonly entries: Entry[] = []
 
   add(spec: Pick<Entry, 'tenant' | 'service' | 'timeMs'>): Entry {
-    const entry = { ...spec, number: this.entries.length, isAcked: false, isDeleted: false, changes: 0 }
+    const entry = { ...spec, number: this.entries.length, isAcked: false, wasLive: false, isDeleted: false, changes: 0 }
     this.entries.push(entry)
     return entry
   }
@@ -74,7 +76,11 @@ export function boundsOf(before: readonly Entry[], now: readonly Entry[]): Bound
   return now.map(({ number, isDeleted, changes }) => {
     const then = before.find((entry) => entry.number === number)
     const isSteady = then?.changes === changes
-    return { number, min: isSteady && then.isAcked && !isDeleted ? 1 : 0, max: isSteady && isDeleted ? 0 : 1 }
+    return {
+      number,
+      min: isSteady && then.isAcked && then.wasLive && !isDeleted ? 1 : 0,
+      max: isSteady && isDeleted ? 0 : 1,
+    }
   })
 }
 

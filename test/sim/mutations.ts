@@ -4,10 +4,14 @@
  */
 import type { Merger } from '../../apps/compaction-worker/run-job.ts'
 import { objectKey } from '#core/block/object-key.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import type { TwinRules } from '../support/metastore-twin/state.ts'
+import type { JournalIndex } from '../../apps/metastore/journal-index.ts'
+import type { JournalMode } from '../../apps/segment-writer/journal.ts'
 import type { FaultClass } from './faults.ts'
 import { withOverrides } from '../support/overrides.ts'
-import type { ProcessPorts } from './services.ts'
+import { JOURNAL_PREFIX } from '#platform/journal.ts'
+import { overlooking, type ProcessPorts } from './services.ts'
 import type { ViolationKind } from './violation.ts'
 
 export interface Mutation {
@@ -26,6 +30,12 @@ export interface Mutation {
   readonly writer?: (ports: ProcessPorts) => ProcessPorts
   readonly worker?: (ports: ProcessPorts) => ProcessPorts
   readonly merger?: (merger: Merger) => Merger
+  readonly index?: (index: JournalIndex) => JournalIndex
+  readonly writerClock?: (clock: Clock) => Clock
+  /** Of all its worlds, instead of drawn. */
+  readonly journal?: JournalMode
+  readonly threads?: number
+  readonly orphanGraceMs?: number
 }
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -111,9 +121,8 @@ export const MUTATIONS: readonly Mutation[] = [
     }),
   },
   {
-    name: 'a merge leaves out a source, and conservation is off',
-    shows: ['sums', 'lost'],
-    rules: { checksBalance: false },
+    name: 'a merge leaves out a source, and only single sources come through',
+    shows: ['parked', 'never-ends'],
     merger: (inner) => ({
       ...inner,
       merge: (task) =>
@@ -123,6 +132,58 @@ export const MUTATIONS: readonly Mutation[] = [
             group.inputs.length > 1 ? { ...group, inputs: group.inputs.slice(1) } : group,
           ),
         }),
+    }),
+  },
+  {
+    name: 'a worker overlooks a source, and the commit does not count',
+    shows: ['sums', 'lost'],
+    rules: { checksBalance: false },
+    worker: (ports) => ({ ...ports, metastore: overlooking(ports.metastore, () => true) }),
+  },
+  {
+    name: 'a worker overlooks a source of every job',
+    shows: ['parked', 'never-ends'],
+    worker: (ports) => ({ ...ports, metastore: overlooking(ports.metastore, () => true) }),
+  },
+  {
+    name: 'the journal stands for a commit before it is durable',
+    shows: ['lost'],
+    journal: 'acknowledge',
+    linkPercent: 40,
+    writer: (ports) => ({
+      ...ports,
+      store: withOverrides(ports.store, {
+        async put(key, body) {
+          if (!key.startsWith(JOURNAL_PREFIX)) await ports.store.put(key, body)
+        },
+      }),
+    }),
+  },
+  {
+    name: 'an entry of the journal is deleted before its commit is known',
+    shows: ['lost'],
+    journal: 'acknowledge',
+    linkPercent: 40,
+    index: (index) => ({ ...index, commitSegment: async () => 'committed' }),
+  },
+  {
+    name: 'the search for orphans does not ask the journal',
+    shows: ['lost', 'not-durable', 'live-deleted'],
+    journal: 'acknowledge',
+    linkPercent: 40,
+    rules: { sparesJournalled: false },
+    orphanGraceMs: 1_500,
+  },
+  {
+    name: 'a thread that hangs is not noticed',
+    shows: ['never-ends'],
+    threads: 2,
+    classes: ['thread'],
+    writerClock: (clock) => ({
+      nowMs: () => clock.nowMs(),
+      // What looks after threads sleeps so long, and nothing else of a writer.
+      sleep: (durationMs, signal) =>
+        durationMs === 10_000 ? new Promise(() => undefined) : clock.sleep(durationMs, signal),
     }),
   },
   {

@@ -37,6 +37,8 @@ export const SIM_JOB_POLICY: JobQueuePolicy = {
 
 /** Both are shorter than late commits are late: the search for orphans meets them, and with the first also slow ones. */
 export const SIM_ORPHAN_GRACES_MS = [1_500, 12_000]
+/** Where writers acknowledge by the journal: longer than any of them takes to write an entry, as the product's day is. */
+export const ORPHAN_GRACE_LONG_MS = 600_000
 
 /** Clocks are off by seconds and data is days old: no limit looks at times here. */
 export const SIM_LIMITS: TenantLimits = {

@@ -5,8 +5,13 @@
 import { OBJECT_KEY_PREFIX, parseObjectKey } from '#core/block/object-key.ts'
 import { planSegmentJobs } from '#core/compaction/plan.ts'
 import { planWindowJobs } from '#core/compaction/plan-windows.ts'
+import type { Codec } from '#core/ports/codec.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
+import { JOURNAL_PREFIX, parseJournalKey, QUARANTINE_PREFIX } from '#platform/journal.ts'
+import type { JournalIndex } from '../../apps/metastore/journal-index.ts'
+import { createJournal, type Journal } from '../../apps/metastore/journal.ts'
+import type { JournalMode } from '../../apps/segment-writer/journal.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
 import { closeDeadJobs, failExpiredJobs, forgetClosedJobs } from '../support/metastore-twin/jobs.ts'
 import { noteListed, retireOrphans } from '../support/metastore-twin/orphans.ts'
@@ -36,10 +41,16 @@ export interface DatabaseDeps {
   readonly checker: Checker
   readonly twin: MemoryMetastore
   readonly orphanGraceMs: number
+  readonly journal: JournalMode
+  readonly codec: Codec
+  readonly note: (who: string, what: string) => void
+  /** A planted bug. */
+  readonly wrapIndex?: ((inner: JournalIndex) => JournalIndex) | undefined
   /** A process was given a job or a tombstone: a good moment for it to stop. */
   readonly onClaim: (life: Life) => void
 }
 
+const NEVER = new AbortController().signal
 const LEASE_TTL_MS = 5_000
 const PLAN_INTERVAL_MS = 1_000
 /** Every so many passes also the datasets above level 0, and the search for orphans. */
@@ -108,6 +119,31 @@ function served(deps: DatabaseDeps, life: Life): Metastore {
   }
 }
 
+/** What the journal asks, each at one instant, every effect under the eyes of the checker. */
+function indexFor(deps: DatabaseDeps, life: Life): JournalIndex {
+  const { twin, checker } = deps
+  const on = <T>(run: () => T | Promise<T>): Promise<T> => execute(deps, life, { run })
+  return {
+    nowMs: () => on(() => twin.state.nowMs()),
+    commitSegment: (request) =>
+      on(async () => {
+        const answer = await twin.commitSegment(request)
+        checker.segment(request, answer)
+        return answer.verdict === 'committed' ? 'committed' : 'registered'
+      }),
+    isCommitted: (objectId) => on(() => twin.state.registered.get(objectId) !== undefined),
+    planQuery: (request) => on(async () => (await twin.planQuery(request)).objects),
+    insertCountedIds: ({ ids }) =>
+      on(() => {
+        const { profileIds, nowMs } = twin.state
+        for (let at = 0; at < ids.length; at += 16) {
+          const id = ids.subarray(at, at + 16).join()
+          if (!profileIds.has(id)) profileIds.set(id, nowMs())
+        }
+      }),
+  }
+}
+
 /** What a process has of the metastore: each call goes to one of the replicas, over a line that breaks. */
 export function metastoreFor(deps: DatabaseDeps, from: Life, replicas: readonly Replica[]): Metastore {
   const { scheduler, dice, faults } = deps
@@ -147,12 +183,14 @@ export class Replica {
   #term: DutyTerm | undefined
   #trustedUntilMs = 0
   #passes = 0
+  #journal: Journal
 
   constructor(deps: DatabaseDeps, life: Life, storeOf: (life: Life) => ObjectStore) {
     this.#deps = deps
     this.#storeOf = storeOf
     this.life = life
     this.metastore = served(deps, life)
+    this.#journal = this.#createJournal(life)
     void this.#planLoop(life)
   }
 
@@ -162,7 +200,22 @@ export class Replica {
     this.metastore = served(this.#deps, life)
     this.#term = undefined
     this.#trustedUntilMs = 0
+    this.#journal = this.#createJournal(life)
     void this.#planLoop(life)
+  }
+
+  /** The product's sweep, over the twin. */
+  #createJournal(life: Life): Journal {
+    const { codec, note } = this.#deps
+    const tell = (event: string, fields: unknown): void => note(life.name, `${event} ${JSON.stringify(fields)}`)
+    return createJournal({
+      index: (this.#deps.wrapIndex ?? ((inner) => inner))(indexFor(this.#deps, life)),
+      store: this.#storeOf(life),
+      codec,
+      clock: life.clock,
+      log: { info: tell, warn: tell, error: tell },
+      guard: { isBehind: async () => false },
+    })
   }
 
   async #planLoop(life: Life): Promise<void> {
@@ -207,6 +260,7 @@ export class Replica {
     const windowJobs = planWindowJobs(datasets.waiting, SIM_WINDOW_POLICY, datasets.nowMs)
     if (windowJobs.length > 0) await insert(() => insertWindowJobs(state, windowJobs, term))
     await this.#searchOrphans(life)
+    if (this.#deps.journal !== 'off') await this.#journal.sweep(NEVER)
   }
 
   /** Needs no lease to be right: an id is retired by the row that every commit must insert first. */
@@ -215,7 +269,12 @@ export class Replica {
     const keys = await this.#storeOf(life).list(OBJECT_KEY_PREFIX)
     const objectIds = keys.flatMap((key) => parseObjectKey(key) ?? [])
     await execute(this.#deps, life, { run: () => noteListed(state, objectIds) })
-    await execute(this.#deps, life, { run: () => retireOrphans(state, this.#deps.orphanGraceMs) })
+    const journalled = new Set<string>()
+    if (this.#deps.journal !== 'off')
+      for (const prefix of [JOURNAL_PREFIX, `${QUARANTINE_PREFIX}${JOURNAL_PREFIX}`])
+        for (const key of await this.#storeOf(life).list(prefix))
+          journalled.add(parseJournalKey(key.slice(key.indexOf(JOURNAL_PREFIX))) ?? key)
+    await execute(this.#deps, life, { run: () => retireOrphans(state, this.#deps.orphanGraceMs, journalled) })
   }
 
   /** As apps/metastore/held-lease.ts: trusted for half its time, counted from before the request. */

@@ -6,7 +6,8 @@
  */
 import { FAULT_CLASSES, type FaultClass } from './faults.ts'
 import type { Mutation } from './mutations.ts'
-import { runWorld, type WorldReport, type WorldSpec } from './world.ts'
+import type { WorldReport, WorldSpec } from './world-report.ts'
+import { runWorld } from './world.ts'
 
 /** A plain run: 20 s of one core. CI: ten times that. */
 const SEEDS_PLAIN = 500

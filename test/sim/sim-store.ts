@@ -4,6 +4,8 @@
  */
 import { CinderError } from '#core/errors.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
+import type { CommitSegmentRequest } from '#core/rpc/metastore.ts'
+import { decodeJournalEntry, JOURNAL_PREFIX } from '#platform/journal.ts'
 import { callOver, type Line } from './call.ts'
 import type { Checker } from './checker.ts'
 import type { Dice } from './dice.ts'
@@ -97,4 +99,11 @@ export function storeFor(deps: StoreDeps, from: Life, role: 'reader' | 'other' =
       }
     },
   }
+}
+
+/** Requests of the entries that the store has. */
+export function journalledIn(objects: ReadonlyMap<string, Uint8Array>): CommitSegmentRequest[] {
+  return [...objects].flatMap(([key, bytes]) =>
+    key.startsWith(JOURNAL_PREFIX) ? [decodeJournalEntry(bytes).request] : [],
+  )
 }

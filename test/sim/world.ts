@@ -11,6 +11,7 @@ import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import { createDigest } from '#platform/digest.ts'
+import { QUARANTINE_PREFIX } from '#platform/journal.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import type { SegmentWriterService } from '../../apps/segment-writer/app.ts'
 import { createMemoryMetastore, type MemoryMetastore } from '../support/memory-metastore.ts'
@@ -20,16 +21,16 @@ import { Checker } from './checker.ts'
 import { runClient } from './client.ts'
 import { Dice } from './dice.ts'
 import { checkEnd, type Ends, openEnds } from './ends.ts'
-import { drawTrouble, type FaultClass, Faults, type JobTrouble } from './faults.ts'
+import { drawTrouble, Faults, type JobTrouble } from './faults.ts'
 import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
-import type { Mutation } from './mutations.ts'
 import { changeRetention, deleteTenants, retireDatasets } from './operators.ts'
-import { SIM_JOB_POLICY, SIM_ORPHAN_GRACES_MS } from './policies.ts'
+import { ORPHAN_GRACE_LONG_MS, SIM_JOB_POLICY, SIM_ORPHAN_GRACES_MS } from './policies.ts'
 import { type DatabaseDeps, metastoreFor, Replica } from './replica.ts'
 import { Scheduler } from './scheduler.ts'
 import {
   createSimMerger,
+  overlooking,
   type ProcessPorts,
   type Query,
   type QueryPorts,
@@ -39,37 +40,11 @@ import {
   startWriter,
 } from './services.ts'
 import { createSimCodec } from './sim-codec.ts'
-import { storeFor } from './sim-store.ts'
+import { journalledIn, storeFor } from './sim-store.ts'
 import { Trace } from './trace.ts'
+import type { WorldReport, WorldSpec } from './world-report.ts'
 import { type Seen, Violation } from './violation.ts'
-
-export interface WorldSpec {
-  readonly seed: number
-  readonly classes: ReadonlySet<FaultClass>
-  readonly mutation?: Mutation | undefined
-}
-
-export interface WorldReport {
-  readonly seen: Seen | undefined
-  readonly trace: readonly string[]
-  /** Equal for equal runs. */
-  readonly digest: string
-  readonly counts: {
-    readonly steps: number
-    readonly profiles: number
-    readonly acked: number
-    readonly jobs: number
-    readonly parked: number
-    readonly topLevel: number
-    readonly queries: number
-    readonly failedQueries: number
-    readonly crashes: number
-    readonly stops: number
-    readonly pauses: number
-    readonly deleted: number
-    readonly deletions: number
-  }
-}
+import { WriterThreads } from './writer-threads.ts'
 
 /** A quarter past an hour: the hours before are closed. */
 const START_MS = Math.floor(1_760_000_400_000 / MS_PER_HOUR) * MS_PER_HOUR + 15 * 60_000
@@ -82,6 +57,7 @@ const PUSH_DELAY_MS_MAX = 30
 /** Of the claims: their holder stops for longer than its lease. */
 const CLAIM_STOPS_PERCENT = 6
 const SKEW_MS_MAX = 5_000
+const JOURNALS = ['off', 'retry', 'acknowledge'] as const
 /** What a process is given to end by itself. */
 const STOP_MS_MAX = 25_000
 /** Somebody sets the clock. */
@@ -132,6 +108,8 @@ class World {
   readonly #writers: { life: Life; service: SegmentWriterService }[] = []
   readonly #processes: SimProcess[] = []
   readonly #trouble: JobTrouble
+  readonly #writerThreads: number
+  readonly #threads: WriterThreads
   #isRetried = false
   #clientsLeft = 0
   #lives = 0
@@ -155,7 +133,19 @@ class World {
     const note = (what: string): void => this.#note('world', what)
     const stored = (key: string): Uint8Array | undefined => this.#objects.get(key)
     const nowMs = (): number => scheduler.nowMs
-    this.#checker = new Checker({ twin: this.#twin, ledger: this.#ledger, codec: this.#codec, nowMs, note, stored })
+    const modes = new Dice(seed, 'modes')
+    const drawn = modes.pick(JOURNALS)
+    const journal = mutation?.journal ?? (this.#faults.has('journal') ? drawn : 'off')
+    this.#writerThreads = mutation?.threads ?? modes.pick([0, 0, this.#faults.has('thread') ? 2 : 0])
+    this.#threads = new WriterThreads({
+      seed,
+      scheduler,
+      faults: this.#faults,
+      note: (what) => this.#note('threads', what),
+    })
+    const journalled = () => (journal === 'acknowledge' ? journalledIn(this.#objects) : [])
+    const codec = this.#codec
+    this.#checker = new Checker({ twin: this.#twin, ledger: this.#ledger, codec, nowMs, note, stored, journalled })
     const dice = new Dice(seed, 'lines')
     const claims = new Dice(seed, 'claims')
     const onClaim = (life: Life): void => {
@@ -167,7 +157,8 @@ class World {
       )
         this.#pause(life, outMs)
     }
-    const orphanGraceMs = this.#dice.pick(SIM_ORPHAN_GRACES_MS)
+    const drawnGraceMs = this.#dice.pick(SIM_ORPHAN_GRACES_MS)
+    const orphanGraceMs = mutation?.orphanGraceMs ?? (journal === 'acknowledge' ? ORPHAN_GRACE_LONG_MS : drawnGraceMs)
     this.#database = {
       scheduler,
       dice,
@@ -176,6 +167,10 @@ class World {
       twin: this.#twin,
       onClaim,
       orphanGraceMs,
+      journal,
+      codec,
+      note: (who, what) => this.#note(who, what),
+      wrapIndex: mutation?.index,
     }
   }
 
@@ -204,6 +199,9 @@ class World {
         jobs: this.#checker.committed,
         parked: jobs.filter(({ state }) => state === 'parked').length,
         topLevel: this.#checker.topLevel,
+        lostThreads: this.#threads.lost,
+        journalled: this.#writers.reduce((sum, { service }) => sum + service.status().journalled, 0),
+        quarantined: [...this.#objects.keys()].filter((key) => key.startsWith(QUARANTINE_PREFIX)).length,
       },
     }
   }
@@ -244,6 +242,8 @@ class World {
     void changeRetention(operators, this.#newLife('rules', 0), new Dice(this.#spec.seed, 'retention'))
     void deleteTenants(operators, this.#newLife('operator', 0), new Dice(this.#spec.seed, 'tenant'))
     void this.#chaosLoop(new Dice(this.#spec.seed, 'chaos'))
+    if (this.#writerThreads > 0)
+      void this.#threads.lose(this.#newLife('threads', 0), new Dice(this.#spec.seed, 'threads'))
   }
 
   #addProcess(name: string, start: SimProcess['start']): void {
@@ -286,7 +286,10 @@ class World {
     let writer: { life: Life; service: SegmentWriterService } | undefined
     this.#addProcess(name, (life) => {
       const ports = this.#portsFor(life)
-      const service = startWriter(this.#spec.mutation?.writer?.(ports) ?? ports)
+      const startThread = () => this.#threads.start(ports)
+      const clock = this.#spec.mutation?.writerClock?.(life.clock) ?? life.clock
+      const mode = { journal: this.#database.journal, threads: this.#writerThreads, startThread, clock }
+      const service = startWriter(this.#spec.mutation?.writer?.(ports) ?? ports, mode)
       if (writer === undefined) this.#writers.push((writer = { life, service }))
       else Object.assign(writer, { life, service })
       return () => service.stop()
@@ -296,14 +299,19 @@ class World {
   #addWorker(name: string): void {
     this.#addProcess(name, (life) => {
       const ports = this.#portsFor(life)
-      const { poison, symbolBytesMax } = this.#trouble
+      const { poison, symbolBytesMax, lossyPercent } = this.#trouble
+      const lossy = new Dice(this.#spec.seed, `${life.name}/lossy`)
+      const isLossy = (): boolean => lossy.chance(lossyPercent) && this.#faults.has('lossy')
       const merger = createSimMerger(ports, {
+        isLossy,
         isPoison: (objectId, index) =>
           poison !== undefined && this.#checker.countedIn(objectId, index).includes(poison),
         symbolBytesMax,
       })
       const { mutation } = this.#spec
-      const service = startWorker(mutation?.worker?.(ports) ?? ports, mutation?.merger?.(merger) ?? merger)
+      const sound = mutation?.worker?.(ports) ?? ports
+      const given = lossyPercent === 0 ? sound : { ...sound, metastore: overlooking(sound.metastore, isLossy) }
+      const service = startWorker(given, mutation?.merger?.(merger) ?? merger)
       return () => service.stop()
     })
   }
@@ -466,6 +474,7 @@ class World {
       writers: this.#writers,
       poison: this.#trouble.poison,
       clientsLeft: this.#clientsLeft,
+      orphanGraceMs: this.#database.orphanGraceMs,
     }
   }
 

@@ -154,11 +154,16 @@ export function parkJob(job: HeldJob, reason: string): boolean {
   return true
 }
 
-/** Parked jobs whose data is gone are closed, so that a parked job goes when its data does. */
+/** Jobs that wait for data that is gone are closed, so that a parked job goes when its data does. */
 export function closeDeadJobs(state: TwinState): void {
   for (const job of state.jobs.values())
-    if (job.state === 'parked' && isDead(state, job.sources))
+    if (isStuck(job) && isDead(state, job.sources))
       Object.assign(job, { state: 'stale', finishedAtMs: state.nowMs(), reason: 'its data is gone' })
+}
+
+/** Parked; or queued, and its objects were not there. */
+function isStuck({ state: standing, failureKind }: HeldJob): boolean {
+  return standing === 'parked' || (standing === 'queued' && failureKind === 'missing-source')
 }
 
 export function isDead(state: TwinState, sources: readonly JobSource[]): boolean {

@@ -9,12 +9,17 @@ export function noteListed(state: TwinState, objectIds: readonly string[]): void
       state.orphanCandidates.set(objectId, state.nowMs())
 }
 
-/** Returns those that were retired: what a commit had first is not. */
-export function retireOrphans(state: TwinState, graceMs: number): string[] {
+/** Returns those that were retired: what a commit had first is not, nor what an entry of the journal names. */
+export function retireOrphans(
+  state: TwinState,
+  graceMs: number,
+  journalled: ReadonlySet<string> = new Set(),
+): string[] {
   const nowMs = state.nowMs()
   const retired: string[] = []
   for (const [objectId, firstSeenMs] of state.orphanCandidates) {
     if (state.registered.has(objectId)) state.orphanCandidates.delete(objectId)
+    else if (journalled.has(objectId) && state.rules.sparesJournalled) continue
     else if (isOrphanDue({ idTimeMs: ulidTimeMs(objectId), firstSeenMs }, nowMs, graceMs)) retired.push(objectId)
   }
   for (const objectId of retired) {

@@ -122,6 +122,8 @@ export interface TwinRules {
   readonly keepsBounds: boolean
   /** An orphan's id is registered before its object goes, so that its commit is refused. */
   readonly registersOrphans: boolean
+  /** What an entry of the journal names is nobody's orphan. */
+  readonly sparesJournalled: boolean
 }
 
 export const TWIN_RULES: TwinRules = {
@@ -143,6 +145,7 @@ export const TWIN_RULES: TwinRules = {
   checksIncarnations: true,
   keepsBounds: true,
   registersOrphans: true,
+  sparesJournalled: true,
 }
 
 export interface TwinOptions {
