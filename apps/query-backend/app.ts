@@ -8,6 +8,7 @@
  */
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { compileMatchers } from '#core/labels/matcher.ts'
+import { withoutStripped } from '#core/query/stripped.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import type { BlockCache } from '#core/query/block-cache.ts'
@@ -88,7 +89,7 @@ function sampleQuestion(kind: string, request: StacktracesRequest): Question {
 function sampleQuery(deps: BackendParts, request: StacktracesRequest, wants: 'samples' | 'lines'): ObjectQuery {
   return {
     profileType: request.profileType,
-    matches: compileMatchers(request.matchers, deps.regex),
+    matches: compileMatchers(withoutStripped(request.matchers), deps.regex),
     showsTenant: namesTenant(request.matchers),
     startMs: request.startMs,
     endMs: request.endMs,
@@ -167,7 +168,7 @@ async function readSeries(
   if (stackTest !== undefined) return readCallSiteSeries(deps, request, stackTest, { stats, signal })
   const range = { startMs, endMs, stepMs }
   const data = dataRangeOf(range)
-  const matches = compileMatchers(matchers, deps.regex)
+  const matches = compileMatchers(withoutStripped(matchers), deps.regex)
   const query: ObjectQuery = {
     profileType,
     matches,

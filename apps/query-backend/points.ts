@@ -4,6 +4,7 @@
  * Profiles are read from heads and ids, spans and call sites from samples, never from rollups, which have neither.
  */
 import { compileMatchers } from '#core/labels/matcher.ts'
+import { withoutStripped } from '#core/query/stripped.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import { PointRows } from '#core/query/point-rows.ts'
 import { addCallSiteSeries, addProfilePoints, addSpanPoints } from '#core/query/profile-points.ts'
@@ -35,7 +36,7 @@ interface Call {
 export async function readPoints(deps: PointDeps, request: PointsRequest, call: Call): Promise<PointsResponse> {
   const { spans, exemplars, best, startMs, endMs, profileType } = request
   const rows = new PointRows({ best, exemplars })
-  const matches = compileMatchers(request.matchers, deps.regex)
+  const matches = compileMatchers(withoutStripped(request.matchers), deps.regex)
   const base = { profileType, matches, showsTenant: namesTenant(request.matchers, request.groupBy), startMs, endMs }
   const query = spans
     ? ({ ...base, wants: 'samples', selector: EVERY_ROW } as const)
@@ -57,7 +58,7 @@ export async function readCallSiteSeries(
   const builder = new TimeSeriesBuilder(request.groupBy)
   const { startMs, endMs, stepMs, profileType } = request
   const range = { startMs, endMs, stepMs }
-  const matches = compileMatchers(request.matchers, deps.regex)
+  const matches = compileMatchers(withoutStripped(request.matchers), deps.regex)
   const showsTenant = namesTenant(request.matchers, request.groupBy)
   const query = {
     profileType,

@@ -11,7 +11,14 @@
  *
  * Pure: the draw is an argument, and the same for a retry, so that a retried push meets the same fate.
  */
-import { getLabel, LABEL_SERVICE_NAME, LABEL_TYPE, LABEL_UNIT, type LabelPair } from '../labels/labels.ts'
+import {
+  getLabel,
+  LABEL_SAMPLED,
+  LABEL_SERVICE_NAME,
+  LABEL_TYPE,
+  LABEL_UNIT,
+  type LabelPair,
+} from '../labels/labels.ts'
 import type { TenantLimits } from '../limits/limits.ts'
 import { validateLabels } from '../limits/validate-labels.ts'
 import { fixGoProfile } from '../pprof/go-fixes.ts'
@@ -23,8 +30,6 @@ import { stringAt } from '../pprof/string-table.ts'
 import { validateProfile } from '../pprof/validate.ts'
 import { repairedTimeNanos } from './clock-repair.ts'
 import type { CompiledPolicy } from './policy.ts'
-
-export const LABEL_SAMPLED = '__sampled__'
 
 export interface PipelineInput {
   readonly profile: DecodedProfile

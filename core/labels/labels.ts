@@ -19,6 +19,8 @@ export const LABEL_SERVICE_NAME = 'service_name'
 export const LABEL_SERVICE_NAME_PRIVATE = '__service_name__'
 /** Not stored: reads over several tenants show whose a series is. */
 export const LABEL_TENANT_ID = '__tenant_id__'
+/** `true` on the totals of profiles that sampling did not keep. */
+export const LABEL_SAMPLED = '__sampled__'
 export const LABEL_PROFILE_TYPE = '__profile_type__'
 export const LABEL_TYPE = '__type__'
 export const LABEL_UNIT = '__unit__'

@@ -4,7 +4,7 @@
  *
  * The set is sorted by name but may hold duplicates: finding them is this file's work.
  */
-import { LABEL_NAME, LABEL_SERVICE_NAME, type LabelPair } from '../labels/labels.ts'
+import { LABEL_NAME, LABEL_SAMPLED, LABEL_SERVICE_NAME, type LabelPair } from '../labels/labels.ts'
 import type { TenantLimits } from './limits.ts'
 
 export interface LabelFault {
@@ -21,7 +21,7 @@ export interface LabelFault {
 export type LabelLimits = Pick<TenantLimits, 'maxLabelNames' | 'maxLabelNameBytes' | 'maxLabelValueBytes'>
 
 /** Added by relabelling, not by the client. */
-const SYNTHETIC: ReadonlySet<string> = new Set(['__name_replaced__', '__sampled__'])
+const SYNTHETIC: ReadonlySet<string> = new Set(['__name_replaced__', LABEL_SAMPLED])
 
 /** Characters of a label set, a name or a value that a message shows. */
 const SHOWN_MAX = 1_000
