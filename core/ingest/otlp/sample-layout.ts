@@ -12,6 +12,9 @@
  * varint or field 3 as a list is 1.9. If only field 2 occurs: without timestamps (field 5) it holds values, 1.9; with
  * them, and all its numbers within the table of attributes, it may hold attributes of samples that count one per
  * timestamp, 1.10; else 1.9. Samples of both layouts in one request are refused: no client sends them.
+ *
+ * async-profiler writes the one value of a 1.10 sample as a bare varint. In field 4 that is no link if the table of links
+ * has no such row, or if no sample of the request has values or timestamps elsewhere.
  */
 import { invalidArgument } from '../../errors.ts'
 import { ProtobufReader, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
@@ -29,6 +32,9 @@ export const LAYOUT_1_10: SampleLayout = { name: '1.10', values: 4, attributes: 
 
 interface Evidence {
   isOld: boolean
+  /** A varint in field 4, and the largest. */
+  hasNumber4: boolean
+  number4Max: number
   isNew: boolean
   hasTimestamps: boolean
   hasField2: boolean
@@ -38,11 +44,24 @@ interface Evidence {
 
 /** What is malformed is left to who reads it. */
 export function detectSampleLayout(request: OtlpRequest): SampleLayout {
-  const evidence: Evidence = { isOld: false, isNew: false, hasTimestamps: false, hasField2: false, field2Max: 0 }
+  const evidence: Evidence = {
+    isOld: false,
+    hasNumber4: false,
+    number4Max: 0,
+    isNew: false,
+    hasTimestamps: false,
+    hasField2: false,
+    field2Max: 0,
+  }
   for (const resource of request.resources) {
     for (const scope of resource.scopes) {
       for (const { start, end } of scope.profiles) readProfile(request.raw, start, end, evidence)
     }
+  }
+  if (evidence.hasNumber4) {
+    const isLink = evidence.number4Max < request.dictionary.links.count
+    if (isLink && (evidence.hasField2 || evidence.hasTimestamps)) evidence.isOld = true
+    else evidence.isNew = true
   }
   if (evidence.isOld && evidence.isNew) {
     throw invalidArgument(
@@ -77,6 +96,10 @@ function readSample(reader: ProtobufReader, list: ProtobufReader, evidence: Evid
     const { field, wireType } = reader
     if (field === 3 || field === 4) {
       const isList = wireType === WIRE_LENGTH
+      if (!isList && field === 4 && wireType === WIRE_VARINT) {
+        if (reader.varint()) noteNumber4(reader, evidence)
+        continue
+      }
       if (isList || wireType === WIRE_VARINT) {
         if (isList === (field === 4)) evidence.isNew = true
         else evidence.isOld = true
@@ -95,6 +118,11 @@ function readSample(reader: ProtobufReader, list: ProtobufReader, evidence: Evid
     }
     reader.skip()
   }
+}
+
+function noteNumber4(reader: ProtobufReader, evidence: Evidence): void {
+  evidence.hasNumber4 = true
+  evidence.number4Max = Math.max(evidence.number4Max, reader.hi === 0 ? reader.lo : Number.MAX_SAFE_INTEGER)
 }
 
 function noteField2(reader: ProtobufReader, evidence: Evidence): void {

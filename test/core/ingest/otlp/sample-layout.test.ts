@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
 import { detectSampleLayout } from '#core/ingest/otlp/sample-layout.ts'
+import { ProtobufWriter } from '#core/wire/protobuf.ts'
 import { buildOtlp, type OtlpSample, type OtlpVersion } from '../../../support/otlp.ts'
 
 const LINK = { traceId: new Uint8Array(16), spanId: new Uint8Array(8) }
@@ -42,6 +43,73 @@ test('one sample that tells is enough for all; without any both layouts are the 
   ]
   for (const version of ['1.9', '1.10'] as const) assert.equal(detect(request(samples, version)), version)
   assert.equal(detect(request([{ stack: ['f'], timestamps: [1n] }], '1.9')), '1.10')
+})
+
+/** Field 2 of a profile, as async-profiler writes it; a table of two links. */
+function bareRequest(...samples: readonly (readonly (readonly [field: number, value: number])[])[]): Uint8Array {
+  const nested = (field: number, inner: ProtobufWriter): ProtobufWriter => {
+    const out = new ProtobufWriter()
+    out.messageField(field, inner)
+    return out
+  }
+  const profile = new ProtobufWriter()
+  for (const fields of samples) {
+    const sample = new ProtobufWriter()
+    for (const [field, value] of fields) sample.varintField(field, value)
+    profile.messageField(2, sample)
+  }
+  const links = new ProtobufWriter()
+  for (let i = 0; i < 2; i++) links.messageField(4, new ProtobufWriter())
+  const out = nested(1, nested(2, nested(2, profile)))
+  out.messageField(2, links)
+  return out.copyBytes()
+}
+
+test('a bare number in field 4 is a value where it can be no link (H4)', () => {
+  assert.equal(
+    detect(
+      bareRequest([
+        [1, 1],
+        [4, 30_000_000],
+      ]),
+    ),
+    '1.10',
+  )
+  assert.equal(
+    detect(
+      bareRequest([
+        [1, 1],
+        [2, 1],
+        [4, 30_000_000],
+      ]),
+    ),
+    '1.10',
+  )
+  assert.equal(
+    detect(
+      bareRequest(
+        [
+          [1, 1],
+          [4, 1],
+        ],
+        [
+          [1, 2],
+          [4, 1],
+        ],
+      ),
+    ),
+    '1.10',
+  )
+  assert.equal(
+    detect(
+      bareRequest([
+        [1, 1],
+        [2, 30_000_000],
+        [4, 1],
+      ]),
+    ),
+    '1.9',
+  )
 })
 
 test('both layouts in one request are refused', () => {
