@@ -38,16 +38,17 @@ interface Scene {
   readonly read: (objects: SourceObject[], signal: AbortSignal) => Promise<string>
   readonly limits?: Partial<TenantLimits>
   readonly signal?: AbortSignal
+  readonly admission?: AdmissionGate
 }
 
-function setUp({ plans, read, limits = { maxQueryBytes: 0 }, signal }: Scene) {
+function setUp({ plans, read, limits = { maxQueryBytes: 0 }, signal, ...given }: Scene) {
   const clock = new HandClock(1_000)
   const record = new QueryRecord('id', { isExplained: true, nowMs: 1_000 })
   let planned = 0
   const metastore = {
     planQuery: async () => ({ objects: [...plans[Math.min(planned++, plans.length - 1)]!] }),
   }
-  const admission = new AdmissionGate(ADMISSION_DEFAULT, clock)
+  const admission = given.admission ?? new AdmissionGate(ADMISSION_DEFAULT, clock)
   const work: QueryWork<string[], string> = {
     kind: 'test',
     reads: 'samples',
@@ -230,4 +231,24 @@ test('anything else than a missing dataset fails the second attempt too', async 
     },
   })
   await assert.rejects(answer, /store down/)
+})
+
+test('while heavy queries hang a light one is answered, and the heavy that wait go when their clients do', async () => {
+  const admission = new AdmissionGate(ADMISSION_DEFAULT, new HandClock(0))
+  const leaving = new AbortController()
+  const hanging = Array.from({ length: 6 }, () =>
+    setUp({
+      plans: [bigObjects(CALLS_MAX)],
+      signal: leaving.signal,
+      admission,
+      read: () => new Promise<string>(() => {}),
+    }),
+  )
+  const light = setUp({ plans: [[objectOf('small', [1_000])]], admission, read: async () => 'read' })
+  assert.deepEqual(await light.answer, ['read'])
+  const { running, waiting } = admission.status.heavy
+  assert.deepEqual([running, waiting], [1, 5])
+  leaving.abort()
+  for (const { answer } of hanging) await assert.rejects(answer, { kind: 'canceled' })
+  assert.deepEqual(admission.status.heavy, { running: 0, memoryBytes: 0, waiting: 0 })
 })
