@@ -28,6 +28,7 @@ export interface Ask {
   readonly service?: string
   readonly clientId?: string
   readonly limits?: TenantLimits
+  readonly policy?: object
   readonly nowMs?: number
 }
 
@@ -46,6 +47,7 @@ export function ask(shard: HeadShard, { bytes, batch = 0, request = 1, ...rest }
     ingest: undefined,
     profile: { bytes, clientId: rest.clientId ?? '' },
     limits: rest.limits ?? NO_RATE,
+    policy: rest.policy && JSON.stringify(rest.policy),
     nowMs: rest.nowMs ?? NOW_MS,
   })
   return Promise.resolve(answer)
@@ -94,6 +96,34 @@ export async function shardTrace({ shard }: ShardScene): Promise<unknown[]> {
 }
 
 export function headShardContract(createScene: (settings?: ShardSceneSettings) => ShardScene): void {
+  test('the tenant’s policy holds: what it drops is no rejection, what it samples is the same for a retry', async () => {
+    const { shard } = createScene()
+    const answerOf = async (policy: object, seed = 1) => {
+      const answer = await ask(shard, { bytes: profileOf(seed), request: seed, policy })
+      return answer.kind === 'taken' ? 'taken' : `${answer.verdict.status} ${answer.verdict.reason}`
+    }
+    const drop = { relabelRules: [{ action: 'drop', source_labels: ['service_name'], regex: 'shop' }] }
+    assert.equal(await answerOf(drop), 'dropped dropped_by_relabel_rules')
+    const half = { usageGroups: { all: '{}' }, sampling: { all: { probability: 0.5 } } }
+    const first = await Promise.all(Array.from({ length: 40 }, (_, i) => answerOf(half, i)))
+    const again = await Promise.all(Array.from({ length: 40 }, (_, i) => answerOf(half, i)))
+    assert.deepEqual(again, first)
+    const kept = first.filter((answer) => answer === 'taken').length
+    assert.ok(kept > 5 && kept < 35, `${kept} of 40 are kept`)
+    assert.equal(
+      first.find((answer) => answer !== 'taken'),
+      'dropped dropped_by_sampling',
+    )
+  })
+
+  test('a repaired clock is told (H3)', async () => {
+    const { shard } = createScene()
+    const of1970 = takenOf(await ask(shard, { bytes: simplePprof(1, { timeNanos: 397n }) }))
+    const ofNow = takenOf(await ask(shard, { bytes: simplePprof(2), request: 2 }))
+    assert.deepEqual([of1970.isClockRepaired, ofNow.isClockRepaired], [true, false])
+    assert.equal(ofNow.head, of1970.head, 'stored as of now')
+  })
+
   test('datasets come sorted, with ids and ordinals of their headers, and the label sets once', async () => {
     const { shard } = createScene()
     const answers = await Promise.all(
