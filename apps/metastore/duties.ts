@@ -36,6 +36,8 @@ export interface Duty {
   readonly intervalMs: number
   /** A run is stopped after it and counts as failed. Default RUN_MAX_MS. */
   readonly runMaxMs?: number
+  /** The longest wait after failures; for a duty that looks after many, and waits for each by itself. Default a quarter of an hour. */
+  readonly retryMaxMs?: number
   /** One run. Every write carries the term, or is such that two at once do no harm; when the signal aborts it ends soon. */
   run(term: LeaseTerm, signal: AbortSignal): Promise<void>
 }
@@ -155,7 +157,8 @@ export class Duties {
     const startedMs = clock.nowMs()
     const term = await acquireLease(sql, { name: duty.name, holder, epoch: undefined, ttlMs: leaseTtlMs })
     if (term === undefined) return
-    if (!(await beginDuty(sql, term, RETRY))) {
+    const retry = { baseMs: RETRY.baseMs, maxMs: duty.retryMaxMs ?? RETRY.maxMs }
+    if (!(await beginDuty(sql, term, retry))) {
       await releaseLease(sql, term)
       return
     }

@@ -11,8 +11,9 @@
  */
 import { adhocPrefix, adhocUploadedMs } from '#core/retention/adhoc-key.ts'
 import { encodeTenantObject, isBegunBeforeDeath, tenantObjectKey } from '#core/retention/tenant-object.ts'
-import { MS_PER_HOUR } from '#core/units.ts'
+import { MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Sql } from '#db/client.ts'
@@ -54,11 +55,16 @@ const REWRITE_AFTER_MS = MS_PER_HOUR
 /** A pass: 64 jobs of one object each, so that others' work is not held up. The next goes on. */
 const REWRITES_MAX = 64
 
+/** 10 s, 20 s, … a quarter of an hour, as other duties wait. */
+const RETRY_BASE_MS = 10 * MS_PER_SECOND
+const RETRY_MAX_MS = 15 * MS_PER_MINUTE
+
 /** What deletions do to the bucket. Objects of profiles go by their tombstones. */
 export type TenantStore = Pick<ObjectStore, 'put' | 'list' | 'delete'>
 
 export interface TenantDeletionDeps {
   readonly sql: Sql
+  readonly clock: Pick<Clock, 'nowMs'>
   readonly log: Log
   readonly deletionGraceMs: number
   /** Without one no tenant objects are written: a rebuild from the bucket would then bring back what still lies there. */
@@ -66,8 +72,22 @@ export interface TenantDeletionDeps {
   readonly rewriteAfterMs?: number
 }
 
+interface FailingDeletion {
+  readonly error: unknown
+  readonly failures: number
+  readonly failedMs: number
+}
+
+/** Once it is tried again with the next pass; then it waits. A clock that was set back ends the wait. Pure. */
+function isWaiting({ failures, failedMs }: FailingDeletion, nowMs: number): boolean {
+  const waitMs = failures <= 1 ? 0 : Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (failures - 2))
+  return nowMs >= failedMs && nowMs - failedMs < waitMs
+}
+
 export class TenantDeletionPass {
   readonly #deps: TenantDeletionDeps
+  /** By deletion, of those that are open: as many as fail. Another replica begins anew. */
+  #failing = new Map<number, FailingDeletion>()
 
   constructor(deps: TenantDeletionDeps) {
     this.#deps = deps
@@ -75,24 +95,41 @@ export class TenantDeletionPass {
 
   /**
    * Every open deletion goes as far as it can, the oldest first: most wait for their delay, and hold up nobody. Nor does one
-   * that fails; the pass does, with the first error, when all had their turn.
+   * that fails: it waits ever longer by itself, and the pass fails with the first error when all had their turn, also while
+   * that deletion waits, so that people see it.
    */
   async pass(term: LeaseTerm, signal: AbortSignal): Promise<void> {
-    const errors: unknown[] = []
+    const { sql, clock } = this.#deps
+    const failing = new Map<number, FailingDeletion>()
     for (let afterId = 0; ; ) {
-      const open = await selectOpenDeletions(this.#deps.sql, { afterId, limit: DELETIONS_READ })
+      const open = await selectOpenDeletions(sql, { afterId, limit: DELETIONS_READ })
       for (const deletion of open) {
         if (signal.aborted) return
-        try {
-          await this.#advance(deletion, { term, deletion, batchRows: BATCH_ROWS }, signal)
-        } catch (error) {
-          if (errors.length === 0) errors.push(error)
-        }
+        const known = this.#failing.get(deletion.id)
+        const failed =
+          known !== undefined && isWaiting(known, clock.nowMs())
+            ? known
+            : await this.#try(deletion, term, { signal, known })
+        if (failed !== undefined) failing.set(deletion.id, failed)
       }
       if (open.length < DELETIONS_READ) break
       afterId = open.at(-1)!.id
     }
-    if (errors.length > 0) throw errors[0]
+    this.#failing = failing
+    for (const { error } of failing.values()) throw error
+  }
+
+  async #try(
+    deletion: DeletionRow,
+    term: LeaseTerm,
+    { signal, known }: { readonly signal: AbortSignal; readonly known: FailingDeletion | undefined },
+  ): Promise<FailingDeletion | undefined> {
+    try {
+      await this.#advance(deletion, { term, deletion, batchRows: BATCH_ROWS }, signal)
+      return undefined
+    } catch (error) {
+      return { error, failures: (known?.failures ?? 0) + 1, failedMs: this.#deps.clock.nowMs() }
+    }
   }
 
   async #advance(deletion: DeletionRow, batch: RemovalBatch, signal: AbortSignal): Promise<void> {

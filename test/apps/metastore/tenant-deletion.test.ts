@@ -3,7 +3,11 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { decodeTenantObject, tenantObjectKey } from '#core/retention/tenant-object.ts'
+import { MS_PER_DAY } from '#core/units.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { createTenants } from '../../../apps/metastore/tenants.ts'
+import { HandClock } from '../../support/hand-clock.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
 import { withOverrides } from '../../support/overrides.ts'
 import { createSqlMetastore } from '../../support/sql-metastore.ts'
 import { tenantsOver } from '../../support/sql-tenants.ts'
@@ -57,4 +61,39 @@ test('the oldest deletion has its turn, however many wait for their delay, and w
     'hidden',
     'hidden',
   ])
+})
+
+test('a deletion that fails again and again waits by itself, ever longer; others go on at their pace', async () => {
+  const site = await openTenants()
+  const clock = new HandClock(Date.now())
+  const puts: string[] = []
+  const inner = createMemoryStore()
+  const store = withOverrides<ObjectStore>(inner, {
+    put: (key, body) => {
+      puts.push(key)
+      return key === tenantObjectKey('broken') ? Promise.reject(new Error('away')) : inner.put(key, body)
+    },
+  })
+  const deps = { clock, log: createSilentLog(), store, delayMs: MS_PER_DAY, deletionGraceMs: 0 }
+  const { deletionPass, duties } = createTenants({ sql: site.sql, ...deps })
+  const pass = async () => await deletionPass.pass(await site.term('tenant deletion'), new AbortController().signal)
+  await site.service.deleteTenant({ tenant: 'broken', delayMs: undefined })
+  for (let n = 0; n < 2; n++) await assert.rejects(pass(), /away/)
+  const tries = () => puts.filter((key) => key === tenantObjectKey('broken')).length
+  assert.equal(tries(), 2)
+  await site.service.deleteTenant({ tenant: 'other', delayMs: undefined })
+  await assert.rejects(pass(), /away/, 'told as long as it fails')
+  assert.equal(tries(), 2, 'it waits')
+  assert.equal(await site.stateOf('other'), 'hidden')
+  clock.advance(10_000)
+  await assert.rejects(pass(), /away/)
+  clock.advance(10_000)
+  await assert.rejects(pass(), /away/)
+  assert.equal(tries(), 3, 'twice as long')
+  clock.advance(15 * 60_000)
+  await assert.rejects(pass(), /away/)
+  assert.equal(tries(), 4)
+  // The duty is due at its ordinary pace all the while.
+  const duty = duties.find(({ name }) => name === 'tenant deletion')!
+  assert.equal(duty.retryMaxMs, duty.intervalMs)
 })
