@@ -22,7 +22,7 @@ import {
   NaiveStore,
 } from '../support/naive-profiles.ts'
 import { buildPprof } from '../support/profiles.ts'
-import { type Question, type Scenario, scenario, TENANTS, TYPES } from '../support/query-cases.ts'
+import { anchored, type Question, type Scenario, scenario, TENANTS, TYPES } from '../support/query-cases.ts'
 import { callRpc, expectOk, push } from '../support/server-client.ts'
 import { createServiceStack, type ServiceStack } from '../support/service-stack.ts'
 import { spreadOver } from '../support/spread-backend.ts'
@@ -331,7 +331,7 @@ function linesOf(message: Profile | undefined): string[] {
 }
 
 async function runScenario({ first, second, questions }: Scenario, levels: Set<number>): Promise<void> {
-  const run = new Run(questions)
+  const run = new Run(questions.map((each) => anchored(each, first)))
   for (const profiles of [first, second]) {
     if (profiles.length === 0) continue
     await run.push(profiles)

@@ -43,10 +43,11 @@ const sample = fc.record({
   values: fc.tuple(value, value),
   labels: sampleLabels,
 })
+const HOURS = [0, 1, 5, 6, 23, 24]
 /** Hours on both sides of the ends of an hour, of six and of the day. */
 const timeNanos = fc
   .record({
-    hour: fc.constantFrom(0, 1, 5, 6, 23, 24),
+    hour: fc.constantFrom(...HOURS),
     nanos: fc.oneof(
       fc.constantFrom(0, 1, 999_999, 3_599_999_999_999),
       fc.integer({ min: 0, max: 3599 }).map((seconds) => seconds * 1_000_000_000),
@@ -78,6 +79,11 @@ const profile: fc.Arbitrary<NaiveProfile> = fc
 
 // What is asked.
 
+const few = <T>(arbitrary: fc.Arbitrary<T>) =>
+  fc.oneof(
+    { weight: 1, arbitrary: fc.constant<T[]>([]) },
+    { weight: 1, arbitrary: fc.array(arbitrary, { maxLength: 2 }) },
+  )
 const matcher: fc.Arbitrary<NaiveMatcher> = fc.oneof(
   {
     weight: 1,
@@ -104,15 +110,22 @@ const matcher: fc.Arbitrary<NaiveMatcher> = fc.oneof(
     }),
   },
 )
+/** Ends of hours, and the middle of those that have data: only a part of what merges sum up is asked for then. */
 const instantMs = fc.oneof(
-  fc.constantFrom(0, 1, 2, 5, 6, 7, 23, 24, 25).map((hours) => DAY_MS + hours * MS_PER_HOUR),
-  fc.integer({ min: -1_000, max: 25 * MS_PER_HOUR }).map((ms) => DAY_MS + ms),
+  { weight: 2, arbitrary: fc.constantFrom(0, 1, 2, 5, 6, 7, 23, 24, 25).map((hours) => DAY_MS + hours * MS_PER_HOUR) },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...HOURS), fc.integer({ min: 0, max: 3_600 }))
+      .map(([hour, seconds]) => DAY_MS + hour * MS_PER_HOUR + seconds * 1_000),
+  },
+  { weight: 1, arbitrary: fc.integer({ min: -1_000, max: 25 * MS_PER_HOUR }).map((ms) => DAY_MS + ms) },
 )
 const range = fc.tuple(instantMs, instantMs).map(([a, b]) => ({ startMs: Math.min(a, b), endMs: Math.max(a, b) }))
 const base = fc
-  .record({ type: fc.constantFrom(TYPES[0]!, ...TYPES), matchers: fc.array(matcher, { maxLength: 2 }), range })
+  .record({ type: fc.constantFrom(TYPES[0]!, ...TYPES), matchers: few(matcher), range })
   .map(({ range: { startMs, endMs }, ...rest }) => ({ ...rest, startMs, endMs }))
-const selectors = fc.record(
+const someSelectors = fc.record(
   {
     ids: fc.oneof(
       fc.record({ spanIds: fc.subarray(SPANS, { minLength: 1 }) }),
@@ -127,11 +140,20 @@ const selectors = fc.record(
   },
   { requiredKeys: [] },
 )
+/** Most questions are plain: only they are answered from what merges summed up. */
+const selectors = fc.oneof(
+  { weight: 2, arbitrary: fc.constant({} as typeof someSelectors extends fc.Arbitrary<infer T> ? T : never) },
+  { weight: 1, arbitrary: someSelectors },
+)
 const groupBy = fc.subarray(['__tenant_id__', 'service_name', 'region', 'endpoint', 'pod.name', 'absent'])
 const stepMs = fc.constantFrom(1_000, 15_000, MS_PER_HOUR, 7_777_777, 2 * MS_PER_DAY)
 const question = fc.record({
   tenants: fc.constantFrom<readonly ('a' | 'b')[]>(['a'], ['a', 'b']),
   base,
+  /** An end of the range is the time of this profile: a part of its hour is asked for. */
+  anchor: fc.option(fc.record({ profile: fc.nat(30), end: fc.constantFrom('startMs' as const, 'endMs' as const) }), {
+    freq: 3,
+  }),
   selectors,
   maxNodes: fc.constantFrom(1, 2, 3, 5, 8, 1_000),
   series: fc.record({
@@ -144,10 +166,32 @@ const question = fc.record({
 })
 export type Question = typeof question extends fc.Arbitrary<infer T> ? T : never
 
+/** Of one series and hour, so many that merges make totals of the hour: four at least. */
+const burst = fc
+  .tuple(profile, fc.uniqueArray(fc.integer({ min: 1, max: 3_599 }), { minLength: 4, maxLength: 6 }))
+  .map(([each, seconds]) => {
+    const hourNanos = 3_600_000_000_000n
+    const startNanos = each.timeNanos - (each.timeNanos % hourNanos)
+    return seconds.map((second) => ({ ...each, timeNanos: startNanos + BigInt(second) * 1_000_000_000n }))
+  })
+const profiles = (most: number) =>
+  fc.array(fc.oneof({ weight: 3, arbitrary: profile.map((each) => [each]) }, { weight: 1, arbitrary: burst }), {
+    maxLength: most,
+  })
+
 export const scenario = fc.record({
-  first: fc.array(profile, { minLength: 1, maxLength: 8 }),
-  second: fc.array(profile, { maxLength: 4 }),
+  first: fc.tuple(burst, profiles(5)).map(([one, others]) => [...one, ...others.flat()]),
+  second: profiles(3).map((each) => each.flat()),
   questions: fc.array(question, { minLength: 4, maxLength: 8 }),
 })
+
+/** With ranges as they are asked for. */
+export function anchored({ anchor, base: asked, ...rest }: Question, pushed: readonly NaiveProfile[]): Question {
+  if (anchor === null) return { anchor, base: asked, ...rest }
+  const timeMs = Number(pushed[anchor.profile % pushed.length]!.timeNanos / 1_000_000n)
+  const startMs = anchor.end === 'startMs' ? timeMs : asked.startMs
+  const endMs = anchor.end === 'endMs' ? timeMs : asked.endMs
+  return { anchor, base: { ...asked, startMs: Math.min(startMs, endMs), endMs: Math.max(startMs, endMs) }, ...rest }
+}
 
 export type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never
