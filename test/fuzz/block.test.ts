@@ -137,7 +137,12 @@ function changeColumn(region: Uint8Array, of: DatasetDescriptor, random: Random)
     const chunk = columns[column]!
     const bytes = stored.subarray(chunk.offset, chunk.offset + chunk.storedBytes)
     if (i !== chosen || bytes.length === 0) return bytes
-    const raw = mutate(chunk.zstd ? inflate(TEST_CODEC, bytes, chunk.rawBytes, 'seed') : bytes, [stored], [], random)
+    const raw = mutate(
+      chunk.zstd ? inflate(TEST_CODEC, bytes, chunk.rawBytes, () => 'seed') : bytes,
+      [stored],
+      [],
+      random,
+    )
     const packed = compress(TEST_CODEC, raw)
     const facts = { zstd: packed.zstd, storedBytes: packed.stored.length, rawBytes: raw.length }
     columns[column] = { ...chunk, ...facts, crc: crc32c(packed.stored) }
@@ -164,7 +169,7 @@ function sectionsOf(region: Uint8Array, of: DatasetDescriptor): { sections: Enco
 }
 
 function rawOf({ codec, stored, rawBytes }: EncodedSection): Uint8Array {
-  return codec === SECTION_CODEC.zstd ? inflate(TEST_CODEC, stored, rawBytes, 'seed') : stored
+  return codec === SECTION_CODEC.zstd ? inflate(TEST_CODEC, stored, rawBytes, () => 'seed') : stored
 }
 
 function withContent(section: EncodedSection, raw: Uint8Array): EncodedSection {
