@@ -15,9 +15,9 @@ import type { Log } from '#core/ports/log.ts'
 import type { Sql } from '#db/client.ts'
 import { isUniqueViolation } from '#db/errors.ts'
 import { closeDeadJobs, closeSwitchedOffJobs } from '#db/sql/close-dead-jobs.ts'
-import { selectTenantSwitches } from '#db/sql/compaction-tenants.ts'
+import { selectTenantSwitches, type TenantSwitch } from '#db/sql/compaction-tenants.ts'
 import { failExpiredJobs } from '#db/sql/fail-jobs.ts'
-import { markIdleSegments } from '#db/sql/idle-segments.ts'
+import { markIdleSegments, wakePlannable } from '#db/sql/idle-segments.ts'
 import { insertJobs } from '#db/sql/insert-jobs.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
@@ -53,6 +53,7 @@ export class Planner {
   #isActive = true
   #isFailing = false
   #lastWindowPassMs: number
+  #hasWoken = false
   /** Where the next slice of windows begins; undefined = a new round. */
   #nextCell: CellCursor | undefined
 
@@ -136,7 +137,11 @@ export class Planner {
     const { sql, log, settings } = this.#deps
     const off = await closeSwitchedOffJobs(sql, tenants)
     if (off.length > 0) log.info('jobs closed, their tenant is off', { jobs: off.length, first: off[0] })
-    await markIdleSegments(sql, WAITING_MAX, (switched) => compactedTenants(settings.jobPolicy, switched))
+    const decide = (switched: readonly TenantSwitch[]) => compactedTenants(settings.jobPolicy, switched)
+    // Once: a process before this one may have had another policy.
+    if (!this.#hasWoken && (await wakePlannable(sql, decide)) > 0) this.#isActive = true
+    this.#hasWoken = true
+    await markIdleSegments(sql, WAITING_MAX, decide)
     await deleteGoneWorkers(sql)
     const closed = await closeDeadJobs(sql)
     if (closed.length > 0) log.info('jobs closed, their data is gone', { jobs: closed.length, first: closed[0] })

@@ -51,6 +51,35 @@ export async function markIdleSegments(
   })
 }
 
+/**
+ * Those of which something may be planned by these rules: what a process with other settings left idle. Batch by batch,
+ * under the lock of the rules. Returns how many.
+ */
+export async function wakePlannable(
+  sql: Sql,
+  decide: (switched: readonly TenantSwitch[]) => CompactedTenants,
+): Promise<number> {
+  let woken = 0
+  for (let batch = 0; batch < WAKE_BATCHES_MAX; batch++) {
+    const count = await withPlanRules(sql, async (tx) => {
+      const tenants = decide(await selectTenantSwitches(tx))
+      const result = await tx`
+        with woken as materialized (
+          select s.created_at, s.object_id
+          from segments s cross join lateral (${plannableSizes(tx, tenants)}) as w
+          where s.is_live and s.is_idle and w.n > 0
+          order by s.created_at, s.object_id limit ${WAKE_BATCH_ROWS} for update of s
+        )
+        update segments s set is_idle = false
+        from woken where s.created_at = woken.created_at and s.object_id = woken.object_id`
+      return result.count
+    })
+    woken += count
+    if (count < WAKE_BATCH_ROWS) break
+  }
+  return woken
+}
+
 /** After a change: planning looks at them again. Returns how many. */
 export async function wakeIdleSegments(
   sql: SqlSession,

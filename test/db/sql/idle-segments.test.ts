@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { commitSegment } from '#db/sql/commit-segment.ts'
-import { markIdleSegments } from '#db/sql/idle-segments.ts'
+import { markIdleSegments, wakePlannable } from '#db/sql/idle-segments.ts'
 import { ALL_TENANTS } from '#db/sql/plannable-datasets.ts'
 import { selectWaitingSegments } from '#db/sql/waiting-segments.ts'
+import { Planner } from '../../../apps/metastore/planner.ts'
+import { defaultSettings } from '../../../apps/metastore/settings.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 import { makeSegment } from '../../support/metastore-requests.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
 
 let database: TestDatabase
 before(async () => {
@@ -34,4 +38,28 @@ test('a segment that waits for its age is not idle; one whose tenants are all of
     ['mixed', 1_000],
     ['plain', 1_064],
   ])
+})
+
+test('what another policy left idle is taken up by the first round of a process whose policy allows it', async () => {
+  const own = await withDatabase()
+  try {
+    const { sql } = own
+    for (const [n, tenant] of ['off', 'still-off'].entries())
+      await commitSegment(sql, makeSegment(`of-${tenant}`, [{ tenant, profiles: [50 + n] }]), { deletionGraceMs: 0 })
+    assert.equal(await markIdleSegments(sql, 100, () => ({ off: ['off', 'still-off'], only: undefined })), 2)
+    assert.equal(await wakePlannable(sql, () => ({ off: ['off', 'still-off'], only: undefined })), 0)
+    const settings = defaultSettings('later', { disabledTenants: ['still-off'] })
+    const clock = new HandClock(Date.now())
+    const planner = new Planner({ sql, clock, log: createSilentLog(), settings, onJobs: () => undefined })
+    clock.advance(settings.planWindowsIntervalMs)
+    await planner.pass()
+    const { waiting } = await selectWaitingSegments(sql, 100, { off: ['still-off'], only: undefined })
+    assert.deepEqual(
+      waiting.map(({ objectId }) => objectId),
+      ['of-off'],
+    )
+    await planner.release()
+  } finally {
+    await own.close()
+  }
 })
