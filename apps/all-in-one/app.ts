@@ -54,7 +54,7 @@ import { defaultSettings, type MetastoreSettings } from '../metastore/settings.t
 import { applyDefaultRetention } from '../metastore/tenant-service.ts'
 import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenants.ts'
 import { createAdhocStore } from '../query-backend/adhoc-store.ts'
-import { createAsyncStore } from '../query-backend/async-store.ts'
+import { createAsyncStore, startAsyncSweep } from '../query-backend/async-store.ts'
 import { openQueryBackend, queryThreads } from '../query-backend/execution.ts'
 import { createLabelReporter } from '../query-backend/labels.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
@@ -299,6 +299,7 @@ async function startServices(
   const adhoc = createAdhocStore({ store, clock, random })
   const labels = createLabelReporter({ store, codec, regex })
   const asyncResults = createAsyncStore({ store, clock })
+  await lifecycle.add(startAsyncSweep({ store, clock, log }))
   return {
     operator,
     time: instruments.time,

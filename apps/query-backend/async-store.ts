@@ -2,13 +2,15 @@
  * Runs of asynchronous queries in the object store: `async/<ULID>-begun`, and `async/<ULID>-ended` with the answer. Each is
  * written once. An object is a line of JSON (whose run it is, how it ended) and the bytes of the answer.
  *
- * 1. A run is known for `AGE_MS` after it began; every run that begins deletes a few that are older, and ids begin with
- *    their time, so that these are the first of a list. No index knows of them.
+ * 1. A run is known for `AGE_MS` after it began. Older ones are deleted: a few by every run that begins, all by a sweep as
+ *    often, so that nothing of a tenant stays because nobody asks any more. Ids begin with their time: the oldest are the
+ *    first of a list. No index knows of them.
  * 2. A run that has not ended when no query may run any more has ended badly: who ran it is gone.
  * Who asks for the run of another tenant is told that there is none.
  */
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
+import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { QUERY_DURATION_MAX_MS } from '#core/query/budget.ts'
 import type { AsyncResults } from '#core/rpc/async-results.ts'
@@ -23,6 +25,8 @@ const LOST_AFTER_MS = QUERY_DURATION_MAX_MS + MS_PER_MINUTE
 export const RUN_BODY_MAX_BYTES = 32 * MIB
 /** Two objects a run: whoever begins one removes more than it adds. */
 const EXPIRED_PER_RUN_MAX = 10
+/** One LIST of most stores. */
+const EXPIRED_PER_SWEEP_MAX = 1_000
 const PREFIX = 'async/'
 const ULID_LENGTH = 26
 const LINE_FEED = 10
@@ -38,14 +42,13 @@ export interface AsyncStoreDeps {
   readonly clock: Pick<Clock, 'nowMs'>
 }
 
+export interface AsyncSweep {
+  readonly name: string
+  stop(): Promise<void>
+}
+
 export function createAsyncStore({ store, clock }: AsyncStoreDeps): AsyncResults {
-  const isExpired = (runId: string): boolean => ulidTimeMs(runId) < clock.nowMs() - AGE_MS
-  const removeExpired = async (): Promise<void> => {
-    for (const key of await store.list(PREFIX, { limit: EXPIRED_PER_RUN_MAX })) {
-      const runId = key.slice(PREFIX.length, PREFIX.length + ULID_LENGTH)
-      if (isUlid(runId) && isExpired(runId)) await store.delete(key)
-    }
-  }
+  const isExpired = (runId: string): boolean => isOld(runId, clock.nowMs())
   const read = async (runId: string, part: 'begun' | 'ended', tenants: string) => {
     let object: Uint8Array
     try {
@@ -62,7 +65,7 @@ export function createAsyncStore({ store, clock }: AsyncStoreDeps): AsyncResults
   return {
     async beginRun({ runId, tenants }) {
       checkId(runId)
-      await removeExpired()
+      await removeExpired({ store, clock }, EXPIRED_PER_RUN_MAX)
       await store.putIfAbsent(`${PREFIX}${runId}-begun`, objectOf({ tenants }))
       return {}
     },
@@ -86,6 +89,40 @@ export function createAsyncStore({ store, clock }: AsyncStoreDeps): AsyncResults
       const none = { body: new Uint8Array(0), warnings: [] }
       if (ulidTimeMs(runId) >= clock.nowMs() - LOST_AFTER_MS) return { isEnded: false, errorMessage: '', ...none }
       return { isEnded: true, errorMessage: 'the server that ran the query is gone: ask again', ...none }
+    },
+  }
+}
+
+function isOld(runId: string, nowMs: number): boolean {
+  return ulidTimeMs(runId) < nowMs - AGE_MS
+}
+
+async function removeExpired({ store, clock }: AsyncStoreDeps, limit: number): Promise<void> {
+  for (const key of await store.list(PREFIX, { limit })) {
+    const runId = key.slice(PREFIX.length, PREFIX.length + ULID_LENGTH)
+    if (isUlid(runId) && isOld(runId, clock.nowMs())) await store.delete(key)
+  }
+}
+
+/** At once and then as often as runs expire. A sweep that fails is the next one's work. */
+export function startAsyncSweep(deps: AsyncStoreDeps & { readonly clock: Clock; readonly log: Log }): AsyncSweep {
+  const stopping = new AbortController()
+  const run = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      try {
+        await removeExpired(deps, EXPIRED_PER_SWEEP_MAX)
+      } catch (error) {
+        deps.log.warn('answers of old async queries are not deleted', { error })
+      }
+      await deps.clock.sleep(AGE_MS, stopping.signal)
+    }
+  }
+  const ended = run()
+  return {
+    name: 'sweep of async queries',
+    async stop() {
+      stopping.abort()
+      await ended
     },
   }
 }

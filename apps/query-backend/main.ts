@@ -20,7 +20,7 @@ import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
 import { createAdhocStore } from './adhoc-store.ts'
-import { createAsyncStore } from './async-store.ts'
+import { createAsyncStore, startAsyncSweep } from './async-store.ts'
 import { readConfig } from './config.ts'
 import { openQueryBackend, queryThreads } from './execution.ts'
 import { createLabelReporter } from './labels.ts'
@@ -47,6 +47,7 @@ await runProcess(log, async (lifecycle) => {
   mountQueryBackend(app, backend, options)
   mountLabelReport(app, createLabelReporter(deps), options)
   mountAsyncResults(app, createAsyncStore({ store, clock }), options)
+  await lifecycle.add(startAsyncSweep({ store, clock, log }))
   mountAdhoc(app, createAdhocStore({ store, clock, random: createRandom() }), options)
   mountReady(app)
   const serve = instruments.serve(app)

@@ -4,8 +4,10 @@ import { CinderError, type ErrorKind } from '#core/errors.ts'
 import { MS_PER_MINUTE } from '#core/units.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
-import { createAsyncStore, RUN_BODY_MAX_BYTES } from '../../../apps/query-backend/async-store.ts'
+import { createAsyncStore, RUN_BODY_MAX_BYTES, startAsyncSweep } from '../../../apps/query-backend/async-store.ts'
 import { HandClock } from '../../support/hand-clock.ts'
+import { waitUntil } from '../../support/process.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
 
 const NOW_MS = 1_764_000_000_000
 const idAt = (timeMs: number, number = 0) => makeUlid(timeMs, new Uint8Array(10).fill(number))
@@ -55,6 +57,30 @@ test('old runs are not known, and are deleted by later ones, a few a time', asyn
   assert.equal((await store.list('async/')).length, 16 - 10 + 1)
   await runs.beginRun({ runId: idAt(NOW_MS + 21 * MS_PER_MINUTE, 2), tenants: 'a' })
   assert.equal((await store.list('async/')).length, 2)
+})
+
+test('a sweep deletes all that is old, at once and again, and outlives a store that fails', async () => {
+  const { clock, store, runs } = open()
+  let isDown = false
+  const failing = {
+    ...store,
+    list: (...call: Parameters<typeof store.list>) =>
+      isDown ? Promise.reject(new Error('away')) : store.list(...call),
+  }
+  for (let i = 0; i < 12; i++) await runs.beginRun({ runId: idAt(NOW_MS, i), tenants: 'a' })
+  clock.advance(21 * MS_PER_MINUTE)
+  const sweep = startAsyncSweep({ store: failing, clock, log: createSilentLog() })
+  const isEmpty = async () => (await store.list('async/')).length === 0
+  await waitUntil('the old ones are gone', isEmpty)
+  isDown = true
+  await runs.beginRun({ runId: idAt(clock.nowMs(), 1), tenants: 'a' })
+  await waitUntil('the sweep sleeps', () => clock.sleeperCount > 0)
+  clock.advance(21 * MS_PER_MINUTE)
+  await waitUntil('the sweep that failed sleeps', () => clock.sleeperCount > 0)
+  isDown = false
+  clock.advance(21 * MS_PER_MINUTE)
+  await waitUntil('the last one is gone', isEmpty)
+  await sweep.stop()
 })
 
 test('an answer that is too large is refused with the way out, and so is an id that is none', async () => {
