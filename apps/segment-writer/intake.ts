@@ -119,7 +119,10 @@ function* takeRecording(
     const labelsOf = (): LabelsResult => ({ ok: true, labels: recordingLabels(labels, event, name) })
     const checked = check(deps, input, { raw, profile, labelsOf })
     if (typeof checked === 'string') why = checked
-    else if (checked !== undefined) kept.push({ ...checked, tablesDigest })
+    else if (checked !== undefined) {
+      const hasOwnTables = checked.profile.mappingBuildId !== profile.mappingBuildId
+      kept.push({ ...checked, tablesDigest: hasOwnTables ? undefined : tablesDigest })
+    }
   }
   if (kept.length === 0) return why === undefined ? empty(raw) : dropped(raw, why)
   return append(deps, input, { sent: { raw, timeNanos: ingest.fromNanos }, kept })
@@ -233,6 +236,8 @@ function partId(digest: Digest, profileId: Uint8Array, part: number): Uint8Array
 
 /** Names without type parameters follow from the tables, and are other names: they are known by a digest of their own. */
 function digestOfTables(profile: DecodedProfile, fixed: DecodedProfile, digest: Digest): Uint8Array | undefined {
+  // Labels are in the mappings then.
+  if (fixed.mappingBuildId !== profile.mappingBuildId) return undefined
   const bytes = tablesDigestOf(profile, digest)
   if (bytes !== undefined && fixed.functionName !== profile.functionName) bytes[0]! ^= 0xff
   return bytes

@@ -7,7 +7,7 @@
  * 4. samples that cannot be stored are dropped, the rest is split into series by their labels, session ids are reduced,
  *    relabel rules change, keep or drop each series (split.ts, series-labels.ts);
  * 5. a profile that is not drawn by its usage group's sampling is dropped, or leaves its totals behind;
- * 6. labels are checked.
+ * 6. labels are checked, and the version of the code that they name goes into the mappings (mapping-version.ts).
  *
  * Pure: the draw is an argument, and the same for a retry, so that a retried push meets the same fate.
  */
@@ -23,6 +23,7 @@ import type { TenantLimits } from '../limits/limits.ts'
 import { validateLabels } from '../limits/validate-labels.ts'
 import { fixGoProfile } from '../pprof/go-fixes.ts'
 import { languageOf } from '../pprof/language.ts'
+import { withMappingVersions } from '../pprof/mapping-version.ts'
 import type { DecodedProfile } from '../pprof/profile.ts'
 import { totalsOf, withSampleTypes } from '../pprof/sample-types.ts'
 import { type SplitProfile, splitProfile } from '../pprof/split.ts'
@@ -88,7 +89,8 @@ export function runPipeline(input: PipelineInput): PipelineResult {
   if (drawn === undefined) return { kind: 'dropped', reason: 'dropped_by_sampling' }
   const fault = checkSeries(drawn.split, labels, input)
   if (fault !== undefined) return { kind: 'fault', fault }
-  return { kind: 'kept', ...drawn, isClockRepaired: profile !== input.profile }
+  const versioned = withMappingVersions(drawn.profile, labels)
+  return { kind: 'kept', ...drawn, profile: versioned, isClockRepaired: profile !== input.profile }
 }
 
 function keepTypes(profile: DecodedProfile, labels: readonly LabelPair[], { keepsSampleType }: CompiledPolicy) {

@@ -176,6 +176,12 @@ test('what is wrong with a profile is told in the order of the steps', () => {
   assert.deepEqual(run({ samples: [{ stack: ['f'], values: [0] }] }), { kind: 'empty' })
 })
 
+test('the version of the code that labels name goes into the mappings', () => {
+  const result = run({}, {}, { labels: { ...LABELS, service_git_ref: 'v1' } })
+  assert.ok(result.kind === 'kept')
+  assert.equal(stringAt(result.profile, result.profile.mappingBuildId[0]!), '{"git_ref":"v1"}')
+})
+
 test('a sample label of any name is kept, and the profile with it (H10)', () => {
   const [series] = kept(
     run({ samples: [{ stack: ['f'], values: [1], labels: { 'process-description': 'x' } }] }),
