@@ -11,7 +11,7 @@ import type { BlockCache } from '#core/query/block-cache.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import type { ReadStats } from '#core/rpc/query-backend.ts'
 import { datasetKey } from './kept-blocks.ts'
-import type { ReadDataset } from './read-objects.ts'
+import { namingObject, type ReadDataset } from './read-objects.ts'
 
 const MARK = { kind: 'mark' } as const
 /** Of a mark with its key, and of what surrounds a report. */
@@ -76,16 +76,23 @@ export async function mergeObjects<State, Packed>(
     work.merge(packed, total)
     own = undefined
   }
+  const add = (dataset: ReadDataset, state: State): void => {
+    try {
+      work.add(dataset, state)
+    } catch (error) {
+      throw namingObject(error, dataset.object.objectId)
+    }
+  }
   for await (const dataset of work.read(unknown)) {
     if (own !== undefined && own.object !== dataset.object) finish()
     const key = keys.get(dataset.object)
     if (key === undefined) {
-      work.add(dataset, total)
+      add(dataset, total)
       continue
     }
     own ??= { key, state: work.begin(), profiles: 0, object: dataset.object }
     own.profiles += dataset.profiles.reduce((sum, { positions }) => sum + positions.length, 0)
-    work.add(dataset, own.state)
+    add(dataset, own.state)
   }
   finish()
 }

@@ -100,7 +100,9 @@ export async function* readObjects(
       if (ahead.length > 0 && aheadBytes + sizeBytes > AHEAD_BYTES_MAX) return
       next++
       const fetched: Uint8Array[] = []
-      const read = readObject(deps, object, query, { ...context, fetched })
+      const read = readObject(deps, object, query, { ...context, fetched }).catch((error: unknown) => {
+        throw namingObject(error, object.objectId)
+      })
       // Its error is thrown when its turn comes; until then it must not count as unhandled.
       read.catch(() => undefined)
       ahead.push({ read, sizeBytes, fetched })
@@ -114,6 +116,13 @@ export async function* readObjects(
     if (deps.freesRanges === true) fetched.forEach(freeBytes)
   }
   throwIfGone(context.signal)
+}
+
+/** What is missing or damaged, with its object: who asked can leave that one out. */
+export function namingObject(error: unknown, objectId: string): unknown {
+  if (!(error instanceof CinderError) || error.message.includes(objectId)) return error
+  if (error.kind !== 'not_found' && error.kind !== 'data_loss') return error
+  return new CinderError(error.kind, `object ${objectId}: ${error.message}`, { reason: error.reason, cause: error })
 }
 
 export function throwIfGone(signal: CallEnd | undefined): void {

@@ -119,7 +119,10 @@ test('a missing object is not_found, a short or flipped one data_loss: never a p
     // Bytes that a flame graph does not read, or does not need to be right, may be wrong: then it must be the answer.
     const outcome = await answer.then(
       ({ tree }) => stacksOf(tree),
-      (error: CinderError) => error.kind,
+      (error: CinderError) => {
+        assert.ok(error.message.includes(bad.objectId), error.message)
+        return error.kind
+      },
     )
     if (typeof outcome === 'string') assert.equal(outcome, 'data_loss', `byte ${at}`)
     else assert.deepEqual(outcome, stacksOf((await backendOf(store).stacktraces(request([good, { ...good }]))).tree))
