@@ -28,7 +28,7 @@ import { codecCompression } from '#platform/http/body-compression.ts'
 import { nodeCompression } from '#platform/http/node-compression.ts'
 import { mountMetrics } from '#platform/http/metrics.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
-import { openLimitsFile } from '#platform/limits-file.ts'
+import { type LimitsFile, openLimitsFile } from '#platform/limits-file.ts'
 import { createInstruments, type Instruments } from '#platform/metrics/instruments.ts'
 import { type OpenedStore, openStore } from '#platform/object-store/open-store.ts'
 import { startPostgres } from '#platform/postgres/launcher.ts'
@@ -60,7 +60,13 @@ import { createLabelReporter } from '../query-backend/labels.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
 import { openGuards } from '../query-frontend/frontend-metrics.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
-import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from '../segment-writer/app.ts'
+import { createDebuginfoStore } from '../segment-writer/debuginfo-store.ts'
+import {
+  createSegmentWriter,
+  MEMORY_BYTES_MAX_DEFAULT,
+  type SegmentWriterService,
+  WRITE_DEADLINE_MS_DEFAULT,
+} from '../segment-writer/app.ts'
 import { defaultThreads } from '../segment-writer/shards.ts'
 import type { AllInOneConfig } from './config.ts'
 import { lockDataDir } from './data-lock.ts'
@@ -264,24 +270,11 @@ async function startServices(
   opened: OpenedStore,
 ): Promise<EdgeApps> {
   const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
-  const { store, putsPerSecondMax } = opened
+  const { store } = opened
   const tenants = await openLimitsFile(config.limits, config.limitsFile, { clock, log })
   await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
-  const { limitsOf, policyOf } = tenants
-  const writer = createSegmentWriter(
-    { store, metastore, codec, digest: createDigest(), clock, random, log },
-    {
-      limitsOf,
-      policyOf,
-      flushPolicy: FLUSH_POLICY_DEFAULT,
-      putsPerSecondMax,
-      memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
-      writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
-      threads: config.writerThreads ?? defaultThreads(availableParallelism()),
-      journal: config.journal,
-    },
-  )
-  await lifecycle.add({ name: 'segment writer', stop: () => writer.stop() })
+  const { limitsOf } = tenants
+  const writer = await startWriter(shared, metastore, { opened, tenants })
   addWriterMetrics(instruments.registry, () => writer.status())
   mountMetrics(operator, instruments.registry)
   const multitenancy = config.isMultitenant
@@ -304,7 +297,13 @@ async function startServices(
     operator,
     time: instruments.time,
     distributor: createDistributor(
-      { writer: instruments.pushes(writer), clock, log, compression },
+      {
+        writer: instruments.pushes(writer),
+        debuginfo: createDebuginfoStore({ store, clock }),
+        clock,
+        log,
+        compression,
+      },
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
     queryFrontend: createQueryFrontend(
@@ -325,6 +324,30 @@ async function startServices(
       { multitenancy, limitsOf },
     ),
   }
+}
+
+async function startWriter(
+  { config, clock, codec, log, random, lifecycle }: Shared,
+  metastore: Metastore,
+  { opened, tenants }: { readonly opened: OpenedStore; readonly tenants: LimitsFile },
+): Promise<SegmentWriterService> {
+  const { store, putsPerSecondMax } = opened
+  const { limitsOf, policyOf } = tenants
+  const writer = createSegmentWriter(
+    { store, metastore, codec, digest: createDigest(), clock, random, log },
+    {
+      limitsOf,
+      policyOf,
+      flushPolicy: FLUSH_POLICY_DEFAULT,
+      putsPerSecondMax,
+      memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
+      writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
+      threads: config.writerThreads ?? defaultThreads(availableParallelism()),
+      journal: config.journal,
+    },
+  )
+  await lifecycle.add({ name: 'segment writer', stop: () => writer.stop() })
+  return writer
 }
 
 /** What to type: a wildcard address is no address. */

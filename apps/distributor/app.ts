@@ -9,6 +9,7 @@
 import { Hono } from 'hono'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
+import type { DebuginfoStore } from '#core/rpc/debuginfo.ts'
 import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { PusherService } from '#platform/gen/push/v1/push_pb.ts'
@@ -17,6 +18,7 @@ import { bodyLimitOf, type ReadBody, readBody } from '#platform/http/body.ts'
 import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { notFoundResponse } from '#platform/http/errors.ts'
 import { resolveTenant } from '#platform/http/tenant.ts'
+import { mountDebuginfoUploads } from './debuginfo.ts'
 import { handleIngest, type IngestDeps } from './ingest.ts'
 import { mountOtlp, type OtlpDeps } from './otlp.ts'
 import { seriesOfPush, singleTenant, type WriteSeriesOf } from './push.ts'
@@ -28,6 +30,8 @@ export interface DistributorDeps {
   readonly clock: Pick<Clock, 'nowMs'>
   readonly log: Log
   readonly compression: BodyCompression
+  /** Default: debug information is not taken. */
+  readonly debuginfo?: DebuginfoStore | undefined
   /** Default: that of workers and Bun. */
   readonly readBody?: ReadBody | undefined
 }
@@ -105,6 +109,7 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
     refused: (tenant, error) => backoff.note(tenant, error, deps.clock.nowMs()),
   }
   mountOtlp(app, otlp, service)
+  mountDebuginfoUploads(app, { ...ingest, debuginfo: deps.debuginfo }, service)
   app.notFound(() => notFoundResponse())
   return app
 }

@@ -4,6 +4,7 @@
  */
 import type { Hono } from 'hono'
 import { createClock } from '#platform/clock.ts'
+import { createDebuginfoClient } from '#platform/connect/debuginfo-service.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import type { Env } from '#platform/env.ts'
@@ -19,8 +20,10 @@ export function composeEdge(env: Env, readBody?: ReadBody): Hono {
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output
   const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
-  const writer = createSegmentWriterClient(writerUrl, openEdgeInternal(env))
-  const deps = { writer, clock, log, compression: webCompression, readBody }
+  const internal = openEdgeInternal(env)
+  const writer = createSegmentWriterClient(writerUrl, internal)
+  const debuginfo = createDebuginfoClient(writerUrl, internal)
+  const deps = { writer, debuginfo, clock, log, compression: webCompression, readBody }
   const composed = createDistributor(deps, { ...settings, freesBodies: true })
   mountReady(composed)
   return composed

@@ -11,7 +11,9 @@ import { type IngestInput, seriesOfBody } from './ingest-request.ts'
 
 /** Fails with `invalid_argument`. */
 export function seriesOfRecording(contentType: string, body: Uint8Array, input: IngestInput): WriteSeries {
-  const { recording, labels } = isMultipart(contentType) ? partsOf(contentType, body) : { recording: body, labels: NONE }
+  const { recording, labels } = isMultipart(contentType)
+    ? partsOf(contentType, body)
+    : { recording: body, labels: NONE }
   const series = seriesOfBody('jfr', recording, input)
   if (series === undefined) throw invalidArgument('a JFR recording is required: the body is empty', 'no_recording')
   const { app } = input.named

@@ -1,6 +1,7 @@
 /** The distributor on Bun: settings from the environment, one listener, a segment-writer by URL. */
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
+import { createDebuginfoClient } from '#platform/connect/debuginfo-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import { nodeCompression } from '#platform/http/node-compression.ts'
@@ -19,7 +20,8 @@ await runProcess(log, async (lifecycle) => {
   const { client, tokens } = openInternal(process.env)
   const writer = createSegmentWriterClient(writerUrl, client)
   const compression = nodeCompression(createCodec())
-  const deps = { writer, clock: createClock(), log, compression }
+  const debuginfo = createDebuginfoClient(writerUrl, client)
+  const deps = { writer, debuginfo, clock: createClock(), log, compression }
   const app = createDistributor(deps, { ...settings, freesBodies: true })
   mountReady(app)
   const serve = createInstruments('distributor', deps.clock).serve(app, tokens)

@@ -32,7 +32,7 @@ import {
   inflaterOf,
   supportedEncodings,
 } from '#platform/http/body-compression.ts'
-import { retryAfterSeconds, toCinderError } from '#platform/http/errors.ts'
+import { errorResponse, retryAfterSeconds, toCinderError } from '#platform/http/errors.ts'
 import { exportOtlp, type OtlpExportDeps } from './otlp-export.ts'
 
 export const OTLP_PATH = '/v1development/profiles'
@@ -95,7 +95,9 @@ async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {
     const answer = await exportOtlp(deps, { tenant, bytes, isNamed: encoding === 'json' })
     return new Response(encodeOtlpAnswer(answer, encoding), { headers: { 'Content-Type': typeOf(encoding) } })
   } catch (error) {
-    return failure(toCinderError(error, deps.log, OTLP_PATH), encoding)
+    const known = toCinderError(error, deps.log, OTLP_PATH)
+    // Who has no tenant gets the answer of every route, before any protocol.
+    return known.kind === 'unauthenticated' ? errorResponse(known) : failure(known, encoding)
   }
 }
 

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
+import { mountDebuginfoStore } from '#platform/connect/debuginfo-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { createMetastoreClient, mountSegmentWriter } from '#platform/connect/services.ts'
@@ -18,6 +19,7 @@ import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from './app.ts'
 import { readConfig } from './config.ts'
+import { createDebuginfoStore } from './debuginfo-store.ts'
 import { defaultThreads } from './shards.ts'
 import { addWriterMetrics } from './writer-metrics.ts'
 
@@ -51,6 +53,8 @@ await runProcess(log, async (lifecycle) => {
   const { bodyLimitBytes } = limits
   addWriterMetrics(instruments.registry, () => writer.status())
   mountSegmentWriter(app, instruments.pushes(writer), { bodyLimitBytes, compression: codecCompression(codec), log })
+  const debuginfo = createDebuginfoStore({ store: instruments.store(store), clock })
+  mountDebuginfoStore(app, debuginfo, { bodyLimitBytes, compression: codecCompression(codec), log })
   mountReady(app)
   internal.warnIfOpen({ name: 'segment-writer', host }, log)
   const { tls } = internal

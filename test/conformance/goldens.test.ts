@@ -39,7 +39,8 @@ const SERVED_RPCS = [
 ]
 const COMPANIONS =
   'adhocprofiles.v1.AdHocProfileService/List capabilities.v1.FeatureFlagsService/GetFeatureFlags ' +
-  'version.v1.Version/Version vcs.v1.VCSService/GithubApp settings.v1.SettingsService/Get'
+  'version.v1.Version/Version vcs.v1.VCSService/GithubApp settings.v1.SettingsService/Get ' +
+  'debuginfo.v1alpha1.DebuginfoService/ShouldInitiateUpload'
 const SERVED_PATHS = [
   '/ingest',
   '/pyroscope/ingest',
