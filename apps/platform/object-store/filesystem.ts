@@ -12,7 +12,7 @@
  * It must not be shared between processes (the owner of the data directory holds a lock), and it must not block the
  * event loop: every call goes through the thread pool.
  */
-import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { CinderError, invalidArgument, type WriteOutcome } from '#core/errors.ts'
 import {
@@ -68,10 +68,14 @@ class FilesystemStore implements ObjectStore {
   }
 
   async get(key: string): Promise<Uint8Array> {
-    return this.#read(key, async (handle) => {
-      const { size } = await handle.stat()
-      return readExactly(handle, key, { offset: 0, lengthBytes: size })
-    })
+    try {
+      // One turn of the event loop instead of five: 22 ms instead of 118 where a turn takes 20.
+      const { buffer, byteOffset, byteLength } = await readFile(this.#path(key))
+      return new Uint8Array(buffer, byteOffset, byteLength)
+    } catch (error) {
+      if (isAbsent(error) || codeOf(error) === 'EISDIR') throw notFound(key, error)
+      throw storeError(error, `cannot read ${key}`)
+    }
   }
 
   async getRange(key: string, offset: number, lengthBytes: number): Promise<Uint8Array> {
@@ -254,6 +258,7 @@ interface ListRequest {
 
 type ReadHandle = Awaited<ReturnType<typeof open>>
 
+/** Not `writeFile` with `flush`, which is one turn instead of four: Bun 1.4 swallows the error of its fsync. */
 async function writeDurably(path: string, body: Uint8Array): Promise<void> {
   const handle = await open(path, 'wx')
   try {
