@@ -12,6 +12,7 @@ import { orderDelaySeconds } from '#core/compaction/job-order.ts'
 import { type CompactedTenants, compactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
+import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import { isUniqueViolation } from '#db/errors.ts'
 import { closeDeadJobs, closeSwitchedOffJobs } from '#db/sql/close-dead-jobs.ts'
@@ -22,7 +23,7 @@ import { insertJobs } from '#db/sql/insert-jobs.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
 import type { CellCursor } from '#db/sql/waiting-cells.ts'
-import { selectWaitingSegments } from '#db/sql/waiting-segments.ts'
+import { selectOldestLive, selectWaitingSegments } from '#db/sql/waiting-segments.ts'
 import { deleteGoneWorkers } from '#db/sql/workers.ts'
 import { HeldLease } from './held-lease.ts'
 import { JobGenerations } from './job-generations.ts'
@@ -34,6 +35,10 @@ import type { MetastoreSettings } from './settings.ts'
 const JOBS_PER_INSERT_MAX = 16
 /** One pass: 63 full jobs. The next pass, half a second later, takes the rest. */
 const WAITING_MAX = 2_000
+/** How long what wakes among old segments may wait; beside an old transaction the walk takes a second after an hour. */
+const LOOK_AT_ALL_MS = 30 * MS_PER_SECOND
+/** A commit's row has the time at which it began: statements end after 5 s. */
+const COMMIT_MAX_MS = MS_PER_MINUTE
 
 export interface PlannerDeps {
   readonly sql: Sql
@@ -54,6 +59,8 @@ export class Planner {
   #isFailing = false
   #lastWindowPassMs: number
   #hasWoken = false
+  #lookedAtAllMs = Number.NEGATIVE_INFINITY
+  #liveFromMs: number | undefined
   /** Where the next slice of windows begins; undefined = a new round. */
   #nextCell: CellCursor | undefined
 
@@ -116,7 +123,7 @@ export class Planner {
     if (term === undefined) return 0
     if (await this.#generations.tick(term)) this.#isActive = true
     const tenants = compactedTenants(settings.jobPolicy, await selectTenantSwitches(sql))
-    const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX, tenants)
+    const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX, tenants, await this.#lookFrom())
     if (waiting.length > 0) this.#isActive = true
     const jobs = planSegmentJobs(waiting, settings.segmentPolicy, nowMs)
     const { ageingBytesPerSecond, tenantShardSize } = settings.jobPolicy
@@ -132,6 +139,21 @@ export class Planner {
     return made + (await this.#passWindows(term, tenants))
   }
 
+  /**
+   * Where the live segments begin, less what a commit may take: beside an old transaction those that were compacted stay in
+   * the index, and each pass would walk over all of them. A hint: now and then a pass looks at all, for what came to life
+   * again below it. undefined: from the first.
+   */
+  async #lookFrom(): Promise<number | undefined> {
+    const { sql, clock } = this.#deps
+    const sinceMs = clock.nowMs() - this.#lookedAtAllMs
+    if (sinceMs >= 0 && sinceMs < LOOK_AT_ALL_MS) return this.#liveFromMs
+    this.#lookedAtAllMs = clock.nowMs()
+    const oldestMs = await selectOldestLive(sql)
+    this.#liveFromMs = oldestMs === undefined ? undefined : oldestMs - COMMIT_MAX_MS
+    return undefined
+  }
+
   /** What would otherwise be looked at for ever: segments that nobody may compact, jobs whose data is gone. */
   async #tidy(tenants: CompactedTenants): Promise<void> {
     const { sql, log, settings } = this.#deps
@@ -139,7 +161,10 @@ export class Planner {
     if (off.length > 0) log.info('jobs closed, their tenant is off', { jobs: off.length, first: off[0] })
     const decide = (switched: readonly TenantSwitch[]) => compactedTenants(settings.jobPolicy, switched)
     // Once: a process before this one may have had another policy.
-    if (!this.#hasWoken && (await wakePlannable(sql, decide)) > 0) this.#isActive = true
+    if (!this.#hasWoken && (await wakePlannable(sql, decide)) > 0) {
+      this.#isActive = true
+      this.#lookedAtAllMs = Number.NEGATIVE_INFINITY
+    }
     this.#hasWoken = true
     await markIdleSegments(sql, WAITING_MAX, decide)
     await deleteGoneWorkers(sql)
