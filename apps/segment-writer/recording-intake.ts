@@ -53,6 +53,7 @@ export function decodeRecording(
     timeNanos: fromNanos,
     durationNanos: untilNanos > fromNanos ? untilNanos - fromNanos : 0n,
     sampleRate,
+    maxSamples: limits.maxSamples,
     maxStackDepth: limits.maxStackDepth,
     maxSymbolBytes: limits.maxSymbolBytes,
   })

@@ -83,6 +83,7 @@ const SETTINGS = {
   timeNanos: 1n,
   durationNanos: 1n,
   sampleRate: 100,
+  maxSamples: 0,
   maxStackDepth: 1_000,
   maxSymbolBytes: 65_535,
 }

@@ -51,6 +51,7 @@ function read(bytes: Uint8Array, labels: Uint8Array): string {
     timeNanos: BigInt(NOW_MS) * 1_000_000n,
     durationNanos: 1n,
     sampleRate: 100,
+    maxSamples: 16_000,
     maxStackDepth: 1_000,
     maxSymbolBytes: 65_535,
   })

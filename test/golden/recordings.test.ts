@@ -55,6 +55,7 @@ for (const name of recordingNames()) {
       durationNanos: 1n,
       // One a nanosecond: values of CPU time are numbers of samples.
       sampleRate: 1_000_000_000,
+      maxSamples: 0,
       maxStackDepth: 0,
       maxSymbolBytes: 0,
     })

@@ -13,6 +13,7 @@
  *
  * Must not: keep the recording, or read a clock (times come from the request, as agents mean it).
  */
+import { CinderError } from '../../errors.ts'
 import { MIB } from '../../units.ts'
 import { CHUNK_HEADER_BYTES, type Chunk, findParts, readChunkHeader, readEventHeader, scaleTicks } from './chunks.ts'
 import { beginContexts, contextOf } from './contexts.ts'
@@ -57,6 +58,8 @@ export interface RecordingInput {
   readonly durationNanos: bigint
   /** Samples per second; 0 = not known, which makes times of sampled events 0. */
   readonly sampleRate: number
+  /** Of one profile; 0 = any number. */
+  readonly maxSamples: number
   /** 0 = all. */
   readonly maxStackDepth: number
   /** 0 = any. */
@@ -102,6 +105,7 @@ export class RecordingDecoder {
   readonly #lanes = { lo: 0, hi: 0 }
   #tables = new Tables()
   #event = ''
+  #samplesMax = 0
 
   /** In one go. Fails with `invalid_argument`. */
   decode(input: RecordingInput): Recording {
@@ -119,6 +123,7 @@ export class RecordingDecoder {
     const tables = this.#tables
     const { cursor } = tables
     this.#event = ''
+    this.#samplesMax = input.maxSamples || Number.POSITIVE_INFINITY
     const labels = new LabelsSnapshot(input.labels)
     tables.begin(bytes)
     if (bytes.length === 0) cursor.fail('it has no bytes')
@@ -202,12 +207,15 @@ export class RecordingDecoder {
 
   #addFirst(profile: number, at: { stack: number; context: number }, samples = 1): void {
     const table = this.#tables.samples[profile]!
-    table.addFirst(table.rowOf(at.stack, at.context), samples, 0)
+    const row = table.rowOf(at.stack, at.context)
+    if (row >= this.#samplesMax) throw tooManySamples(profile, this.#samplesMax)
+    table.addFirst(row, samples, 0)
   }
 
   #count({ profile, isTicks, valueField }: EventType, chunk: Chunk, at: { stack: number; context: number }): void {
     const table = this.#tables.samples[profile]!
     const row = table.rowOf(at.stack, at.context)
+    if (row >= this.#samplesMax) throw tooManySamples(profile, this.#samplesMax)
     table.addFirst(row, 1, 0)
     if (valueField === '') return
     const lanes = this.#lanes
@@ -222,6 +230,16 @@ export class RecordingDecoder {
     if (pools.text(cursor, this.#captured, SETTING_NAME) !== 'event') return
     this.#event = pools.text(cursor, this.#captured, SETTING_VALUE)
   }
+}
+
+/** Before the rest of them is held: a sample in a context of its own takes ten times its bytes. */
+function tooManySamples(profile: number, allowed: number): CinderError {
+  const { name, types } = PROFILE_TYPES[profile]!
+  return new CinderError(
+    'invalid_argument',
+    `the profile ${name} (${types[0]!.type}) of the recording exceeds the samples count limit (maxSamples, actual: more than ${allowed}, limit: ${allowed})`,
+    { reason: 'samples_limit' },
+  )
 }
 
 function readersOf(layouts: Layouts, cursor: JfrCursor): ReadonlyMap<number, EventReader> {

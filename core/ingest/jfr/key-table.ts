@@ -2,12 +2,14 @@
  * From keys of a constant pool (64 bits, any order) to rows, numbered in order of first use: a record may name a key
  * before, or without, its definition.
  *
- * Small keys are looked up in an array, which grows no further than what the chunk could number one by one; larger ones
+ * Small keys are looked up in an array, which grows no further than what a real chunk of its size numbers; larger ones
  * (a method of a JVM is its class and a number, a stack of an agent a hash) in an open hash.
  */
 import { mix32 } from '../../wire/hash.ts'
 
 const DIRECT_MIN = 1_024
+/** Real chunks have an entry of a pool for 100 bytes or more, and number them from 1. */
+const DIRECT_SHARE = 16
 
 export class KeyTable {
   count = 0
@@ -26,9 +28,13 @@ export class KeyTable {
     this.count = 0
     this.#direct.fill(0, 0, this.#directUsed)
     this.#directUsed = 0
-    this.#directMax = Math.max(DIRECT_MIN, bytes)
+    this.#directMax = Math.max(DIRECT_MIN, Math.floor(bytes / DIRECT_SHARE))
     if (this.#hashed > 0) this.#slots.fill(0)
     this.#hashed = 0
+  }
+
+  get sizeBytes(): number {
+    return this.#direct.byteLength + this.#slots.byteLength + 2 * this.#lo.byteLength
   }
 
   /** The row of a key, a new one if it has none. */

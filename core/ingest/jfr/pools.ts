@@ -18,6 +18,9 @@ export const NOT_SLEEPING = 0
 export const SLEEPING = 1
 export const RUNNABLE = 2
 
+/** Real frames have a method, a line, an index and a type, each a byte at least. */
+const FRAME_BYTES_MIN = 2
+
 /** Slots of pooled records. */
 const A = 0
 const B = 1
@@ -157,10 +160,12 @@ export class ConstantPools {
   }
 
   get sizeBytes(): number {
-    const { method, line, start } = this.traces
-    const rows = [method, line, start, this.symbols.start, this.strings.start, this.classes.first, this.methods.first]
-    // Each has two or three columns, and a table of keys that is as long.
-    return rows.reduce((sum, { array }) => sum + 4 * array.byteLength, 0)
+    const { method, start } = this.traces
+    const all = [this.traces, this.symbols, this.strings, this.classes, this.methods]
+    const keys = all.reduce((sum, each) => sum + each.keys.sizeBytes, this.stateKeys.sizeBytes)
+    // Each has two or three columns of one length.
+    const rows = [method, start, this.symbols.start, this.strings.start, this.classes.first, this.methods.first]
+    return rows.reduce((sum, { array }) => sum + 3 * array.byteLength, keys)
   }
 
   /** The pools of one checkpoint event, from behind its header; yields where others may have a turn. */
@@ -251,6 +256,8 @@ export class ConstantPools {
     const { method, line } = this.traces
     const count = cursor.count('frames of a stack')
     const start = method.count
+    const allowed = cursor.bytes.length / FRAME_BYTES_MIN
+    if (start + count > allowed) cursor.fail(`it has more than ${Math.floor(allowed)} frames, one for two of its bytes`)
     method.reserve(count)
     line.reserve(count)
     const { slots, isVarints } = layout

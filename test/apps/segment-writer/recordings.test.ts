@@ -120,7 +120,7 @@ for (const threads of [0, 1]) {
     test('of a recording nothing is stored if one of its profiles is refused', async () => {
       const { writer, push, read } = createScene(threads, { maxSamples: 1 })
       const two = jfrOf(park, execution(), execution([['app/Other', 'run', 1]]))
-      assert.match((await push(recorded(two)))[0]!, /^rejected samples_limit .*actual: 2, limit: 1/)
+      assert.match((await push(recorded(two)))[0]!, /^rejected samples_limit .*actual: more than 1, limit: 1/)
       assert.deepEqual((await read(DELAY)).stacks, {})
       await writer.stop()
     })

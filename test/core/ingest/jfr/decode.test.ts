@@ -22,6 +22,7 @@ const SETTINGS = {
   timeNanos: 5n,
   durationNanos: 7n,
   sampleRate: 100,
+  maxSamples: 0,
   maxStackDepth: 1_000,
   maxSymbolBytes: 0,
 }
@@ -302,6 +303,15 @@ describe('limits', () => {
     const stack = Array.from({ length: 1_000 }, (_, i): JfrFrame => ['a', 'b', i])
     const events = Array.from({ length: 2_000 }, (_, i) => sample('jdk.ExecutionSample', { spanId: i + 1 }, stack))
     assert.throws(() => decode(jfrOf(...events)), /frames and labels of its samples are more than \d+/)
+  })
+
+  test('samples of a profile are bounded while they are read', () => {
+    const events = [1, 2, 3].map((spanId) => execution({ spanId }))
+    assert.throws(() => decode(jfrOf(...events), { maxSamples: 2 }), {
+      reason: 'samples_limit',
+      message: /process_cpu \(cpu\) .* \(maxSamples, actual: more than 2, limit: 2\)/,
+    })
+    assert.equal(decode(jfrOf(...events), { maxSamples: 3 }).profiles.length, 1)
   })
 
   test('work comes in slices', () => {
