@@ -34,6 +34,10 @@ const shell: Shell = {
     const timer = setInterval(run, intervalMs)
     return () => clearInterval(timer)
   },
+  sleep: (durationMs) =>
+    new Promise((resolve) => {
+      setTimeout(resolve, durationMs)
+    }),
   fetch: send ?? ((url, init) => fetch(url, init)),
   internalToken,
   readFile: async (path) => new Uint8Array(await readFile(path)),

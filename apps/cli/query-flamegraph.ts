@@ -4,6 +4,7 @@ import { type Arguments, type CommandSpec, usageError, wholeNumber } from './arg
 import { flameTreeOf } from './flame-graph.ts'
 import { renderFlameLines } from './flame-lines.ts'
 import { formatInstant, formatQuantity } from './quantity.ts'
+import { ASYNC_FLAG, askAsync } from './query-async.ts'
 import { withProgress } from './query-progress.ts'
 import { SAMPLE_FLAGS, sampleFields } from './query-selectors.ts'
 import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
@@ -17,6 +18,7 @@ export const QUERY_FLAMEGRAPH: CommandSpec = {
     ...QUERY_FLAGS,
     ...TYPE_FLAG,
     ...SAMPLE_FLAGS,
+    ...ASYNC_FLAG,
     'max-nodes': { value: 'N', about: 'nodes the server may answer with (its default if absent)' },
     'min-percent': { value: 'P', about: 'sum up what is narrower than this share', default: '1' },
     lines: { value: 'N', about: 'lines at most', default: '200' },
@@ -32,6 +34,7 @@ export const QUERY_FLAMEGRAPH: CommandSpec = {
 /** 2^20: what servers allow at most. */
 const NODES_MAX = 1_048_576
 const LINES_MAX = 1_000_000
+const STACKTRACES = 'querier.v1.QuerierService/SelectMergeStacktraces'
 
 const answerSchema = v.object({
   flamegraph: v.optional(
@@ -61,7 +64,7 @@ export async function runQueryFlamegraph(args: Arguments, shell: Shell): Promise
     ...samples,
   }
   const answer = await withProgress(shell, { server, target }, () =>
-    server.ask('querier.v1.QuerierService/SelectMergeStacktraces', request),
+    args.has('async') ? askAsync(shell, server, STACKTRACES, request) : server.ask(STACKTRACES, request),
   )
   if (args.has('json')) {
     shell.out(JSON.stringify(answer))

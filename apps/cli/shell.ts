@@ -15,6 +15,8 @@ export interface Shell {
   nowMs(): number
   /** Runs again and again until the returned function is called. Absent: nobody watches. */
   every?(intervalMs: number, run: () => void): () => void
+  /** Absent: nothing is waited for. */
+  sleep?(durationMs: number): Promise<void>
   fetch(url: string, init: RequestInit): Promise<Response>
   readFile(path: string): Promise<Uint8Array>
   writeFile(path: string, bytes: Uint8Array): Promise<void>

@@ -187,3 +187,40 @@ test('a query that takes longer shows for how long, and how much it reads', asyn
   assert.equal(shown.at(-1), '', 'the line is gone when the answer is there')
   assert.deepEqual([result.code, stopped], [0, 1])
 })
+
+test('query flamegraph --async asks how its run stands until it has ended, whatever is lost on the way', async () => {
+  const graph = {
+    flamegraph: { names: ['total', 'main'], levels: [{ values: [0, 5, 0, 0] }, { values: [0, 5, 5, 1] }] },
+  }
+  const state = (status: string, more = {}) => ({
+    async: { requestId: 'R', status: `ASYNC_QUERY_STATUS_${status}`, ...more },
+  })
+  const asked: unknown[] = []
+  const ask = async (...answers: (object | Error)[]) => {
+    asked.length = 0
+    let slept = 0
+    const result = await run(['flamegraph', '--type', TYPE, '--async'], {
+      sleep: async () => void slept++,
+      fetch: async (_: string, init: RequestInit) => {
+        asked.push((JSON.parse(String(init.body)) as { async: unknown }).async)
+        const answer = answers[asked.length - 1]!
+        if (answer instanceof Error) throw answer
+        return Response.json(answer)
+      },
+    })
+    return { ...result, slept }
+  }
+  const [running, done] = [state('IN_PROGRESS'), { ...graph, ...state('SUCCESS') }]
+  const { code, out, slept } = await ask(running, running, new TypeError('reset'), done)
+  assert.deepEqual([code, slept], [0, 3])
+  assert.match(out, /main/)
+  assert.deepEqual(asked, [
+    { type: 'ASYNC_QUERY_TYPE_FORCE' },
+    { requestId: 'R' },
+    { requestId: 'R' },
+    { requestId: 'R' },
+  ])
+  const failed = await ask(running, state('FAILURE', { errorMessage: 'too much' }))
+  assert.deepEqual([failed.code, failed.err], [1, 'cinder: the query has failed: too much'])
+  assert.equal((await ask(graph)).code, 0, 'a server that does not know it has answered')
+})
