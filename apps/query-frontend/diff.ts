@@ -10,6 +10,7 @@ import {
   type SelectMergeStacktracesRequest,
 } from '#platform/gen/querier/v1/querier_pb.ts'
 import type { RequestContext } from './request.ts'
+import { runTogether } from './run-together.ts'
 import { type StacktracesQuery, stacktracesQueryOf } from './sample-request.ts'
 import { type ProfileSources, queryTree } from './stacktraces.ts'
 
@@ -21,11 +22,13 @@ export async function answerDiff(
 ) {
   const left = sideOf(request.left, context)
   const right = sideOf(request.right, context)
-  const [leftTree, rightTree] = await Promise.all(
-    [left, right].map((side) => queryTree(sources, side, context, signal)),
+  const [leftTree, rightTree] = await runTogether(
+    signal,
+    (ended) => queryTree(sources, left, context, ended),
+    (ended) => queryTree(sources, right, context, ended),
   )
   const { levels, ...flamegraph } = flameGraphDiffOf(
-    cutPair(leftTree!, rightTree!, Math.max(left.maxNodes, right.maxNodes)),
+    cutPair(leftTree, rightTree, Math.max(left.maxNodes, right.maxNodes)),
   )
   return { flamegraph: { ...flamegraph, levels: levels.map((values) => ({ values })) } }
 }

@@ -27,6 +27,7 @@ import { renderAnswer, renderDiffAnswer, type RenderTimelines, timelinesOf } fro
 import { type RenderQuery, renderNodesOf, renderQueryOf, renderRangeOf } from './render-request.ts'
 import type { QueryRecord, QueryRecorder } from './query-record.ts'
 import { maxNodesOf, rangeOf, type RequestContext } from './request.ts'
+import { runTogether } from './run-together.ts'
 import type { SampleQuery } from './sample-request.ts'
 import { type ProfileSources, queryDot, queryTree } from './stacktraces.ts'
 
@@ -152,8 +153,11 @@ async function render(deps: RenderDeps, request: RenderRequest): Promise<Answer>
     const body = await queryDot(deps, { ...query, maxNodes: limit }, context, signal)
     return { body, type: 'text/plain; charset=utf-8' }
   }
-  const tree = queryTree(deps, query, context, signal)
-  const [flame, timelines] = await Promise.all([tree, queryTimelines(deps, asked, request, context)])
+  const [flame, timelines] = await runTogether(
+    signal,
+    (ended) => queryTree(deps, query, context, ended),
+    (ended) => queryTimelines(deps, asked, { ...request, signal: ended }, context),
+  )
   return json(renderAnswer(asked.profileType, flameGraphOf(cutTree(flame, maxNodes)), timelines))
 }
 
@@ -194,8 +198,12 @@ async function renderDiff(deps: RenderDeps, { parameters, open, signal, ...reque
   if (left.profileType !== right.profileType) throw invalidArgument('profile types must match', 'profile_type')
   const maxNodes = maxNodesOf(renderNodesOf(parameters), context)
   const sides = [left, right].map((side) => sampleQueryOf(side, context))
-  const [leftTree, rightTree] = await Promise.all(sides.map((side) => queryTree(deps, side, context, signal)))
-  return json(renderDiffAnswer(left.profileType, flameGraphDiffOf(cutPair(leftTree!, rightTree!, maxNodes))))
+  const [leftTree, rightTree] = await runTogether(
+    signal,
+    (ended) => queryTree(deps, sides[0]!, context, ended),
+    (ended) => queryTree(deps, sides[1]!, context, ended),
+  )
+  return json(renderDiffAnswer(left.profileType, flameGraphDiffOf(cutPair(leftTree, rightTree, maxNodes))))
 }
 
 const RANGE_NAMES = { from: 'from', until: 'until' }
