@@ -3,7 +3,8 @@
  *
  * 1. waiting: below the last level in the given ranges, service by service, without tenants that are not compacted, marked
  *    datasets, and what a tenant's deletion hides.
- * 2. Blocks of the last level, of the services and days that have something waiting.
+ * 2. Blocks of the last level, of the services and days that have something waiting: a probe for each, as they are few,
+ *    and Postgres would rather walk through all days to find them (0.9 s of 1.1 M datasets).
  * 3. held: what open jobs have of these objects, joined once for all: a probe for each dataset took seconds of 10,000 with a
  *    plan that was cached while the table was empty. A dataset of a parked job is left out, as if it were not there; one of
  *    another open job is marked as held.
@@ -69,10 +70,13 @@ export async function selectWaitingDatasets(
       select * from waiting
       union all
       select ${columns}
-      from day
-      join datasets d on d.window_start_ms = day.start_ms and d.tenant = day.tenant and d.service = day.service
+      from day cross join lateral (
+        select * from datasets d
+        where d.window_start_ms = day.start_ms and d.tenant = day.tenant and d.service = day.service
+          and d.is_live and d.level = ${last} offset 0
+      ) as d
       join objects o on o.id = d.object_id
-      where d.is_live and d.level = ${last} and ${mayPlan}
+      where ${mayPlan}
     ), held as materialized (
       select distinct on (js.object_id, i.index) js.object_id, i.index, j.state
       from (select distinct object_id from found) as f
