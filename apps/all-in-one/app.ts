@@ -55,6 +55,7 @@ import { applyDefaultRetention } from '../metastore/tenant-service.ts'
 import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenants.ts'
 import { createAdhocStore } from '../query-backend/adhoc-store.ts'
 import { createAsyncStore, startAsyncSweep } from '../query-backend/async-store.ts'
+import { AnswerPace } from '../query-backend/answer-pace.ts'
 import { openQueryBackend, queryThreads } from '../query-backend/execution.ts'
 import { createLabelReporter } from '../query-backend/labels.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
@@ -71,6 +72,7 @@ import { defaultThreads } from '../segment-writer/shards.ts'
 import type { AllInOneConfig } from './config.ts'
 import { lockDataDir } from './data-lock.ts'
 import { createEdge, type EdgeApps } from './edge.ts'
+import { watchPushes } from './push-pressure.ts'
 import type { StartFacts } from './start-block.ts'
 
 export interface AllInOneDeps {
@@ -280,10 +282,11 @@ async function startServices(
   const multitenancy = config.isMultitenant
   const compression = nodeCompression(nativeGzip(codec))
   const regex = createRegexCompiler()
+  const pushes = watchPushes(instruments.pushes(writer))
   // Pushes, plans and Postgres have the other core.
   const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
   const executing = openQueryBackend(
-    { store, codec: nativeZstd(codec), regex, log },
+    { store, codec: nativeZstd(codec), regex, log, pace: new AnswerPace(pushes.isPressed) },
     { ...config.queryExecution, threads },
   )
   await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
@@ -298,7 +301,7 @@ async function startServices(
     time: instruments.time,
     distributor: createDistributor(
       {
-        writer: instruments.pushes(writer),
+        writer: pushes.writer,
         debuginfo: createDebuginfoStore({ store, clock }),
         clock,
         log,

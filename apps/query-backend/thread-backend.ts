@@ -8,12 +8,14 @@
  * 3. Threads ask for ranges; they are read here and handed over by transfer.
  * 4. A caller that goes is told so at once; its reads are ended, its flag is set, and its slot is free when the thread has
  *    answered.
- * 5. A thread that dies fails what it was asked as retryable; what waits goes to the next one.
+ * 5. Beside pushes answers come back at a pace (answer-pace.ts).
+ * 6. A thread that dies fails what it was asked as retryable; what waits goes to the next one.
  */
 import { CinderError } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { hashBytes } from '#core/wire/hash.ts'
+import type { AnswerPace } from './answer-pace.ts'
 import type { RangeStore } from './read-objects.ts'
 import {
   packError,
@@ -36,6 +38,8 @@ const LEAD_MAX = 2
 export interface ThreadBackendDeps {
   readonly store: RangeStore
   readonly log: Log
+  /** Absent: answers come back at once. */
+  readonly pace?: AnswerPace
   /** A test's way to the thread. */
   readonly startThread?: () => Worker
 }
@@ -180,13 +184,21 @@ class QueryThread {
       void this.#read(worker, reply, call)
       return
     }
-    this.#slots[reply.slot] = undefined
-    if (call !== undefined && !call.isOver) {
-      call.isOver = true
-      if (reply.kind === 'answer') call.answer(reply.answer)
-      else call.fail(unpackError(reply.error))
+    const { slot } = reply
+    const settle = (): void => {
+      // The thread may have died while its answer waited.
+      if (worker !== this.#worker) return
+      this.#slots[slot] = undefined
+      if (call !== undefined && !call.isOver) {
+        call.isOver = true
+        if (reply.kind === 'answer') call.answer(reply.answer)
+        else call.fail(unpackError(reply.error))
+      }
+      this.#send()
     }
-    this.#send()
+    const { pace } = this.#deps
+    if (pace === undefined || reply.kind === 'failed' || call === undefined || call.isOver) settle()
+    else pace.deliver(settle)
   }
 
   async #read(
