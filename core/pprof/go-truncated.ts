@@ -12,7 +12,9 @@
  *
  * Runs that lead to each other for ever are recursion: then nothing is mended. Must not change values or merge samples.
  */
-import type { DecodedProfile } from './profile.ts'
+import { GrowingUint32 } from '../wire/growing.ts'
+import { hashStep, mix32 } from '../wire/hash.ts'
+import { type DecodedProfile, NO_ROW } from './profile.ts'
 import { stringAt } from './string-table.ts'
 
 /** Frames of a group's name, of a run, and how far above the root runs are looked for. */
@@ -68,28 +70,83 @@ export function mayBeTruncated(profile: DecodedProfile): boolean {
 
 /** In the order of their names, which decides between equals. */
 function groupStacks(profile: DecodedProfile, locationId: Uint32Array): Group[] {
-  const byName = new Map<string, Group>()
-  const units = new Uint16Array(SUFFIX_FRAMES * UNITS)
-  const { sampleLocationStart, sampleLocation } = profile
-  for (let sample = 0; sample < profile.sampleCount; sample++) {
-    const end = sampleLocationStart[sample + 1]!
-    if (end - sampleLocationStart[sample]! < SUFFIX_FRAMES) continue
+  const { sampleCount, sampleLocationStart, sampleLocation } = profile
+  const suffixes = new SuffixTable()
+  const groups: Group[] = []
+  const suffix = suffixes.suffix
+  for (let sample = 0; sample < sampleCount; sample++) {
+    const start = sampleLocationStart[sample + 1]! - SUFFIX_FRAMES
+    if (start < sampleLocationStart[sample]!) continue
     for (let i = 0; i < SUFFIX_FRAMES; i++) {
-      // A row that does not exist is past the end of the ids.
-      const id = locationId[sampleLocation[end - SUFFIX_FRAMES + i]!] ?? 0
-      // Lowest byte first: the order of the peers, which compare ids as they lie in memory.
-      units[i * UNITS] = ((id & 0xff) << 8) | ((id >>> 8) & 0xff)
-      units[i * UNITS + 1] = ((id >>> 8) & 0xff00) | (id >>> 24)
+      const row = sampleLocation[start + i]!
+      suffix[i] = row === NO_ROW ? 0 : locationId[row]!
     }
-    const name = String.fromCharCode(...units)
-    const group = byName.get(name)
-    if (group === undefined) byName.set(name, { name, samples: [sample], next: undefined })
-    else group.samples.push(sample)
+    const group = suffixes.indexOf()
+    if (group === groups.length) groups.push({ name: nameOf(suffix), samples: [sample], next: undefined })
+    else groups[group]!.samples.push(sample)
   }
-  const groups = [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  groups.sort((a, b) => (a.name < b.name ? -1 : 1))
   // The peers leave the last group alone, as a source and as a target, unless every group has one stack.
   const before = groups.slice(0, -1).reduce((sum, { samples }) => sum + samples.length, 0)
   return before < groups.length ? groups : groups.slice(0, -1)
+}
+
+function nameOf(suffix: Uint32Array): string {
+  const units = new Uint16Array(SUFFIX_FRAMES * UNITS)
+  for (let i = 0; i < SUFFIX_FRAMES; i++) {
+    const id = suffix[i]!
+    // Lowest byte first: the order of the peers, which compare ids as they lie in memory.
+    units[i * UNITS] = ((id & 0xff) << 8) | ((id >>> 8) & 0xff)
+    units[i * UNITS + 1] = ((id >>> 8) & 0xff00) | (id >>> 24)
+  }
+  return String.fromCharCode(...units)
+}
+
+/** Numbers of different suffixes, in the order of their first use. */
+class SuffixTable {
+  /** What `indexOf` looks for. */
+  readonly suffix = new Uint32Array(SUFFIX_FRAMES)
+  readonly #known = new GrowingUint32(SUFFIX_FRAMES * 64)
+  #count = 0
+  /** Open hash of numbers + 1; 0 = free. At most half full. */
+  #slots = new Uint32Array(128)
+
+  indexOf(): number {
+    const { suffix } = this
+    let hash = 0
+    for (let i = 0; i < SUFFIX_FRAMES; i++) hash = hashStep(hash, suffix[i]!)
+    const mask = this.#slots.length - 1
+    let slot = mix32(hash) & mask
+    for (let entry = this.#slots[slot]!; entry !== 0; entry = this.#slots[slot]!) {
+      if (this.#equals(entry - 1)) return entry - 1
+      slot = (slot + 1) & mask
+    }
+    this.#known.reserve(SUFFIX_FRAMES)
+    this.#known.array.set(suffix, this.#known.count)
+    this.#known.count += SUFFIX_FRAMES
+    this.#slots[slot] = ++this.#count
+    if (this.#count * 2 > this.#slots.length) this.#rehash()
+    return this.#count - 1
+  }
+
+  #equals(index: number): boolean {
+    const known = this.#known.array
+    const { suffix } = this
+    for (let i = 0, at = index * SUFFIX_FRAMES; i < SUFFIX_FRAMES; i++, at++) if (known[at] !== suffix[i]) return false
+    return true
+  }
+
+  #rehash(): void {
+    this.#slots = new Uint32Array(this.#slots.length * 2)
+    const mask = this.#slots.length - 1
+    for (let index = 0; index < this.#count; index++) {
+      let hash = 0
+      for (let i = 0; i < SUFFIX_FRAMES; i++) hash = hashStep(hash, this.#known.array[index * SUFFIX_FRAMES + i]!)
+      let slot = mix32(hash) & mask
+      while (this.#slots[slot] !== 0) slot = (slot + 1) & mask
+      this.#slots[slot] = index + 1
+    }
+  }
 }
 
 function linkGroups(groups: readonly Group[]): void {
@@ -143,9 +200,8 @@ function extendStacks(
   let depthMax = 0
   for (let sample = 0; sample < sampleCount; sample++) {
     start[sample] = at
-    const own = sampleLocation.subarray(sampleLocationStart[sample]!, sampleLocationStart[sample + 1]!)
-    location.set(own, at)
-    at += own.length
+    for (let i = sampleLocationStart[sample]!; i < sampleLocationStart[sample + 1]!; i++)
+      location[at++] = sampleLocation[i]!
     const frames = missing.get(sample)
     if (frames !== undefined) {
       location.set(frames, at)
