@@ -72,7 +72,16 @@ test('segment-writer: request and verdicts arrive as sent', async () => {
       {
         labels: [{ name: 'service_name', value: 'ü' }],
         profiles: [{ bytes: new Uint8Array([1, 2, 255]), clientId: 'id' }],
-        ingest: { spyName: 'gospy', fromNanos: 1_764_000_000_000_000_001n, sampleTypeConfig: new Uint8Array(0) },
+        ingest: {
+          spyName: 'javaspy',
+          fromNanos: 1_764_000_000_000_000_001n,
+          sampleTypeConfig: new Uint8Array(0),
+          format: 'jfr',
+          app: 'shop.cpu',
+          untilNanos: 1_764_000_010_000_000_001n,
+          sampleRate: 100,
+          recordingLabels: new Uint8Array([7]),
+        },
       },
       { labels: [], profiles: [] },
     ],
