@@ -118,6 +118,26 @@ for (const runtime of RUNTIMES) {
       assert.equal(await total(frontend, tenant, 'shop'), 15n)
     })
 
+    test('runs a flame graph on while it is polled; a worker, which ends with its answer, refuses', async () => {
+      const { distributor, frontend } = edge()
+      const labels = { ...LABELS, service_name: 'polled' }
+      await expectOk(push(distributor.send, [{ labels, profiles: [profile(9)] }], tenant))
+      const ask = (request: object) => callRpc(frontend.send, STACKTRACES.slice(1), request, tenant)
+      const question = { profileTypeID: SAMPLES, labelSelector: '{service_name="polled"}', ...recentRange() }
+      const begun = await ask({ ...question, async: { type: 'ASYNC_QUERY_TYPE_FORCE' } })
+      if (runtime === 'workerd') {
+        assert.deepEqual([begun.status, ((await begun.json()) as { code: string }).code], [501, 'unimplemented'])
+        return
+      }
+      const { requestId } = (await expectOk(Promise.resolve(begun))).async as { requestId: string }
+      let answer: Record<string, unknown> = {}
+      await waitUntil('the run has ended', async () => {
+        answer = await expectOk(ask({ async: { requestId } }))
+        return (answer.async as { status: string }).status === 'ASYNC_QUERY_STATUS_SUCCESS'
+      })
+      assert.equal(readFlameGraph(answer.flamegraph ?? {}).total, 9n)
+    })
+
     test('counts a push that is sent again once', async () => {
       const { distributor, frontend } = edge()
       const series = [{ labels: { ...LABELS, service_name: 'twice' }, profiles: [profile(5)] }]

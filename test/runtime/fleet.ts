@@ -19,6 +19,7 @@ import { MIB } from '#core/units.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { mountAdhoc } from '#platform/connect/adhoc-service.ts'
+import { mountAsyncResults } from '#platform/connect/async-result-service.ts'
 import { mountLabelReport } from '#platform/connect/label-service.ts'
 import { mountMetastore, mountQueryBackend, mountSegmentWriter } from '#platform/connect/services.ts'
 import { createDigest } from '#platform/digest.ts'
@@ -28,6 +29,7 @@ import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
 import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createAdhocStore } from '../../apps/query-backend/adhoc-store.ts'
+import { createAsyncStore } from '../../apps/query-backend/async-store.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
 import { createLabelReporter } from '../../apps/query-backend/labels.ts'
 import { createSegmentWriter } from '../../apps/segment-writer/app.ts'
@@ -89,6 +91,7 @@ export async function startFleet(limits: Partial<TenantLimits> = {}): Promise<Fl
   const backend = createQueryBackend({ store, codec, regex: createRegexCompiler() })
   mountQueryBackend(app, hangingBackend(backend, waiting), options)
   mountLabelReport(app, createLabelReporter({ store, codec, regex: createRegexCompiler() }), options)
+  mountAsyncResults(app, createAsyncStore({ store, clock: createClock() }), options)
   mountAdhoc(app, createAdhocStore({ store, clock: createClock(), random: createRandom() }), options)
   const host = '127.0.0.1'
   const listener = serveHttp({ name: 'fleet', app, host, port: 0, bodyLimitBytes: BODY_LIMIT_BYTES })

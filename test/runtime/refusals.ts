@@ -182,14 +182,6 @@ export const REFUSALS: readonly Refusal[] = [
     status: 400,
     says: { code: 'invalid_argument', message: /./ },
   },
-  {
-    what: 'a query that the client wants to poll',
-    app: 'frontend',
-    path: STACKTRACES,
-    init: post(JSON.stringify({ async: { type: 'ASYNC_QUERY_TYPE_FORCE' } })),
-    status: 501,
-    says: { code: 'unimplemented', message: /async/ },
-  },
 ]
 
 export async function expectRefusal(send: Send, refusal: Refusal): Promise<void> {
