@@ -21,6 +21,7 @@ import { headCase } from './head.ts'
 import { indexScaleCase } from './index-scale.ts'
 import { isolationCase } from './isolation.ts'
 import { jfrCase } from './jfr.ts'
+import { oldTransactionCase } from './old-transaction.ts'
 import { queryCase } from './query.ts'
 import { readsCase } from './reads.ts'
 import { runtimesCase } from './runtimes.ts'
@@ -41,6 +42,7 @@ const CASES: readonly BenchCase[] = [
   endToEndCase,
   firstCompactionCase,
   indexScaleCase,
+  oldTransactionCase,
   readsCase,
   isolationCase,
 ]
