@@ -14,8 +14,11 @@ import type { SampledType } from './app-type.ts'
 const NAME_UNITS_MAX = 64 * MIB
 /** Of all stacks that are written out: 16,000 of 1,000 frames. A tree of a few bytes a node may hold far more. */
 const FRAMES_MAX = 16_000_000
-/** A node is a number below this, and so is a frame: both fit into one exact double. */
-const ROWS_MAX = 2 ** 24
+/**
+ * Names, and frames of the tree: a body of 4 MiB may be nothing but separators, and a node takes a hundred bytes. A node and
+ * a name fit into one exact double.
+ */
+const ROWS_MAX = 2 ** 20
 
 const INT64_MAX = 2n ** 63n - 1n
 

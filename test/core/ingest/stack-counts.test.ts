@@ -42,6 +42,11 @@ test('past its limits it says which', () => {
       error.reason === 'samples_limit' &&
       /maxSamples, actual: 101, limit: 100/.test(error.message),
   )
+  const wide = new StackCounts()
+  const frame = wide.frame({ name: 'f' })
+  assert.throws(() => {
+    for (let i = 0, node = ROOT; i <= 2 ** 20; i++) node = wide.child(node, frame)
+  }, /more than 1048576 frames in a tree/)
   const large = new StackCounts()
   large.add(stackOf(large, 'a'), 2n ** 62n)
   assert.throws(() => large.encode(PROFILE, LIMITS), /passes 2\^63 - 1/)
