@@ -16,6 +16,7 @@ import type {
 import { createCodec } from '#platform/codec.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
+import type { AdmissionGate } from '../../apps/query-frontend/admission-gate.ts'
 import { createQueryFrontend } from '../../apps/query-frontend/app.ts'
 import { createSilentLog } from './silent-log.ts'
 import { HandClock } from './hand-clock.ts'
@@ -28,6 +29,13 @@ export interface Answers {
   readonly sets?: LabelSetsResponse['sets']
   readonly multitenancy?: boolean
   readonly limits?: Partial<TenantLimits>
+  readonly admission?: AdmissionGate
+}
+
+export interface Asked {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: unknown
 }
 
 export function createTestFrontend({ backend, objects = [EMPTY_OBJECT], sets = [], ...settings }: Answers) {
@@ -71,6 +79,7 @@ export function createTestFrontend({ backend, objects = [EMPTY_OBJECT], sets = [
       clock: new HandClock(NOW_MS),
       log: createSilentLog(),
       compression: codecCompression(createCodec()),
+      ...(settings.admission === undefined ? {} : { admission: settings.admission }),
     },
     {
       multitenancy: settings.multitenancy ?? false,
@@ -78,13 +87,13 @@ export function createTestFrontend({ backend, objects = [EMPTY_OBJECT], sets = [
     },
   )
   /** A call of the querier as JSON. */
-  const ask = async (method: string, body: unknown): Promise<{ status: number; body: unknown }> => {
+  const ask = async (method: string, body: unknown): Promise<Asked> => {
     const response = await app.request(`/querier.v1.QuerierService/${method}`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(body),
     })
-    return { status: response.status, body: await response.json() }
+    return { status: response.status, headers: response.headers, body: await response.json() }
   }
   return { app, ask, asked }
 }

@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
+import { ADMISSION_DEFAULT } from '#core/query/admission.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
+import { AdmissionGate } from '../../../apps/query-frontend/admission-gate.ts'
+import { HandClock } from '../../support/hand-clock.ts'
 import { createTestFrontend, NO_COST, NOW_MS } from '../../support/query-frontend.ts'
 
 const TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds'
@@ -115,5 +118,34 @@ test('nodes: the merged tree is bounded, whatever is shown of it', async () => {
   for (const maxQueryNodes of [21, 0]) {
     const { ask } = createTestFrontend({ backend, objects: planOf({}), limits: { maxQueryNodes } })
     assert.equal((await ask('SelectMergeStacktraces', QUERY)).status, 200)
+  }
+})
+
+test('turns: who finds no place is told when to come back, 429 for a tenant’s own crowd and 503 for that of all', async () => {
+  const tree = encodeTree(new FunctionTree())
+  for (const [limits, status, code] of [
+    [{ waitingMax: 1, waitingPerTenantMax: 9 }, 503, 'unavailable'],
+    [{ waitingMax: 9, waitingPerTenantMax: 1 }, 429, 'resource_exhausted'],
+  ] as const) {
+    const release = Promise.withResolvers<void>()
+    const admission = new AdmissionGate({ ...ADMISSION_DEFAULT, ...limits }, new HandClock())
+    const { ask } = createTestFrontend({
+      backend: {
+        async stacktraces() {
+          await release.promise
+          return { tree, stats: NO_COST, selected: false }
+        },
+      },
+      objects: planOf({ sizeBytes: 2 ** 30 }),
+      admission,
+    })
+    const all = Array.from({ length: 3 }, () => ask('SelectMergeStacktraces', QUERY))
+    // Whichever comes third is refused: one runs, one waits.
+    const third = await Promise.race(all)
+    assert.deepEqual([third.status, (third.body as { code: string }).code], [status, code])
+    assert.equal(third.headers.get('retry-after'), '2')
+    release.resolve()
+    const answers = await Promise.all(all)
+    assert.deepEqual(answers.map((each) => each.status).sort(), [200, 200, status])
   }
 })
