@@ -102,10 +102,10 @@ export async function adoptDecided(deps: AdoptDeps, report: RunReport): Promise<
 
 /** Without what belongs to a deleted tenant for good. */
 function withoutDead(deaths: Deaths, object: DecidedObject): DecidedObject {
-  const { objectId, footer, live } = object
+  const { footer, live } = object
   return {
     ...object,
-    live: live.filter((index) => fateOf(deaths, footer.datasets[index]!.tenant, objectId) !== 'gone'),
+    live: live.filter((index) => fateOf(deaths, footer.datasets[index]!.tenant, footer) !== 'gone'),
   }
 }
 
@@ -116,7 +116,7 @@ async function contestedGroups({ sql, deaths }: AdoptDeps, open: readonly Decide
       const origin = attemptOf(footer)
       const job = /^\d{1,19}$/.test(footer.jobId) ? BigInt(footer.jobId) : -1n
       const descriptor = footer.datasets[index]!
-      const isHidden = fateOf(deaths, descriptor.tenant, objectId) === 'hidden'
+      const isHidden = fateOf(deaths, descriptor.tenant, footer) === 'hidden'
       return {
         ...timesOf(descriptor),
         service: isHidden ? `${descriptor.service}${HIDDEN}` : descriptor.service,
@@ -234,21 +234,21 @@ async function readOutput(
     const { tenant } = footer.datasets[index]!
     const head = await readHead(deps, objectId, footer.datasets[index]!)
     labelSets.push(...labelSetsOfHead(head))
-    const isHidden = fateOf(deps.deaths, tenant, objectId) === 'hidden'
+    const isHidden = fateOf(deps.deaths, tenant, footer) === 'hidden'
     if (isRecent(deps, objectId)) await enterIds(deps, { tenant, isHidden }, await readProfileIds(deps, objectId, head))
   }
   const datasets = live.map((index) => ({
     descriptor: footer.datasets[index]!,
     skip: skips.get(`${objectId}/${index}`) ?? [],
   }))
-  return { objectId, level: footer.level, sizeBytes, datasets, labelSets, hidden: hiddenIn(deps, objectId, footer) }
+  return { objectId, level: footer.level, sizeBytes, datasets, labelSets, hidden: hiddenIn(deps, footer) }
 }
 
 /** Tenants whose data in the object is dead and may come back. */
-function hiddenIn({ deaths }: AdoptDeps, objectId: string, { datasets }: DecidedObject['footer']): HiddenTenant[] {
-  const tenants = new Set(datasets.map(({ tenant }) => tenant))
+function hiddenIn({ deaths }: AdoptDeps, footer: DecidedObject['footer']): HiddenTenant[] {
+  const tenants = new Set(footer.datasets.map(({ tenant }) => tenant))
   return [...tenants]
-    .filter((tenant) => fateOf(deaths, tenant, objectId) === 'hidden')
+    .filter((tenant) => fateOf(deaths, tenant, footer) === 'hidden')
     .map((tenant) => ({ tenant, deadBelow: deaths.get(tenant)!.incarnation }))
 }
 
@@ -289,7 +289,7 @@ async function adoptSegments(deps: AdoptDeps, segments: readonly DecidedObject[]
     assert(request !== undefined, 'every segment of the batch was read')
     const dead = footer.datasets.filter(({ index }) => !live.includes(index))
     await sql.begin(async (tx) => {
-      await commitSegment(tx, request, { ...deps, hidden: hiddenIn(deps, objectId, footer) })
+      await commitSegment(tx, request, { ...deps, hidden: hiddenIn(deps, footer) })
       await retireDatasets(
         tx,
         dead.map(({ index }) => ({ objectId, index })),

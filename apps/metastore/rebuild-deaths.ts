@@ -1,4 +1,5 @@
 /** Deletions of tenants, and their ends, that the bucket remembers (core/retention/tenant-object.ts), for a rebuild to obey. */
+import type { ObjectFooter } from '#core/block/footer.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import {
   decodeTenantObject,
@@ -33,10 +34,17 @@ export async function readDeaths(store: ObjectStore): Promise<Deaths> {
   }
 }
 
-/** What becomes of the tenant's datasets in the object. */
-export function fateOf(deaths: Deaths, tenant: string, objectId: string): Fate {
+/**
+ * What becomes of the tenant's datasets in the object: its own fate, or that of what it was merged of. An output that was
+ * refused because its tenant was deleted while it was made lies in the bucket until its grace is over, and no name and no
+ * time says of itself that it is dead.
+ */
+export function fateOf(deaths: Deaths, tenant: string, { objectId, sources }: ObjectFooter): Fate {
   const death = deaths.get(tenant)
-  return death === undefined ? 'lives' : fateIn(death, objectId)
+  if (death === undefined) return 'lives'
+  const fates = new Set([objectId, ...sources.map((source) => source.objectId)].map((id) => fateIn(death, id)))
+  if (fates.has('gone')) return 'gone'
+  return fates.has('hidden') ? 'hidden' : 'lives'
 }
 
 export async function obeyDeaths(sql: Sql, deaths: Deaths): Promise<RecoveryFinding[]> {

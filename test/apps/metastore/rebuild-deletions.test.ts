@@ -8,6 +8,8 @@ import { decodeTenantObject, encodeTenantObject, tenantObjectKey } from '#core/r
 import { MS_PER_MINUTE } from '#core/units.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
 import { createClock } from '#platform/clock.ts'
+import { createRandom } from '#platform/random.ts'
+import { createInlineMerger } from '../../support/merge-jobs.ts'
 import { buildPprof } from '../../support/profiles.ts'
 import { createRecoveryHarness } from '../../support/recovery.ts'
 import { askMetadata, askTotal, expectOk, push } from '../../support/server-client.ts'
@@ -15,6 +17,7 @@ import { makeDataDir } from '../../support/server-process.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { createServiceStack } from '../../support/service-stack.ts'
 import { tenantsOver } from '../../support/sql-tenants.ts'
+import { runJob } from '../../../apps/compaction-worker/run-job.ts'
 import { deleteDueObjects } from '../../../apps/compaction-worker/delete-objects.ts'
 import { SETTINGS_KEY } from '../../../apps/metastore/settings-dump.ts'
 
@@ -349,4 +352,34 @@ test('what an earlier deletion took does not come back with a later one that is 
   await rebuilt.service.undeleteTenant({ tenant: 'anonymous' })
   await rebuilt.runDeletions()
   assert.deepEqual([await askTotal(site.send, 'shop'), await askTotal(site.send, 'cart')], [16n, 0n])
+})
+
+test('an output that was refused because its tenant was deleted meanwhile is dead as its sources are (H35, H37)', async () => {
+  const store = await openFilesystemStore(await makeDataDir())
+  const old = await openSite(store)
+  await old.recovery.guard.check()
+  for (const n of [1, 2]) await old.pushed('shop', n)
+  await old.metastore.plan()
+  const { metastore } = old.metastore
+  const poll = { workerId: 'w', capacity: 9, running: [], failed: [], released: [], waitMs: 0 }
+  const { jobs } = await metastore.pollJobs(poll)
+  const tenants = tenantsOver(old.metastore, store)
+  await tenants.service.deleteTenant({ tenant: 'anonymous' })
+  const worker = { store, clock: createClock(), random: createRandom(), merger: createInlineMerger() }
+  for (const job of jobs) {
+    const outputs = [...(await runJob(worker, job, { signal: NEVER }))]
+    const { jobId, epoch } = job
+    assert.equal((await metastore.commitCompaction({ workerId: 'w', jobId, epoch, outputs })).verdict, 'stale')
+  }
+  await tenants.runDeletions()
+
+  const site = await openSite(store)
+  await site.recovery.guard.check()
+  assert.equal((await site.recovery.run({ kind: 'rebuild' })).state, 'done')
+  assert.equal(await askTotal(site.send, 'shop'), 0n)
+  const rebuilt = tenantsOver(site.metastore, store)
+  await rebuilt.runDeletions()
+  await rebuilt.service.undeleteTenant({ tenant: 'anonymous' })
+  await rebuilt.runDeletions()
+  assert.equal(await askTotal(site.send, 'shop'), 3n)
 })
