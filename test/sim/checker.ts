@@ -194,6 +194,34 @@ export class Checker {
     this.counts()
   }
 
+  /**
+   * The index is another one: what it has of segments is decided anew, and so may be who of two equal profiles counts.
+   * A segment that nobody had committed, or that was a duplicate of what its tenant's deletion took, may count now: nothing
+   * in the bucket tells it from one that was under way while the tenant was deleted.
+   */
+  rebuilt(run: () => void): void {
+    const { twin, ledger } = this.#deps
+    const hidden = [...twin.state.objects.values()].filter(({ datasets }) =>
+      datasets.some(
+        ({ descriptor, incarnation }) => incarnation < (twin.state.tenants.get(descriptor.tenant)?.liveFrom ?? 1),
+      ),
+    )
+    const wasHidden = new Set(hidden.map(({ objectId }) => objectId))
+    this.#firstSkips.clear()
+    run()
+    for (const { objectId, level, datasets } of twin.state.objects.values()) {
+      if (!this.#contents.has(objectId))
+        this.#learn(
+          objectId,
+          datasets.map(({ descriptor }) => descriptor),
+        )
+      for (const dataset of level === 0 && !wasHidden.has(objectId) ? datasets : [])
+        for (const number of isVisible(twin.state, dataset) ? this.countedIn(objectId, dataset.descriptor.index) : [])
+          ledger.setDeleted(ledger.entries[number]!, false)
+    }
+    this.counts()
+  }
+
   /** A pass of retention: what it takes is gone for good. */
   expired(run: () => { objectId: string; index: number }[]): void {
     const { ledger, note } = this.#deps

@@ -41,9 +41,13 @@ test('the worlds see what they are for: merges up to the day, crashes, stops, de
     queries: 0,
     failedQueries: 0,
     parked: 0,
+    lostThreads: 0,
+    journalled: 0,
+    quarantined: 0,
+    rebuilds: 0,
   }
   let topLevel = 0
-  for (let seed = 1; seed <= 20; seed++) {
+  for (let seed = 1; seed <= 30; seed++) {
     const { counts } = await runWorld({ seed, classes })
     for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += counts[name]
     topLevel = Math.max(topLevel, counts.topLevel)
@@ -54,4 +58,5 @@ test('the worlds see what they are for: merges up to the day, crashes, stops, de
   assert.ok(sums.deleted > 10 && sums.deletions > 10, JSON.stringify(sums))
   assert.ok(sums.queries - sums.failedQueries > 100, `${sums.queries} queries, ${sums.failedQueries} failed`)
   assert.ok(sums.failedQueries > 0, 'a fault reaches the readers too')
+  assert.ok(Math.min(sums.lostThreads, sums.journalled, sums.quarantined, sums.rebuilds) > 0, JSON.stringify(sums))
 })

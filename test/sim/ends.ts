@@ -88,8 +88,8 @@ function checkLabels({ twin, ledger, checker }: Ends): void {
   const known = new Set<string>()
   for (const { tenant, windowStartMs, pairs } of twin.state.labelSets.values())
     known.add(`${tenant} ${windowStartMs} ${pairs[pairs.indexOf('service_name') + 1]}`)
-  for (const { number, tenant, service, timeMs, isAcked } of ledger.entries) {
+  for (const { number, tenant, service, timeMs, isAcked, isDeleted } of ledger.entries) {
     const name = `${tenant} ${Math.floor(timeMs / MS_PER_HOUR) * MS_PER_HOUR} ${service}`
-    if (isAcked && !known.has(name)) checker.report('labels', `no label set for p${number}: ${name}`)
+    if (isAcked && !isDeleted && !known.has(name)) checker.report('labels', `no label set for p${number}: ${name}`)
   }
 }

@@ -17,6 +17,7 @@ export const FAULT_CLASSES = [
   'journal',
   'thread',
   'lossy',
+  'rebuild',
   'budget',
   'poison',
 ] as const

@@ -36,7 +36,10 @@ export interface Mutation {
   readonly journal?: JournalMode
   readonly threads?: number
   readonly orphanGraceMs?: number
+  readonly rebuildPercent?: number
 }
+
+const NEVER = Promise.withResolvers<void>().promise
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -175,6 +178,19 @@ export const MUTATIONS: readonly Mutation[] = [
     orphanGraceMs: 1_500,
   },
   {
+    name: 'a rebuild compares no profile ids',
+    shows: ['counted-twice'],
+    rules: { comparesContested: false },
+    rebuildPercent: 100,
+    linkPercent: 20,
+  },
+  {
+    name: 'a rebuild does not ask which incarnation died',
+    shows: ['returned'],
+    rules: { asksFate: false },
+    rebuildPercent: 100,
+  },
+  {
     name: 'a thread that hangs is not noticed',
     shows: ['never-ends'],
     threads: 2,
@@ -182,8 +198,7 @@ export const MUTATIONS: readonly Mutation[] = [
     writerClock: (clock) => ({
       nowMs: () => clock.nowMs(),
       // What looks after threads sleeps so long, and nothing else of a writer.
-      sleep: (durationMs, signal) =>
-        durationMs === 10_000 ? new Promise(() => undefined) : clock.sleep(durationMs, signal),
+      sleep: (durationMs, signal) => (durationMs === 10_000 ? NEVER : clock.sleep(durationMs, signal)),
     }),
   },
   {

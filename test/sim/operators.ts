@@ -5,6 +5,7 @@
 import { MS_PER_HOUR } from '#core/units.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
 import { setRetention } from '../support/metastore-twin/retention.ts'
+import { type BucketDeps, rebuild } from '../support/metastore-twin/rebuild.ts'
 import { deleteTenant, isVisible, undeleteTenant } from '../support/metastore-twin/tenants.ts'
 import type { Checker } from './checker.ts'
 import type { Dice } from './dice.ts'
@@ -17,7 +18,7 @@ export interface OperatorDeps {
   readonly ledger: Ledger
   readonly checker: Checker
   readonly faults: Faults
-  readonly counts: { deleted: number; deletions: number }
+  readonly counts: { deleted: number; deletions: number; rebuilds: number }
   readonly tenants: readonly string[]
   readonly note: (what: string) => void
 }
@@ -61,6 +62,17 @@ export async function deleteTenants(deps: OperatorDeps, life: Life, dice: Dice):
     counts.deletions++
     checker.tenantChanged(tenant)
   }
+}
+
+/** The database is lost, once, and made anew from the bucket. */
+export async function loseDatabase(deps: OperatorDeps & BucketDeps, life: Life, dice: Dice): Promise<void> {
+  const { twin, checker, faults, counts, note } = deps
+  await life.clock.sleep(dice.between(6_000, 18_000))
+  if (!faults.isOn) return
+  note('loses the database and rebuilds it')
+  counts.rebuilds++
+  checker.rebuilt(() => rebuild(twin.state, deps))
+  twin.wake()
 }
 
 /** Rules come and go; what the hours of a world's data are kept for, or not. */

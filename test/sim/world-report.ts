@@ -29,6 +29,7 @@ export interface WorldReport {
     readonly deleted: number
     readonly deletions: number
     readonly lostThreads: number
+    readonly rebuilds: number
     readonly journalled: number
     readonly quarantined: number
   }

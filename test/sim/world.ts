@@ -24,8 +24,9 @@ import { checkEnd, type Ends, openEnds } from './ends.ts'
 import { drawTrouble, Faults, type JobTrouble } from './faults.ts'
 import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
-import { changeRetention, deleteTenants, retireDatasets } from './operators.ts'
-import { ORPHAN_GRACE_LONG_MS, SIM_JOB_POLICY, SIM_ORPHAN_GRACES_MS } from './policies.ts'
+import { drawModes, type Modes } from './modes.ts'
+import { changeRetention, deleteTenants, loseDatabase, retireDatasets } from './operators.ts'
+import { SIM_JOB_POLICY } from './policies.ts'
 import { type DatabaseDeps, metastoreFor, Replica } from './replica.ts'
 import { Scheduler } from './scheduler.ts'
 import {
@@ -57,7 +58,6 @@ const PUSH_DELAY_MS_MAX = 30
 /** Of the claims: their holder stops for longer than its lease. */
 const CLAIM_STOPS_PERCENT = 6
 const SKEW_MS_MAX = 5_000
-const JOURNALS = ['off', 'retry', 'acknowledge'] as const
 /** What a process is given to end by itself. */
 const STOP_MS_MAX = 25_000
 /** Somebody sets the clock. */
@@ -108,12 +108,12 @@ class World {
   readonly #writers: { life: Life; service: SegmentWriterService }[] = []
   readonly #processes: SimProcess[] = []
   readonly #trouble: JobTrouble
-  readonly #writerThreads: number
+  readonly #modes: Modes
   readonly #threads: WriterThreads
   #isRetried = false
   #clientsLeft = 0
   #lives = 0
-  #counts = { queries: 0, failedQueries: 0, crashes: 0, stops: 0, pauses: 0, deleted: 0, deletions: 0 }
+  #counts = { queries: 0, failedQueries: 0, crashes: 0, stops: 0, pauses: 0, deleted: 0, deletions: 0, rebuilds: 0 }
 
   constructor(spec: WorldSpec) {
     this.#spec = spec
@@ -133,17 +133,11 @@ class World {
     const note = (what: string): void => this.#note('world', what)
     const stored = (key: string): Uint8Array | undefined => this.#objects.get(key)
     const nowMs = (): number => scheduler.nowMs
-    const modes = new Dice(seed, 'modes')
-    const drawn = modes.pick(JOURNALS)
-    const journal = mutation?.journal ?? (this.#faults.has('journal') ? drawn : 'off')
-    this.#writerThreads = mutation?.threads ?? modes.pick([0, 0, this.#faults.has('thread') ? 2 : 0])
-    this.#threads = new WriterThreads({
-      seed,
-      scheduler,
-      faults: this.#faults,
-      note: (what) => this.#note('threads', what),
-    })
-    const journalled = () => (journal === 'acknowledge' ? journalledIn(this.#objects) : [])
+    const modes = drawModes(seed, this.#faults, mutation)
+    this.#modes = modes
+    const tell = (what: string): void => this.#note('threads', what)
+    this.#threads = new WriterThreads({ seed, scheduler, faults: this.#faults, note: tell })
+    const journalled = () => (modes.journal === 'acknowledge' ? journalledIn(this.#objects) : [])
     const codec = this.#codec
     this.#checker = new Checker({ twin: this.#twin, ledger: this.#ledger, codec, nowMs, note, stored, journalled })
     const dice = new Dice(seed, 'lines')
@@ -157,8 +151,6 @@ class World {
       )
         this.#pause(life, outMs)
     }
-    const drawnGraceMs = this.#dice.pick(SIM_ORPHAN_GRACES_MS)
-    const orphanGraceMs = mutation?.orphanGraceMs ?? (journal === 'acknowledge' ? ORPHAN_GRACE_LONG_MS : drawnGraceMs)
     this.#database = {
       scheduler,
       dice,
@@ -166,8 +158,8 @@ class World {
       checker: this.#checker,
       twin: this.#twin,
       onClaim,
-      orphanGraceMs,
-      journal,
+      orphanGraceMs: modes.orphanGraceMs,
+      journal: modes.journal,
       codec,
       note: (who, what) => this.#note(who, what),
       wrapIndex: mutation?.index,
@@ -238,11 +230,16 @@ class World {
       tenants: TENANTS,
       note: (what: string) => this.#note('operator', what),
     }
-    void retireDatasets(operators, this.#newLife('remover', 0), new Dice(this.#spec.seed, 'retire'))
-    void changeRetention(operators, this.#newLife('rules', 0), new Dice(this.#spec.seed, 'retention'))
+    const bucket = { objects: this.#objects, codec: this.#codec }
+    if (this.#modes.isRebuilt)
+      void loseDatabase({ ...operators, ...bucket }, this.#newLife('loss', 0), new Dice(this.#spec.seed, 'loss'))
+    else {
+      void retireDatasets(operators, this.#newLife('remover', 0), new Dice(this.#spec.seed, 'retire'))
+      void changeRetention(operators, this.#newLife('rules', 0), new Dice(this.#spec.seed, 'retention'))
+    }
     void deleteTenants(operators, this.#newLife('operator', 0), new Dice(this.#spec.seed, 'tenant'))
     void this.#chaosLoop(new Dice(this.#spec.seed, 'chaos'))
-    if (this.#writerThreads > 0)
+    if (this.#modes.threads > 0)
       void this.#threads.lose(this.#newLife('threads', 0), new Dice(this.#spec.seed, 'threads'))
   }
 
@@ -288,7 +285,7 @@ class World {
       const ports = this.#portsFor(life)
       const startThread = () => this.#threads.start(ports)
       const clock = this.#spec.mutation?.writerClock?.(life.clock) ?? life.clock
-      const mode = { journal: this.#database.journal, threads: this.#writerThreads, startThread, clock }
+      const mode = { journal: this.#database.journal, threads: this.#modes.threads, startThread, clock }
       const service = startWriter(this.#spec.mutation?.writer?.(ports) ?? ports, mode)
       if (writer === undefined) this.#writers.push((writer = { life, service }))
       else Object.assign(writer, { life, service })

@@ -34,7 +34,9 @@ export function commitSegment(state: TwinState, request: CommitSegmentRequest): 
     state.labelSets.set(JSON.stringify([set.tenant, set.windowStartMs, pairs]), { ...set, pairs })
   }
   state.buryIfDead(objectId)
-  return { verdict: 'committed', skips }
+  // With every deletion writers forget which label sets are known.
+  const labelEpoch = [...state.tenants.values()].reduce((sum, { incarnation }) => sum + incarnation, 0)
+  return { verdict: 'committed', skips, ...(labelEpoch > 0 ? { labelEpoch } : {}) }
 }
 
 /** First position of an id wins; who lost everything is dead on arrival. */

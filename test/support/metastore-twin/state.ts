@@ -124,6 +124,10 @@ export interface TwinRules {
   readonly registersOrphans: boolean
   /** What an entry of the journal names is nobody's orphan. */
   readonly sparesJournalled: boolean
+  /** A rebuild compares profile ids where attempts overlap. */
+  readonly comparesContested: boolean
+  /** … and which incarnation of a tenant an object, and what it was merged of, belongs to. */
+  readonly asksFate: boolean
 }
 
 export const TWIN_RULES: TwinRules = {
@@ -146,6 +150,8 @@ export const TWIN_RULES: TwinRules = {
   keepsBounds: true,
   registersOrphans: true,
   sparesJournalled: true,
+  comparesContested: true,
+  asksFate: true,
 }
 
 export interface TwinOptions {
@@ -241,6 +247,17 @@ export class TwinState {
 
   addObject(object: Omit<HeldObject, 'createdAtMs'>): void {
     this.objects.set(object.objectId, { ...object, createdAtMs: this.nowMs() })
+  }
+
+  /** All but settings, and the ids of what the bucket has no more. */
+  loseTables(inBucket: readonly string[]): void {
+    for (const table of [this.objects, this.profileIds, this.jobs, this.tombstones, this.leases]) table.clear()
+    // A deletion takes no label sets along here, and writers that have not heard of one yet leave out what they sent before.
+    for (const [key, { tenant }] of this.labelSets) if (!this.tenants.has(tenant)) this.labelSets.delete(key)
+    for (const table of [this.workers, this.failedAtMs, this.orphanCandidates, this.writers]) table.clear()
+    this.committedAtMs.length = 0
+    for (const objectId of inBucket) this.registered.delete(objectId)
+    this.#lastJobId += 1_000
   }
 
   retireDataset(objectId: string, index: number): void {
