@@ -337,7 +337,7 @@ async function startWriter(
   const { store, putsPerSecondMax } = opened
   const { limitsOf, policyOf } = tenants
   const writer = createSegmentWriter(
-    { store, metastore, codec, digest: createDigest(), clock, random, log },
+    { store, metastore, codec: nativeZstd(codec), digest: createDigest(), clock, random, log },
     {
       limitsOf,
       policyOf,

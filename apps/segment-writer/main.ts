@@ -15,6 +15,7 @@ import { openLimitsFile } from '#platform/limits-file.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
+import { nativeZstd } from '#platform/native-zstd.ts'
 import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from './app.ts'
@@ -33,7 +34,7 @@ await runProcess(log, async (lifecycle) => {
   const { store, putsPerSecondMax } = await openStore(storageUrl, { log })
   const tenants = await openLimitsFile(limits, limitsFile, { clock, log })
   await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
-  const codec = createCodec()
+  const codec = nativeZstd(createCodec())
   const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))
   const writer = createSegmentWriter(
     { store: instruments.store(store), metastore, codec, log, digest: createDigest(), clock, random: createRandom() },

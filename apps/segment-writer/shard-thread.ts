@@ -2,13 +2,14 @@
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
+import { nativeZstd } from '#platform/native-zstd.ts'
 import { createThreadHost } from './thread-host.ts'
 import type { ThreadQuestion, ThreadSettings } from './thread-messages.ts'
 
 declare const self: Worker
 
 const tell = createThreadHost({
-  codec: createCodec(),
+  codec: nativeZstd(createCodec()),
   digest: createDigest(),
   clock: createClock(),
   post: (reply, transfer) => self.postMessage(reply, transfer),

@@ -7,6 +7,7 @@ import { assert } from '#core/assert.ts'
 import { FetchedRanges, openDataset } from '#core/block/read.ts'
 import { encodeDataset } from '#core/block/write.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
+import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { splitProfile } from '#core/pprof/split.ts'
@@ -73,7 +74,8 @@ function mergePath(): Round {
   const { segmentObjects } = syntheticBlocks()
   const inputs = segmentObjects.map(({ region, descriptor }) => ({ region, descriptor, skip: [] }))
   const window = { windowStartMs: HOUR_START_MS, windowMs: MS_PER_HOUR }
-  const options = { codec, window, budgetBytes: Number.POSITIVE_INFINITY }
+  // As in a thread that has merged the service before.
+  const options = { codec, window, budgetBytes: Number.POSITIVE_INFINITY, memory: new MergeMemory() }
   return () => mergeRegions(inputs, options).dataset.encoded.bytes.length
 }
 

@@ -1,13 +1,14 @@
 /** Synthetic segments and what a compaction makes of them, built as the writer and the worker do. Made once a run. */
 import { assert } from '#core/assert.ts'
 import type { Dataset } from '#core/block/dataset.ts'
+import { DICTIONARY_SEED_BYTES, dictionaryIdOf } from '#core/block/stack-keys.ts'
 import { type EncodedDataset, encodeDataset, encodeObject } from '#core/block/write.ts'
 import { mergeDatasets, type MergedDataset } from '#core/compaction/merge.ts'
 import { buildLabels, type Labels } from '#core/labels/labels.ts'
 import { ProfileDecoder } from '#core/pprof/decode.ts'
 import { splitProfile } from '#core/pprof/split.ts'
 import type { DatasetDescriptor } from '#core/rpc/metastore.ts'
-import type { Dictionary } from '#core/segment/dictionary.ts'
+import { Dictionary } from '#core/segment/dictionary.ts'
 import { Head } from '#core/segment/head.ts'
 import type { RowScratch } from '#core/segment/rows.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
@@ -37,7 +38,9 @@ let built: SyntheticBlocks | undefined
 
 export function syntheticBlocks(): SyntheticBlocks {
   if (built !== undefined) return built
-  const segments = Array.from({ length: SEGMENTS }, (_, s) => segmentOf(s))
+  // As a writer does: one dictionary for as long as it runs.
+  const dictionary = new Dictionary(dictionaryIdOf(new Uint8Array(DICTIONARY_SEED_BYTES), 1))
+  const segments = Array.from({ length: SEGMENTS }, (_, s) => segmentOf(s, dictionary))
   const merged = mergeDatasets(segments.map((dataset) => ({ dataset, skip: [] })))
   const rows = rowsOf(merged.dataset)
   assert(rows === segments.reduce((sum, dataset) => sum + rowsOf(dataset), 0), 'a merge keeps every row')
@@ -76,8 +79,8 @@ export function newHead(dictionary?: Dictionary, scratch?: RowScratch): Head {
 }
 
 /** Profiles of one flush: every series a few times, spread over the hour by segment. */
-function segmentOf(segment: number): Dataset {
-  const head = newHead()
+function segmentOf(segment: number, dictionary: Dictionary): Dataset {
+  const head = newHead(dictionary)
   const decoder = new ProfileDecoder()
   for (let i = 0; i < SERIES_PER_SEGMENT * PROFILES_PER_SERIES; i++) {
     const ordinal = segment * SERIES_PER_SEGMENT * PROFILES_PER_SERIES + i
