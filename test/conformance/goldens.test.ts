@@ -27,32 +27,6 @@ const AREAS = [
   'tenancy',
 ]
 
-const SERVED_RPCS = [
-  'push.v1.PusherService/Push',
-  ...['ProfileTypes', 'LabelNames', 'LabelValues', 'Series', 'GetProfileStats'].map(
-    (name) => `querier.v1.QuerierService/${name}`,
-  ),
-  ...['SelectMergeStacktraces', 'SelectMergeSpanProfile', 'SelectMergeProfile', 'SelectSeries', 'SelectHeatmap'].map(
-    (name) => `querier.v1.QuerierService/${name}`,
-  ),
-  ...['Diff', 'AnalyzeQuery'].map((name) => `querier.v1.QuerierService/${name}`),
-]
-const COMPANIONS =
-  'adhocprofiles.v1.AdHocProfileService/List capabilities.v1.FeatureFlagsService/GetFeatureFlags ' +
-  'version.v1.Version/Version vcs.v1.VCSService/GithubApp settings.v1.SettingsService/Get ' +
-  'debuginfo.v1alpha1.DebuginfoService/ShouldInitiateUpload'
-const SERVED_PATHS = [
-  '/ingest',
-  '/pyroscope/ingest',
-  '/v1development/profiles',
-  '/pyroscope/render',
-  '/pyroscope/render-diff',
-  '/pyroscope/label-values',
-  '/api/v1/status/buildinfo',
-  '/api/v1/tenant_limits',
-  ...[...COMPANIONS.split(' '), ...SERVED_RPCS].map((rpc) => `/${rpc}`),
-]
-
 interface GoldenRequest {
   readonly id?: string
   readonly rpc?: string
@@ -79,10 +53,6 @@ const GO_CASES = new RegExp('^pprof-(?:push|ingest)/(?:heap|heap-gz|heap-pb-raw|
 const ROOT_DIFFERS = "(('total',)"
 
 const REASONS: { readonly why: string; readonly holds: (difference: Difference) => boolean }[] = [
-  {
-    why: 'a path or an RPC that is not served',
-    holds: ({ request, text }) => isNotServed(text) && !SERVED_PATHS.includes(pathOf(request)),
-  },
   {
     why: 'features that this server has, in its own words',
     holds: ({ request, text }) => pathOf(request).endsWith('/GetFeatureFlags') && text.startsWith('.featureFlags'),
@@ -128,13 +98,6 @@ const REASONS: { readonly why: string; readonly holds: (difference: Difference) 
     holds: ({ golden }) => golden.case === 'speedscope/simple' || golden.case === 'speedscope/two-units-none',
   },
 ]
-
-function isNotServed(text: string): boolean {
-  return (
-    /^status: want \d+, got (?:404 .*page not found|501 .*"unimplemented")/s.test(text) ||
-    text.startsWith('content type: ')
-  )
-}
 
 function pathOf({ rpc, path }: GoldenRequest): string {
   return rpc === undefined ? (path ?? '') : `/${rpc}`
