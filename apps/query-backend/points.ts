@@ -7,10 +7,10 @@ import { compileMatchers } from '#core/labels/matcher.ts'
 import { withoutStripped } from '#core/query/stripped.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import { PointRows } from '#core/query/point-rows.ts'
-import { addCallSiteSeries, addProfilePoints, addSpanPoints } from '#core/query/profile-points.ts'
+import { addCallSiteSeries, addProfilePoints, addSpanPoints, meantTotals } from '#core/query/profile-points.ts'
 import type { CompiledSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
-import type { StackTest } from '#core/query/stack-test.ts'
+import { compileStackTest, type StackTest } from '#core/query/stack-test.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type {
   PointsRequest,
@@ -19,7 +19,7 @@ import type {
   TimeSeriesRequest,
   TimeSeriesResponse,
 } from '#core/rpc/query-backend.ts'
-import { type CallEnd, type ReadDeps, readObjects, throwIfGone } from './read-objects.ts'
+import { type CallEnd, type ReadDataset, type ReadDeps, readObjects, throwIfGone } from './read-objects.ts'
 
 interface PointDeps extends ReadDeps {
   readonly regex: RegexCompiler
@@ -38,15 +38,32 @@ export async function readPoints(deps: PointDeps, request: PointsRequest, call: 
   const rows = new PointRows({ best, exemplars })
   const matches = compileMatchers(withoutStripped(request.matchers), deps.regex)
   const base = { profileType, matches, showsTenant: namesTenant(request.matchers, request.groupBy), startMs, endMs }
-  const query = spans
-    ? ({ ...base, wants: 'samples', selector: EVERY_ROW } as const)
-    : ({ ...base, wants: 'ids' } as const)
-  for await (const { head, plan, fetched, profiles, profileIds } of readObjects(deps, request.objects, query, call)) {
-    if (profileIds !== undefined) addProfilePoints(head, profiles, profileIds, { grid: request, rows })
-    else call.stats.samples += addSpanPoints(plan, fetched, { grid: request, rows })
-    throwIfGone(call.signal)
+  const stackTest = compileStackTest(request, deps.regex)
+  const [withIds, withSamples] = [
+    { ...base, wants: 'ids' } as const,
+    { ...base, wants: 'samples', selector: EVERY_ROW } as const,
+  ]
+  if (spans) {
+    for await (const { plan, fetched } of readObjects(deps, request.objects, withSamples, call)) {
+      call.stats.samples += addSpanPoints(plan, fetched, { grid: request, rows, stackTest })
+      throwIfGone(call.signal)
+    }
+    return { series: rows.build(), stats: call.stats, filtered: true }
   }
-  return { series: rows.build(), stats: call.stats }
+  // Heads select, so both give the same datasets in the same order.
+  const samples = stackTest === undefined ? undefined : readObjects(deps, request.objects, withSamples, call)
+  try {
+    for await (const { head, profiles, profileIds } of readObjects(deps, request.objects, withIds, call)) {
+      const read = (await samples?.next())?.value as ReadDataset | undefined
+      const meant = read === undefined ? undefined : meantTotals(read.plan, read.fetched, stackTest!)
+      call.stats.samples += meant?.rows ?? 0
+      addProfilePoints(head, profiles, profileIds!, { grid: request, rows, meant: meant?.totals })
+      throwIfGone(call.signal)
+    }
+  } finally {
+    await samples?.return(undefined)
+  }
+  return { series: rows.build(), stats: call.stats, filtered: true }
 }
 
 export async function readCallSiteSeries(

@@ -87,7 +87,11 @@ export function readSeries(
         if (exemplars === 'none') return { totals, points: undefined }
         const grid = { ...data, originMs: steps.startMs, stepMs: steps.stepMs }
         const wish = { spans: exemplars === 'spans', exemplars: true, best: true }
-        return { totals, points: await sources.backend.points({ ...asked, ...grid, ...wish }, ended) }
+        const points = await sources.backend.points({ ...asked, ...grid, ...wish, callSite, frames }, ended)
+        // Exemplars of other stacks would be shown as of these.
+        if (callSite.length > 0 && points.filtered !== true) throw outdatedBackend()
+        checkFiltered(frames, points)
+        return { totals, points }
       },
       merge({ builder, best }, { totals, points }) {
         builder.merge(totals.series)

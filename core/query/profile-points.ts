@@ -49,12 +49,23 @@ interface Whole {
   partValue: bigint
 }
 
-/** `ids`: of all headers, in order. */
+/** Sums of the samples that are meant, by type and header; a header without any is not there. */
+export type MeantTotals = ReadonlyMap<string, bigint>
+
+function totalKey(type: number, header: number): string {
+  return `${type},${header}`
+}
+
+/** `ids`: of all headers, in order. `meant`: instead of the totals of headers. */
 export function addProfilePoints(
   head: DatasetHead,
   profiles: readonly SelectedProfiles[],
   ids: Uint8Array,
-  { grid, rows }: { readonly grid: PointGrid; readonly rows: PointRows },
+  {
+    grid,
+    rows,
+    meant,
+  }: { readonly grid: PointGrid; readonly rows: PointRows; readonly meant?: MeantTotals | undefined },
 ): void {
   const { headers } = head
   for (const { selected, positions } of profiles) {
@@ -63,7 +74,9 @@ export function addProfilePoints(
     const wholes = new Map<string, Whole>()
     for (const h of positions) {
       const series = headers.series[h]!
-      const value = getBigInt(headers.totals[selected.type]!, h)
+      const value =
+        meant === undefined ? getBigInt(headers.totals[selected.type]!, h) : meant.get(totalKey(selected.type, h))
+      if (value === undefined) continue
       const profileId = profileIdText(ids, h)
       const time = `${headers.timeNanos.hi[h]!},${headers.timeNanos.lo[h]!}`
       const key = `${profileId.slice(0, SHARED_ID_DIGITS)},${time},${groupKey[series]!}`
@@ -97,16 +110,22 @@ export function addProfilePoints(
 export function addSpanPoints(
   plan: StacktracePlan,
   fetched: FetchedRanges,
-  { grid, rows }: { readonly grid: PointGrid; readonly rows: PointRows },
+  {
+    grid,
+    rows,
+    stackTest,
+  }: { readonly grid: PointGrid; readonly rows: PointRows; readonly stackTest?: StackTest | undefined },
 ): number {
   const { head } = plan
-  const stackCount = namedStacks(plan, fetched).stackNode.length
+  const named = namedStacks(plan, fetched)
+  const stackCount = named.stackNode.length
+  const meant = stackTest?.(named)
   let read = 0
   for (const source of plan.sources) {
     const { selected } = source
     const groupOf = selected.labels.map((labels) => labels && projectLabels(labels, grid.groupBy))
     read += visitProfiles({ head, fetched, source, stackCount, spans: true }, (h, columns, start, end) => {
-      const spans = spansOf(columns, start, end)
+      const spans = spansOf(columns, { start, end, meant })
       const series = head.headers.series[h]!
       const timeMs = timeOf(head, h)
       for (const [spanId, { value, traceId }] of spans) {
@@ -140,19 +159,47 @@ export function addCallSiteSeries(
     read += visitProfiles({ head, fetched, source, stackCount, spans: false }, (h, columns, start, end) => {
       const step = stepIndexOf(range, timeOf(head, h))
       if (step < 0) return
-      let total = 0n
-      let isMet = false
-      for (let row = start; row < end; row++) {
-        if (under[columns.stackId[row]!] !== 1) continue
-        isMet = true
-        total += getBigInt(columns.values[0]!, row)
-      }
-      if (!isMet) return
+      const total = sumMeant(columns, under, { start, end })
+      if (total === undefined) return
       const lanes = BigInt.asUintN(64, total)
       builder.add(outputOf[head.headers.series[h]!]!, step, Number(lanes & 0xffffffffn), Number(lanes >> 32n))
     })
   }
   return read
+}
+
+/** Of a plan with every row: what each profile has in the stacks that are meant. */
+export function meantTotals(
+  plan: StacktracePlan,
+  fetched: FetchedRanges,
+  stackTest: StackTest,
+): { readonly totals: MeantTotals; readonly rows: number } {
+  const { head } = plan
+  const named = namedStacks(plan, fetched)
+  const meant = stackTest(named)
+  const stackCount = named.stackNode.length
+  const totals = new Map<string, bigint>()
+  let rows = 0
+  for (const source of plan.sources) {
+    rows += visitProfiles({ head, fetched, source, stackCount, spans: false }, (h, columns, start, end) => {
+      const total = sumMeant(columns, meant, { start, end })
+      if (total !== undefined) totals.set(totalKey(source.selected.type, h), BigInt.asIntN(64, total))
+    })
+  }
+  return { totals, rows }
+}
+
+/** undefined: no row is meant. */
+function sumMeant(
+  columns: FrameColumns,
+  meant: Uint8Array,
+  { start, end }: { readonly start: number; readonly end: number },
+): bigint | undefined {
+  let total: bigint | undefined
+  for (let row = start; row < end; row++) {
+    if (meant[columns.stackId[row]!] === 1) total = (total ?? 0n) + getBigInt(columns.values[0]!, row)
+  }
+  return total
 }
 
 interface Visit {
@@ -186,12 +233,16 @@ function visitProfiles(
 }
 
 /** Sums by span id in hex. A row without a span has id 0; a sum of 0 is no point. */
-function spansOf(columns: FrameColumns, start: number, end: number): Map<string, { value: bigint; traceId: string }> {
+function spansOf(
+  columns: FrameColumns,
+  { start, end, meant }: { readonly start: number; readonly end: number; readonly meant: Uint8Array | undefined },
+): Map<string, { value: bigint; traceId: string }> {
   const spans = new Map<string, { value: bigint; traceId: string }>()
   const { spanId, traceIdHigh, traceIdLow, values } = columns
   if (spanId === undefined) return spans
   for (let row = start; row < end; row++) {
     if (spanId.lo[row] === 0 && spanId.hi[row] === 0) continue
+    if (meant !== undefined && meant[columns.stackId[row]!] !== 1) continue
     const value = getBigInt(values[0]!, row)
     if (value === 0n) continue
     const id = hexOf(getBigInt(spanId, row))

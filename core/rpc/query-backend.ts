@@ -114,6 +114,10 @@ export interface PointsRequest {
   exemplars: boolean
   /** Only the highest value of every step. */
   best: boolean
+  /** Function names from the root: values are of the samples whose stacks begin with them. Absent or empty: of all. */
+  callSite?: string[]
+  /** Absent: all stacks. */
+  frames?: FrameFilter | undefined
 }
 
 /** Row i: `counts[i]` points with `values[i]` in step `steps[i]`; by step, then by value. */
@@ -139,6 +143,8 @@ export interface PointExemplar {
 export interface PointsResponse {
   series: PointSeries[]
   stats: ReadStats
+  /** Call site and frame filter were obeyed. */
+  filtered?: boolean
 }
 
 /** What the answer cost, counted and asserted in tests. */

@@ -47,7 +47,7 @@ export function spreadOver(backend: QueryBackend, isSpread: () => boolean): Quer
       const answers = await each(request, (part) => backend.points(part, signal))
       const rows = new PointRows({ best: request.best, exemplars: request.exemplars })
       for (const { series } of answers) rows.merge(series)
-      return { series: rows.build(), stats: NO_STATS }
+      return { series: rows.build(), stats: NO_STATS, filtered: true }
     },
   }
 }

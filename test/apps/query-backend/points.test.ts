@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { createQueryBackend } from '../../../apps/query-backend/app.ts'
 import { mergeDatasets } from '#core/compaction/merge.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
+import type { PointsRequest } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
 import { countingStore } from '#platform/object-store/counting.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
@@ -84,4 +85,42 @@ test('a selector that names nothing has no points', async () => {
   const object = await putObject(store, 30, [{ dataset: dataset('a', 3) }])
   const matchers = [{ name: 'pod', op: '=', value: 'none' }]
   assert.deepEqual((await backend.points({ ...ask([object]), matchers })).series, [])
+})
+
+test('points under a call site or a frame filter have the values of those samples alone', async () => {
+  const sources = [dataset('a', 12), dataset('bb', 9)]
+  const apart = await Promise.all(sources.map((each, i) => putObject(store, 20 + i, [{ dataset: each }])))
+  const merged = mergeDatasets(sources.map((each) => ({ dataset: each, skip: [] })))
+  const together = await putObject(store, 22, [{ dataset: merged.dataset, functionLevel: merged.functionLevel }], 1)
+  const noFilter = { includeNames: [], excludeNames: [], includeExpressions: [], excludeExpressions: [] }
+  const cases: [Partial<PointsRequest>, ((i: number) => number) | undefined][] = [
+    [{ callSite: ['main', 'work'] }, (i: number) => i + 1],
+    [{ callSite: ['idle'] }, () => 5],
+    [{ frames: { ...noFilter, excludeExpressions: ['^i'] } }, (i: number) => i + 1],
+    [{ callSite: ['nobody'] }, undefined],
+  ]
+  for (const [wish, valueOf] of cases) {
+    const [before, after] = [
+      await backend.points({ ...ask(apart), ...wish }),
+      await backend.points({ ...ask([together]), ...wish }),
+    ]
+    assert.deepEqual(after.series, before.series, JSON.stringify(wish))
+    assert.equal(before.filtered, true)
+    const expected =
+      valueOf === undefined ? [] : [12, 9].flatMap((count) => Array.from({ length: count }, (_, i) => valueOf(i)))
+    const values = before.series.flatMap((each) =>
+      each.values.flatMap((value, i) => new Array(each.counts[i]!).fill(Number(value)) as number[]),
+    )
+    assert.deepEqual(
+      values.sort((x, y) => x - y),
+      expected.sort((x, y) => x - y),
+    )
+  }
+  // Spans lie in `work` alone.
+  const spans = { ...ask(apart), spans: true }
+  assert.deepEqual((await backend.points({ ...spans, callSite: ['idle'] })).series, [])
+  assert.deepEqual(
+    (await backend.points({ ...spans, callSite: ['main'] })).series,
+    (await backend.points(spans)).series,
+  )
 })

@@ -212,8 +212,9 @@ test('query-backend: exact int64 and bytes', async () => {
   assert.equal((await client.timeSeries(called)).selected, true)
   assert.deepEqual(received, called)
   const grid = { originMs: 1, stepMs: 2, groupBy: ['x'], spans: true, exemplars: true, best: true }
-  assert.deepEqual(plain(await client.points({ ...request, ...grid })), { series: points, stats })
-  assert.deepEqual(received, { ...request, ...grid })
+  const selected = { ...request, ...grid, callSite: ['main'], frames }
+  assert.deepEqual(plain(await client.points(selected)), { series: points, stats, filtered: false })
+  assert.deepEqual(received, selected)
 })
 
 test('every error kind comes back with reason, outcome and retry time', async () => {
