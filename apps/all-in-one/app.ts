@@ -23,6 +23,7 @@ import { createDigest } from '#platform/digest.ts'
 import type { Internal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp, refuseChanges } from '#platform/connect/internal-token.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
+import { mountSegmentWriter } from '#platform/connect/services.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { nodeCompression } from '#platform/http/node-compression.ts'
@@ -278,6 +279,8 @@ async function startServices(
   const { limitsOf } = tenants
   const writer = await startWriter(shared, metastore, { opened, tenants })
   addWriterMetrics(instruments.registry, () => writer.status())
+  const operatorOptions = { bodyLimitBytes: config.limits.bodyLimitBytes, compression: codecCompression(codec), log }
+  mountSegmentWriter(operator, writer, operatorOptions)
   mountMetrics(operator, instruments.registry)
   const multitenancy = config.isMultitenant
   const compression = nodeCompression(nativeGzip(codec))

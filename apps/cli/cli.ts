@@ -7,6 +7,7 @@ import { type Arguments, type CommandSpec, parseArguments, USAGE_REASON } from '
 import { BACKUP, runBackup } from './backup.ts'
 import { FSCK, runFsck } from './fsck.ts'
 import { renderHelp, renderOverview } from './help.ts'
+import { IMPORT, runImport } from './import.ts'
 import { INSPECT, runInspect } from './inspect.ts'
 import { JOB_COMMANDS } from './jobs.ts'
 import { MARK_COMMANDS } from './marks.ts'
@@ -51,6 +52,7 @@ interface Command {
 
 const COMMANDS: readonly Command[] = [
   { spec: PUSH, run: runPush },
+  { spec: IMPORT, run: runImport },
   { spec: QUERY_FLAMEGRAPH, run: runQueryFlamegraph },
   { spec: QUERY_DIFF, run: runQueryDiff },
   { spec: QUERY_PPROF, run: runQueryPprof },

@@ -1,8 +1,9 @@
 /** Composition root of `cinder`: the real terminal, clock, network and files. */
 import { readFileSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { runCli } from './cli.ts'
+import { listFiles } from './list-files.ts'
 import { EXIT, type Shell } from './shell.ts'
 
 const { stdout, stderr, env } = process
@@ -42,6 +43,8 @@ const shell: Shell = {
   internalToken,
   readFile: async (path) => new Uint8Array(await readFile(path)),
   writeFile: (path, bytes) => writeFile(path, bytes),
+  appendFile: (path, text) => appendFile(path, text),
+  listFiles,
 }
 
 // `cinder … | head` closes our output early: that is the reader's wish, not a failure.

@@ -10,6 +10,7 @@ import { parseSampleTypeConfig, profileName } from '#core/ingest/profile-name.ts
 import { LABEL_NAME, LABEL_SERVICE_NAME, type LabelPair } from '#core/labels/labels.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import { PROFILE_BYTES_MAX, ProfileDecoder } from '#core/pprof/decode.ts'
+import type { DecodedProfile } from '#core/pprof/profile.ts'
 import { stringAt } from '#core/pprof/string-table.ts'
 import { ProtobufReader, ProtobufWriter } from '#core/wire/protobuf.ts'
 
@@ -29,6 +30,11 @@ export interface PreparedPush {
   /** For people. */
   readonly name: string
   readonly sampleTypes: readonly string[]
+  readonly labels: readonly LabelPair[]
+  /** `type:unit`, both empty if the profile has none. */
+  readonly periodType: string
+  /** The profile as it travels. */
+  readonly body: Uint8Array
   readonly sampleCount: number
   readonly timeNanos: bigint
 }
@@ -48,13 +54,22 @@ export function preparePush(file: Uint8Array, options: PushOptions, codec: Codec
   if (types.length === 0) throw notAProfile('it has no sample type')
   const name = options.name ?? labelValue(options.labels, LABEL_NAME) ?? guessName(types)
   const body = options.timeNanos === undefined ? file : codec.gzip(withTime(raw, options.timeNanos))
+  const labels = labelsOf(name, options)
+  const { periodType } = profile
   return {
-    message: encodePush(labelsOf(name, options), body),
+    message: encodePush(labels, body),
+    labels,
+    body,
+    periodType: periodType === undefined ? ':' : typeText(profile, periodType),
     name,
-    sampleTypes: profile.sampleTypes.map(({ type, unit }) => `${stringAt(profile, type)}:${stringAt(profile, unit)}`),
+    sampleTypes: profile.sampleTypes.map((type) => typeText(profile, type)),
     sampleCount: profile.sampleCount,
     timeNanos: options.timeNanos ?? profile.timeNanos,
   }
+}
+
+function typeText(profile: DecodedProfile, { type, unit }: { readonly type: number; readonly unit: number }): string {
+  return `${stringAt(profile, type)}:${stringAt(profile, unit)}`
 }
 
 /** As for profiles that agents send to `/ingest` without a name. */

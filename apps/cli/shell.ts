@@ -20,6 +20,9 @@ export interface Shell {
   fetch(url: string, init: RequestInit): Promise<Response>
   readFile(path: string): Promise<Uint8Array>
   writeFile(path: string, bytes: Uint8Array): Promise<void>
+  appendFile(path: string, text: string): Promise<void>
+  /** Paths of all files below a directory, sorted; a file is itself. */
+  listFiles(path: string): Promise<string[]>
   /** For calls of our own services alone (`cinder.v1`): never sent with a query or a push. */
   readonly internalToken?: string | undefined
 }

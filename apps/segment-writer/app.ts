@@ -148,7 +148,8 @@ class Writer implements SegmentWriterService {
         const shard = this.#shardOf(request.tenant, labels)
         asked.add(this.#shards[shard]!)
         for (const profile of profiles) {
-          answers.push(this.#takeOne(shard, { request: number, tenant: request.tenant, labels, ingest, profile }))
+          const { tenant, isImport = false } = request
+          answers.push(this.#takeOne(shard, { request: number, tenant, labels, ingest, profile }, isImport))
           if (Math.abs(clock.nowMs() - sliceStartMs) < TAKE_SLICE_MS) continue
           this.#pump()
           await clock.sleep(0)
@@ -201,6 +202,7 @@ class Writer implements SegmentWriterService {
   #takeOne(
     shard: number,
     input: Pick<TakeInput, 'request' | 'tenant' | 'labels' | 'ingest' | 'profile'>,
+    isImport: boolean,
   ): ProfileVerdict | Promise<ProfileVerdict> {
     if (this.#stopped) {
       this.#shed++
@@ -217,7 +219,8 @@ class Writer implements SegmentWriterService {
     const batch = this.#open
     const nowMs = clock.nowMs()
     const { number, objectId } = batch
-    const limits = this.#settings.limitsOf(tenant)
+    const own = this.#settings.limitsOf(tenant)
+    const limits = isImport ? limitsOfImport(own) : own
     const policy = this.#settings.policyOf?.(tenant)
     const wasEmpty = batch.isEmpty
     batch.ask(shard, nowMs)
@@ -357,6 +360,19 @@ class Writer implements SegmentWriterService {
     this.#account.beginBatch(batch.number)
     return batch
   }
+}
+
+/** One object for each, because messages to threads hold equal limits once. */
+const importLimits = new WeakMap<TenantLimits, TenantLimits>()
+
+/** Old profiles are what an import is for; what is past its retention is refused by the commit. */
+function limitsOfImport(own: TenantLimits): TenantLimits {
+  let limits = importLimits.get(own)
+  if (limits === undefined) {
+    limits = { ...own, rejectOlderThanMs: 0 }
+    importLimits.set(own, limits)
+  }
+  return limits
 }
 
 const encoder = new TextEncoder()

@@ -37,6 +37,8 @@ export interface WriteSeries {
 export interface WriteRequest {
   tenant: string
   series: WriteSeries[]
+  /** Of an operator who brings old profiles: the limit of their age does not hold. All others do. */
+  isImport?: boolean | undefined
 }
 
 /** One per profile, series by series in request order. */

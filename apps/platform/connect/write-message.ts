@@ -6,7 +6,9 @@
  * Lengths come first in protobuf, so every message is measured before it is written. Profiles below `VIEW_BYTES_MIN` are
  * copied: a piece of its own costs more than that.
  */
-import type { IngestForm, WriteProfile, WriteRequest, WriteSeries } from '#core/rpc/segment-writer.ts'
+import { fromBinary } from '@bufbuild/protobuf'
+import type { IngestForm, WriteProfile, WriteRequest, WriteResponse, WriteSeries } from '#core/rpc/segment-writer.ts'
+import { WriteResponseSchema } from '../gen/cinder/v1/segment_writer_pb.ts'
 import { ProtobufWriter, WIRE_FIXED64, WIRE_LENGTH } from '#core/wire/protobuf.ts'
 
 /** Copying 16 KiB takes about a microsecond, a chunk of a stream ten. */
@@ -19,6 +21,7 @@ export function encodeWriteRequest(request: WriteRequest): Uint8Array[] {
   const out = new PieceWriter()
   const { small } = out
   if (request.tenant !== '') small.stringField(1, request.tenant)
+  small.varintField(3, request.isImport === true ? 1 : 0)
   for (const series of request.series) {
     const block = smallFieldsOf(series)
     const profiles = series.profiles.map((profile) => measure(profile))
@@ -53,6 +56,11 @@ function writeProfile(out: PieceWriter, { bytes, clientId, sizeBytes }: Measured
     out.view(bytes)
   }
   if (clientId.length > 0) small.bytesField(2, clientId)
+}
+
+/** Verdicts of a `cinder.v1.WriteResponse`. */
+export function decodeWriteResponse(bytes: Uint8Array): WriteResponse {
+  return fromBinary(WriteResponseSchema, bytes)
 }
 
 /** Labels and form. Fields of a message may come in any order. */

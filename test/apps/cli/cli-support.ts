@@ -1,7 +1,8 @@
 /** A shell that records, and a server of canned answers on a port of its own. */
 import { after } from 'node:test'
-import { readFile, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { runCli } from '../../../apps/cli/cli.ts'
+import { listFiles } from '../../../apps/cli/list-files.ts'
 import type { Shell } from '../../../apps/cli/shell.ts'
 
 export const NOW_MS = Date.UTC(2026, 10, 21, 13, 0, 0)
@@ -28,6 +29,8 @@ export async function cinder(argv: readonly string[], overrides: Partial<Shell> 
     fetch: (url, init) => fetch(url, init),
     readFile: async (path) => new Uint8Array(await readFile(path)),
     writeFile: (path, bytes) => writeFile(path, bytes),
+    appendFile: (path, text) => appendFile(path, text),
+    listFiles,
     ...overrides,
   }
   const code = await runCli(argv, shell, '1.2.3')
