@@ -85,6 +85,7 @@ test('segment-writer: request and verdicts arrive as sent', async () => {
       },
       { labels: [], profiles: [] },
     ],
+    isImport: true,
   }
   const verdict = {
     status: 'rejected',
