@@ -198,26 +198,28 @@ function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): 
   let first: number | undefined
   let profiles = 0
   let headers = 0
-  for (const [i, { profile, split, tablesDigest }] of kept.entries()) {
-    const result = entry.head.append({
-      profile,
-      split,
-      profileId: i === 0 ? profileId : partId(deps.digest, profileId, i),
-      timeNanos,
-      stackDepthMax: input.limits.maxStackDepth,
-      tablesDigest,
-    })
-    headers += result.headers
-    if (result.ordinal === undefined) continue
-    first ??= result.ordinal
-    profiles++
-  }
-  deps.account.returnHeaders(input.batch.number, reserved - headers)
-  input.into.grew(entry)
-  if (first === undefined) {
+  try {
+    for (const [i, { profile, split, tablesDigest }] of kept.entries()) {
+      const result = entry.head.append({
+        profile,
+        split,
+        profileId: i === 0 ? profileId : partId(deps.digest, profileId, i),
+        timeNanos,
+        stackDepthMax: input.limits.maxStackDepth,
+        tablesDigest,
+      })
+      headers += result.headers
+      if (result.ordinal === undefined) continue
+      first ??= result.ordinal
+      profiles++
+    }
+  } finally {
+    // Also of an append that threw: nobody else would give its place back.
+    deps.account.returnHeaders(input.batch.number, reserved - headers)
+    input.into.grew(entry)
     input.into.dropEmpty(entry)
-    return empty(raw)
   }
+  if (first === undefined) return empty(raw)
   const newHeads = input.into.headCount - headsBefore
   const size = { decompressedBytes: raw.length, headers }
   deps.account.addHeads(input.batch.number, newHeads)

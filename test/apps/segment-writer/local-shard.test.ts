@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
+import { Head } from '#core/segment/head.ts'
 import { MIB } from '#core/units.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
@@ -64,4 +65,15 @@ test('a shard that stops keeps no symbols', async () => {
   assert.ok(account.bytesOf('symbols') > 0)
   shard.stop()
   assert.equal(account.heldBytes(), 0)
+})
+
+test('a profile whose append throws keeps no place in its batch, and no empty head', async () => {
+  const { shard, account } = createScene()
+  const broken = mock.method(Head.prototype, 'append', () => {
+    throw new RangeError('out of memory')
+  })
+  assert.throws(() => void ask(shard, { bytes: profileOf(1) }), /out of memory/)
+  broken.mock.restore()
+  assert.equal(account.headersOf(0), 0)
+  assert.deepEqual(await shard.encode(0), [])
 })
