@@ -36,6 +36,7 @@ import { compress, inflate } from './section-table.ts'
 export type FramePlan = Omit<Frame, 'columns'>
 
 const HOUR_NANOS = 3.6e12
+const NOTHING = new Uint8Array(0)
 
 export function planFrames(
   headers: Pick<ProfileHeaders, 'count' | 'group' | 'timeNanos' | 'rowStart' | 'rowLength'>,
@@ -210,10 +211,9 @@ function encodeValues(
     const earlier = scratch.residuals[other.type]!
     if (!equalRows(residuals.lo, earlier.lo, rowCount)) continue
     if (other.wide && !equalRows(residuals.hi, earlier.hi, rowCount)) continue
-    return {
-      ...zeroChunk(),
-      chunk: { ...zeroChunk().chunk, encoding: CHUNK_ENCODING.same, divisor: measure.divisor, reference: other.type },
-    }
+    const { chunk } = zeroChunk()
+    const reference = { encoding: CHUNK_ENCODING.same, divisor: measure.divisor, reference: other.type }
+    return { chunk: { ...chunk, ...reference }, stored: NOTHING }
   }
   source.known.push({ type: source.type, wide: !measure.narrow })
   const encoded = measure.narrow
@@ -239,7 +239,7 @@ function zeroChunk(): BuiltChunk {
     crc: 0,
     offset: 0,
   }
-  return { chunk, stored: new Uint8Array(0) }
+  return { chunk, stored: NOTHING }
 }
 
 function packChunk(codec: Codec, encoded: EncodedColumn, divisor: number): BuiltChunk {
