@@ -1,11 +1,14 @@
 /** Decoders of text: what people and agents write into queries, names, times and settings. */
 import { CinderError } from '#core/errors.ts'
+import { compilePolicy, parsePolicy } from '#core/ingest/policy.ts'
 import { parseSampleTypeConfig, profileName } from '#core/ingest/profile-name.ts'
+import { composeSettings, parseSettingsLayer } from '#core/ingest/tenant-settings.ts'
 import { parseIngestTime } from '#core/ingest/time-range.ts'
 import { compileMatchers } from '#core/labels/matcher.ts'
 import { parseOgName } from '#core/labels/og-name.ts'
 import { formatProfileType, parseProfileType } from '#core/labels/profile-type.ts'
 import { parseSelector } from '#core/labels/selector.ts'
+import { createCaptureCompiler } from '#platform/captures.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { type FuzzTarget, fuzz } from './fuzz.ts'
@@ -154,4 +157,36 @@ const profileType: FuzzTarget = {
   memory: TEXT_MEMORY,
 }
 
-fuzz([selector, ogName, ingestTime, limits, sampleTypeConfig, profileType])
+const tenantSettings: FuzzTarget = {
+  name: 'tenant-settings',
+  seeds: seeds(
+    '{"defaults":{"maxSamples":5},"tenants":{"a":{"rejectOlderThan":"1h","ingest":{"clockAhead":"clamp"}}}}',
+    '{"defaults":{"ingest":{"relabelRules":[{"action":"replace","source_labels":["a"],"regex":"(x)(?P<y>.*)","target_label":"b","replacement":"${y}"}]}}}',
+    '{"defaults":{"ingest":{"usageGroups":{"g":"{a=\\"b\\"}"},"sampling":{"g":{"probability":0.5,"keepTotals":true}}}}}',
+  ),
+  words: [
+    '"ingest":',
+    '"relabelRules":',
+    '"action":',
+    '"hashmod"',
+    '"modulus":',
+    '"drop"',
+    '(',
+    '[',
+    '{}',
+    '__proto__',
+    '1e9',
+  ],
+  read(input) {
+    const layer = parseSettingsLayer(JSON.parse(decoder.decode(input)))
+    const settings = composeSettings(undefined, [layer])
+    const text = settings.policyOf('a')
+    if (text === undefined) return 'no policy'
+    const { relabel } = compilePolicy(parsePolicy(JSON.parse(text)), { regex, captures: createCaptureCompiler() })
+    return relabel?.([{ name: 'a', value: 'xyz' }]) === undefined ? 'nothing' : 'labels'
+  },
+  isRefusal: (error) => error instanceof SyntaxError || isInvalidArgument(error),
+  memory: { baseBytes: 64 * 1024, multiple: 256 },
+}
+
+fuzz([tenantSettings, selector, ogName, ingestTime, limits, sampleTypeConfig, profileType])
