@@ -1,7 +1,7 @@
 /**
  * Random profiles and random questions: the whole, over a real database and real files, answers what a Map of all samples
- * answers (`test/support/naive-profiles.ts`), before, during and after compaction at every level, and whether one backend
- * reads everything or each dataset is read apart.
+ * answers (`test/support/naive-profiles.ts`), before, during and after compaction at every level, and whether one backend,
+ * which keeps what it read, answers for everything or each dataset is read apart and anew.
  *
  * 1. A run is a tenant: its profiles are pushed in two halves, the second after the first was compacted to days.
  * 2. Every question is asked after each push, while jobs run and after each pass of planning.
@@ -45,7 +45,7 @@ async function openStack(): Promise<ServiceStack> {
     multitenancy: true,
     pollWaitMs: 20,
     limits: { rejectOlderThanMs: 0, maxQueryLengthMs: 0, maxQueryLookbackMs: 0 },
-    wrapBackend: (backend) => spreadOver(backend, () => isSpread),
+    wrapBackend: (backend, keeping) => spreadOver(backend, keeping, () => isSpread),
   })
 }
 

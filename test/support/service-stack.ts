@@ -14,6 +14,7 @@ import type { Clock } from '#core/ports/clock.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { DEFAULT_LIMITS, type TenantLimits } from '#core/limits/limits.ts'
+import { BlockCache } from '#core/query/block-cache.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { createEdge } from '../../apps/all-in-one/edge.ts'
@@ -32,6 +33,9 @@ import type { Send } from './server-client.ts'
 import { makeDataDir } from './server-process.ts'
 import { createTellingLog } from './silent-log.ts'
 import { createSqlMetastore, type SqlMetastore } from './sql-metastore.ts'
+
+/** 16 MiB: all that a suite reads. */
+const CACHE_BYTES = 16 * 1024 * 1024
 
 /** What a writer or a worker is given instead of the real ones. */
 export interface Wrapped {
@@ -68,8 +72,8 @@ export interface ServiceStack {
 export interface StackOptions {
   readonly multitenancy?: boolean
   readonly limits?: Partial<TenantLimits>
-  /** What the query-frontend calls. */
-  readonly wrapBackend?: (backend: QueryBackend) => QueryBackend
+  /** What the query-frontend calls; `keeping` is one over the same store that keeps what it read. */
+  readonly wrapBackend?: (backend: QueryBackend, keeping: QueryBackend) => QueryBackend
   readonly pollWaitMs?: number
 }
 
@@ -103,7 +107,10 @@ export async function createServiceStack(
   const limits = { ...DEFAULT_LIMITS, ingestionRateBytes: 0, ...ownLimits }
   const limitsOf = () => limits
   const shared = { ...parts, compression }
-  const backend = wrapBackend(createQueryBackend({ ...parts, store: readStore }))
+  const reading = { ...parts, store: readStore }
+  const cache = new BlockCache(CACHE_BYTES)
+  const keeping = createQueryBackend({ ...reading, cache, keepsReports: true })
+  const backend = wrapBackend(createQueryBackend(reading), keeping)
   const labels = createLabelReporter({ ...parts, store: readStore })
   const asyncResults = createAsyncStore({ store, clock: parts.clock })
   const queryFrontend = createQueryFrontend(
