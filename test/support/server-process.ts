@@ -1,9 +1,11 @@
 /** `apps/all-in-one` as a real process on a free port and a data directory of its own. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
 import { findByWorkingDir } from '#platform/postgres/process-identity.ts'
+import { takePreparedCluster } from './prepared-cluster.ts'
 import { type Program, startProgram, waitUntil } from './process.ts'
 import { type Send, sendTo } from './server-client.ts'
 
@@ -35,11 +37,20 @@ export async function startServer(
   dataDir: string,
   options: { settings?: Readonly<Record<string, string>>; main?: string } = {},
 ): Promise<ServerProcess> {
+  await prepareCluster(dataDir)
   const env = cleanEnv({ CINDER_DATA_DIR: dataDir, ...options.settings })
   const main = options.main ?? join(ROOT, 'apps', 'all-in-one', 'main.ts')
   const program = startProgram({ command: [process.execPath, main], cwd: dataDir, env })
   const url = (await program.waitFor(/"event":"ready","url":"([^"]+)"/))[1]!
   return { program, url, send: sendTo(url) }
+}
+
+/** A first start with the cluster of a second one: initdb is a second of CPU, and not what these suites are about. */
+async function prepareCluster(dataDir: string): Promise<void> {
+  const postgresDir = join(dataDir, 'postgres')
+  if (existsSync(postgresDir)) return
+  await mkdir(postgresDir, { recursive: true })
+  if (!(await takePreparedCluster(postgresDir))) await rm(postgresDir, { recursive: true })
 }
 
 /** SIGTERM, a clean end, and no database left behind. */
