@@ -31,9 +31,12 @@ interface Row {
   exemplar: PointExemplar | undefined
 }
 
+/** Rows of one step: the only one, or all by value. No key is made of both, which as text costs more than the row. */
+type StepRows = Row | Map<bigint, Row>
+
 interface Series {
   readonly labels: Labels
-  readonly rows: Map<string, Row>
+  readonly steps: Map<number, StepRows>
 }
 
 export class PointRows {
@@ -41,6 +44,8 @@ export class PointRows {
   readonly #rowsMax: number
   readonly #series = new Map<string, Series>()
   #rowCount = 0
+  /** Points come series by series: labels that are the same object need no key. */
+  #last: { readonly given: Labels; readonly series: Series } | undefined
   /** The first partial answer, as it came: most queries have no second one, and it is built already. */
   #only: readonly PointSeries[] | undefined
 
@@ -87,8 +92,9 @@ export class PointRows {
   build(): PointSeries[] {
     if (this.#only !== undefined) return [...this.#only]
     const series = [...this.#series.values()].sort((a, b) => compareLabels(a.labels, b.labels))
-    return series.map(({ labels, rows }) => {
-      const sorted = [...rows.values()].sort((a, b) => a.step - b.step || (a.value < b.value ? -1 : 1))
+    return series.map(({ labels, steps }) => {
+      const rows = [...steps.values()].flatMap((of) => (of instanceof Map ? [...of.values()] : [of]))
+      const sorted = rows.sort((a, b) => a.step - b.step || (a.value < b.value ? -1 : 1))
       return {
         labels: [...labels],
         steps: sorted.map(({ step }) => step),
@@ -100,12 +106,14 @@ export class PointRows {
   }
 
   #seriesOf(labels: Labels): Series {
+    if (this.#last?.given === labels) return this.#last.series
     const key = labelsKey(labels)
     let series = this.#series.get(key)
     if (series === undefined) {
-      series = { labels, rows: new Map() }
+      series = { labels, steps: new Map() }
       this.#series.set(key, series)
     }
+    this.#last = { given: labels, series }
     return series
   }
 
@@ -115,11 +123,21 @@ export class PointRows {
     exemplar: (() => PointExemplar) | undefined,
   ): void {
     const { step, value, count } = point
-    const key = this.#options.best ? String(step) : `${step},${value}`
-    const row = series.rows.get(key)
+    const rows = series.steps.get(step)
+    const row = this.#findRow(rows, value)
     if (row === undefined) {
       if (++this.#rowCount > this.#rowsMax) throw tooMany(this.#rowsMax)
-      series.rows.set(key, { step, value, count, exemplar: exemplar?.() })
+      const added: Row = { step, value, count, exemplar: exemplar?.() }
+      if (rows === undefined) series.steps.set(step, added)
+      else if (rows instanceof Map) rows.set(value, added)
+      else
+        series.steps.set(
+          step,
+          new Map([
+            [rows.value, rows],
+            [value, added],
+          ]),
+        )
       return
     }
     row.count += count
@@ -127,6 +145,12 @@ export class PointRows {
     const other = exemplar?.()
     if (value > row.value || (other !== undefined && isBefore(other, row.exemplar))) row.exemplar = other
     row.value = value
+  }
+
+  /** The row that the point goes into; of the best there is one a step. */
+  #findRow(rows: StepRows | undefined, value: bigint): Row | undefined {
+    if (rows instanceof Map) return rows.get(value)
+    return this.#options.best || rows?.value === value ? rows : undefined
   }
 }
 
