@@ -23,7 +23,7 @@ import {
   type UploadOptions,
 } from '#core/ports/object-store.ts'
 import { PartList } from '#core/store/part-list.ts'
-import { DirectorySync } from './directory-sync.ts'
+import { closeSoon, DirectorySync } from './directory-sync.ts'
 import { checkKey, checkPrefix, checkRange, compareKeys, notFound } from './object-key.ts'
 
 const TMP_DIR = '~tmp'
@@ -214,7 +214,7 @@ class FilesystemStore implements ObjectStore {
       if (codeOf(error) === 'EISDIR') throw notFound(key, error)
       throw storeError(error, `cannot read ${key}`)
     } finally {
-      await handle.close()
+      closeSoon(handle)
     }
   }
 
@@ -265,7 +265,7 @@ async function writeDurably(path: string, body: Uint8Array): Promise<void> {
     await handle.writeFile(body)
     await handle.datasync()
   } finally {
-    await handle.close()
+    closeSoon(handle)
   }
 }
 
