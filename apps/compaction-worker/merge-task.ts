@@ -10,7 +10,7 @@ import { compareSums, conservationSums, stackHashes } from '#core/block/conserva
 import { decodeDataset, openDataset } from '#core/block/read.ts'
 import type { ObjectDataset } from '#core/block/write.ts'
 import { findTotalFault } from '#core/compaction/merge-totals.ts'
-import { NOT_CONSERVED } from '#core/compaction/balance.ts'
+import { NOT_CONSERVED } from '#core/status/words.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
 import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import type { RegionInput } from '#core/compaction/merge-source.ts'

@@ -9,7 +9,12 @@ import { assert } from '#core/assert.ts'
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
-import type { LabelSetsRequest, Metastore } from '#core/rpc/metastore.ts'
+import type {
+  CommitCompactionRequest,
+  CommitCompactionResponse,
+  LabelSetsRequest,
+  Metastore,
+} from '#core/rpc/metastore.ts'
 import type { Sql } from '#db/client.ts'
 import { toCinderError, withConflictRetries, withSqlErrors } from '#db/errors.ts'
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
@@ -116,9 +121,7 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       checkCompaction(request)
       await withSqlErrors('create partitions', () => ensureDays(request.outputs))
       const answer = await asWrite(deps, 'commit compaction', () => commitCompaction(sql, request, grace))
-      const fields = { jobId: request.jobId, epoch: request.epoch, workerId: request.workerId, ...answer }
-      if (answer.verdict === 'not-conserved') log.error('compaction does not conserve, job parked', fields)
-      else if (answer.verdict !== 'committed') log.warn('compaction not committed', fields)
+      logVerdict(log, request, answer)
       planner.noteCommit()
       return answer
     },
@@ -175,6 +178,16 @@ function tooManyLabelSets({ names, namesOnly }: LabelSetsRequest, labelSetsMax: 
       `narrow the range, or ask about labels with fewer values`,
     { reason: 'label_sets_limit' },
   )
+}
+
+function logVerdict(
+  log: Log,
+  { jobId, epoch, workerId }: CommitCompactionRequest,
+  answer: CommitCompactionResponse,
+): void {
+  const fields = { jobId, epoch, workerId, ...answer }
+  if (answer.verdict === 'not-conserved') log.error('compaction does not conserve, job parked', fields)
+  else if (answer.verdict !== 'committed') log.warn('compaction not committed', fields)
 }
 
 /** A write that is answered in time: past the deadline its outcome is unknown, and it may still land. */

@@ -9,6 +9,7 @@
  * twice, or put under another name between the merge and the commit.
  */
 import type { OutputObject, SourceObject } from '../rpc/metastore.ts'
+import { NOT_CONSERVED } from '../status/words.ts'
 import { floorTo } from '../units.ts'
 
 export interface Imbalance {
@@ -30,9 +31,6 @@ interface Cell extends Pick<Imbalance, 'tenant' | 'service' | 'windowStartMs'> {
   /** Of sources without skips. */
   leastSamples: number
 }
-
-/** How a reason begins that says so: people and the status page know it by these words. */
-export const NOT_CONSERVED = 'not conserved'
 
 /** The first cell in the order of tenant, service and window that does not balance. */
 export function findImbalance(

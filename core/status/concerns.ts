@@ -4,11 +4,10 @@
  *
  * It must not depend on more than the report: whoever reads the report can repeat the judgement.
  */
-import { NOT_CONSERVED } from '../compaction/balance.ts'
 import type { Concern, StatusReport } from '../rpc/status.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '../units.ts'
 import { oldTransactionConcern } from './old-transaction.ts'
-import { formatAge, formatCount } from './words.ts'
+import { formatAge, formatCount, NOT_CONSERVED } from './words.ts'
 
 export interface ConcernThresholds {
   /** First compaction: past it queries open many small objects. */

@@ -1,6 +1,9 @@
 /** Numbers and times as operators read them: two units at most, no unit that needs a table. */
 import { KIB, MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '../units.ts'
 
+/** How the reason of a job begins whose outputs were not what its sources are: people and the status page know it by that. */
+export const NOT_CONSERVED = 'not conserved'
+
 const AGE_STEPS: readonly (readonly [string, number])[] = [
   ['d', MS_PER_DAY],
   ['h', MS_PER_HOUR],

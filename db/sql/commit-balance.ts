@@ -5,7 +5,8 @@
  * balance: reads `segment_source`, `dataset_source` and `output`; `unbalanced` has the first cell that differs, in words.
  * parkUnbalanced: on the verdict `not-conserved`. The outputs' ids stay with the job, so that a repeat is answered alike.
  */
-import { NOT_CONSERVED, quarantineFolder } from '#core/compaction/balance.ts'
+import { quarantineFolder } from '#core/compaction/balance.ts'
+import { NOT_CONSERVED } from '#core/status/words.ts'
 import type { JobFailureKind } from '#core/compaction/job-failure.ts'
 import type { CommitCompactionRequest, OutputObject } from '#core/rpc/metastore.ts'
 import type { SqlSession } from '../client.ts'

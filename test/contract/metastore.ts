@@ -147,7 +147,7 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       )
     })
 
-    test('outputs that do not hold what the sources hold publish nothing: sources stay live, the job is parked and says why', async () => {
+    test('outputs that do not hold what the sources hold publish nothing: sources stay live, the job is parked and says why (H42)', async () => {
       for (const { name, spoil } of IMBALANCES) {
         const { n, tenant, base } = fresh()
         await commit(`a${n}`, [

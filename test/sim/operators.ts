@@ -2,6 +2,7 @@
  * Those who take data away: retention by its rules, somebody who takes single datasets, and somebody who deletes tenants
  * and brings some back in time.
  */
+import { objectKey } from '#core/block/object-key.ts'
 import { MS_PER_HOUR } from '#core/units.ts'
 import type { MemoryMetastore } from '../support/memory-metastore.ts'
 import { setRetention } from '../support/metastore-twin/retention.ts'
@@ -64,13 +65,21 @@ export async function deleteTenants(deps: OperatorDeps, life: Life, dice: Dice):
   }
 }
 
-/** The database is lost, once, and made anew from the bucket. */
-export async function loseDatabase(deps: OperatorDeps & BucketDeps, life: Life, dice: Dice): Promise<void> {
-  const { twin, checker, faults, counts, note } = deps
+/**
+ * The database is lost, once, and made anew from the bucket. That takes minutes: deletions that were given out before have
+ * landed by then, however late they are.
+ */
+export async function loseDatabase(
+  deps: OperatorDeps & BucketDeps & { readonly objects: Map<string, Uint8Array> },
+  life: Life,
+  dice: Dice,
+): Promise<void> {
+  const { twin, checker, faults, counts, objects, note } = deps
   await life.clock.sleep(dice.between(6_000, 18_000))
   if (!faults.isOn) return
   note('loses the database and rebuilds it')
   counts.rebuilds++
+  for (const [objectId, { epoch }] of twin.state.tombstones) if (epoch > 0) objects.delete(objectKey(objectId))
   checker.rebuilt(() => rebuild(twin.state, deps))
   twin.wake()
 }

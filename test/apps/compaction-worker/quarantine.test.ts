@@ -79,7 +79,7 @@ const LOST: [string, (datasets: Merged) => Merged, RegExp][] = [
   ],
 ]
 for (const [name, spoil, words] of LOST) {
-  test(`${name} after the merge: the job fails, its outputs are in quarantine with job, sources and reason`, async () => {
+  test(`${name} after the merge: the job fails, its outputs are in quarantine with job, sources and reason (H42)`, async () => {
     const { store, deps, sources, keys } = await scene(spoil)
     await assert.rejects(runJob(deps, jobOf(sources), NEVER), (error: JobFailure) => {
       assert.deepEqual([error.failure, error.culprits, error.reason], ['conservation', [], 'conservation'])
@@ -129,7 +129,7 @@ const WRONG: [string, () => { mock: { restore(): void } }, RegExp][] = [
   ],
 ]
 for (const [name, plant, words] of WRONG) {
-  test(`${name} within the merge: its dataset is in quarantine, its inputs are named, nothing else is kept`, async () => {
+  test(`${name} within the merge: its dataset is in quarantine, its inputs are named, nothing else is kept (H42)`, async () => {
     const { store, deps, sources } = await scene()
     const planted = plant()
     try {
