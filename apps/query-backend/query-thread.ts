@@ -4,7 +4,7 @@
  *
  * A call ends early when its flag is set: it is looked at between datasets, and a read that was ended fails.
  */
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import { BlockCache } from '#core/query/block-cache.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -95,4 +95,5 @@ self.onmessage = ({ data }: MessageEvent<ThreadQuestion>) => {
   }
 }
 
-if (process.platform === 'linux') setPriority(0, NICENESS)
+// A process that is nicer already stays so: going back is not allowed.
+if (process.platform === 'linux' && getPriority(0) < NICENESS) setPriority(0, NICENESS)
