@@ -33,8 +33,8 @@ const SEED = Number(process.env.DIFFERENTIAL_SEED ?? Date.now() % 1_000_000)
 const WHOLE_MAX = 3
 /** Where there are more, label sets come from blocks. */
 const LABEL_SETS_MAX = 4
-/** Twenty-five seconds: a machine that has no time runs fewer; a failure is made smaller for as long. */
-const TIME_MS = 25_000
+/** Twenty seconds: a machine that has no time runs fewer; a failure is made smaller for as long. */
+const TIME_MS = 20_000
 
 let stack: ServiceStack
 let isSpread = false
