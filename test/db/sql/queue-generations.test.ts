@@ -69,6 +69,7 @@ async function deadAfter(rounds: number, between: () => Promise<unknown>): Promi
     begun.resolve()
     await ended.promise
   })
+  holding.catch((error: unknown) => begun.reject(error))
   await begun.promise
   try {
     for (let round = 0; round < rounds; round++) {
