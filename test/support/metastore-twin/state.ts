@@ -251,7 +251,10 @@ export class TwinState {
 
   /** All but settings, and the ids of what the bucket has no more. */
   loseTables(inBucket: readonly string[]): void {
-    for (const table of [this.objects, this.profileIds, this.jobs, this.tombstones, this.leases]) table.clear()
+    for (const table of [this.objects, this.jobs, this.tombstones, this.leases]) table.clear()
+    // Here a retry of what a deletion took is a duplicate, and nothing in the bucket says so once that is gone.
+    const diedAtMs = Math.max(...[...this.tenants.values()].map((life) => life.diedAtMs))
+    for (const [id, countedAtMs] of this.profileIds) if (countedAtMs > diedAtMs) this.profileIds.delete(id)
     // A deletion takes no label sets along here, and writers that have not heard of one yet leave out what they sent before.
     for (const [key, { tenant }] of this.labelSets) if (!this.tenants.has(tenant)) this.labelSets.delete(key)
     for (const table of [this.workers, this.failedAtMs, this.orphanCandidates, this.writers]) table.clear()
