@@ -3,7 +3,6 @@
  * begins or ends as a language's do decides.
  */
 import { getLabel, type LabelPair } from '../labels/labels.ts'
-import { viewString } from './added-strings.ts'
 import type { DecodedProfile } from './profile.ts'
 
 export type Language = 'go' | 'java' | 'ruby' | 'nodejs' | 'dotnet' | 'python' | 'rust' | 'php'
@@ -31,18 +30,22 @@ const MARKS: readonly (readonly [Language, readonly string[]])[] = [
   ['rust', ['main.rs', 'core.rs']],
 ]
 
+interface Mark {
+  readonly language: Language
+  readonly bytes: Uint8Array
+}
+
 const encoder = new TextEncoder()
 
-const MARK_BYTES = MARKS.flatMap(([language, marks]) =>
-  marks.map((mark) => ({ language, bytes: encoder.encode(mark) })),
-)
-
-/** Bytes that a mark begins or ends with: most strings are passed over by looking at two of theirs. */
-const BEGINS = new Uint8Array(256)
-const ENDS = new Uint8Array(256)
-for (const { bytes } of MARK_BYTES) {
-  BEGINS[bytes[0]!] = 1
-  ENDS[bytes.at(-1)!] = 1
+/** By the byte they begin or end with: most strings are passed over by looking at two of theirs. */
+const BY_FIRST: Mark[][] = Array.from({ length: 256 }, () => [])
+const BY_LAST: Mark[][] = Array.from({ length: 256 }, () => [])
+for (const [language, marks] of MARKS) {
+  for (const mark of marks) {
+    const bytes = encoder.encode(mark)
+    BY_FIRST[bytes[0]!]!.push({ language, bytes })
+    BY_LAST[bytes.at(-1)!]!.push({ language, bytes })
+  }
 }
 
 /** Undefined if neither the agent nor a symbol tells. */
@@ -54,20 +57,16 @@ export function languageOf(labels: readonly LabelPair[], profile: DecodedProfile
     const length = stringLength[i]!
     if (length === 0) continue
     const start = stringStart[i]!
-    if ((BEGINS[raw[start]!]! | ENDS[raw[start + length - 1]!]!) === 0) continue
-    const text = viewString(profile, i)
-    const mark = MARK_BYTES.find(({ bytes }) => beginsWith(text, bytes, 0) || endsWith(text, bytes))
-    if (mark !== undefined) return mark.language
+    const end = start + length
+    for (const { language, bytes } of BY_FIRST[raw[start]!]!)
+      if (bytes.length <= length && hasBytes(raw, start, bytes)) return language
+    for (const { language, bytes } of BY_LAST[raw[end - 1]!]!)
+      if (bytes.length <= length && hasBytes(raw, end - bytes.length, bytes)) return language
   }
   return undefined
 }
 
-function endsWith(text: Uint8Array, mark: Uint8Array): boolean {
-  return text.length >= mark.length && beginsWith(text, mark, text.length - mark.length)
-}
-
-function beginsWith(text: Uint8Array, mark: Uint8Array, from: number): boolean {
-  if (text.length - from < mark.length) return false
-  for (let i = 0; i < mark.length; i++) if (text[from + i] !== mark[i]) return false
+function hasBytes(raw: Uint8Array, start: number, bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (raw[start + i] !== bytes[i]) return false
   return true
 }
