@@ -182,7 +182,7 @@ const profiles = (most: number) =>
 export const scenario = fc.record({
   first: fc.tuple(burst, profiles(5)).map(([one, others]) => [...one, ...others.flat()]),
   second: profiles(3).map((each) => each.flat()),
-  questions: fc.array(question, { minLength: 4, maxLength: 8 }),
+  questions: fc.array(question, { minLength: 3, maxLength: 6 }),
 })
 
 /** With ranges as they are asked for. */
