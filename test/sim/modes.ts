@@ -21,7 +21,7 @@ export function drawModes(seed: number, faults: Faults, mutation: Mutation | und
   const dice = new Dice(seed, 'modes')
   const drawn = {
     journal: dice.pick(JOURNALS),
-    threads: dice.pick([0, 0, 2]),
+    threads: dice.pick([0, 0, 0, 2]),
     graceMs: dice.pick(SIM_ORPHAN_GRACES_MS),
   }
   const journal = mutation?.journal ?? (faults.has('journal') ? drawn.journal : 'off')

@@ -54,7 +54,7 @@ export const MUTATIONS: readonly Mutation[] = [
     linkPercent: 30,
   },
   { name: 'duplicates are not decided', shows: ['counted-twice'], rules: { dedupes: false } },
-  { name: 'the epoch is not checked', shows: ['zombie'], rules: { checksTerms: false } },
+  { name: 'the epoch is not checked', shows: ['zombie'], rules: { checksTerms: false }, claimStopsPercent: 40 },
   {
     name: 'the liveness of sources is not checked',
     shows: ['returned', 'counted-twice'],
