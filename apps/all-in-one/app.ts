@@ -12,6 +12,7 @@ import type { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
+import type { IngestLedger } from '#core/rpc/ingest-ledger.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
 import type { RecordingRules } from '#core/rpc/recording-rules.ts'
@@ -23,6 +24,7 @@ import { createDigest } from '#platform/digest.ts'
 import type { Internal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp, refuseChanges } from '#platform/connect/internal-token.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
+import { startLedger } from '#platform/ledger/start-ledger.ts'
 import { mountSegmentWriter } from '#platform/connect/services.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -48,6 +50,7 @@ import { type Database, openDatabase } from '../metastore/database.ts'
 import { mountOperator } from '../metastore/operate.ts'
 import { addJournalMetrics } from '../metastore/journal.ts'
 import { meterQueue } from '../metastore/queue-metrics.ts'
+import { addStoredMetrics, createIngestLedger } from '../metastore/ingest-ledger.ts'
 import { createRecordingRules } from '../metastore/recording-rules.ts'
 import { createTenantSettings } from '../metastore/tenant-settings.ts'
 import { createRecovery, type Recovery } from '../metastore/recovery.ts'
@@ -172,6 +175,7 @@ interface Index {
   readonly metastore: Metastore
   readonly rules: RecordingRules
   readonly tenantSettings: TenantSettings
+  readonly ledger: IngestLedger
 }
 
 /** The metastore with its duties, and the worker that it feeds. */
@@ -194,7 +198,9 @@ async function startMetastore(
   const metastoreDeps = { sql: database.sql, database, clock, log, settings }
   const { tenants, retention } = await startTenants(shared, settings, { database, opened })
   const recovery = await startRecovery(shared, settings, { database, opened })
-  const metastore = createMetastore({ ...metastoreDeps, duties: [...tenants.duties, ...recovery.duties] })
+  const ledger = createIngestLedger({ sql: database.sql })
+  const duties = [...tenants.duties, ...ledger.duties, ...recovery.duties]
+  const metastore = createMetastore({ ...metastoreDeps, duties })
   recovery.attach(metastore.duties)
   const metered = shared.instruments.metastore(meterQueue(recovery.guard.wrap(metastore), shared.instruments.registry))
   const { registry } = shared.instruments
@@ -228,8 +234,10 @@ async function startMetastore(
   addWorkerMetrics(registry, () => worker.status())
   await lifecycle.add({ name: 'compaction worker', stop: () => worker.stop() })
   await lifecycle.add({ name: 'metastore', stop: () => metastore.stop() })
+  addStoredMetrics(registry, { sql: database.dutySql, clock })
   const rules = createRecordingRules({ sql: database.sql, random })
-  return { metastore: metered, rules, tenantSettings: createTenantSettings({ sql: database.sql }), retention }
+  const tenantSettings = createTenantSettings({ sql: database.sql })
+  return { metastore: metered, rules, tenantSettings, ledger: ledger.service, retention }
 }
 
 async function startTenants(
@@ -269,7 +277,7 @@ function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore
 
 async function startServices(
   shared: Shared,
-  { metastore, rules, tenantSettings }: Index,
+  { metastore, rules, tenantSettings, ledger }: Index,
   opened: OpenedStore,
 ): Promise<EdgeApps> {
   const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
@@ -280,12 +288,14 @@ async function startServices(
   const writer = await startWriter(shared, metastore, { opened, tenants })
   addWriterMetrics(instruments.registry, () => writer.status())
   const operatorOptions = { bodyLimitBytes: config.limits.bodyLimitBytes, compression: codecCompression(codec), log }
-  mountSegmentWriter(operator, writer, operatorOptions)
+  const explained = startLedger(writer, { ledger, registry: instruments.registry, clock, log, random })
+  await lifecycle.add(explained.sender)
+  mountSegmentWriter(operator, explained.writer, operatorOptions)
   mountMetrics(operator, instruments.registry)
   const multitenancy = config.isMultitenant
   const compression = nodeCompression(nativeGzip(codec))
   const regex = createRegexCompiler()
-  const pushes = watchPushes(instruments.pushes(writer))
+  const pushes = watchPushes(instruments.pushes(explained.writer))
   // Pushes, plans and Postgres have the other core.
   const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
   const executing = openQueryBackend(

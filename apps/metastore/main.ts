@@ -4,6 +4,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { mountLedger } from '#platform/connect/ledger-service.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountRules } from '#platform/connect/rule-service.ts'
 import { mountSettings } from '#platform/connect/setting-service.ts'
@@ -23,6 +24,7 @@ import { openDatabase } from './database.ts'
 import { addJournalMetrics } from './journal.ts'
 import { mountOperator } from './operate.ts'
 import { meterQueue } from './queue-metrics.ts'
+import { addStoredMetrics, createIngestLedger } from './ingest-ledger.ts'
 import { createRecordingRules } from './recording-rules.ts'
 import { createTenantSettings } from './tenant-settings.ts'
 import { createRecovery } from './recovery.ts'
@@ -51,7 +53,9 @@ await runProcess(log, async (lifecycle) => {
   const recoveryPorts = { codec: createCodec(), random: createRandom(), deletionGraceMs }
   const recovery =
     store === undefined ? undefined : createRecovery({ ...recoveryPorts, sql: database.dutySql, store, clock, log })
-  const metastore = createMetastore({ ...deps, duties: [...tenants.duties, ...(recovery?.duties ?? [])] })
+  const ledger = createIngestLedger({ sql: database.sql })
+  const duties = [...tenants.duties, ...ledger.duties, ...(recovery?.duties ?? [])]
+  const metastore = createMetastore({ ...deps, duties })
   recovery?.attach(metastore.duties)
   await recovery?.guard.checkFirst()
   await applyDefaultRetention(database.sql, retention.retentionMs, { delayMs: retention.deletionDelayMs })
@@ -70,6 +74,8 @@ await runProcess(log, async (lifecycle) => {
   mountTenants(app, tenants.service, service)
   mountRules(app, createRecordingRules({ sql: database.sql, random: createRandom() }), service)
   mountSettings(app, createTenantSettings({ sql: database.sql }), service)
+  mountLedger(app, ledger.service, service)
+  addStoredMetrics(instruments.registry, { sql: database.dutySql, clock })
   mountReady(app)
   internal.warnIfOpen({ name: 'metastore', host }, log)
   const { tls } = internal

@@ -6,11 +6,13 @@ import { createCodec } from '#platform/codec.ts'
 import { mountDebuginfoStore } from '#platform/connect/debuginfo-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { createLedgerClient } from '#platform/connect/ledger-service.ts'
 import { createMetastoreClient, mountSegmentWriter } from '#platform/connect/services.ts'
 import { createDigest } from '#platform/digest.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
+import { startLedger } from '#platform/ledger/start-ledger.ts'
 import { openLimitsFile } from '#platform/limits-file.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
@@ -35,9 +37,10 @@ await runProcess(log, async (lifecycle) => {
   const tenants = await openLimitsFile(limits, limitsFile, { clock, log })
   await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
   const codec = nativeZstd(createCodec())
+  const random = createRandom()
   const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))
   const writer = createSegmentWriter(
-    { store: instruments.store(store), metastore, codec, log, digest: createDigest(), clock, random: createRandom() },
+    { store: instruments.store(store), metastore, codec, log, digest: createDigest(), clock, random },
     {
       limitsOf: (tenant) => tenants.limitsOf(tenant),
       policyOf: (tenant) => tenants.policyOf(tenant),
@@ -53,7 +56,14 @@ await runProcess(log, async (lifecycle) => {
   const app = createGuardedApp(internal.tokens)
   const { bodyLimitBytes } = limits
   addWriterMetrics(instruments.registry, () => writer.status())
-  mountSegmentWriter(app, instruments.pushes(writer), { bodyLimitBytes, compression: codecCompression(codec), log })
+  const ledger = createLedgerClient(metastoreUrl, internal.client)
+  const explained = startLedger(writer, { ledger, registry: instruments.registry, clock, log, random })
+  await lifecycle.add(explained.sender)
+  mountSegmentWriter(app, instruments.pushes(explained.writer), {
+    bodyLimitBytes,
+    compression: codecCompression(codec),
+    log,
+  })
   const debuginfo = createDebuginfoStore({ store: instruments.store(store), clock })
   mountDebuginfoStore(app, debuginfo, { bodyLimitBytes, compression: codecCompression(codec), log })
   mountReady(app)

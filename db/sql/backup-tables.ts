@@ -16,6 +16,8 @@ const LEFT_OUT = [
   'leases',
   'writers',
   'workers',
+  'ingest_ledger',
+  'ledger_sources',
 ]
 
 export interface BackupTable {

@@ -5,6 +5,7 @@ import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import * as compaction from '#db/schema/compaction.ts'
 import * as datasets from '#db/schema/datasets.ts'
 import * as duties from '#db/schema/duties.ts'
+import * as ingestLedger from '#db/schema/ingest-ledger.ts'
 import * as jobs from '#db/schema/jobs.ts'
 import * as objects from '#db/schema/objects.ts'
 import * as profileIds from '#db/schema/profile-ids.ts'
@@ -14,7 +15,19 @@ import * as tenantSettings from '#db/schema/tenant-settings.ts'
 import * as tenants from '#db/schema/tenants.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
 
-const tables = [compaction, datasets, duties, jobs, objects, profileIds, recordingRules, recovery, tenantSettings, tenants]
+const tables = [
+  compaction,
+  datasets,
+  duties,
+  ingestLedger,
+  jobs,
+  objects,
+  profileIds,
+  recordingRules,
+  recovery,
+  tenantSettings,
+  tenants,
+]
   .flatMap((module) => Object.values(module))
   .filter((value) => value instanceof PgTable)
   .map((table) => getTableConfig(table))

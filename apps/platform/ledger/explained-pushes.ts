@@ -1,0 +1,78 @@
+/**
+ * A segment-writer whose verdicts are counted by service and minute (core/ingest/push-counts.ts), beside the push: what is
+ * counted is known when the answer is, and nothing of it is awaited.
+ */
+import { CinderError } from '#core/errors.ts'
+import type { PushCounts, PushNote } from '#core/ingest/push-counts.ts'
+import { getLabel, LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
+import { withServiceName } from '#core/pprof/service-name.ts'
+import type { ProfileVerdict, SegmentWriter, WriteRequest } from '#core/rpc/segment-writer.ts'
+
+/** Reason of profiles that name no service: they are kept under the name that stands for it. */
+export const SERVICE_NAME_ADDED = 'service_name_added'
+
+const OUTCOMES: Readonly<Record<string, string>> = { rejected: 'refused' }
+
+export function explainPushes(inner: SegmentWriter, counts: PushCounts, clock: { nowMs(): number }): SegmentWriter {
+  return {
+    async write(...call) {
+      const sent = sentProfiles(call[0])
+      const { tenant } = call[0]
+      const note = (at: SentProfile, rest: Omit<PushNote, 'tenant' | 'service' | 'nowMs' | 'bytes'>, nowMs: number) =>
+        counts.note({ tenant, service: at.service, nowMs, bytes: at.sizeBytes, ...rest })
+      try {
+        const answer = await inner.write(...call)
+        const nowMs = clock.nowMs()
+        // Text may hold several profiles a body: then sizes are of the first, and services as sent.
+        answer.verdicts.forEach((verdict, i) => {
+          const at = sent[i] ?? { ...(sent.at(-1) ?? NOBODY), sizeBytes: 0 }
+          for (const noted of notesOf(verdict, at)) note(at, noted, nowMs)
+        })
+        return answer
+      } catch (error) {
+        const noted = noteOf(error)
+        const nowMs = clock.nowMs()
+        for (const at of sent) note(at, noted, nowMs)
+        throw error
+      }
+    },
+  }
+}
+
+interface SentProfile {
+  readonly service: string
+  readonly isNamed: boolean
+  readonly sizeBytes: number
+}
+
+const NOBODY: SentProfile = { service: '', isNamed: true, sizeBytes: 0 }
+
+/** Before the call: the bytes may be freed with the answer. */
+function sentProfiles({ series }: WriteRequest): SentProfile[] {
+  return series.flatMap(({ labels, profiles }) => {
+    const named = getLabel(labels, LABEL_SERVICE_NAME)
+    const isNamed = named !== ''
+    const service = isNamed ? named : getLabel(withServiceName(labels), LABEL_SERVICE_NAME)
+    return profiles.map(({ bytes }) => ({ service, isNamed, sizeBytes: bytes.length }))
+  })
+}
+
+type Noted = Omit<PushNote, 'tenant' | 'service' | 'nowMs' | 'bytes'>
+
+function notesOf({ status, reason, message, decompressedBytes }: ProfileVerdict, { isNamed }: SentProfile): Noted[] {
+  const outcome = OUTCOMES[status] ?? status
+  const isStored = outcome === 'stored'
+  const note = { outcome, reason: isStored ? '' : reason, decompressedBytes, message }
+  if (!isStored || (isNamed && reason === '')) return [note]
+  const repairs = isNamed ? [] : [SERVICE_NAME_ADDED]
+  if (reason !== '') repairs.push(reason)
+  return [note, ...repairs.map((repair) => ({ ...note, outcome: 'repaired', reason: repair }))]
+}
+
+function noteOf(error: unknown): Noted {
+  const decompressedBytes = 0
+  if (!(error instanceof CinderError))
+    return { outcome: 'refused', reason: 'internal', decompressedBytes, message: 'a fault of this server; see its log' }
+  const { reason, message, outcome } = error
+  return { outcome: outcome === 'unknown' ? 'unknown' : 'refused', reason, decompressedBytes, message }
+}

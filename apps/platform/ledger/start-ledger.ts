@@ -1,0 +1,35 @@
+/** A writer whose pushes are counted and explained: what its process serves instead of the writer. */
+import { PushCounts } from '#core/ingest/push-counts.ts'
+import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
+import type { Registry } from '../metrics/registry.ts'
+import { explainPushes } from './explained-pushes.ts'
+import { type LedgerSender, type LedgerSenderDeps, startLedgerSender } from './ledger-sender.ts'
+
+export interface LedgerDeps extends Omit<LedgerSenderDeps, 'counts' | 'source'> {
+  readonly registry: Registry
+  readonly random: { bytes(count: number): Uint8Array }
+}
+
+export interface StartedLedger {
+  readonly writer: SegmentWriter
+  readonly sender: LedgerSender
+}
+
+/** 128 bits: no two lives of a process have the same name. */
+const SOURCE_BYTES = 16
+
+export function startLedger(writer: SegmentWriter, deps: LedgerDeps): StartedLedger {
+  const { clock, registry, random } = deps
+  const counts = new PushCounts()
+  const rows = registry.gauge('cinder_ingest_ledger_rows', 'Rows of counted pushes that wait to be recorded.')
+  const lost = registry.reading('cinder_ingest_ledger_lost_total', 'Profiles that no explanation counts.')
+  registry.collect(() => {
+    rows.set(counts.rowCount)
+    lost.set(counts.lost)
+  })
+  const source = [...random.bytes(SOURCE_BYTES)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+  return {
+    writer: explainPushes(writer, counts, clock),
+    sender: startLedgerSender({ ...deps, counts, source }),
+  }
+}
