@@ -10,8 +10,9 @@
  * no object holds up the removal, and nothing else.
  */
 import { adhocPrefix, adhocUploadedMs } from '#core/retention/adhoc-key.ts'
+import { debuginfoPrefix, groupDebuginfoKeys } from '#core/retention/debuginfo-key.ts'
 import { encodeTenantObject, isBegunBeforeDeath, tenantObjectKey } from '#core/retention/tenant-object.ts'
-import { MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
+import { MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -189,7 +190,7 @@ export class TenantDeletionPass {
     }
   }
 
-  /** Recording rules and ad-hoc profiles that were there when the tenant was deleted. False: the next pass goes on. */
+  /** Recording rules, settings, ad-hoc profiles and debug information that were there when the tenant was deleted. False: the next pass goes on. */
   async #removeBeside({ term, deletion }: RemovalBatch, signal: AbortSignal): Promise<boolean> {
     const { sql, store, log } = this.#deps
     const requestedMs = await removeRecordingRules(sql, { term, deletionId: deletion.id })
@@ -201,12 +202,30 @@ export class TenantDeletionPass {
         if (signal.aborted) return false
         if ((adhocUploadedMs(key) ?? 0) < requestedMs) await store.delete(key)
       }
-      return true
+      return await this.#removeDebuginfo(store, { tenant: deletion.tenant, requestedMs }, signal)
     } catch (error) {
       // A store that refuses holds up this deletion, and no other.
       log.warn('ad-hoc profiles of a deleted tenant are not deleted', { tenant: deletion.tenant, error })
       return false
     }
+  }
+
+  /** What was last asked for on the day of the deletion goes too: an agent of the next life brings it again. */
+  async #removeDebuginfo(
+    store: Pick<ObjectStore, 'list' | 'delete'>,
+    { tenant, requestedMs }: { readonly tenant: string; readonly requestedMs: number },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const prefix = debuginfoPrefix(tenant)
+    const lastDay = Math.floor(requestedMs / MS_PER_DAY)
+    for (const { keys, usedDay = 0 } of groupDebuginfoKeys(prefix, await store.list(prefix)).values()) {
+      if (usedDay > lastDay) continue
+      for (const key of keys) {
+        if (signal.aborted) return false
+        await store.delete(key)
+      }
+    }
+    return true
   }
 
   async #rewrite({ term, deletion }: RemovalBatch, signal: AbortSignal): Promise<void> {

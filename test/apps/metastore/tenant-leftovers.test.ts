@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
 import { adhocPrefix } from '#core/retention/adhoc-key.ts'
+import { debuginfoFilePrefix, usedName } from '#core/retention/debuginfo-key.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 import { makeSegment } from '../../support/metastore-requests.ts'
 import { createSqlTenants, type SqlTenants } from '../../support/sql-tenants.ts'
@@ -46,6 +47,13 @@ test('ad-hoc profiles and recording rules go with their tenant (H65)', async () 
   }
   const gone = [await upload('left', nowMs - 1_000), await upload('left', nowMs - 86_400_000)]
   const kept = [await upload('other', nowMs - 1_000), await upload('left', nowMs + 60_000)]
+  const debuginfo = async (tenant: string, atMs: number) => {
+    const prefix = debuginfoFilePrefix(tenant, `ab${Math.floor(atMs / 86_400_000)}`)
+    for (const name of ['metadata', 'exe/00001', usedName(atMs)]) await site.store.put(prefix + name, Uint8Array.of(1))
+    return prefix
+  }
+  const files = [await debuginfo('left', nowMs - 86_400_000), await debuginfo('left', nowMs)]
+  const keptFiles = [await debuginfo('left', nowMs + 2 * 86_400_000), await debuginfo('other', nowMs)]
   await addRule('left', 'old')
   await addRule('other', 'old')
   await site.service.deleteTenant({ tenant: 'left' })
@@ -55,6 +63,8 @@ test('ad-hoc profiles and recording rules go with their tenant (H65)', async () 
   assert.deepEqual(keys.toSorted(), kept.toSorted())
   assert.ok(gone.every((key) => !keys.includes(key)))
   assert.deepEqual([await rulesOf('left'), await rulesOf('other')], [['new'], ['old']])
+  for (const prefix of files) assert.deepEqual(await site.store.list(prefix), [])
+  for (const prefix of keptFiles) assert.equal((await site.store.list(prefix)).length, 3)
 })
 
 test('a store that refuses holds up that deletion alone, and is told about (H24)', async () => {
