@@ -42,6 +42,9 @@ export { floorMs } from './header-section.ts'
 
 const NOTHING = new Uint8Array(0)
 
+/** 1/32 of a segment: a service of many stacks and few samples of each does without keys, and its merges with the gain. */
+const STACK_KEYS_FRACTION = 1 / 32
+
 export interface EncodedDataset {
   readonly tenant: string
   readonly service: string
@@ -60,6 +63,8 @@ export interface EncodeDatasetOptions {
   readonly functionLevel?: FunctionLevel | undefined
   /** Bytes of rollups per byte of frames, at most; 0: none are written. Absent: `ROLLUP_BYTES_FRACTION`. */
   readonly rollupBytesFraction?: number
+  /** Bytes of stack keys per byte of symbols and frames, at most. Absent: `STACK_KEYS_FRACTION`. */
+  readonly stackKeysFraction?: number
   /** Computed if absent. */
   readonly sums?: readonly ConservationSum[] | undefined
 }
@@ -75,7 +80,8 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
   const frames = encodeFrames(dataset, { codec }, planFrames(headers))
   const allowedBytes = frames.sizeBytes * (options.rollupBytesFraction ?? ROLLUP_BYTES_FRACTION)
   const rollups = functionLevel === undefined ? undefined : encodeRollups(dataset, codec, allowedBytes)
-  return encodeRegion({ ...dataset, functionLevel, sums, frames, rollups }, codec)
+  const { stackKeysFraction } = options
+  return encodeRegion({ ...dataset, functionLevel, sums, frames, rollups, stackKeysFraction }, codec)
 }
 
 /** A dataset whose rows are encoded already. Its order is the caller's to check (order.ts). */
@@ -86,6 +92,7 @@ export interface RegionContent extends Omit<Dataset, 'rows' | 'windowStartMs' | 
   readonly rollups: EncodedRollups | undefined
   /** `packSymbols` of the symbols and the function level, if the caller has them. */
   readonly symbolSections?: readonly EncodedSection[]
+  readonly stackKeysFraction?: number | undefined
 }
 
 export function encodeRegion(content: RegionContent, codec: Codec): EncodedDataset {
@@ -104,7 +111,9 @@ export function encodeRegion(content: RegionContent, codec: Codec): EncodedDatas
   const { stackKeys } = content
   if (stackKeys !== undefined) {
     assert(stackKeys.numbers.length === content.symbols.stackCount, 'one key a stack')
-    body.push(pack('stackKeys', (out) => encodeStackKeys(stackKeys, out)))
+    const keys = pack('stackKeys', (out) => encodeStackKeys(stackKeys, out))
+    const otherBytes = symbols.reduce((sum, { stored }) => sum + stored.length, frames.sizeBytes)
+    if (keys.stored.length <= otherBytes * (content.stackKeysFraction ?? STACK_KEYS_FRACTION)) body.push(keys)
   }
   body.push(...symbols)
   if (rollups !== undefined) body.push(chunkedSection('rollups', rollups.frames))

@@ -31,7 +31,8 @@ export function encodeSource(
   const objectId = objectIdOf(number)
   const datasets = inputs.map(({ dataset, functionLevel, sums, skip = [] }) => {
     const { tenant, service, windowStartMs, windowMs } = dataset
-    const encoded = encodeDataset(dataset, { codec, functionLevel, sums })
+    // Keys also where they would not pay.
+    const encoded = encodeDataset(dataset, { codec, functionLevel, sums, stackKeysFraction: 2 })
     return { tenant, service, windowStartMs, windowMs, encoded, skip: [...skip] }
   })
   datasets.sort(compareObjectDatasets)

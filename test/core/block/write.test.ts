@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { decodeDataset, decodeFooter, footerRange, verifyObject } from '#core/block/read.ts'
+import {
+  decodeDataset,
+  decodeFooter,
+  FetchedRanges,
+  footerRange,
+  openDataset,
+  readStackKeys,
+  verifyObject,
+} from '#core/block/read.ts'
 import { compareObjectDatasets, encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
 import { conservationSums, stackHashes } from '#core/block/conservation.ts'
 import type { Dataset } from '#core/block/dataset.ts'
@@ -15,6 +23,8 @@ import {
   WINDOW_START_NANOS,
 } from '../../support/datasets.ts'
 import { buildObject, regionOf, TEST_CODEC } from '../../support/block-objects.ts'
+import { distinctStacks, plainDataset as manyRows } from '../../support/plain-dataset.ts'
+import { seededRandom } from '../../support/profiles.ts'
 
 function tiny(overrides: { tenant?: string; service?: string; windowStartMs?: number; count?: number } = {}): Dataset {
   const { count = 1, ...spec } = overrides
@@ -104,4 +114,17 @@ test('a region is not placed under another name', () => {
   assert.throws(() => object(place('b', 'x')), /keeps its tenant/)
   assert.throws(() => object(place('a', 'y')), /keeps its service/)
   assert.equal(object(place('a', 'x')).descriptors.length, 1)
+})
+
+test('stack keys are written where they take a small part of the segment', () => {
+  const hasKeys = (dataset: Dataset): boolean => {
+    const numbers = Uint32Array.from({ length: dataset.symbols.stackCount }, (_, i) => (i * 7919) % 2003)
+    const object = buildObject([{ ...dataset, stackKeys: { dictionaryId: new Uint8Array(12), numbers } }])
+    const descriptor = object.descriptors[0]!
+    const region = regionOf(object)
+    const fetched = new FetchedRanges([{ offset: descriptor.offset, bytes: region }])
+    return readStackKeys(openDataset(region, descriptor, TEST_CODEC), fetched) !== undefined
+  }
+  const shape = { startMs: WINDOW_START_MS, profiles: 100, rows: 100, symbols: distinctStacks(200, 0) }
+  assert.deepEqual([tiny(), manyRows({ ...shape, random: seededRandom(3) })].map(hasKeys), [false, true])
 })

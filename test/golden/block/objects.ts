@@ -94,8 +94,9 @@ function placed(
   functionLevel?: FunctionLevel,
 ): Parameters<typeof encodeObject>[0]['datasets'][number] {
   const { tenant, service, windowStartMs, windowMs } = dataset
-  // Twice the frames: these hours are too small for rollups to pay.
-  const encoded = encodeDataset(dataset, { codec: TEST_CODEC, functionLevel, rollupBytesFraction: 2 })
+  // Twice the frames: these hours are too small for rollups to pay, and for keys.
+  const fractions = { rollupBytesFraction: 2, stackKeysFraction: 2 }
+  const encoded = encodeDataset(dataset, { codec: TEST_CODEC, functionLevel, ...fractions })
   return { tenant, service, windowStartMs, windowMs, encoded }
 }
 
