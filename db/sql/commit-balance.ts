@@ -35,10 +35,14 @@ export function balance(sql: SqlSession, { jobId, epoch, outputs }: CommitCompac
   const cellOf = (column: string) =>
     sql`${sql(column)} - mod(mod(${sql(column)}, ${windowMs}::bigint) + ${windowMs}::bigint, ${windowMs}::bigint)`
   return sql`source_count as (
-      select s.tenant[i + 1] as tenant, s.service[i + 1] as service, s.window_start_ms[i + 1] as start_ms,
-        s.profile_count[i + 1] - (select count(*) from unnest(s.skip_dataset) as k where k = i) as profiles,
-        s.sample_count[i + 1] as samples, i = any(s.skip_dataset) as has_skips
-      from segment_source s cross join unnest(s.indexes) as i where s.is_live
+      select d.tenant, d.service, d.start_ms,
+        d.profiles - case when s.skip_dataset = '{}' then 0
+          else (select count(*) from unnest(s.skip_dataset) as k where k = d.n - 1) end as profiles,
+        d.samples, d.n::int - 1 = any(s.skip_dataset) as has_skips
+      from segment_source s
+      cross join lateral unnest(s.tenant, s.service, s.window_start_ms, s.profile_count, s.sample_count)
+        with ordinality as d(tenant, service, start_ms, profiles, samples, n)
+      where s.is_live and (cardinality(s.indexes) = cardinality(s.tenant) or d.n::int - 1 = any(s.indexes))
       union all
       select tenant, service, window_start_ms, profile_count - cardinality(skip_positions), sample_count,
         cardinality(skip_positions) > 0
