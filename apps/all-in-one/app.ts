@@ -329,6 +329,7 @@ async function startServices(
         ...guards,
         rules,
         tenantSettings,
+        ledger,
         adhoc,
         labels,
         asyncResults,

@@ -8,6 +8,7 @@ import { BACKUP, runBackup } from './backup.ts'
 import { FSCK, runFsck } from './fsck.ts'
 import { renderHelp, renderOverview } from './help.ts'
 import { IMPORT, runImport } from './import.ts'
+import { INGEST_EXPLAIN, runIngestExplain } from './ingest-explain.ts'
 import { INSPECT, runInspect } from './inspect.ts'
 import { JOB_COMMANDS } from './jobs.ts'
 import { MARK_COMMANDS } from './marks.ts'
@@ -44,6 +45,7 @@ import {
   TENANTS_UNDELETE,
 } from './tenants.ts'
 import { runStatus, STATUS } from './status.ts'
+import { runUsage, USAGE } from './usage.ts'
 
 interface Command {
   readonly spec: CommandSpec
@@ -53,6 +55,7 @@ interface Command {
 const COMMANDS: readonly Command[] = [
   { spec: PUSH, run: runPush },
   { spec: IMPORT, run: runImport },
+  { spec: INGEST_EXPLAIN, run: runIngestExplain },
   { spec: QUERY_FLAMEGRAPH, run: runQueryFlamegraph },
   { spec: QUERY_DIFF, run: runQueryDiff },
   { spec: QUERY_PPROF, run: runQueryPprof },
@@ -78,6 +81,7 @@ const COMMANDS: readonly Command[] = [
   { spec: RETENTION_CANCEL, run: runRetentionCancel },
   { spec: RETENTION_PREVIEW, run: runRetentionPreview },
   { spec: STATUS, run: runStatus },
+  { spec: USAGE, run: runUsage },
   ...JOB_COMMANDS,
   ...MARK_COMMANDS,
 ]

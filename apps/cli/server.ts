@@ -1,5 +1,5 @@
 /**
- * Speaks to a server as agents and Grafana do: unary Connect over fetch, JSON for questions, protobuf for pushes (a
+ * Speaks to a server as agents and Grafana do: unary Connect over fetch, JSON for questions (some are REST), protobuf for pushes (a
  * profile in JSON would be a third larger). JSON answers are checked by the command that asked.
  *
  * A server's own error is passed on word for word; no answer is one sentence that names the URL. Never retries: a push
@@ -24,6 +24,8 @@ export const UNREACHABLE = 'unreachable'
 
 export interface Server {
   ask(procedure: string, request: object): Promise<unknown>
+  /** JSON of the REST API: `api/v1/…` with its parameters. */
+  get(path: string): Promise<unknown>
   /** Both ways as protobuf. */
   send(procedure: string, message: Uint8Array): Promise<Uint8Array>
 }
@@ -33,22 +35,21 @@ export function serverOf(args: Arguments, shell: Shell): Server {
   if (!/^https?:\/\/./.test(url) || !URL.canParse(url))
     throw usageError(`flag --url is ${JSON.stringify(url)}; allowed: a URL such as http://127.0.0.1:4040`)
   const tenant = args.get('tenant')
-  const call = async (procedure: string, contentType: string, body: string | Uint8Array): Promise<Response> => {
+  const call = async (procedure: string, contentType?: string, body?: string | Uint8Array): Promise<Response> => {
     const deadline = AbortSignal.timeout(DEADLINE_MS)
     let response: Response
     try {
       response = await shell.fetch(`${url}/${procedure}`, {
-        method: 'POST',
+        method: contentType === undefined ? 'GET' : 'POST',
         headers: {
-          'Content-Type': contentType,
-          'Connect-Protocol-Version': '1',
+          ...(contentType === undefined ? {} : { 'Content-Type': contentType, 'Connect-Protocol-Version': '1' }),
           // Without the parameter, label names with dots are left out of answers.
           Accept: '*/*;allow-utf8-labelnames=true',
           ...(tenant === undefined ? {} : { 'X-Scope-OrgID': tenant }),
           ...authorizationOf(procedure, shell),
           ...explainHeaders(args),
         },
-        body: body as BodyInit,
+        body: (body as BodyInit | undefined) ?? null,
         signal: deadline,
       })
     } catch (error) {
@@ -60,23 +61,26 @@ export function serverOf(args: Arguments, shell: Shell): Server {
   }
   return {
     async ask(procedure, request) {
-      const response = await call(procedure, 'application/json', JSON.stringify(request))
-      const text = await response.text()
-      try {
-        return JSON.parse(text)
-      } catch (cause) {
-        throw new CinderError(
-          'unknown',
-          `${url} answered ${procedure} with ${text.length} characters that are no JSON`,
-          {
-            cause,
-          },
-        )
-      }
+      return await jsonOf(
+        await call(procedure, 'application/json', JSON.stringify(request)),
+        `${url} answered ${procedure}`,
+      )
+    },
+    async get(path) {
+      return await jsonOf(await call(path), `${url} answered ${path.split('?')[0]}`)
     },
     async send(procedure, message) {
       return new Uint8Array(await (await call(procedure, 'application/proto', message)).arrayBuffer())
     },
+  }
+}
+
+async function jsonOf(response: Response, answered: string): Promise<unknown> {
+  const text = await response.text()
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new CinderError('unknown', `${answered} with ${text.length} characters that are no JSON`, { cause })
   }
 }
 

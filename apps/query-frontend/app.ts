@@ -33,6 +33,7 @@ import type { QuerySources } from './execute.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
 import { type QueryRecord, QueryRecorder } from './query-record.ts'
+import { type LedgerDeps, mountLedgerPages } from './ledger.ts'
 import { mountRecordingRules, type RulesDeps } from './recording-rules.ts'
 import { mountTenantSettings, type SettingsDeps } from './settings.ts'
 import { mountRender } from './render.ts'
@@ -40,7 +41,7 @@ import type { RequestContext } from './request.ts'
 import { mountStatusPages } from './status-pages.ts'
 import { type CallInfo, selectMergeProfile, selectMergeSpanProfile } from './stacktraces.ts'
 
-export interface QueryFrontendDeps extends AdhocDeps, AsyncDeps, RulesDeps, SettingsDeps {
+export interface QueryFrontendDeps extends AdhocDeps, AsyncDeps, RulesDeps, SettingsDeps, LedgerDeps {
   readonly metastore: Metastore
   readonly backend: QueryBackend
   /** Of several query-backends, which one has an object (spread-backend.ts). */
@@ -145,6 +146,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
     tenantsOf: readTenants,
     recorder,
   })
+  mountLedgerPages(app, deps, { tenantsOf: readTenants })
   mountDiagnostics(app, recorder.diagnostics, { log: deps.log, tenantsOf: readTenants })
   app.notFound(() => notFoundResponse())
   return app

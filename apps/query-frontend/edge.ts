@@ -9,6 +9,7 @@ import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
 import { createLabelReportClient } from '#platform/connect/label-service.ts'
 import { createAsyncResultClient } from '#platform/connect/async-result-service.ts'
+import { createLedgerClient } from '#platform/connect/ledger-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createSettingsClient } from '#platform/connect/setting-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
@@ -53,6 +54,7 @@ export function composeEdge(env: Env, { runsOn } = { runsOn: false }): Hono {
       adhoc: createAdhocClient(queryBackendUrls[0]!, anyBackend),
       rules: createRulesClient(metastoreUrl, client),
       tenantSettings: createSettingsClient(metastoreUrl, client),
+      ledger: createLedgerClient(metastoreUrl, client),
       regex: createRegexCompiler(),
       clock,
       log,

@@ -65,6 +65,7 @@ export interface TenantUsageResponse {
   days: UsageDay[]
   /** Of what is live now. */
   storedBytes: number
+  /** As datasets count them: one that is split by the labels of its samples counts once a label set. */
   storedProfiles: number
 }
 

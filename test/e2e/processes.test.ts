@@ -132,6 +132,28 @@ test('a bad profile is the fault of the client through all processes', async () 
   assert.equal(((await response.json()) as { code: string }).code, 'invalid_argument')
 })
 
+test('what became of pushes is explained by another process, and what was used is counted', async () => {
+  const explained = async (service: string) => {
+    const response = await expectOk(toFrontend(`/api/v1/ingest/explain?service=${service}`))
+    return (response as { total: { stored: number; duplicate: number; refused: unknown[] } }).total
+  }
+  await waitUntil('the counts are recorded', async () => (await explained('bad')).refused.length > 0)
+  const [refused] = (await explained('bad')).refused as { reason: string; profiles: number; message: string }[]
+  assert.equal(refused!.profiles, 1)
+  assert.notEqual(refused!.reason, '')
+  assert.notEqual(refused!.message, '')
+  const shop = await explained('shop')
+  assert.deepEqual([shop.stored, shop.duplicate, shop.refused], [1, 1, []])
+  const usage = (await expectOk(toFrontend('/api/v1/usage'))) as {
+    received: { profiles: number; bytesIn: number }
+    stored: { profiles: number; bytes: number }
+  }
+  assert.equal(usage.received.profiles, 4)
+  assert.ok(usage.received.bytesIn > 0 && usage.stored.bytes > 0)
+  // One of them is split by the labels of its samples.
+  assert.ok(usage.stored.profiles >= 4)
+})
+
 for (const name of ['segment-writer', 'metastore']) {
   test(`${name} killed: a push may be sent again, and counts once when it is back`, async () => {
     const service = `after-${name}`
