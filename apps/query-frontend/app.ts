@@ -160,7 +160,8 @@ function recordedBy(
   return <Request, Answer>(run: RecordedRun<Request, Answer>) =>
     async (request: Request, call: CallContext): Promise<Answer> => {
       const record = recorder.begin(call.url, call.requestHeader)
-      const isJson = call.requestHeader.get('content-type')?.includes('json') ?? false
+      // Types are the same in any case, and Connect takes them so.
+      const isJson = /json/i.test(call.requestHeader.get('content-type') ?? '')
       const answer = await run(request, contextOf(call, record), { signal: call.signal, isJson }, call)
       for (const [name, value] of recorder.end(record, tenantsOf(call))) call.responseHeader.set(name, value)
       return answer

@@ -168,3 +168,27 @@ test('a backend that does not know selectors is never believed', async () => {
   assert.match((body as { message: string }).message, /does not know selectors/)
   assert.equal((await ask('SelectMergeStacktraces', QUERY)).status, 200)
 })
+
+test('JSON is JSON however its content type is written: an answer in fields, not bytes in disguise', async () => {
+  const tree = new FunctionTree()
+  tree.addSelf(tree.child(0, tree.internText('main')), 7, 0)
+  const series = [{ labels: [], stepIndexes: [0], sums: [3n], counts: [1] }]
+  const { app } = createTestFrontend({
+    backend: {
+      ...withStacks,
+      stacktraces: async () => ({ tree: encodeTree(tree), stats: NO_COST, selected: false }),
+      timeSeries: async () => ({ series, stats: NO_COST }),
+    },
+  })
+  const step = 15
+  for (const method of ['SelectMergeStacktraces', 'SelectMergeProfile', 'SelectSeries']) {
+    const answers: string[] = []
+    for (const type of ['application/json', 'application/JSON', 'Application/Json; charset=UTF-8']) {
+      const body = JSON.stringify(method === 'SelectSeries' ? { ...QUERY, step } : QUERY)
+      const init = { method: 'POST', headers: { 'Content-Type': type }, body }
+      answers.push(await (await app.request(`/querier.v1.QuerierService/${method}`, init)).text())
+    }
+    assert.ok(answers[0]!.length > 60, answers[0])
+    assert.deepEqual(answers, [answers[0], answers[0], answers[0]], method)
+  }
+})
