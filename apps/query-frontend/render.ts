@@ -13,7 +13,7 @@ import { cutPair, flameGraphDiffOf } from '#core/flamegraph/diff.ts'
 import { flameGraphOf } from '#core/flamegraph/flamegraph.ts'
 import { LABEL_NAME, LABEL_PROFILE_TYPE } from '#core/labels/labels.ts'
 import { listLabelNames, listLabelValues, partForLabelNames, partForLabelValues } from '#core/query/label-query.ts'
-import { timelineRange } from '#core/query/timeline.ts'
+import { cutTimelineRange, timelineRange } from '#core/query/timeline.ts'
 import { finishTimeSeries } from '#core/query/time-series.ts'
 import { acceptsGzip, type BodyCompression } from '#platform/http/body-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
@@ -187,8 +187,10 @@ async function queryTimelines(
     frames: undefined,
     exemplars: 'none' as const,
   }
-  const { builder } = await readSeries(deps, { query, steps }, context, signal)
-  return timelinesOf(finishTimeSeries(builder.build(), { range: steps, aggregation, limit: 0 }), steps, groupBy)
+  // What lies before the lookback is shown as steps without a profile.
+  const shown = range.startMs > asked.start ? cutTimelineRange(steps, range.startMs) : steps
+  const { builder } = await readSeries(deps, { query, steps: shown }, context, signal)
+  return timelinesOf(finishTimeSeries(builder.build(), { range: shown, aggregation, limit: 0 }), steps, groupBy)
 }
 
 async function renderDiff(deps: RenderDeps, { parameters, open, signal, ...request }: RenderRequest): Promise<Answer> {

@@ -47,6 +47,12 @@ export function timelineRange(startMs: number, endMs: number): StepRange {
   return { startMs: Math.floor(startMs / stepMs) * stepMs, endMs: Math.floor(endMs / stepMs) * stepMs, stepMs }
 }
 
+/** The same steps from the first one on that a range which was cut to `fromMs` shows. */
+export function cutTimelineRange(range: StepRange, fromMs: number): StepRange {
+  const skipped = Math.max(0, Math.ceil((fromMs - range.startMs) / range.stepMs))
+  return { ...range, startMs: range.startMs + skipped * range.stepMs }
+}
+
 /** `points` lie on steps of the range. */
 export function buildTimeline(range: StepRange, points: readonly SeriesPoint[]): Timeline {
   const samples = Array.from({ length: (range.endMs - range.startMs) / range.stepMs }, () => 0)

@@ -194,3 +194,19 @@ test('large answers are gzip where the client takes it', async () => {
   const text = new TextDecoder().decode(Bun.gunzipSync(new Uint8Array(await response.arrayBuffer())))
   assert.equal(JSON.parse(text).flamebearer.numTicks, 200)
 })
+
+test('a timeline reaches as far back as the tenant may look, like the flame graph beside it', async () => {
+  const hourMs = 3_600_000
+  const from = (NOW_MS - 12 * hourMs) / 1000
+  const { text, asked } = await get(`render?query=${QUERY}&from=${from}&until=${NOW_MS / 1000}`, {
+    limits: { maxQueryLookbackMs: hourMs },
+  })
+  const [{ stepMs, startMs }] = asked.series as [(typeof asked.series)[0]]
+  // The first point covers the step before it, as in every series.
+  assert.ok(startMs >= NOW_MS - hourMs && startMs < NOW_MS - hourMs + stepMs, `${NOW_MS - startMs} ms ago`)
+  assert.ok(asked.plans.every((plan) => plan.startMs >= NOW_MS - hourMs - stepMs))
+  // What is shown is the range that was asked for.
+  const { timeline } = JSON.parse(text) as { timeline: { startTime: number; samples: number[] } }
+  assert.equal(timeline.startTime, from)
+  assert.equal(timeline.samples.indexOf(4), (startMs - from * 1000) / stepMs)
+})

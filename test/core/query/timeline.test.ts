@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { buildTimeline, timelineRange } from '#core/query/timeline.ts'
+import { buildTimeline, cutTimelineRange, timelineRange } from '#core/query/timeline.ts'
 import { MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE } from '#core/units.ts'
 
 const START_MS = 1_764_000_000_000
@@ -27,6 +27,18 @@ test('both ends snap down to the step', () => {
     endMs: START_MS + 60_000,
     stepMs: 15_000,
   })
+})
+
+test('a range that is cut keeps its steps', () => {
+  const range = { startMs: START_MS, endMs: START_MS + 60_000, stepMs: 15_000 }
+  for (const [fromMs, skippedMs] of [
+    [-1, 0],
+    [0, 0],
+    [1, 15_000],
+    [30_000, 30_000],
+  ] as const) {
+    assert.deepEqual(cutTimelineRange(range, START_MS + fromMs), { ...range, startMs: START_MS + skippedMs })
+  }
 })
 
 test('samples are whole, gaps are zero, the end has no sample', () => {
