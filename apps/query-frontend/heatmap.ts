@@ -1,5 +1,6 @@
 /** Heat maps of profiles and spans: points of the query-backends, merged, cut into ranges once, as messages. */
 import { invalidArgument } from '#core/errors.ts'
+import { budgetOf, refuseSeries } from '#core/query/budget.ts'
 import { finishHeatmap } from '#core/query/heatmap.ts'
 import { PointRows } from '#core/query/point-rows.ts'
 import { stepMsOf } from '#core/query/time-series.ts'
@@ -30,6 +31,7 @@ export async function selectHeatmap(
   const { range, profileType, matchers, services, stepMs, groupBy, of, exemplars, limit } = query
   if (range.kind === 'empty') return {}
   const { startMs, endMs } = range
+  const budget = budgetOf(context.tenants.map(context.limitsOf))
   const rows = await runQuery(
     sources,
     {
@@ -43,7 +45,11 @@ export async function selectHeatmap(
         const wish = { spans: of === 'spans', exemplars, best: false }
         return sources.backend.points({ profileType, matchers, objects, ...grid, ...wish }, ended)
       },
-      merge: (merged, { series }) => merged.merge(series),
+      merge(merged, { series }) {
+        merged.merge(series)
+        const refused = refuseSeries(merged.seriesCount, budget)
+        if (refused !== undefined) throw refused
+      },
       statsOf: ({ stats }) => [stats],
     },
     { context, signal },

@@ -54,6 +54,10 @@ export class PointRows {
     this.#rowsMax = options.rowsMax ?? (options.exemplars ? EXEMPLAR_ROWS_MAX : POINT_ROWS_MAX)
   }
 
+  get seriesCount(): number {
+    return this.#only?.length ?? this.#series.size
+  }
+
   /** `exemplar` is asked for only where it may be kept. */
   add(labels: Labels, point: { readonly step: number; readonly value: bigint }, exemplar: () => PointExemplar): void {
     this.#unpackOnly()

@@ -9,6 +9,7 @@ import type {
 } from '#core/rpc/metastore.ts'
 import type {
   MergeProfileRequest,
+  PointsRequest,
   QueryBackend,
   StacktracesRequest,
   TimeSeriesRequest,
@@ -70,6 +71,7 @@ export function createTestFrontend({ backend, objects = [EMPTY_OBJECT], sets = [
       asked.series.push(request)
       return (backend.timeSeries ?? missing)(request)
     },
+    points: (request: PointsRequest) => (backend.points ?? missing)(request),
   } as QueryBackend
   const app = createQueryFrontend(
     {

@@ -106,6 +106,26 @@ test('series that label sets did not tell of are counted as they come', async ()
   assert.match(await refusal(ask, 'SelectSeries', BY_POD), /limit maxQuerySeries allows 10: group by fewer labels/)
 })
 
+test('series of a heat map are counted as they come too', async () => {
+  const points = async () => ({
+    stats: NO_COST,
+    series: Array.from({ length: 11 }, (_, i) => ({
+      labels: [{ name: 'pod', value: `pod-${i}` }],
+      steps: [0],
+      values: [1n],
+      counts: [1],
+      exemplars: [],
+    })),
+  })
+  const heatmap = { ...QUERY, step: 60, groupBy: ['pod'], queryType: 'HEATMAP_QUERY_TYPE_INDIVIDUAL' }
+  for (const maxQuerySeries of [11, 0]) {
+    const { ask } = createTestFrontend({ backend: { points }, objects: planOf({}), limits: { maxQuerySeries } })
+    assert.equal((await ask('SelectHeatmap', heatmap)).status, 200)
+  }
+  const { ask } = createTestFrontend({ backend: { points }, objects: planOf({}), limits: { maxQuerySeries: 10 } })
+  assert.match(await refusal(ask, 'SelectHeatmap', heatmap), /makes 11 series or more, limit maxQuerySeries allows 10/)
+})
+
 test('nodes: the merged tree is bounded, whatever is shown of it', async () => {
   const tree = new FunctionTree()
   for (let i = 0; i < 20; i++) tree.addSelf(tree.child(0, tree.internText(`f${i}`)), 1, 0)
