@@ -10,13 +10,15 @@
  *    is asked for.
  * Repeating a scan of n times the cache then finds about 0.8 / n of it.
  *
- * Sizes are what the caller says. Nothing may depend on a value being here.
+ * Sizes are what the caller says, with those of keys where they are long. Nothing may depend on a value being here.
  */
 
 /** Of the bytes, for what was asked for twice. The rest is for trials: without it nothing new would ever be kept. */
 const KEPT_SHARE = 0.8
-/** Remembered keys take some 150 bytes each: 600 kB at most. */
+/** Remembered keys take some 150 bytes each: 600 kB. */
 const REMEMBERED_MAX = 4_096
+/** A key that names hundreds of datasets has tens of thousands of characters: 2 MB at most. */
+const REMEMBERED_CHARS_MAX = 1 << 20
 /** Slow enough that a repeated scan keeps what it has, fast enough that a changed one owns the cache after some passes. */
 const TURNOVER = 8
 /** A value larger than this share of the cache is not worth what it would drive out. */
@@ -34,6 +36,7 @@ export class BlockCache {
   readonly #remembered = new Set<string>()
   #trialBytes = 0
   #keptBytes = 0
+  #rememberedChars = 0
   #returned = 0
 
   constructor(bytesMax: number) {
@@ -67,7 +70,7 @@ export class BlockCache {
     this.delete(key)
     if (sizeBytes > this.#bytesMax * VALUE_SHARE_MAX) return
     const entry = { value, sizeBytes }
-    if (this.#remembered.delete(key) && this.#makesRoom(sizeBytes)) this.#keep(key, entry)
+    if (this.#forget(key) && this.#makesRoom(sizeBytes)) this.#keep(key, entry)
     else {
       this.#trial.set(key, entry)
       this.#trialBytes += sizeBytes
@@ -106,10 +109,18 @@ export class BlockCache {
       this.#trial.delete(key)
       this.#trialBytes -= sizeBytes
       this.#remembered.add(key)
+      this.#rememberedChars += key.length
       for (const first of this.#remembered) {
-        if (this.#remembered.size <= REMEMBERED_MAX) break
-        this.#remembered.delete(first)
+        if (this.#remembered.size <= REMEMBERED_MAX && this.#rememberedChars <= REMEMBERED_CHARS_MAX) break
+        this.#forget(first)
       }
     }
+  }
+
+  /** True if it was remembered. */
+  #forget(key: string): boolean {
+    if (!this.#remembered.delete(key)) return false
+    this.#rememberedChars -= key.length
+    return true
   }
 }

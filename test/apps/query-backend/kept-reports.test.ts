@@ -171,3 +171,24 @@ test('a skip list that grew makes another report', async () => {
   for (const objects of [[object], [skipping], [object], [skipping], [object], [skipping]])
     assert.deepEqual(await answersOf(keeping, objects, wish), await answersOf(plain, objects, wish))
 })
+
+test('a mark and a report count what their keys take: a question of all services names every dataset', async () => {
+  const { store, cache } = openBackends()
+  const taken: boolean[] = []
+  const watched = {
+    get: (key: string) => cache.get(key),
+    set(key: string, value: unknown, sizeBytes: number) {
+      if (key.startsWith('report ')) taken.push(sizeBytes >= key.length * 2)
+      cache.set(key, value, sizeBytes)
+    },
+  } as BlockCache
+  const deps = { store, codec: createCodec(), regex: createRegexCompiler() }
+  const backend = createQueryBackend({ ...deps, cache: watched, keepsReports: true })
+  const datasets = Array.from({ length: 12 }, (_, i) => ({
+    dataset: noisyDataset({ service: `s${i} ${'long'.repeat(50)}`, profiles: 1, samples: 3 }),
+  }))
+  const objects = [await putObject(store, 1, datasets)]
+  const range = { startMs: WINDOW_START_MS - 1, endMs: WINDOW_START_MS + HOUR_MS }
+  for (let i = 0; i < 2; i++) await backend.stacktraces({ profileType: CPU, matchers: [], ...range, objects })
+  assert.deepEqual(taken, [true, true])
+})

@@ -60,6 +60,17 @@ test('a value of more than a quarter of the cache is not taken, and replaces not
   new BlockCache(0).set('a', 1, 1)
 })
 
+test('long keys are not remembered beyond what a few thousand short ones take', () => {
+  const cache = new BlockCache(100)
+  const long = (i: number) => `${'x'.repeat(400_000)}${i}`
+  for (let i = 0; i < 10; i++) cache.set(long(i), i, 25)
+  // Driven out last, so remembered: it is kept at once. The first one is forgotten, and on trial again.
+  cache.set(long(5), 5, 25)
+  cache.set(long(0), 0, 25)
+  for (let i = 0; i < 10; i++) cache.set(`scan${i}`, i, 20)
+  assert.deepEqual([cache.get(long(5)), cache.get(long(0))], [5, undefined])
+})
+
 test('whatever is done, bytes are the sum of what is there and never pass the maximum; a value found is the last one set', () => {
   const step = fc.record({
     key: fc.integer({ min: 0, max: 12 }),
