@@ -8,6 +8,7 @@ import { coalesceRanges } from '#core/block/coalesce.ts'
 import { objectKey } from '#core/block/object-key.ts'
 import { FetchedRanges, openDataset } from '#core/block/read.ts'
 import { CinderError } from '#core/errors.ts'
+import type { StoreCallOptions } from '#core/ports/object-store.ts'
 import { compileMatchers } from '#core/labels/matcher.ts'
 import { LabelReport } from '#core/query/label-report.ts'
 import type { LabelReporter } from '#core/rpc/label-report.ts'
@@ -19,13 +20,17 @@ import type { QueryBackendDeps } from './app.ts'
 const OBJECTS_AHEAD = 8
 
 export function createLabelReporter({ store, codec, regex }: QueryBackendDeps): LabelReporter {
-  async function readHeads({ objectId, datasets }: SourceObject, stats: ReadStats): Promise<FetchedRanges> {
+  async function readHeads(
+    { objectId, datasets }: SourceObject,
+    stats: ReadStats,
+    options: StoreCallOptions,
+  ): Promise<FetchedRanges> {
     const wanted = datasets.map(({ descriptor: { offset, headBytes } }) => ({ offset, lengthBytes: headBytes }))
     const ranges = coalesceRanges(wanted)
     const key = objectKey(objectId)
     const parts = ranges.map(async ({ offset, lengthBytes }) => ({
       offset,
-      bytes: await store.getRange(key, offset, lengthBytes),
+      bytes: await store.getRange(key, offset, lengthBytes, options),
     }))
     stats.objects++
     stats.ranges += ranges.length
@@ -42,7 +47,7 @@ export function createLabelReporter({ store, codec, regex }: QueryBackendDeps): 
       let next = 0
       for (const object of objects) {
         while (next < objects.length && ahead.length < OBJECTS_AHEAD) {
-          const read = readHeads(objects[next++]!, stats)
+          const read = readHeads(objects[next++]!, stats, signal === undefined ? {} : { signal })
           // Its error is thrown when its turn comes; until then it must not count as unhandled.
           read.catch(() => undefined)
           ahead.push(read)

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Hono } from 'hono'
 import { mergeDatasets } from '#core/compaction/merge.ts'
 import { CinderError } from '#core/errors.ts'
+import type { StoreCallOptions } from '#core/ports/object-store.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createLabelReportClient, mountLabelReport } from '#platform/connect/label-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -75,6 +76,26 @@ test('a missing object is an error with its kind; a caller that has gone gets no
     client.labels({ ...WISH, objects: [object] }),
     (error: unknown) => error instanceof CinderError && error.kind === 'not_found',
   )
+})
+
+test('a client that leaves ends the reads in flight (H75)', async () => {
+  const begun = Promise.withResolvers<void>()
+  const hanging = {
+    getRange: (_key: string, _offset: number, _lengthBytes: number, { signal }: StoreCallOptions = {}) =>
+      new Promise<Uint8Array>((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(new CinderError('canceled', 'the read was ended')))
+        begun.resolve()
+      }),
+  }
+  const object = await putObject(store, 70, [{ dataset: dataset('shop', ['p']) }])
+  const leaving = new AbortController()
+  const answer = createLabelReporter({ store: hanging, codec, regex: createRegexCompiler() }).labels(
+    { ...WISH, objects: [object] },
+    leaving.signal,
+  )
+  await begun.promise
+  leaving.abort()
+  await assert.rejects(answer, (error: unknown) => error instanceof CinderError && error.kind === 'canceled')
 })
 
 test("a region of another tenant's is not reported as one's own, whatever the plan says (H78)", async () => {
