@@ -24,8 +24,8 @@ export interface ClientDeps {
   readonly onRefusal: (what: string) => void
 }
 
-/** Enough to outlive every fault of a world. */
-const ATTEMPTS_MAX = 25
+/** 78 s: a thread that hangs is given up after 30, a writer that stops over it has 25 and is away for 5 more. */
+const ATTEMPTS_MAX = 50
 const PAUSE_MS_MAX = 2_500
 const RETRY_MS_MAX = 3_000
 
