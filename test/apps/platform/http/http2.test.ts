@@ -10,6 +10,7 @@ import { Hono } from 'hono'
 import type { WriteRequest } from '#core/rpc/segment-writer.ts'
 import { createCodec } from '#platform/codec.ts'
 import { PushRequestSchema, PushResponseSchema } from '#platform/gen/push/v1/push_pb.ts'
+import { readBody } from '#platform/http/body.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { createDistributor } from '../../../../apps/distributor/app.ts'
@@ -51,7 +52,7 @@ async function open(add: (app: Hono) => void = () => {}): Promise<Scene> {
     },
     { multitenancy: true, bodyLimitBytes: BODY_LIMIT_BYTES },
   )
-  app.mount('/', (request) => distributor.fetch(request))
+  app.mount('/', (request) => distributor.fetch(request), { replaceRequest: false })
   const part = await serveHttp2({ name: 'test', app, host: '127.0.0.1', port: 0, bodyLimitBytes: BODY_LIMIT_BYTES })
   let isStopped = false
   const stop = () => {
@@ -281,4 +282,107 @@ test('with TLS the client chooses the protocol by ALPN (H83)', { skip: absentOpe
   assert.equal(new TextDecoder().decode((await send(client, { ':path': '/x' })).body), 'here')
   const refused = await send(client, { ...GRPC, ':path': PUSH }, framed(PUSHED))
   assert.equal(refused.trailers['grpc-status'], '12')
+})
+
+test('a body over the limit without a stated length is answered; its stream ends, and the port closes (H77)', async () => {
+  const { url, received, stop } = await open((app) => app.post('/unread', (context) => context.text('no', 413)))
+  const client = session(url)
+  const big = framed(new Uint8Array(40 * BODY_LIMIT_BYTES))
+  const { trailers } = await send(client, { ...GRPC, ':path': PUSH }, big)
+  assert.equal(trailers['grpc-status'], '3')
+  assert.match(decodeURIComponent(String(trailers['grpc-message'])), /larger than the allowed/)
+  const closed = Promise.withResolvers<void>()
+  const stream = client.request({ ':method': 'POST', ':path': '/unread' })
+  stream.on('close', closed.resolve).on('error', () => {})
+  stream.on('response', (headers) => assert.equal(headers[':status'], 413))
+  stream.resume()
+  stream.write(big)
+  await closed.promise
+  assert.equal((await send(client, { ...GRPC, ':path': PUSH }, framed(PUSHED))).trailers['grpc-status'], '0')
+  assert.equal(received.length, 1)
+  await stop()
+})
+
+test('a stream that its client resets is no whole body, whatever the reason (H83)', async () => {
+  const started = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const reads = [Promise.withResolvers<string>(), Promise.withResolvers<string>()]
+  const { url } = await open((app) =>
+    app.post('/read/:i', async ({ req }) => {
+      const i = Number(req.param('i'))
+      started[i]!.resolve()
+      const read = await readBody(req.raw, BODY_LIMIT_BYTES)
+      reads[i]!.resolve(read.kind)
+      return new Response(null)
+    }),
+  )
+  for (const [i, reason] of [0, 8].entries()) {
+    const socket = connectTcp(Number(new URL(url).port), '127.0.0.1')
+    stops.push(() => void socket.destroy())
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+    socket.write(http2Frame(FRAME_SETTINGS, { stream: 0 }))
+    const headers = { ':method': 'POST', ':scheme': 'http', ':path': `/read/${i}`, ':authority': 'h' }
+    socket.write(http2Frame(FRAME_HEADERS, { flags: END_HEADERS, payload: literalHeaders(headers) }))
+    socket.write(http2Frame(FRAME_DATA, { payload: Buffer.alloc(500) }))
+    await started[i]!.promise
+    socket.write(http2Frame(FRAME_RST, { payload: Buffer.from([0, 0, 0, reason]) }))
+    assert.equal(await reads[i]!.promise, 'broken')
+  }
+})
+
+const FRAME_DATA = 0
+const FRAME_HEADERS = 1
+const FRAME_RST = 3
+const FRAME_SETTINGS = 4
+const END_HEADERS = 4
+
+function http2Frame(type: number, { flags = 0, stream = 1, payload = Buffer.alloc(0) as Buffer }): Buffer {
+  const header = Buffer.alloc(9)
+  header.writeUIntBE(payload.length, 0, 3)
+  header[3] = type
+  header[4] = flags
+  header.writeUInt32BE(stream, 5)
+  return Buffer.concat([header, payload])
+}
+
+/** HPACK without its table (RFC 7541, section 6.2.2). */
+function literalHeaders(headers: Record<string, string>): Buffer {
+  const field = (text: string) => [Buffer.from([text.length]), Buffer.from(text)]
+  return Buffer.concat(
+    Object.entries(headers).flatMap(([name, value]) => [Buffer.of(0), ...field(name), ...field(value)]),
+  )
+}
+
+test('what is no request is 400, what waits to be asked for its body is asked', async () => {
+  const { url } = await open((app) =>
+    app.post('/size', async ({ req }) => new Response(String((await req.text()).length))),
+  )
+  const client = session(url)
+  assert.equal((await send(client, { ':method': 'OPTIONS', ':path': '*' })).headers[':status'], 400)
+  const answered = Promise.withResolvers<string>()
+  const stream = client.request({ ':method': 'POST', ':path': '/size', expect: '100-continue' })
+  stream.on('continue', () => stream.end('12345'))
+  stream.on('data', (chunk: Uint8Array) => answered.resolve(new TextDecoder().decode(chunk)))
+  assert.equal(await answered.promise, '5')
+})
+
+test('an answer that ends early does not look whole; one that never began is 500', async () => {
+  const app = new Hono()
+  const cut = () =>
+    new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array(10)),
+      pull: (controller) => controller.error(new Error('lost')),
+    })
+  app.get('/cut', () => new Response(cut()))
+  const part = await serveHttp2({
+    name: 'test',
+    app,
+    host: '127.0.0.1',
+    port: 0,
+    bodyLimitBytes: 0,
+    serve: (request) => (request.url.endsWith('/none') ? Promise.reject(new Error('lost')) : app.fetch(request)),
+  })
+  stops.push(() => part.stop())
+  const client = session(part.url)
+  await assert.rejects(send(client, { ':path': '/cut' }), /INTERNAL_ERROR/)
+  assert.equal((await send(client, { ':path': '/none' })).headers[':status'], 500)
 })
