@@ -9,11 +9,13 @@
  * 4. A caller that goes is told so at once; its reads are ended, its flag is set, and its slot is free when the thread has
  *    answered.
  * 5. Beside pushes answers come back at a pace (answer-pace.ts).
- * 6. A thread that dies fails what it was asked as retryable; what waits goes to the next one.
+ * 6. A thread that dies fails what it was asked as retryable; what waits goes to the next one. One that does not end a call
+ *    that nobody waits for any more hangs, and is ended: every query is left at its deadline, and slots would never be free.
  */
 import { CinderError } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import { MS_PER_SECOND } from '#core/units.ts'
 import { hashBytes } from '#core/wire/hash.ts'
 import type { AnswerPace } from './answer-pace.ts'
 import type { RangeStore } from './read-objects.ts'
@@ -35,13 +37,17 @@ const WAITING_MAX = 256
 /** Calls by which the thread of an object may be behind before another one takes over. */
 const LEAD_MAX = 2
 
+/** A call that was left ends within a frame, and a slow one before it takes seconds. */
+const HANGS_AFTER_MS = 60 * MS_PER_SECOND
+
 export interface ThreadBackendDeps {
   readonly store: RangeStore
   readonly log: Log
   /** Absent: answers come back at once. */
   readonly pace?: AnswerPace
-  /** A test's way to the thread. */
+  /** A test's ways to the thread and to time. */
   readonly startThread?: () => Worker
+  readonly later?: (delayMs: number, run: () => void) => void
 }
 
 export interface ThreadBackendSettings {
@@ -139,9 +145,24 @@ class QueryThread {
 
   #leave(call: Call): void {
     const slot = this.#slots.indexOf(call)
-    if (slot >= 0) Atomics.store(this.#ended, slot, 1)
+    if (slot >= 0) {
+      Atomics.store(this.#ended, slot, 1)
+      this.#endIfHung(call, slot)
+    }
     this.#waiting = this.#waiting.filter((each) => each !== call)
     over(call, gone())
+  }
+
+  #endIfHung(call: Call, slot: number): void {
+    const worker = this.#worker
+    const later = this.#deps.later ?? laterUnheld
+    // A timer that held what was asked would keep a minute of requests.
+    const left = new WeakRef(call)
+    later(HANGS_AFTER_MS, () => {
+      const inSlot = this.#slots[slot]
+      if (worker === undefined || inSlot === undefined || inSlot !== left.deref()) return
+      this.#died(worker, 'it does not end a call that was left')
+    })
   }
 
   #send(): void {
@@ -239,6 +260,11 @@ function over(call: Call, why: Error): void {
 
 function tell(worker: Worker, question: ThreadQuestion, transfer: ArrayBuffer[] = []): void {
   worker.postMessage(question, transfer)
+}
+
+/** A process may end before. */
+function laterUnheld(delayMs: number, run: () => void): void {
+  setTimeout(run, delayMs).unref()
 }
 
 function startQueryThread(): Worker {

@@ -22,17 +22,26 @@ after(async () => {
   for (const backend of opened) await backend.stop()
 })
 
-function openThreads(store: RangeStore, { threads = 1 } = {}) {
+const QUERY_THREAD = new URL('../../../apps/query-backend/query-thread.ts', import.meta.url).href
+
+/** Takes what it is told and never says a word. */
+function hungThread(): Worker {
+  return new Worker(URL.createObjectURL(new Blob(['self.onmessage = () => { for (;;); }'])))
+}
+
+function openThreads(store: RangeStore, { threads = 1, isHung = (): boolean => false } = {}) {
   const started: Worker[] = []
+  const timers: (() => void)[] = []
   const startThread = (): Worker => {
-    const worker = new Worker(new URL('../../../apps/query-backend/query-thread.ts', import.meta.url).href)
+    const worker = isHung() ? hungThread() : new Worker(QUERY_THREAD)
     started.push(worker)
     return worker
   }
   const settings = { threads, cacheBytesMax: 0, keepsReports: false }
-  const backend = createThreadBackend({ store, log: createSilentLog(), startThread }, settings)
+  const later = (_delayMs: number, run: () => void) => void timers.push(run)
+  const backend = createThreadBackend({ store, log: createSilentLog(), startThread, later }, settings)
   opened.push(backend)
-  return { backend, started }
+  return { backend, started, passTime: () => timers.splice(0).forEach((run) => run()) }
 }
 
 async function objectsIn(store: ObjectStore, count: number): Promise<SourceObject[]> {
@@ -186,6 +195,43 @@ test('a thread that dies fails what it had as retryable; what waits and what com
   held.letGo()
   assert.equal((await waits).stats.profiles, 4)
   assert.equal(started.length, 2)
+})
+
+test('a thread that does not end what nobody waits for is replaced, so that its slots are not lost', async () => {
+  const store = createMemoryStore()
+  const objects = await objectsIn(store, 1)
+  let isHung = true
+  const { backend, started, passTime } = openThreads(store, { isHung: () => isHung })
+  const client = new AbortController()
+  const left = Array.from({ length: 4 }, () => backend.stacktraces(stacktraces(objects), client.signal))
+  const ends = left.map((each) => assert.rejects(each, kindOf('canceled')))
+  const waits = backend.stacktraces(stacktraces(objects))
+  client.abort()
+  await Promise.all(ends)
+  isHung = false
+  passTime()
+  assert.equal((await waits).stats.profiles, 4)
+  assert.equal(started.length, 2)
+})
+
+test('a thread that ended what was left is not replaced', async () => {
+  const inner = createMemoryStore()
+  const objects = await objectsIn(inner, 1)
+  const held = heldStore(inner)
+  const { backend, started, passTime } = openThreads(held.store)
+  const client = new AbortController()
+  const left = backend.stacktraces(stacktraces(objects), client.signal)
+  await held.nextRead()
+  client.abort()
+  await assert.rejects(left, kindOf('canceled'))
+  held.letGo()
+  // Four slots: the fourth of these has that of the call that was left, or another one; all of them answer.
+  const next = Array.from({ length: 4 }, () => backend.stacktraces(stacktraces(objects)))
+  while (held.waiting() < 4) await held.nextRead()
+  passTime()
+  held.letGo()
+  for (const answer of next) assert.equal((await answer).stats.profiles, 4)
+  assert.equal(started.length, 1)
 })
 
 test('stop fails what runs and what waits, and nothing begins after it', async () => {
