@@ -40,7 +40,7 @@ export interface CompactionWorkerSettings {
   readonly workerId: string
   /** Jobs at once. */
   readonly capacity: number
-  /** Long poll when there is nothing to do. */
+  /** Long poll while there is room for more jobs. */
   readonly pollWaitMs: number
   readonly deleteIntervalMs: number
   /** Where its /status is, for people. */
@@ -52,7 +52,7 @@ export interface CompactionWorkerSettings {
 export const POLL_WAIT_MS_DEFAULT = 1_000
 /** Deletions are never urgent; due ones are at least a query grace old. */
 export const DELETE_INTERVAL_MS_DEFAULT = 30_000
-/** While jobs run, leases are renewed this often: a third of the 15 s lease, less a stalled poll. */
+/** While it has no room for more, leases are renewed this often: a third of the 15 s lease, less a stalled poll. */
 const RENEW_INTERVAL_MS = 4_000
 /** After a failed poll: the metastore is away, do not spin. */
 const POLL_BACKOFF_MS = 1_000
@@ -184,8 +184,8 @@ class Worker implements CompactionWorkerService {
       }
       // Stopped just now: the signal of the next wait would not know.
       if (this.#ended !== endedBefore || this.#stopping.signal.aborted) continue
-      if (this.#running.size > 0) {
-        // The next poll waits for a job to end, or for the next renewal.
+      if (this.#running.size >= this.#settings.capacity) {
+        // Nothing to ask for: the next poll waits for a job to end, or for the next renewal.
         this.#jobEnded = new AbortController()
         await clock.sleep(RENEW_INTERVAL_MS, this.#jobEnded.signal)
       } else {
@@ -202,7 +202,8 @@ class Worker implements CompactionWorkerService {
     this.#failures = []
     const capacity = Math.max(0, this.#settings.capacity - this.#running.size)
     const { worker, running } = pollReport(this.#identity, [...this.#running.values()])
-    const waitMs = this.#running.size === 0 ? this.#settings.pollWaitMs : 0
+    // With room for more a job must not wait for the next renewal. Of one that ends meanwhile people hear this much later.
+    const waitMs = capacity > 0 ? this.#settings.pollWaitMs : 0
     try {
       const report = { workerId: this.#settings.workerId, running, failed, released: [], worker }
       const request = { ...report, capacity, waitMs, holdsNoOther: true }

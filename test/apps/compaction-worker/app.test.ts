@@ -26,7 +26,7 @@ async function scene({ segments = 3 } = {}) {
   for (let i = 0; i < segments; i++)
     await settle(clock, push(path.writer, [simplePprof(10 ** i, { timeNanos: NOW_NANOS + BigInt(i) })]))
   const log = createSilentLog()
-  const start = (overrides: { workerId?: string; metastore?: Metastore; clock?: Clock } = {}) => {
+  const start = (overrides: { workerId?: string; capacity?: number; metastore?: Metastore; clock?: Clock } = {}) => {
     const { metastore: other = metastore, clock: time = clock, ...settings } = overrides
     const deps = { store, clock: time, log, metastore: other, random: createRandom(), merger: createInlineMerger() }
     return startCompactionWorker(deps, { ...SETTINGS, ...settings })
@@ -57,6 +57,23 @@ test('a job that appears during a long poll is merged and committed; answers sta
   assert.deepEqual(await read(), before)
   await stop(worker)
   assert.equal(clock.sleeperCount(), 0)
+})
+
+test('a job that appears while another one runs is begun at once, if there is capacity for it', async () => {
+  const { clock, twin, store, writer, start, stop } = await scene()
+  twin.plan()
+  const stall = store.stallNext('get')
+  const worker = start()
+  await stall.reached
+  await clock.advance(2_500)
+  await settle(clock, push(writer, [simplePprof(1, { timeNanos: NOW_NANOS + 9n })]))
+  twin.plan()
+  await clock.advance(100)
+  assert.deepEqual([worker.status().running, worker.status().committed], [1, 1])
+  stall.release()
+  await idle()
+  assert.equal(worker.status().committed, 2)
+  await stop(worker)
 })
 
 test('an idle worker polls once a second, also if the metastore answers at once', async () => {
@@ -160,7 +177,7 @@ test('leases are renewed while a job runs', async () => {
   const { clock, twin, store, start, stop, pollCount, read } = await scene()
   twin.plan()
   const stall = store.stallNext('get')
-  const worker = start()
+  const worker = start({ capacity: 1 })
   await stall.reached
   const before = pollCount()
   await clock.advance(15_000)
@@ -351,7 +368,7 @@ test('a failure that was not reported yet is, when the worker stops', async () =
   for (let failure = 0; failure < twin.failuresMax; failure++) {
     const stall = store.stallNext('get')
     store.failNext('get', STORE_DOWN)
-    const worker = start()
+    const worker = start({ capacity: 1 })
     await stall.reached
     const unheard = metastore.stallNext('pollJobs')
     stall.release()
