@@ -94,12 +94,20 @@ function serverOptions(listener: HttpListener) {
   return {
     idleTimeout: IDLE_TIMEOUT_SECONDS,
     maxRequestBodySize: bodyLimitOf(listener.bodyLimitBytes) + BODY_SLACK_BYTES,
+    // Bun's page of an error shows our source. (`development: false` would end that too, and share a port in use.)
+    error: () => new Response('internal error\n', { status: 500 }),
     fetch: fetchOf(listener),
   }
 }
 
-function fetchOf({ app, serve }: HttpListener): Fetch {
-  return serve ?? ((request) => app.fetch(request))
+function fetchOf({ app, serve = (request) => app.fetch(request) }: HttpListener): Fetch {
+  return (request) => (URL.canParse(request.url) ? serve(request) : serveHostless(request, serve))
+}
+
+/** Health checks speak HTTP/1.0 without a host: their URL is a path alone, which no router takes. */
+function serveHostless(request: Request, serve: Fetch): ReturnType<Fetch> {
+  if (!request.url.startsWith('/')) return Promise.resolve(new Response(null, { status: 400 }))
+  return serve(new Request(`http://localhost${request.url}`, request))
 }
 
 function urlOf({ host, tls }: HttpListener, port: number): string {

@@ -1,5 +1,6 @@
 /** The listener on a real socket: stated and chunked bodies, bodies over the limit, stop with a call in flight. */
 import assert from 'node:assert/strict'
+import { connect as connectTcp } from 'node:net'
 import { test } from 'node:test'
 import { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
@@ -8,7 +9,7 @@ import { createCodec } from '#platform/codec.ts'
 import { createQueryBackendClient, mountQueryBackend } from '#platform/connect/services.ts'
 import { readBody } from '#platform/http/body.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
-import { serveHttp } from '#platform/http/serve.ts'
+import { serveHttp, serveHttp2 } from '#platform/http/serve.ts'
 
 const LIMIT_BYTES = 100_000
 
@@ -105,5 +106,38 @@ test('a port in use is one sentence', async () => {
     )
   } finally {
     await listener.stop()
+  }
+})
+
+/** The whole answer on a connection that the server closes. */
+function talk(url: string, request: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const socket = connectTcp(Number(new URL(url).port), '127.0.0.1')
+  let got = ''
+  socket.on('data', (bytes) => (got += bytes.toString('latin1')))
+  socket.on('close', () => resolve(got))
+  socket.on('error', reject)
+  socket.write(request)
+  return promise
+}
+
+test('a request of HTTP/1.0 without a host is served, a host that is none is 400, an error shows no source', async () => {
+  const app = new Hono()
+  app.get('/ready', (context) => context.text(`ready ${context.req.query('i')}`))
+  const serve = (request: Request) =>
+    request.url.endsWith('/lost') ? Promise.reject(new Error('lost')) : app.fetch(request)
+  const settings = { name: 'test', app, host: '127.0.0.1', port: 0, bodyLimitBytes: LIMIT_BYTES, serve }
+  for (const listener of [serveHttp(settings), await serveHttp2(settings)]) {
+    try {
+      const old = await talk(listener.url, 'GET /ready?i=1 HTTP/1.0\r\nConnection: close\r\n\r\n')
+      assert.match(old, /^HTTP\/1\.1 200 [\s\S]*ready 1$/)
+      const wrong = await talk(listener.url, 'GET /ready HTTP/1.1\r\nHost: h:99999\r\nConnection: close\r\n\r\n')
+      assert.match(wrong, /^HTTP\/1\.1 400 /)
+      const lost = await talk(listener.url, 'GET /lost HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n')
+      assert.match(lost, /^HTTP\/1\.1 500 /)
+      assert.doesNotMatch(lost, /lost/)
+    } finally {
+      await listener.stop()
+    }
   }
 })
