@@ -7,8 +7,8 @@
  * 2. Twice as many as wanted are chosen: what another replica takes meanwhile is passed over. If all were taken, the
  *    choice is made anew, a few times.
  * 3. Where a level has more tenants than are looked at, the next claim goes on behind the tenant of it that was served last;
- *    if the worker may take none of them, because others' shards or caps are in the way, behind the last that was looked
- *    at. Each level has a cursor of its own: what one has next does not decide where another begins.
+ *    if the worker may take none of them, because they wait after failures, or others' shards or caps are in the way,
+ *    behind the last that was looked at. Each level has a cursor of its own: what one has next does not decide where another begins.
  */
 import { chooseJobs, type QueuedFlow, takeableFlows } from '#core/compaction/claim-order.ts'
 import { compactedTenants } from '#core/compaction/tenant-switch.ts'

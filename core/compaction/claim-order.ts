@@ -30,7 +30,7 @@ export interface QueuedFlow {
   readonly tenant: string
   /** Of the job that was taken last; undefined if there is none. */
   readonly last: { readonly tag: number; readonly sizeBytes: number } | undefined
-  /** The first by rank. */
+  /** The first by rank; none if all wait after failures. */
   readonly jobs: readonly QueuedJob[]
 }
 
@@ -71,7 +71,7 @@ const FIRST_LEVEL_SHARE = 8
 /** Of which this worker may take a job now. */
 export function takeableFlows(state: ClaimState, policy: ClaimPolicy, workerId: string): QueuedFlow[] {
   const caps = new RunningCaps(state.running, policy)
-  return workersFlows(state, policy, workerId).filter((flow) => caps.admits(flow))
+  return workersFlows(state, policy, workerId).filter((flow) => flow.jobs.length > 0 && caps.admits(flow))
 }
 
 /** Of tenants that are compacted and whose shard the worker is in. */

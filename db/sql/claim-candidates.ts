@@ -8,6 +8,7 @@
  * 2. Of each flow the first jobs by rank whose wait is over, fewer the more flows there are, and the job taken last. A
  *    job that waits after a failure has a rank of the time when its wait ends: of a flow whose first WAITING_MAX all wait
  *    nothing is taken until the first of them may, a minute at most. So an outage that fails all jobs costs no claim more.
+ *    Such a flow comes without jobs: who goes on behind what was looked at must know of it.
  * 3. What runs, who works and which tenants are switched, in the same snapshot.
  */
 import type { QueuedFlow, QueuedJob, RunningFlow } from '#core/compaction/claim-order.ts'
@@ -91,7 +92,7 @@ export async function selectClaimCandidates(sql: SqlSession, request: CandidateR
     select f.level, f.tenant, last.tag, coalesce(last.size_bytes, 0) as tag_bytes, j.id::text, j.size_bytes,
       j.arrival_tag
     from flow f
-    cross join lateral (
+    left join lateral (
       select each.* from generation cross join lateral (
         select q.id, q.size_bytes, q.arrival_tag, q.rank from (
           select * from jobs q
@@ -102,7 +103,7 @@ export async function selectClaimCandidates(sql: SqlSession, request: CandidateR
         order by q.rank limit (select n from share)
       ) as each
       order by each.rank limit (select n from share)
-    ) as j
+    ) as j on true
     left join lateral (
       select t.tag, t.size_bytes from jobs t where t.level = f.level and t.tenant = f.tenant and t.tag is not null
       order by t.tag desc limit 1
@@ -130,7 +131,8 @@ interface CandidateRow {
   readonly tenant: string
   readonly tag: number | null
   readonly tag_bytes: number
-  readonly id: string
+  /** Null of a flow whose jobs all wait, and so are the next two. */
+  readonly id: string | null
   readonly size_bytes: number
   readonly arrival_tag: number
 }
@@ -145,7 +147,7 @@ function groupFlows(rows: readonly CandidateRow[]): QueuedFlow[] {
       flow = { level, tenant, last: tag === null ? undefined : { tag, sizeBytes: row.tag_bytes }, jobs: [] }
       flows.push(flow)
     }
-    flow.jobs.push({ jobId: id, sizeBytes, arrivalTag })
+    if (id !== null) flow.jobs.push({ jobId: id, sizeBytes, arrivalTag })
   }
   return flows
 }

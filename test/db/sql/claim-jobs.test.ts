@@ -204,3 +204,15 @@ test('levels take turns apart: what one gives out last does not decide where ano
     await own.close()
   }
 })
+
+test('tenants whose jobs all wait after failures do not hold up those behind them', async () => {
+  await sql`update jobs set state = 'done', finished_at = now() where state in ('queued', 'running')`
+  await sql`
+    insert into jobs (state, level, size_bytes, rank, tenant, not_before)
+    select 'queued', 5, 1000000, n, 'a' || lpad(n::text, 3, '0'), now() + interval '1 hour'
+    from generate_series(1, 100) as n`
+  await sql`
+    insert into jobs (state, level, size_bytes, rank, tenant) values ('queued', 5, 1000000, 1, 'b'), ('queued', 5, 1000000, 1, '')`
+  const of = claims()
+  assert.equal((await of.claim('w', 10)).length, 2)
+})
