@@ -288,14 +288,15 @@ async function startServices(
   const writer = await startWriter(shared, metastore, { opened, tenants })
   addWriterMetrics(instruments.registry, () => writer.status())
   const operatorOptions = { bodyLimitBytes: config.limits.bodyLimitBytes, compression: codecCompression(codec), log }
-  const explained = startLedger(writer, { ledger, registry: instruments.registry, clock, log, random })
-  await lifecycle.add(explained.sender)
-  mountSegmentWriter(operator, explained.writer, operatorOptions)
+  const counting = startLedger({ ledger, registry: instruments.registry, clock, log, random })
+  await lifecycle.add(counting.sender)
+  const explained = counting.explain(writer)
+  mountSegmentWriter(operator, explained, operatorOptions)
   mountMetrics(operator, instruments.registry)
   const multitenancy = config.isMultitenant
   const compression = nodeCompression(nativeGzip(codec))
   const regex = createRegexCompiler()
-  const pushes = watchPushes(instruments.pushes(explained.writer))
+  const pushes = watchPushes(instruments.pushes(explained))
   // Pushes, plans and Postgres have the other core.
   const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
   const executing = openQueryBackend(
@@ -315,6 +316,7 @@ async function startServices(
     distributor: createDistributor(
       {
         writer: pushes.writer,
+        counts: counting.counts,
         debuginfo: createDebuginfoStore({ store, clock }),
         clock,
         log,

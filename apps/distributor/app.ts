@@ -7,6 +7,8 @@
  * than one body a request, or answer success before the writer has.
  */
 import { Hono } from 'hono'
+import type { CinderError } from '#core/errors.ts'
+import type { PushCounts } from '#core/ingest/push-counts.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { DebuginfoStore } from '#core/rpc/debuginfo.ts'
@@ -22,6 +24,7 @@ import { mountDebuginfoUploads } from './debuginfo.ts'
 import { handleIngest, type IngestDeps } from './ingest.ts'
 import { mountOtlp, type OtlpDeps } from './otlp.ts'
 import { seriesOfPush, singleTenant, type WriteSeriesOf } from './push.ts'
+import { Refusals } from './refusals.ts'
 import { TenantBackoff } from './tenant-backoff.ts'
 import { errorOfVerdicts } from './verdicts.ts'
 
@@ -32,6 +35,8 @@ export interface DistributorDeps {
   readonly compression: BodyCompression
   /** Default: debug information is not taken. */
   readonly debuginfo?: DebuginfoStore | undefined
+  /** Of what is refused here. Default: nobody counts. */
+  readonly counts?: Pick<PushCounts, 'note'> | undefined
   /** Default: that of workers and Bun. */
   readonly readBody?: ReadBody | undefined
 }
@@ -51,15 +56,7 @@ export interface DistributorSettings {
 export function createDistributor(deps: DistributorDeps, settings: DistributorSettings): Hono {
   const app = new Hono()
   leaseBodies(app, deps, settings)
-  const backoff = new TenantBackoff()
-  const refusal = (tenant: string) => backoff.refusal(tenant, deps.clock.nowMs())
-  const write: WriteSeriesOf = async (tenant, series) => {
-    const { verdicts } = await deps.writer.write({ tenant, series })
-    const error = errorOfVerdicts(verdicts)
-    if (error === undefined) return
-    backoff.note(tenant, error, deps.clock.nowMs())
-    throw error
-  }
+  const writes = openWrites(deps)
   const bounds = {
     bodyLimitBytes: bodyLimitOf(settings.bodyLimitBytes),
     readBody: deps.readBody ?? readBody,
@@ -73,7 +70,7 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
     log: deps.log,
     authenticate(headers) {
       const tenant = resolveTenant(headers, settings)
-      const held = refusal(tenant)
+      const held = writes.refusal(tenant)
       if (held !== undefined) throw held
       return [tenant]
     },
@@ -83,7 +80,13 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
     PusherService,
     {
       async push(request, context) {
-        await write(singleTenant(tenantsOf(context)), seriesOfPush(request))
+        const tenant = singleTenant(tenantsOf(context))
+        try {
+          await writes.write(tenant, seriesOfPush(request))
+        } catch (error) {
+          writes.refusals.note(tenant, '', error)
+          throw error
+        }
         return {}
       },
     },
@@ -96,8 +99,7 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
     log: deps.log,
     compression: deps.compression,
     resolveTenant: (headers) => resolveTenant(headers, settings),
-    refusal,
-    write,
+    ...writes,
   }
   for (const path of ['/ingest', '/pyroscope/ingest']) {
     app.all(path, (context) => handleIngest(context.req.raw, ingest))
@@ -105,13 +107,40 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
   const otlp: OtlpDeps = {
     ...ingest,
     bytesMax: bounds.bodyLimitBytes,
-    write: async (tenant, series) => (await deps.writer.write({ tenant, series })).verdicts,
-    refused: (tenant, error) => backoff.note(tenant, error, deps.clock.nowMs()),
+    write: writes.writeAll,
+    refused: writes.refused,
   }
   mountOtlp(app, otlp, service)
   mountDebuginfoUploads(app, { ...ingest, debuginfo: deps.debuginfo }, service)
   app.notFound(() => notFoundResponse())
   return app
+}
+
+/** Calls of the writer, and what is known of tenants by its answers. */
+function openWrites({ writer, counts, clock }: DistributorDeps) {
+  const backoff = new TenantBackoff()
+  const refusals = new Refusals(counts, clock)
+  const refused = (tenant: string, error: CinderError) => {
+    refusals.judged(error)
+    backoff.note(tenant, error, clock.nowMs())
+  }
+  const writeAll: OtlpDeps['write'] = async (tenant, series) =>
+    (await refusals.ofWriter(writer.write({ tenant, series }))).verdicts
+  const write: WriteSeriesOf = async (tenant, series) => {
+    const error = errorOfVerdicts(await writeAll(tenant, series))
+    if (error === undefined) return
+    refused(tenant, error)
+    throw error
+  }
+  const refusal = (tenant: string) => {
+    const held = backoff.refusal(tenant, clock.nowMs())
+    if (held === undefined) return undefined
+    refusals.note(tenant, '', held)
+    // Some callers throw it.
+    refusals.judged(held)
+    return held
+  }
+  return { refusals, refusal, refused, write, writeAll }
 }
 
 /** Every request has a lease of the budget of bodies, until it is answered. */

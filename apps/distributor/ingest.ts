@@ -33,6 +33,7 @@ import {
   seriesOfRaw,
 } from './ingest-request.ts'
 import type { WriteSeriesOf } from './push.ts'
+import type { Refusals } from './refusals.ts'
 
 export interface IngestDeps {
   readonly clock: Pick<Clock, 'nowMs'>
@@ -45,6 +46,8 @@ export interface IngestDeps {
   readonly resolveTenant: (headers: Headers) => string
   /** The refusal that still holds for a tenant. */
   readonly refusal: (tenant: string) => CinderError | undefined
+  /** What is refused without a writer. */
+  readonly refusals: Refusals
   readonly write: WriteSeriesOf
 }
 
@@ -53,11 +56,13 @@ const PROFILE_FAULTS: ReadonlySet<ErrorKind> = new Set(['invalid_argument', 'out
 
 export async function handleIngest(request: Request, deps: IngestDeps): Promise<Response> {
   if (request.method !== 'POST') return new Response(null, { status: 405, headers: { Allow: 'POST' } })
+  let tenant: string | undefined
   try {
-    const tenant = deps.resolveTenant(request.headers)
+    tenant = deps.resolveTenant(request.headers)
     const refusal = deps.refusal(tenant)
     return refusal === undefined ? await ingest(request, tenant, deps) : errorResponse(refusal)
   } catch (error) {
+    if (tenant !== undefined) deps.refusals.note(tenant, nameOf(request), error)
     const known = toCinderError(error, deps.log, '/ingest')
     return PROFILE_FAULTS.has(known.kind) ? statusResponse(422, known.message) : errorResponse(known)
   }
@@ -74,9 +79,15 @@ async function ingest(request: Request, tenant: string, deps: IngestDeps): Promi
     sampleRate: query.get('sampleRate') ?? undefined,
   }
   const named = nameOrRefusal(parameters)
-  if (named instanceof CinderError) return errorResponse(named)
+  if (named instanceof CinderError) {
+    deps.refusals.note(tenant, '', named)
+    return errorResponse(named)
+  }
   const body = await readIngestBody(request, deps)
-  if (body instanceof Response) return body
+  if (body instanceof Response) {
+    deps.refusals.noteAs(tenant, named.app, await bodyRefusal(body))
+    return body
+  }
   const asked = ingestFormat(query.get('format') ?? undefined, contentType)
   const format = asked === 'groups' && isPprof(body) ? 'pprof' : asked
   const series = seriesOf(format, { contentType, body }, { named, parameters, nowMs: deps.clock.nowMs() })
@@ -89,6 +100,24 @@ async function ingest(request: Request, tenant: string, deps: IngestDeps): Promi
     if (deps.freesBodies) freeBytes(body)
   }
   return new Response(null, { status: 200 })
+}
+
+const BODY_REASONS: Readonly<Record<number, string>> = {
+  408: 'body_ended_early',
+  413: BODY_SIZE_LIMIT,
+  415: 'content_encoding',
+  503: 'body_budget',
+}
+
+async function bodyRefusal(answer: Response): Promise<{ readonly reason: string; readonly message: string }> {
+  const { message } = (await answer.clone().json()) as { readonly message: string }
+  return { reason: BODY_REASONS[answer.status] ?? 'body', message }
+}
+
+/** The service as far as it is known: that of the name. */
+function nameOf(request: Request): string {
+  const named = nameOrRefusal({ name: new URL(request.url).searchParams.get('name') ?? '', spyName: '', from: undefined })
+  return named instanceof CinderError ? '' : named.app
 }
 
 function seriesOf(

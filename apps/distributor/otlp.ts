@@ -34,6 +34,7 @@ import {
 } from '#platform/http/body-compression.ts'
 import { errorResponse, retryAfterSeconds, toCinderError } from '#platform/http/errors.ts'
 import { exportOtlp, type OtlpExportDeps } from './otlp-export.ts'
+import type { Refusals } from './refusals.ts'
 
 export const OTLP_PATH = '/v1development/profiles'
 
@@ -46,6 +47,8 @@ export interface OtlpDeps extends OtlpExportDeps {
   readonly resolveTenant: (headers: Headers) => string
   /** The refusal that still holds for a tenant. */
   readonly refusal: (tenant: string) => CinderError | undefined
+  /** What is refused without a writer. */
+  readonly refusals: Refusals
 }
 
 const ENCODINGS: Readonly<Record<string, OtlpEncoding>> = {
@@ -67,8 +70,13 @@ export function mountOtlp(app: Hono, deps: OtlpDeps, service: ConnectServerOptio
     OtlpProfilesService,
     {
       async export(request, context) {
-        const [tenant] = tenantsOf(context)
-        return messageOfAnswer(await exportOtlp(deps, { tenant: tenant!, bytes: otlpFromGrpc(request) }))
+        const tenant = tenantsOf(context)[0]!
+        try {
+          return messageOfAnswer(await exportOtlp(deps, { tenant, bytes: otlpFromGrpc(request) }))
+        } catch (error) {
+          deps.refusals.note(tenant, '', error)
+          throw error
+        }
       },
     },
     service,
@@ -86,8 +94,9 @@ async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {
     const accepted = supportedEncodings(deps.compression)
     return unsupported(`Unsupported Content-Encoding: ${compression} (accepted are ${accepted})`)
   }
+  let tenant: string | undefined
   try {
-    const tenant = deps.resolveTenant(request.headers)
+    tenant = deps.resolveTenant(request.headers)
     const held = deps.refusal(tenant)
     if (held !== undefined) throw held
     const body = await readOtlpBody(request, deps, inflate)
@@ -95,6 +104,7 @@ async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {
     const answer = await exportOtlp(deps, { tenant, bytes, isNamed: encoding === 'json' })
     return new Response(encodeOtlpAnswer(answer, encoding), { headers: { 'Content-Type': typeOf(encoding) } })
   } catch (error) {
+    if (tenant !== undefined) deps.refusals.note(tenant, '', error)
     const known = toCinderError(error, deps.log, OTLP_PATH)
     // Who has no tenant gets the answer of every route, before any protocol.
     return known.kind === 'unauthenticated' ? errorResponse(known) : failure(known, encoding)

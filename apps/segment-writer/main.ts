@@ -6,7 +6,7 @@ import { createCodec } from '#platform/codec.ts'
 import { mountDebuginfoStore } from '#platform/connect/debuginfo-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
-import { createLedgerClient } from '#platform/connect/ledger-service.ts'
+import { createLedgerClient, mountLedger } from '#platform/connect/ledger-service.ts'
 import { createMetastoreClient, mountSegmentWriter } from '#platform/connect/services.ts'
 import { createDigest } from '#platform/digest.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -57,13 +57,12 @@ await runProcess(log, async (lifecycle) => {
   const { bodyLimitBytes } = limits
   addWriterMetrics(instruments.registry, () => writer.status())
   const ledger = createLedgerClient(metastoreUrl, internal.client)
-  const explained = startLedger(writer, { ledger, registry: instruments.registry, clock, log, random })
-  await lifecycle.add(explained.sender)
-  mountSegmentWriter(app, instruments.pushes(explained.writer), {
-    bodyLimitBytes,
-    compression: codecCompression(codec),
-    log,
-  })
+  const counting = startLedger({ ledger, registry: instruments.registry, clock, log, random })
+  await lifecycle.add(counting.sender)
+  const served = { bodyLimitBytes, compression: codecCompression(codec), log }
+  mountSegmentWriter(app, instruments.pushes(counting.explain(writer)), served)
+  // Distributors know no other address.
+  mountLedger(app, ledger, served)
   const debuginfo = createDebuginfoStore({ store: instruments.store(store), clock })
   mountDebuginfoStore(app, debuginfo, { bodyLimitBytes, compression: codecCompression(codec), log })
   mountReady(app)

@@ -3,6 +3,7 @@
  * counted is known when the answer is, and nothing of it is awaited.
  */
 import { CinderError } from '#core/errors.ts'
+import { parseAppType } from '#core/ingest/app-type.ts'
 import type { PushCounts, PushNote } from '#core/ingest/push-counts.ts'
 import { getLabel, LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
 import { withServiceName } from '#core/pprof/service-name.ts'
@@ -49,12 +50,19 @@ const NOBODY: SentProfile = { service: '', isNamed: true, sizeBytes: 0 }
 
 /** Before the call: the bytes may be freed with the answer. */
 function sentProfiles({ series }: WriteRequest): SentProfile[] {
-  return series.flatMap(({ labels, profiles }) => {
-    const named = getLabel(labels, LABEL_SERVICE_NAME)
+  return series.flatMap(({ labels, ingest, profiles }) => {
+    const named = getLabel(labels, LABEL_SERVICE_NAME) || serviceOfApp(ingest?.app)
     const isNamed = named !== ''
     const service = isNamed ? named : getLabel(withServiceName(labels), LABEL_SERVICE_NAME)
     return profiles.map(({ bytes }) => ({ service, isNamed, sizeBytes: bytes.length }))
   })
+}
+
+/** Of stacks in text, whose service is the application without its suffix. */
+function serviceOfApp(app: string | undefined): string {
+  if (app === undefined) return ''
+  const named = parseAppType(app)
+  return named.ok ? named.app.service : app
 }
 
 type Noted = Omit<PushNote, 'tenant' | 'service' | 'nowMs' | 'bytes'>

@@ -1,4 +1,4 @@
-/** A writer whose pushes are counted and explained: what its process serves instead of the writer. */
+/** Counting in a process: of a writer's verdicts, and of what an edge refuses; and what sends the counts. */
 import { PushCounts } from '#core/ingest/push-counts.ts'
 import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import type { Registry } from '../metrics/registry.ts'
@@ -11,14 +11,16 @@ export interface LedgerDeps extends Omit<LedgerSenderDeps, 'counts' | 'source'> 
 }
 
 export interface StartedLedger {
-  readonly writer: SegmentWriter
+  readonly counts: PushCounts
   readonly sender: LedgerSender
+  /** What the process serves instead of the writer. */
+  explain(writer: SegmentWriter): SegmentWriter
 }
 
 /** 128 bits: no two lives of a process have the same name. */
 const SOURCE_BYTES = 16
 
-export function startLedger(writer: SegmentWriter, deps: LedgerDeps): StartedLedger {
+export function startLedger(deps: LedgerDeps): StartedLedger {
   const { clock, registry, random } = deps
   const counts = new PushCounts()
   const rows = registry.gauge('cinder_ingest_ledger_rows', 'Rows of counted pushes that wait to be recorded.')
@@ -29,7 +31,8 @@ export function startLedger(writer: SegmentWriter, deps: LedgerDeps): StartedLed
   })
   const source = [...random.bytes(SOURCE_BYTES)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
   return {
-    writer: explainPushes(writer, counts, clock),
+    counts,
     sender: startLedgerSender({ ...deps, counts, source }),
+    explain: (writer) => explainPushes(writer, counts, clock),
   }
 }

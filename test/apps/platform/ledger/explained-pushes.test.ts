@@ -72,6 +72,20 @@ test('a body with several profiles is counted where it was sent to', async () =>
   assert.deepEqual(rows, [['shop', 'stored', '', 2, 9]])
 })
 
+test('stacks in text are of the service that their application names, which is no repair', async () => {
+  const form = { spyName: '', fromNanos: 0n, sampleTypeConfig: new Uint8Array(0), format: 'lines' }
+  const sent = [
+    { ...series(undefined, [4]), ingest: { ...form, app: 'shop.cpu' } },
+    { ...series(undefined, [5]), ingest: { ...form, app: 'what.ever' } },
+    { ...series('cart', [6]), ingest: { ...form, app: 'shop.cpu' } },
+  ]
+  assert.deepEqual((await countsOf(sent, [STORED, STORED, STORED])).rows, [
+    ['shop', 'stored', '', 1, 4],
+    ['what.ever', 'stored', '', 1, 5],
+    ['cart', 'stored', '', 1, 6],
+  ])
+})
+
 test('an error is the outcome of every profile of the request, and goes on', async () => {
   const late = new CinderError('unavailable', 'late', { reason: 'write_deadline', outcome: 'unknown' })
   const { result, rows } = await countsOf([series('shop', [1, 2])], late)
