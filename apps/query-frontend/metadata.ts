@@ -12,7 +12,8 @@ import {
   partForProfileTypes,
   partForSeries,
 } from '#core/query/label-query.ts'
-import { invalidArgument } from '#core/errors.ts'
+import { CinderError, invalidArgument } from '#core/errors.ts'
+import { REPORT_SETS_MAX } from '#core/query/label-report.ts'
 import type { UncheckedMatcher } from '#core/labels/matcher.ts'
 import { buildLabels, LABEL_TENANT_ID, labelsFromPairs, labelsToPairs } from '#core/labels/labels.ts'
 import type { TimeRange } from '#core/query/time-range.ts'
@@ -84,6 +85,9 @@ function filterOf(matchers: readonly string[], context: RequestContext): LabelFi
   return { matchers: metadataMatchersOf(matchers), regex: context.regex }
 }
 
+/** Each may answer with as many sets as one tenant may list. */
+const TENANTS_AT_ONCE = 4
+
 /** Whole or reduced sets; of several tenants each with its tenant. */
 export async function readSets(
   metastore: LabelSource,
@@ -100,10 +104,25 @@ export async function readSets(
     (await metastore.labelSets({ tenants, startMs, endMs, ...part }, matchers)).sets
   if (context.tenants.length === 1) return ask([...context.tenants])
   // Of several tenants each set says whose it is, as it does in matchers and groups of queries.
-  const sets = await Promise.all(
-    context.tenants.map(async (tenant) => (await ask([tenant])).map((set) => withTenant(set, tenant, part.namesOnly))),
+  const sets: LabelSets[number][] = []
+  for (let at = 0; at < context.tenants.length; at += TENANTS_AT_ONCE) {
+    const some = context.tenants.slice(at, at + TENANTS_AT_ONCE)
+    const answers = await Promise.all(some.map((tenant) => ask([tenant])))
+    for (const [i, tenant] of some.entries()) {
+      if (sets.length + answers[i]!.length > REPORT_SETS_MAX) throw tooManySets(context.tenants.length)
+      for (const set of answers[i]!) sets.push(withTenant(set, tenant, part.namesOnly))
+    }
+  }
+  return sets
+}
+
+function tooManySets(tenants: number): CinderError {
+  return new CinderError(
+    'resource_exhausted',
+    `the range of the ${tenants} tenants has more than ${REPORT_SETS_MAX} different label sets, the most that one ` +
+      'query may list: ask for fewer tenants, narrow the range, or ask about labels with fewer values',
+    { reason: 'label_sets_limit' },
   )
-  return sets.flat()
 }
 
 function withTenant({ pairs }: LabelSets[number], tenant: string, namesOnly: boolean): LabelSets[number] {

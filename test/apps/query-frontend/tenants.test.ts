@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { answerLabelNames, answerLabelValues, answerSeries } from '../../../apps/query-frontend/metadata.ts'
+import type { CinderError } from '#core/errors.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
+import { REPORT_SETS_MAX } from '#core/query/label-report.ts'
 import type { LabelSetsRequest } from '#core/rpc/metastore.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 
@@ -42,4 +44,29 @@ test('one tenant sees its labels as they are', async () => {
   assert.deepEqual(await answerLabelNames(metastore, RANGE as never, contextOf('a'), true), { names: ['service_name'] })
   const values = await answerLabelValues(metastore, { ...RANGE, name: '__tenant_id__' } as never, contextOf('a'))
   assert.deepEqual(values, { names: [] })
+})
+
+test('sets of all tenants are bounded together, and few tenants are asked at once', async () => {
+  const many = Array.from({ length: 64 }, (_, i) => `t${String(i).padStart(2, '0')}`)
+  const asked: string[] = []
+  let [atOnce, most] = [0, 0]
+  const sourceOf = (each: number) => ({
+    async labelSets({ tenants }: LabelSetsRequest) {
+      asked.push(...tenants)
+      most = Math.max(most, ++atOnce)
+      await Promise.resolve()
+      atOnce--
+      return { sets: Array.from({ length: each }, () => ({ pairs: ['pod', 'p'] })) }
+    },
+  })
+  const request = { ...RANGE, labelNames: [] } as never
+  const { labelsSet } = await answerSeries(sourceOf(2), request, contextOf(...many), true)
+  assert.deepEqual([labelsSet.length, asked.toSorted(), most <= 8], [64, many, true])
+  asked.length = 0
+  await assert.rejects(
+    answerSeries(sourceOf(REPORT_SETS_MAX / 10), request, contextOf(...many), true),
+    (error: CinderError) =>
+      error.kind === 'resource_exhausted' && /64 tenants .* 250000 .* fewer tenants/.test(error.message),
+  )
+  assert.ok(asked.length < 20, `${asked.length} tenants were asked`)
 })
