@@ -72,8 +72,8 @@ export class JobClaims {
   }
 }
 
-/** As the statement goes round. */
-function lastLookedAt(ofLevel: readonly QueuedFlow[], cursor: string): string {
+/** Of a level with as many flows as are looked at: as the statement goes round. */
+export function lastLookedAt(ofLevel: readonly QueuedFlow[], cursor: string): string {
   const wrapped = ofLevel.filter(({ tenant }) => tenant <= cursor)
   return (wrapped.length > 0 ? wrapped : ofLevel).at(-1)!.tenant
 }

@@ -62,6 +62,21 @@ async function finishAll(pool: Sql = sql): Promise<void> {
 /** Dead entries that a claim walks over after so many rounds under a snapshot taken before. */
 async function deadAfter(rounds: number, between: () => Promise<unknown>): Promise<number> {
   const claims = claimsOf()
+  return await beside(async () => {
+    for (let round = 0; round < rounds; round++) {
+      await makeJobs(JOBS_PER_ROUND)
+      assert.equal((await claims.claim('w', JOBS_PER_ROUND)).length, JOBS_PER_ROUND)
+      await finishAll()
+      if (round % 10 === 9) await between()
+    }
+    return await sql.begin((tx) =>
+      countDeadEntries(tx, () => selectClaimCandidates(tx, { jobsPerFlow: 2 * JOBS_PER_ROUND, cursors: new Map() })),
+    )
+  })
+}
+
+/** While a transaction holds a snapshot that was taken before. */
+async function beside<T>(run: () => Promise<T>): Promise<T> {
   const [begun, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const holding = database.connect({ maxConnections: 1 }).begin('isolation level repeatable read', async (tx) => {
     await tx`set local idle_in_transaction_session_timeout = 0`
@@ -72,15 +87,7 @@ async function deadAfter(rounds: number, between: () => Promise<unknown>): Promi
   holding.catch((error: unknown) => begun.reject(error))
   await begun.promise
   try {
-    for (let round = 0; round < rounds; round++) {
-      await makeJobs(JOBS_PER_ROUND)
-      assert.equal((await claims.claim('w', JOBS_PER_ROUND)).length, JOBS_PER_ROUND)
-      await finishAll()
-      if (round % 10 === 9) await between()
-    }
-    return await sql.begin((tx) =>
-      countDeadEntries(tx, () => selectClaimCandidates(tx, { jobsPerFlow: 2 * JOBS_PER_ROUND, cursors: new Map() })),
-    )
+    return await run()
   } finally {
     ended.resolve()
     await holding
@@ -102,6 +109,36 @@ test('thousands of job events beside an old transaction do not slow claims: the 
   assert.ok(still > 3_200, `${still} dead entries without turns`)
   // What may come together before a turn is due, and in the nine rounds until it is looked at.
   assert.ok(turning < 4_000 && turning < still / 3, `${turning} dead entries with turns, ${still} without`)
+})
+
+test('dead jobs behind more tenants than one probe looks at are found by the next', async () => {
+  await sql`
+    insert into jobs (state, level, size_bytes, rank, tenant)
+    select 'queued', 5, 1, n, 'a' || lpad(n::text, 3, '0') from generate_series(1, 70) as n`
+  const generations = generationsOf()
+  const { newest } = await selectGenerations(sql)
+  await beside(async () => {
+    await sql`
+      insert into jobs (state, level, size_bytes, rank, tenant)
+      select 'queued', 5, 1, n, 'flood' from generate_series(1, 3000) as n`
+    await sql`update jobs set state = 'done', finished_at = now() where tenant = 'flood'`
+    for (let pass = 0; pass < 2; pass++) await generations.pass(term)
+  })
+  assert.equal((await selectGenerations(sql)).newest, newest + 1)
+})
+
+test('dead jobs of older programs, which no turn gets rid of, do not turn the queue for ever', async () => {
+  await makeJobs(10)
+  const generations = generationsOf()
+  const { newest } = await selectGenerations(sql)
+  await beside(async () => {
+    await sql`
+      insert into jobs (state, level, size_bytes, rank, tenant)
+      select 'queued', 5, 1, n, 'flood' from generate_series(1, 3000) as n`
+    await sql`update jobs set state = 'done', finished_at = now() where tenant = 'flood'`
+    for (let pass = 0; pass < 5; pass++) await generations.pass(term)
+  })
+  assert.equal((await selectGenerations(sql)).newest, newest + 1)
 })
 
 test('without an old transaction the queue does not turn', async () => {
