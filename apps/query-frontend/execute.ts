@@ -140,7 +140,7 @@ class Attempt<State, Part> {
     const { times } = this.#run
     throwIfEnded(this.#ended)
     const startedMs = clock.nowMs()
-    const { objects } = await metastore.planQuery(this.#work.plan, this.#ended)
+    const { objects } = await unlessEnded(metastore.planQuery(this.#work.plan, this.#ended), this.#ended)
     times.planMs += clock.nowMs() - startedMs
     throwIfEnded(this.#ended)
     const state = this.#work.begin()
@@ -190,7 +190,7 @@ class Attempt<State, Part> {
       isOneService: plan.services.length > 0,
     })
     if (refused !== undefined) throw refused
-    await check?.(cost, this.#budget)
+    if (check !== undefined) await unlessEnded(check(cost, this.#budget), this.#ended)
   }
 
   #enter(calls: readonly PlannedCall[], { bytes }: PlanCost): Promise<() => void> | undefined {
@@ -280,6 +280,19 @@ async function inOrder<Answer>(
   } finally {
     failed.abort()
     caller.removeEventListener('abort', onGone)
+  }
+}
+
+/** For answers whose makers may not know of signals: a metastore in this process waits for a connection as long as it takes. */
+async function unlessEnded<Answer>(answer: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
+  const ended = Promise.withResolvers<never>()
+  const onEnd = () => ended.reject(givenUp())
+  if (signal.aborted) onEnd()
+  else signal.addEventListener('abort', onEnd, { once: true })
+  try {
+    return await Promise.race([answer, ended.promise])
+  } finally {
+    signal.removeEventListener('abort', onEnd)
   }
 }
 

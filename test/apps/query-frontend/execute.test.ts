@@ -252,3 +252,34 @@ test('while heavy queries hang a light one is answered, and the heavy that wait 
   for (const { answer } of hanging) await assert.rejects(answer, { kind: 'canceled' })
   assert.deepEqual(admission.status.heavy, { running: 0, memoryBytes: 0, waiting: 0 })
 })
+
+test('a metastore that does not answer holds no query beyond its time, nor one whose client has gone (H75)', async () => {
+  const { promise: never } = Promise.withResolvers<never>()
+  for (const hangs of ['plan', 'check'] as const) {
+    for (const why of ['deadline_exceeded', 'canceled'] as const) {
+      const clock = new HandClock(1_000)
+      const client = new AbortController()
+      const begun = Promise.withResolvers<void>()
+      const hang = () => (begun.resolve(), never)
+      const work: QueryWork<string[], string> = {
+        kind: 'test',
+        reads: 'samples',
+        plan: { tenants: ['t'], startMs: 0, endMs: 3_600_000, services: [] },
+        begin: () => [],
+        read: async () => 'read',
+        merge: (state, part) => void state.push(part),
+        statsOf: () => [NO_COST],
+        ...(hangs === 'check' ? { check: hang } : {}),
+      }
+      const metastore = { planQuery: hangs === 'plan' ? hang : async () => ({ objects: [objectOf('o', [1])] }) }
+      const answer = runQuery({ metastore, clock }, work, {
+        context: { limitsOf: () => ({ ...DEFAULT_LIMITS, maxQueryDurationMs: 1_000 }) },
+        signal: client.signal,
+      })
+      await begun.promise
+      if (why === 'canceled') client.abort()
+      else clock.advance(1_000)
+      await assert.rejects(answer, (error: CinderError) => error.kind === why, `${hangs} ${why}`)
+    }
+  }
+})
