@@ -39,8 +39,10 @@ export async function beginDeletion(
   const { tenant, delayMs } = request
   return (await sql.begin(async (tx) => {
     await lockTenant(tx, tenant)
+    // Locked, and before the incarnation, as where its removal begins: of a removal that has begun nothing is undone.
     const [open] = await tx<{ id: number; state: DeletionState }[]>`
-      select id, state from tenant_deletions where tenant = ${tenant} and state in ('hiding', 'hidden', 'restoring')`
+      select id, state from tenant_deletions where tenant = ${tenant} and state in ('hiding', 'hidden', 'restoring')
+      for update`
     if (open?.state === 'restoring') return undefined
     const [before] = await tx<{ live_from: number; died_at: string; is_final: boolean }[]>`
       select live_from, died_at::text as died_at, is_final from tenant_incarnations where tenant = ${tenant}`

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { CompactionJob } from '#core/rpc/metastore.ts'
+import { raceForLocks } from '../../support/blocked-statement.ts'
 import { makeSegment, mergedOutput } from '../../support/metastore-requests.ts'
 import { createSqlTenants, type SqlTenants } from '../../support/sql-tenants.ts'
 
@@ -136,4 +137,29 @@ test('merges that race with deletions and their undoing lose nothing and double 
     assert.deepEqual(held.sort(), everything, tenant)
   }
   await assertCounts()
+})
+
+test('a second call that meets the begin of the removal is a deletion of its own: what is removed is final', async () => {
+  const nowMs = await site.nowMs()
+  await site.metastore.commitSegment(makeSegment('o1', [{ tenant: 't', service: 's', timeMs: nowMs, profiles: [1] }]))
+  await site.service.deleteTenant({ tenant: 't' })
+  await site.runDeletions()
+  const { sql } = site.sqlMetastore.database
+  // As moveDeletion does it.
+  const again = await raceForLocks(
+    sql,
+    async (tx) => {
+      await tx`update tenant_deletions set state = 'removing', removing_at = now() where tenant = 't'`
+      await tx`update tenant_incarnations set is_final = true where tenant = 't'`
+    },
+    () => site.service.deleteTenant({ tenant: 't' }),
+  )
+  const { deletions } = await site.service.tenantDeletions({ tenant: 't', limit: 0 })
+  assert.deepEqual(
+    deletions.map(({ id, state }) => ({ isAgain: id === again.id, state })),
+    [
+      { isAgain: true, state: 'hiding' },
+      { isAgain: false, state: 'removing' },
+    ],
+  )
 })
