@@ -23,6 +23,8 @@ export interface FrontSettings {
   /** Sockets of the listeners behind. */
   readonly http1: string
   readonly http2: string
+  /** Default: as long as the listeners have it. */
+  readonly idleSeconds?: number
 }
 
 export interface PortFront {
@@ -39,29 +41,38 @@ interface Side {
   pending: Uint8Array[]
   /** Ends when nothing is pending. */
   isEnding: boolean
+  readonly idleSeconds: number
 }
 
 /** For what listeners have answered to reach slow clients, before their connections are cut. */
 const CLOSE_WAIT_MS = 2_000
+/** Connections that no listener knows: before their first bytes, and those that do not take what was left for them. */
+const IDLE_SECONDS_DEFAULT = 255
+/** A listener's queue (512 connections) is full when more come in one turn of the loop: half a second of tries. */
+const CONNECT_RETRY_MS = 20
+const CONNECT_TRIES_MAX = 25
 
 export function listenFront(settings: FrontSettings): PortFront {
+  const { idleSeconds = IDLE_SECONDS_DEFAULT } = settings
   let connections = 0
   let onLast: (() => void) | undefined
   const server = Bun.listen<Side>({
     hostname: settings.host,
     port: settings.port,
-    data: newSide(),
+    data: newSide(idleSeconds),
     ...(settings.tls === undefined ? {} : { tls: frontTls(settings.tls) }),
     socket: {
       open(client) {
         connections++
-        client.data = newSide()
+        client.data = newSide(idleSeconds)
+        client.timeout(idleSeconds)
       },
       data(client, bytes) {
         if (client.data.other !== undefined) send(client.data.other, bytes)
         else connect(client, bytes, settings)
       },
       drain: flush,
+      timeout: (client) => client.terminate(),
       close(client) {
         connections--
         ended(client)
@@ -92,11 +103,19 @@ function connect(client: Bun.Socket<Side>, bytes: Uint8Array, settings: FrontSet
   const protocol = protocolOf(client.data.pending)
   if (protocol === undefined) return
   client.pause()
+  client.timeout(0)
   const head = client.data.pending
   client.data.pending = []
+  dial(client, { path: settings[protocol], head, tries: CONNECT_TRIES_MAX })
+}
+
+function dial(
+  client: Bun.Socket<Side>,
+  { path, head, tries }: { readonly path: string; readonly head: readonly Uint8Array[]; readonly tries: number },
+): void {
   Bun.connect<Side>({
-    unix: settings[protocol],
-    data: { ...newSide(), other: client },
+    unix: path,
+    data: { ...newSide(client.data.idleSeconds), other: client },
     socket: {
       open(listener) {
         if (client.data.isEnding) {
@@ -109,10 +128,15 @@ function connect(client: Bun.Socket<Side>, bytes: Uint8Array, settings: FrontSet
       },
       data: (listener, part) => send(listener.data.other!, part),
       drain: flush,
+      timeout: (listener) => listener.terminate(),
       close: ended,
       error: ended,
     },
-  }).catch(() => client.terminate())
+  }).catch(() => {
+    if (client.data.isEnding) return
+    if (tries === 1) client.terminate()
+    else setTimeout(() => dial(client, { path, head, tries: tries - 1 }), CONNECT_RETRY_MS)
+  })
 }
 
 /** Undefined: too few bytes to tell. */
@@ -127,8 +151,8 @@ function protocolOf(parts: readonly Uint8Array[]): 'http1' | 'http2' | undefined
   return undefined
 }
 
-function newSide(): Side {
-  return { other: undefined, pending: [], isEnding: false }
+function newSide(idleSeconds: number): Side {
+  return { other: undefined, pending: [], isEnding: false, idleSeconds }
 }
 
 /** What the socket does not take waits, and the other side with it. */
@@ -146,6 +170,7 @@ function send(socket: Bun.Socket<Side>, bytes: Uint8Array): void {
 
 function flush(socket: Bun.Socket<Side>): void {
   const { data } = socket
+  if (data.isEnding) socket.timeout(data.idleSeconds)
   while (data.pending.length > 0) {
     const part = data.pending[0]!
     const taken = Math.max(0, socket.write(part))
@@ -166,6 +191,8 @@ function ended(socket: Bun.Socket<Side>): void {
   const { other } = data
   if (other === undefined || other.data.isEnding) return
   other.data.isEnding = true
+  // Nobody else counts its time from here.
+  other.timeout(other.data.idleSeconds)
   if (other.data.pending.length === 0) other.end()
   else other.resume()
 }
