@@ -12,6 +12,7 @@ import type { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
+import type { LimitOverrides } from '#core/rpc/tenant-limits.ts'
 import type { IngestLedger } from '#core/rpc/ingest-ledger.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
@@ -24,6 +25,8 @@ import { createDigest } from '#platform/digest.ts'
 import type { Internal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp, refuseChanges } from '#platform/connect/internal-token.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
+import { mountLimits } from '#platform/connect/limit-service.ts'
+import { openLimitRows } from '#platform/limits-rows.ts'
 import { startLedger } from '#platform/ledger/start-ledger.ts'
 import { mountSegmentWriter } from '#platform/connect/services.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
@@ -52,6 +55,7 @@ import { addJournalMetrics } from '../metastore/journal.ts'
 import { meterQueue } from '../metastore/queue-metrics.ts'
 import { addStoredMetrics, createIngestLedger } from '../metastore/ingest-ledger.ts'
 import { createRecordingRules } from '../metastore/recording-rules.ts'
+import { createLimitOverrides } from '../metastore/tenant-limits.ts'
 import { createTenantSettings } from '../metastore/tenant-settings.ts'
 import { createRecovery, type Recovery } from '../metastore/recovery.ts'
 import { defaultSettings, type MetastoreSettings } from '../metastore/settings.ts'
@@ -176,6 +180,7 @@ interface Index {
   readonly rules: RecordingRules
   readonly tenantSettings: TenantSettings
   readonly ledger: IngestLedger
+  readonly overrides: LimitOverrides
 }
 
 /** The metastore with its duties, and the worker that it feeds. */
@@ -237,7 +242,8 @@ async function startMetastore(
   addStoredMetrics(registry, { sql: database.dutySql, clock })
   const rules = createRecordingRules({ sql: database.sql, random })
   const tenantSettings = createTenantSettings({ sql: database.sql })
-  return { metastore: metered, rules, tenantSettings, ledger: ledger.service, retention }
+  const overrides = createLimitOverrides({ sql: database.sql })
+  return { metastore: metered, rules, tenantSettings, ledger: ledger.service, overrides, retention }
 }
 
 async function startTenants(
@@ -277,13 +283,12 @@ function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore
 
 async function startServices(
   shared: Shared,
-  { metastore, rules, tenantSettings, ledger }: Index,
+  { metastore, rules, tenantSettings, ledger, overrides }: Index,
   opened: OpenedStore,
 ): Promise<EdgeApps> {
   const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
   const { store } = opened
-  const tenants = await openLimitsFile(config.limits, config.limitsFile, { clock, log })
-  await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
+  const tenants = await openLimits(shared, overrides)
   const { limitsOf } = tenants
   const writer = await startWriter(shared, metastore, { opened, tenants })
   addWriterMetrics(instruments.registry, () => writer.status())
@@ -343,6 +348,18 @@ async function startServices(
       { multitenancy, limitsOf },
     ),
   }
+}
+
+async function openLimits(
+  { config, clock, codec, log, lifecycle, operator }: Shared,
+  overrides: LimitOverrides,
+): Promise<LimitsFile> {
+  const file = await openLimitsFile(config.limits, config.limitsFile, { clock, log })
+  const tenants = await openLimitRows(file, { clock, log, overrides })
+  await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
+  const options = { bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
+  mountLimits(operator, overrides, options)
+  return tenants
 }
 
 async function startWriter(

@@ -11,6 +11,7 @@ import { IMPORT, runImport } from './import.ts'
 import { INGEST_EXPLAIN, runIngestExplain } from './ingest-explain.ts'
 import { INSPECT, runInspect } from './inspect.ts'
 import { JOB_COMMANDS } from './jobs.ts'
+import { LIMIT_COMMANDS } from './limits.ts'
 import { MARK_COMMANDS } from './marks.ts'
 import { PUSH, runPush } from './push.ts'
 import { QUERY_DIFF, runQueryDiff } from './query-diff.ts'
@@ -84,6 +85,7 @@ const COMMANDS: readonly Command[] = [
   { spec: USAGE, run: runUsage },
   ...JOB_COMMANDS,
   ...MARK_COMMANDS,
+  ...LIMIT_COMMANDS,
 ]
 
 export async function runCli(argv: readonly string[], shell: Shell, version: string): Promise<ExitCode> {

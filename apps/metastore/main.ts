@@ -4,6 +4,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { mountLimits } from '#platform/connect/limit-service.ts'
 import { mountLedger } from '#platform/connect/ledger-service.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountRules } from '#platform/connect/rule-service.ts'
@@ -26,6 +27,7 @@ import { mountOperator } from './operate.ts'
 import { meterQueue } from './queue-metrics.ts'
 import { addStoredMetrics, createIngestLedger } from './ingest-ledger.ts'
 import { createRecordingRules } from './recording-rules.ts'
+import { createLimitOverrides } from './tenant-limits.ts'
 import { createTenantSettings } from './tenant-settings.ts'
 import { createRecovery } from './recovery.ts'
 import { defaultSettings } from './settings.ts'
@@ -75,6 +77,7 @@ await runProcess(log, async (lifecycle) => {
   mountRules(app, createRecordingRules({ sql: database.sql, random: createRandom() }), service)
   mountSettings(app, createTenantSettings({ sql: database.sql }), service)
   mountLedger(app, ledger.service, service)
+  mountLimits(app, createLimitOverrides({ sql: database.sql }), service)
   addStoredMetrics(instruments.registry, { sql: database.dutySql, clock })
   mountReady(app)
   internal.warnIfOpen({ name: 'metastore', host }, log)

@@ -5,6 +5,7 @@ import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
 import { createLabelReportClient } from '#platform/connect/label-service.ts'
 import { createAsyncResultClient } from '#platform/connect/async-result-service.ts'
+import { createLimitsClient } from '#platform/connect/limit-service.ts'
 import { createLedgerClient } from '#platform/connect/ledger-service.ts'
 import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createSettingsClient } from '#platform/connect/setting-service.ts'
@@ -14,6 +15,7 @@ import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openLimitsFile } from '#platform/limits-file.ts'
+import { openLimitRows } from '#platform/limits-rows.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
@@ -34,8 +36,13 @@ await runProcess(log, async (lifecycle) => {
   const anyBackend = firstReachable(queryBackendUrls, client)
   const clock = createClock()
   const instruments = createInstruments('query-frontend', clock)
-  const tenants = await openLimitsFile(limits, limitsFile, { clock, log })
-  await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
+  const overrides = createLimitsClient(metastoreUrl, client)
+  const tenants = await openLimitRows(await openLimitsFile(limits, limitsFile, { clock, log }), {
+    clock,
+    log,
+    overrides,
+  })
+  await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
   const spread = createSpreadBackend(
     queryBackendUrls.map((url) => ({ name: url, backend: createQueryBackendClient(url, client) })),
     { clock, random: webRandom, on: callMetrics(instruments.registry) },

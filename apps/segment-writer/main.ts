@@ -6,6 +6,7 @@ import { createCodec } from '#platform/codec.ts'
 import { mountDebuginfoStore } from '#platform/connect/debuginfo-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
+import { createLimitsClient } from '#platform/connect/limit-service.ts'
 import { createLedgerClient, mountLedger } from '#platform/connect/ledger-service.ts'
 import { createMetastoreClient, mountSegmentWriter } from '#platform/connect/services.ts'
 import { createDigest } from '#platform/digest.ts'
@@ -14,6 +15,7 @@ import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { startLedger } from '#platform/ledger/start-ledger.ts'
 import { openLimitsFile } from '#platform/limits-file.ts'
+import { openLimitRows } from '#platform/limits-rows.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
@@ -34,8 +36,13 @@ await runProcess(log, async (lifecycle) => {
   const clock = createClock()
   const instruments = createInstruments('segment-writer', clock)
   const { store, putsPerSecondMax } = await openStore(storageUrl, { log })
-  const tenants = await openLimitsFile(limits, limitsFile, { clock, log })
-  await lifecycle.add({ name: 'limits file', stop: () => tenants.stop() })
+  const overrides = createLimitsClient(metastoreUrl, internal.client)
+  const tenants = await openLimitRows(await openLimitsFile(limits, limitsFile, { clock, log }), {
+    clock,
+    log,
+    overrides,
+  })
+  await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
   const codec = nativeZstd(createCodec())
   const random = createRandom()
   const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))

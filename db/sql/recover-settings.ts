@@ -14,6 +14,7 @@ const SETTINGS_TABLES = [
   'compaction_tenants',
   'recording_rules',
   'tenant_settings',
+  'tenant_limits',
 ] as const
 
 /** A table with many rows comes in several of these, one after the other. */

@@ -11,6 +11,7 @@ import * as objects from '#db/schema/objects.ts'
 import * as profileIds from '#db/schema/profile-ids.ts'
 import * as recordingRules from '#db/schema/recording-rules.ts'
 import * as recovery from '#db/schema/recovery.ts'
+import * as tenantLimits from '#db/schema/tenant-limits.ts'
 import * as tenantSettings from '#db/schema/tenant-settings.ts'
 import * as tenants from '#db/schema/tenants.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
@@ -25,6 +26,7 @@ const tables = [
   profileIds,
   recordingRules,
   recovery,
+  tenantLimits,
   tenantSettings,
   tenants,
 ]
