@@ -89,7 +89,9 @@ class Worker implements CompactionWorkerService {
   readonly #deps: JobDeps & { clock: Clock; log: Log; metastore: Metastore }
   readonly #settings: CompactionWorkerSettings
   readonly #stopping = new AbortController()
+  /** By job: its newest attempt. One that was lost and came back may run beside its first attempt for a while. */
   readonly #running = new Map<string, RunningJob>()
+  /** Of all attempts. */
   readonly #tasks = new Set<Promise<void>>()
   #failures: PollJobsRequest['failed'] = []
   /** Cancelled by stop, or given out while stopping. */
@@ -184,7 +186,7 @@ class Worker implements CompactionWorkerService {
       }
       // Stopped just now: the signal of the next wait would not know.
       if (this.#ended !== endedBefore || this.#stopping.signal.aborted) continue
-      if (this.#running.size >= this.#settings.capacity) {
+      if (this.#tasks.size >= this.#settings.capacity) {
         // Nothing to ask for: the next poll waits for a job to end, or for the next renewal.
         this.#jobEnded = new AbortController()
         await clock.sleep(RENEW_INTERVAL_MS, this.#jobEnded.signal)
@@ -200,7 +202,7 @@ class Worker implements CompactionWorkerService {
     const { metastore } = this.#deps
     const failed = this.#failures
     this.#failures = []
-    const capacity = Math.max(0, this.#settings.capacity - this.#running.size)
+    const capacity = Math.max(0, this.#settings.capacity - this.#tasks.size)
     const { worker, running } = pollReport(this.#identity, [...this.#running.values()])
     // With room for more a job must not wait for the next renewal. Of one that ends meanwhile people hear this much later.
     const waitMs = capacity > 0 ? this.#settings.pollWaitMs : 0
@@ -225,9 +227,11 @@ class Worker implements CompactionWorkerService {
     const progress = { progress: 0, usedBytes: 0 }
     const sinceMs = this.#deps.clock.nowMs()
     const running: RunningJob = { job, cancel: new AbortController(), progress, sinceMs, isCommitting: false }
+    // Given out anew, it is lost to the attempt before.
+    this.#running.get(job.jobId)?.cancel.abort()
     this.#running.set(job.jobId, running)
     const task = this.#run(running).finally(() => {
-      this.#running.delete(job.jobId)
+      if (this.#running.get(job.jobId) === running) this.#running.delete(job.jobId)
       this.#tasks.delete(task)
       this.#ended++
       this.#jobEnded.abort()

@@ -209,6 +209,29 @@ test('a lost lease cancels the job: it publishes nothing, another worker does it
   await Promise.all([stop(first), stop(second)])
 })
 
+test('a job that is lost and comes back to its worker is done once, whatever becomes of the first attempt (H41)', async () => {
+  const { clock, twin, store, metastore, read, start, stop } = await scene()
+  twin.plan()
+  const first = store.stallNext('get')
+  const worker = start()
+  await first.reached
+  const second = store.stallNext('get')
+  twin.expireJobLeases()
+  twin.endBackoff()
+  await clock.advance(5_000)
+  await second.reached
+  // The cancelled attempt ends, the other goes on.
+  first.release()
+  await clock.advance(5_000)
+  assert.equal(worker.status().running, 1)
+  second.release()
+  await clock.advance(5_000)
+  assert.equal(worker.status().committed, 1)
+  assert.equal(metastore.calls.filter((call) => call === 'commitCompaction').length, 1)
+  assert.equal((await read()).total, 111n)
+  await stop(worker)
+})
+
 test('a commit that comes too late is judged by the metastore: counted as stale, outputs deleted', async () => {
   const { clock, twin, metastore, read, start, stop, objectCount } = await scene()
   twin.plan()
