@@ -12,6 +12,7 @@ import type { DebuginfoStore } from '#core/rpc/debuginfo.ts'
 import { MIB } from '#core/units.ts'
 import { mountDebuginfo } from '#platform/connect/debuginfo-service.ts'
 import { type ConnectServerOptions, tenantsOf } from '#platform/connect/server.ts'
+import { leaseOf } from '#platform/http/body-budget.ts'
 import { errorResponse, statusResponse, toCinderError } from '#platform/http/errors.ts'
 import { singleTenant } from './push.ts'
 
@@ -56,7 +57,7 @@ async function upload(
   let heldBytes = 0
   for await (const chunk of request.body ?? []) {
     for (let at = 0; at < chunk.length; ) {
-      if (held.length === 0) held = new Uint8Array(PART_BYTES)
+      if (held.length === 0) held = partOf(request, part)
       const take = Math.min(PART_BYTES - heldBytes, chunk.length - at)
       held.set(chunk.subarray(at, at + take), heldBytes)
       heldBytes += take
@@ -73,6 +74,15 @@ async function upload(
   // An empty file is one part too: it says that the upload is expected.
   if (heldBytes > 0 || part === 0) await put(held.subarray(0, heldBytes))
   return new Response(null, { status: 200 })
+}
+
+/** Room for a part. The first counts as a body: the others come when it has gone. */
+function partOf(request: Request, partsBefore: number): Uint8Array<ArrayBuffer> {
+  const lease = leaseOf(request)
+  if (partsBefore === 0 && lease?.take(Math.min(PART_BYTES, lease.budget.maxBytes)) === false) {
+    throw lease.budget.busy()
+  }
+  return new Uint8Array(PART_BYTES)
 }
 
 function tooLarge(): Response {

@@ -5,7 +5,7 @@
  * 1. An agent asks first. What is there, or is brought by another agent since less than five minutes, is not wanted; asking
  *    counts as use, which is marked once a day.
  * 2. Parts come one by one, each an object of its own: an upload of a gigabyte holds one part in memory.
- * 3. The end of an upload counts the parts and writes the metadata anew.
+ * 3. The end of an upload counts the parts, up to the first that is not full, and writes the metadata anew.
  * 4. What nobody asked about for a month goes: whoever brings a new file pays for looking, at most once an hour a tenant.
  *
  * Must not: show a file as uploaded whose upload did not end.
@@ -117,7 +117,14 @@ class DebuginfoFiles {
     if (known === undefined) return { found: false }
     if (known.isUploaded) return { found: true }
     let sizeBytes = 0
-    for (const key of await this.#keysBelow(`${prefix}exe/`)) sizeBytes += (await store.head(key))?.sizeBytes ?? 0
+    let isWhole = false
+    for (const key of await this.#keysBelow(`${prefix}exe/`)) {
+      // Of an upload that broke off, and was longer.
+      if (isWhole) await store.delete(key)
+      const partBytes = isWhole ? 0 : ((await store.head(key))?.sizeBytes ?? 0)
+      sizeBytes += partBytes
+      isWhole ||= partBytes < DEBUGINFO_PART_BYTES
+    }
     const ended = { ...known, isUploaded: true, finishedAtMs: this.#nowMs(), sizeBytes }
     await store.put(`${prefix}metadata`, encode(ended))
     return { found: true }

@@ -18,7 +18,10 @@ const NOW_MS = 20_000 * MS_PER_DAY
 const ID = 'abcdef0123456789'
 const FILE = { gnuBuildId: ID, name: '/usr/bin/app', type: 'TYPE_EXECUTABLE_FULL' }
 
-function setUp(reach: (served: DebuginfoStore) => DebuginfoStore | undefined = (served) => served) {
+function setUp(
+  reach: (served: DebuginfoStore) => DebuginfoStore | undefined = (served) => served,
+  bodyBudgetBytes = 512 * MIB,
+) {
   const store = createMemoryStore()
   const clock = { ms: NOW_MS, nowMs: () => clock.ms }
   const options = { bodyLimitBytes: 64 * MIB, compression: codecCompression(createCodec()), log: createSilentLog() }
@@ -28,7 +31,7 @@ function setUp(reach: (served: DebuginfoStore) => DebuginfoStore | undefined = (
   const client = createDebuginfoClient('http://writer', { fetch: fetch as typeof globalThis.fetch })
   const app = createDistributor(
     { ...options, writer: { write: () => Promise.reject(new Error('no push')) }, debuginfo: reach(client), clock },
-    { multitenancy: true, bodyLimitBytes: 1_000_000 },
+    { multitenancy: true, bodyLimitBytes: 1_000_000, bodyBudgetBytes },
   )
   const send: Send = async (path, init) => app.request(path, init)
   const call = async (method: string, request: unknown, tenant = 'team') => {
@@ -142,4 +145,44 @@ test('a deleted file is gone and wanted again; without a store nothing is wanted
   const nowhere = setUp(() => undefined)
   assert.deepEqual(await nowhere.begin(), { reason: 'debug information is not kept by this server' })
   assert.equal((await nowhere.call('ListDebuginfo', {})).status, 501)
+})
+
+test('parts of an upload that broke off are no part of the next', async () => {
+  const { store, call, upload, begin } = setUp()
+  await begin()
+  const broken = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      controller.enqueue(new Uint8Array(DEBUGINFO_PART_BYTES * 2).fill(1))
+    },
+    pull: (controller) => controller.error(new Error('lost')),
+  })
+  assert.notEqual((await upload(broken)).status, 200)
+  assert.equal((await upload('whole')).status, 200)
+  await call('UploadFinished', { gnuBuildId: ID })
+  const { body } = await call('ListDebuginfo', {})
+  assert.equal((body.object as { sizeBytes: string }[])[0]!.sizeBytes, '5')
+  assert.equal((await store.list(`${debuginfoPrefix('team')}${ID}/exe/`)).length, 1)
+})
+
+test('uploads count in the budget of bodies by the part that each holds', async () => {
+  const held = Promise.withResolvers<object>()
+  const reached = Promise.withResolvers<void>()
+  const { upload, begin } = setUp(
+    (served) => ({
+      ...served,
+      putPart(request) {
+        reached.resolve()
+        return held.promise.then(() => served.putPart(request))
+      },
+    }),
+    DEBUGINFO_PART_BYTES + MIB,
+  )
+  await begin()
+  const first = upload('first')
+  await reached.promise
+  const second = await upload('second')
+  assert.deepEqual([second.status, second.headers.get('retry-after')], [503, '1'])
+  held.resolve({})
+  assert.equal((await first).status, 200)
+  assert.equal((await upload('third')).status, 200)
 })
