@@ -186,8 +186,8 @@ class Worker implements CompactionWorkerService {
       }
       // Stopped just now: the signal of the next wait would not know.
       if (this.#ended !== endedBefore || this.#stopping.signal.aborted) continue
-      if (this.#tasks.size >= this.#settings.capacity) {
-        // Nothing to ask for: the next poll waits for a job to end, or for the next renewal.
+      if (this.#tasks.size >= this.#settings.capacity || this.#hasLost()) {
+        // Nothing to ask for, or told of a lost job at once each time: the next poll waits for a job to end, or for the next renewal.
         this.#jobEnded = new AbortController()
         await clock.sleep(RENEW_INTERVAL_MS, this.#jobEnded.signal)
       } else {
@@ -196,6 +196,11 @@ class Worker implements CompactionWorkerService {
         if (gapMs > 0) await clock.sleep(gapMs, this.#stopping.signal)
       }
     }
+  }
+
+  /** A merge cannot be interrupted: it ends, and is told of until then. */
+  #hasLost(): boolean {
+    return [...this.#running.values()].some(({ cancel }) => cancel.signal.aborted)
   }
 
   async #poll(): Promise<void> {

@@ -209,6 +209,20 @@ test('a lost lease cancels the job: it publishes nothing, another worker does it
   await Promise.all([stop(first), stop(second)])
 })
 
+test('a lost job whose merge has not ended yet does not make the worker ask in a loop', async () => {
+  const { clock, twin, store, start, stop, pollCount } = await scene()
+  twin.plan()
+  const stall = store.stallNext('get')
+  const worker = start()
+  await stall.reached
+  twin.expireJobLeases()
+  const before = pollCount()
+  await clock.advance(10_000)
+  assert.ok(pollCount() - before <= 12, `${pollCount() - before} polls in 10 s`)
+  stall.release()
+  await stop(worker)
+})
+
 test('a job that is lost and comes back to its worker is done once, whatever becomes of the first attempt (H41)', async () => {
   const { clock, twin, store, metastore, read, start, stop } = await scene()
   twin.plan()
