@@ -120,10 +120,13 @@ class DebuginfoFiles {
     let isWhole = false
     for (const key of await this.#keysBelow(`${prefix}exe/`)) {
       // Of an upload that broke off, and was longer.
-      if (isWhole) await store.delete(key)
-      const partBytes = isWhole ? 0 : ((await store.head(key))?.sizeBytes ?? 0)
+      if (isWhole) {
+        await store.delete(key)
+        continue
+      }
+      const partBytes: number = (await store.head(key))?.sizeBytes ?? 0
       sizeBytes += partBytes
-      isWhole ||= partBytes < DEBUGINFO_PART_BYTES
+      isWhole = partBytes < DEBUGINFO_PART_BYTES
     }
     const ended = { ...known, isUploaded: true, finishedAtMs: this.#nowMs(), sizeBytes }
     await store.put(`${prefix}metadata`, encode(ended))
