@@ -15,7 +15,8 @@ export function profileIdRanges(head: DatasetHead): ByteRange[] {
 }
 
 /** What all parts of a pushed profile share. */
-export const SHARED_ID_DIGITS = (PROFILE_ID_BYTES - 2) * 2
+export const SHARED_ID_BYTES = PROFILE_ID_BYTES - 2
+const SHARED_ID_DIGITS = SHARED_ID_BYTES * 2
 
 /** `ids`: of all headers, in order; `wanted`: in lower-case hex. Entries without a profile left are dropped. */
 export function keepProfilesById(
@@ -30,10 +31,12 @@ export function keepProfilesById(
   })
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 /** 32 hex digits. */
 export function profileIdText(ids: Uint8Array, position: number): string {
   let text = ''
   const start = position * PROFILE_ID_BYTES
-  for (let i = start; i < start + PROFILE_ID_BYTES; i++) text += ids[i]!.toString(16).padStart(2, '0')
+  for (let i = start; i < start + PROFILE_ID_BYTES; i++) text += HEX[ids[i]!]!
   return text
 }

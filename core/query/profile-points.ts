@@ -14,14 +14,15 @@ import {
 } from '../block/read.ts'
 import { floorMs } from '../block/write.ts'
 import { invalidArgument } from '../errors.ts'
-import { type Labels, projectLabels } from '../labels/labels.ts'
+import { type Labels, labelsKey, projectLabels } from '../labels/labels.ts'
 import { getBigInt } from '../wire/int64.ts'
 import { namedStacks, type SelectedProfiles } from './aggregate.ts'
 import type { PointRows } from './point-rows.ts'
-import { profileIdText, SHARED_ID_DIGITS } from './profile-ids.ts'
+import { profileIdText } from './profile-ids.ts'
 import type { StackTest } from './stack-test.ts'
 import type { StacktracePlan } from './stacktrace-plan.ts'
 import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
+import { WholeProfiles } from './whole-profiles.ts'
 
 /** Steps count from the origin; the step at index i ends at origin + i * step. */
 export interface PointGrid {
@@ -37,16 +38,6 @@ function stepOf({ originMs, stepMs }: PointGrid, timeMs: number): number {
   const step = Math.max(0, Math.ceil((timeMs - originMs) / stepMs))
   if (step <= STEP_MAX) return step
   throw invalidArgument(`step ${step} of the range is over the limit ${STEP_MAX}: use a longer step`, 'invalid_step')
-}
-
-interface Whole {
-  readonly group: Labels
-  labels: Labels
-  readonly timeMs: number
-  value: bigint
-  /** Of the part that has most. */
-  profileId: string
-  partValue: bigint
 }
 
 /** Sums of the samples that are meant, by type and header; a header without any is not there. */
@@ -70,40 +61,57 @@ export function addProfilePoints(
   const { headers } = head
   for (const { selected, positions } of profiles) {
     const groupOf = selected.labels.map((labels) => labels && projectLabels(labels, grid.groupBy))
-    const groupKey = groupOf.map((labels) => labels && JSON.stringify(labels))
-    const wholes = new Map<string, Whole>()
+    const { timeNanos: times, series } = headers
+    const wholes = new WholeProfiles({ ids, times, series, groupOf: numbersOf(groupOf) }, positions.length)
+    /** By whole; the header of the part that has most gives its id. */
+    const values: bigint[] = []
+    const bestValue: bigint[] = []
+    const best: number[] = []
+    const labelsOf: Labels[] = []
     for (const h of positions) {
-      const series = headers.series[h]!
       const value =
         meant === undefined ? getBigInt(headers.totals[selected.type]!, h) : meant.get(totalKey(selected.type, h))
       if (value === undefined) continue
-      const profileId = profileIdText(ids, h)
-      const time = `${headers.timeNanos.hi[h]!},${headers.timeNanos.lo[h]!}`
-      const key = `${profileId.slice(0, SHARED_ID_DIGITS)},${time},${groupKey[series]!}`
-      const labels = selected.labels[series]!
-      const whole = wholes.get(key)
-      if (whole === undefined) {
-        const timeMs = timeOf(head, h)
-        wholes.set(key, { group: groupOf[series]!, labels, timeMs, value, profileId, partValue: value })
+      const labels = selected.labels[series[h]!]!
+      const w = wholes.wholeOf(h)
+      if (w === values.length) {
+        values.push(value)
+        bestValue.push(value)
+        best.push(h)
+        labelsOf.push(labels)
         continue
       }
-      whole.value = BigInt.asIntN(64, whole.value + value)
-      whole.labels = intersect(whole.labels, labels)
-      if (value > whole.partValue) {
-        whole.partValue = value
-        whole.profileId = profileId
+      values[w] = BigInt.asIntN(64, values[w]! + value)
+      labelsOf[w] = intersect(labelsOf[w]!, labels)
+      if (value > bestValue[w]!) {
+        bestValue[w] = value
+        best[w] = h
       }
     }
-    for (const { group, labels, timeMs, value, profileId } of wholes.values()) {
-      rows.add(group, { step: stepOf(grid, timeMs), value }, () => ({
+    for (let w = 0; w < wholes.count; w++) {
+      const timeMs = timeOf(head, wholes.first[w]!)
+      rows.add(groupOf[series[wholes.first[w]!]!]!, { step: stepOf(grid, timeMs), value: values[w]! }, () => ({
         timeMs,
-        profileId,
+        profileId: profileIdText(ids, best[w]!),
         spanId: '',
         traceId: '',
-        labels: labelsOutside(labels, grid.groupBy),
+        labels: labelsOutside(labelsOf[w]!, grid.groupBy),
       }))
     }
   }
+}
+
+/** Equal label sets have equal numbers. */
+function numbersOf(groups: readonly (Labels | undefined)[]): number[] {
+  const byKey = new Map<string, number>()
+  return groups.map((labels) => {
+    if (labels === undefined) return -1
+    const key = labelsKey(labels)
+    const known = byKey.get(key)
+    if (known !== undefined) return known
+    byKey.set(key, byKey.size)
+    return byKey.size - 1
+  })
 }
 
 /** Of a plan with spans. */
