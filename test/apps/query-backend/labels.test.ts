@@ -78,7 +78,7 @@ test('a missing object is an error with its kind; a caller that has gone gets no
   )
 })
 
-test('a client that leaves ends the reads in flight (H75)', async () => {
+test('a client that leaves ends the reads in flight', async () => {
   const begun = Promise.withResolvers<void>()
   const hanging = {
     getRange: (_key: string, _offset: number, _lengthBytes: number, { signal }: StoreCallOptions = {}) =>
