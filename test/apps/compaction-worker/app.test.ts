@@ -1,45 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type CompactionWorkerService, startCompactionWorker } from '../../../apps/compaction-worker/app.ts'
+import { type CompactionWorkerService } from '../../../apps/compaction-worker/app.ts'
 import { objectKey, OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import { CinderError } from '#core/errors.ts'
-import type { Clock } from '#core/ports/clock.ts'
 import type { Metastore, PollJobsRequest } from '#core/rpc/metastore.ts'
-import { createRandom } from '#platform/random.ts'
 import { STORE_DOWN } from '../../support/faulty-store.ts'
 import { idle } from '../../support/manual-clock.ts'
-import { createInlineMerger } from '../../support/merge-jobs.ts'
-import { createSilentLog } from '../../support/silent-log.ts'
-import { createWritePath, NOW_NANOS, push, settle, simplePprof } from '../../support/write-path.ts'
-
-const SETTINGS = { workerId: 'w1', capacity: 2, pollWaitMs: 1_000, deleteIntervalMs: 30_000 }
+import { WORKER_SETTINGS, workerScene } from '../../support/worker-scene.ts'
+import { settle } from '../../support/write-path.ts'
 
 const countsOf = (worker: CompactionWorkerService) => {
   const { running, committed, failed, stale, deleted } = worker.status()
   return { running, committed, failed, stale, deleted }
 }
 
-/** Segments in a store, written by a real writer, and a way to start workers over them. */
-async function scene({ segments = 3 } = {}) {
-  const path = createWritePath()
-  const { clock, metastore, store } = path
-  for (let i = 0; i < segments; i++)
-    await settle(clock, push(path.writer, [simplePprof(10 ** i, { timeNanos: NOW_NANOS + BigInt(i) })]))
-  const log = createSilentLog()
-  const start = (overrides: { workerId?: string; capacity?: number; metastore?: Metastore; clock?: Clock } = {}) => {
-    const { metastore: other = metastore, clock: time = clock, ...settings } = overrides
-    const deps = { store, clock: time, log, metastore: other, random: createRandom(), merger: createInlineMerger() }
-    return startCompactionWorker(deps, { ...SETTINGS, ...settings })
-  }
-  const pollCount = () => metastore.calls.filter((call) => call === 'pollJobs').length
-  const objectCount = async () => (await store.list(OBJECT_KEY_PREFIX)).length
-  /** Stops a worker that may be waiting for the clock. */
-  const stop = (worker: ReturnType<typeof start>) => settle(clock, worker.stop())
-  return { ...path, log, start, stop, pollCount, objectCount }
-}
-
 test('a job that appears during a long poll is merged and committed; answers stay the same', async () => {
-  const { clock, twin, read, start, stop, objectCount } = await scene()
+  const { clock, twin, read, start, stop, objectCount } = await workerScene()
   const before = await read()
   const worker = start()
   await clock.advance(500)
@@ -59,47 +35,8 @@ test('a job that appears during a long poll is merged and committed; answers sta
   assert.equal(clock.sleeperCount(), 0)
 })
 
-test('a job that appears while another one runs is begun at once, if there is capacity for it', async () => {
-  const { clock, twin, store, writer, start, stop } = await scene()
-  twin.plan()
-  const stall = store.stallNext('get')
-  const worker = start()
-  await stall.reached
-  await clock.advance(2_500)
-  await settle(clock, push(writer, [simplePprof(1, { timeNanos: NOW_NANOS + 9n })]))
-  twin.plan()
-  await clock.advance(100)
-  assert.deepEqual([worker.status().running, worker.status().committed], [1, 1])
-  stall.release()
-  await idle()
-  assert.equal(worker.status().committed, 2)
-  await stop(worker)
-})
-
-test('an idle worker polls once a second, also if the metastore answers at once', async () => {
-  const { clock, metastore, start, stop, pollCount } = await scene({ segments: 0 })
-  const worker = start()
-  await clock.advance(10_000)
-  assert.ok(pollCount() <= 11, `${pollCount()} polls in 10 s`)
-  await stop(worker)
-
-  let polls = 0
-  const hasty: Metastore = {
-    ...metastore,
-    async pollJobs() {
-      // Past the bound it fails, because a loop without a pause would never let the test end.
-      if (++polls > 200) throw new CinderError('internal', 'asked in a loop')
-      return { jobs: [], lost: [] }
-    },
-  }
-  const eager = start({ metastore: hasty })
-  await clock.advance(10_000)
-  assert.ok(polls <= 110, `${polls} polls in 10 s`)
-  await stop(eager)
-})
-
 test('a failure is reported with the next poll, again if that is lost, and the job is tried again', async () => {
-  const { clock, twin, store, metastore, read, start, stop, log } = await scene()
+  const { clock, twin, store, metastore, read, start, stop, log } = await workerScene()
   twin.plan()
   const stall = store.stallNext('get')
   store.failNext('get', STORE_DOWN)
@@ -125,7 +62,7 @@ test('a failure is reported with the next poll, again if that is lost, and the j
 })
 
 test('a job that always fails is parked after three tries, and its sources stay live (H39)', async () => {
-  const { clock, twin, store, read, start, stop } = await scene({ segments: 1 })
+  const { clock, twin, store, read, start, stop } = await workerScene({ segments: 1 })
   twin.plan()
   store.failNext('put', { ...STORE_DOWN, count: 3 })
   const worker = start()
@@ -140,7 +77,7 @@ test('a job that always fails is parked after three tries, and its sources stay 
 })
 
 test('every attempt writes under a key of its own, which no deletion ever named (H59)', async () => {
-  const { clock, twin, store, read, start, stop } = await scene()
+  const { clock, twin, store, read, start, stop } = await workerScene()
   const sources = await store.list(OBJECT_KEY_PREFIX)
   const { put, delete: remove } = store
   const [written, deleted]: [string[], string[]] = [[], []]
@@ -173,81 +110,8 @@ test('every attempt writes under a key of its own, which no deletion ever named 
   await stop(worker)
 })
 
-test('leases are renewed while a job runs', async () => {
-  const { clock, twin, store, start, stop, pollCount, read } = await scene()
-  twin.plan()
-  const stall = store.stallNext('get')
-  const worker = start({ capacity: 1 })
-  await stall.reached
-  const before = pollCount()
-  await clock.advance(15_000)
-  assert.ok(pollCount() - before >= 3, 'three times within a lease of 15 s')
-  assert.ok(pollCount() - before <= 5, `${pollCount() - before} renewals`)
-  stall.release()
-  await idle()
-  assert.equal(worker.status().committed, 1)
-  assert.equal((await read()).total, 111n)
-  await stop(worker)
-})
-
-test('a lost lease cancels the job: it publishes nothing, another worker does it once (H41)', async () => {
-  const { clock, twin, store, metastore, read, start, stop } = await scene()
-  twin.plan()
-  const stall = store.stallNext('get')
-  const first = start()
-  await stall.reached
-  twin.expireJobLeases()
-  twin.endBackoff()
-  const second = start({ workerId: 'w2' })
-  await clock.advance(5_000)
-  assert.equal(second.status().committed, 1)
-  stall.release()
-  await clock.advance(5_000)
-  assert.deepEqual(countsOf(first), { running: 0, committed: 0, failed: 0, stale: 0, deleted: 0 })
-  assert.equal(metastore.calls.filter((call) => call === 'commitCompaction').length, 1)
-  assert.equal((await read()).total, 111n)
-  await Promise.all([stop(first), stop(second)])
-})
-
-test('a lost job whose merge has not ended yet does not make the worker ask in a loop', async () => {
-  const { clock, twin, store, start, stop, pollCount } = await scene()
-  twin.plan()
-  const stall = store.stallNext('get')
-  const worker = start()
-  await stall.reached
-  twin.expireJobLeases()
-  const before = pollCount()
-  await clock.advance(10_000)
-  assert.ok(pollCount() - before <= 12, `${pollCount() - before} polls in 10 s`)
-  stall.release()
-  await stop(worker)
-})
-
-test('a job that is lost and comes back to its worker is done once, whatever becomes of the first attempt (H41)', async () => {
-  const { clock, twin, store, metastore, read, start, stop } = await scene()
-  twin.plan()
-  const first = store.stallNext('get')
-  const worker = start()
-  await first.reached
-  const second = store.stallNext('get')
-  twin.expireJobLeases()
-  twin.endBackoff()
-  await clock.advance(5_000)
-  await second.reached
-  // The cancelled attempt ends, the other goes on.
-  first.release()
-  await clock.advance(5_000)
-  assert.equal(worker.status().running, 1)
-  second.release()
-  await clock.advance(5_000)
-  assert.equal(worker.status().committed, 1)
-  assert.equal(metastore.calls.filter((call) => call === 'commitCompaction').length, 1)
-  assert.equal((await read()).total, 111n)
-  await stop(worker)
-})
-
 test('a commit that comes too late is judged by the metastore: counted as stale, outputs deleted', async () => {
-  const { clock, twin, metastore, read, start, stop, objectCount } = await scene()
+  const { clock, twin, metastore, read, start, stop, objectCount } = await workerScene()
   twin.plan()
   const stall = metastore.stallNext('commitCompaction')
   const first = start()
@@ -270,7 +134,7 @@ test('a commit that comes too late is judged by the metastore: counted as stale,
 })
 
 test('a source that is retired meanwhile makes the job stale: nothing is published', async () => {
-  const { clock, twin, metastore, read, start, stop } = await scene()
+  const { clock, twin, metastore, read, start, stop } = await workerScene()
   twin.plan()
   const stall = metastore.stallNext('commitCompaction')
   const worker = start()
@@ -289,7 +153,7 @@ test('a source that is retired meanwhile makes the job stale: nothing is publish
 })
 
 test('a commit whose answer is lost is repeated: done once, not merged again', async () => {
-  const { clock, twin, metastore, read, start, stop, objectCount } = await scene()
+  const { clock, twin, metastore, read, start, stop, objectCount } = await workerScene()
   twin.plan()
   metastore.failNext('commitCompaction', { ...STORE_DOWN, when: 'after' })
   metastore.failNext('commitCompaction', STORE_DOWN)
@@ -302,7 +166,7 @@ test('a commit whose answer is lost is repeated: done once, not merged again', a
 })
 
 test('stop while a job runs: it is given back before the merge ends, nothing is published, no failure counts (H40)', async () => {
-  const { twin, store, clock, read, start, stop, metastore } = await scene()
+  const { twin, store, clock, read, start, stop, metastore } = await workerScene()
   twin.plan()
   const heirs = []
   // More often than a job may fail.
@@ -334,7 +198,7 @@ test('stop while a job runs: it is given back before the merge ends, nothing is 
 })
 
 test('stop while a commit is under way: its verdict stands; if it fails, the job is given back', async () => {
-  const { twin, clock, read, start, stop, metastore } = await scene()
+  const { twin, clock, read, start, stop, metastore } = await workerScene()
   twin.plan()
   const failing = metastore.stallNext('commitCompaction')
   const first = start()
@@ -362,7 +226,7 @@ test('stop while a commit is under way: its verdict stands; if it fails, the job
 })
 
 test('jobs that arrive while the worker stops are given back', async () => {
-  const { twin, clock, start, stop, metastore } = await scene()
+  const { twin, clock, start, stop, metastore } = await workerScene()
   twin.plan()
   const stall = metastore.stallNext('pollJobs')
   const worker = start()
@@ -377,7 +241,7 @@ test('jobs that arrive while the worker stops are given back', async () => {
 })
 
 test('a last poll that fails or hangs does not keep the worker', async () => {
-  const { twin, clock, store, start, log, metastore } = await scene()
+  const { twin, clock, store, start, log, metastore } = await workerScene()
   twin.plan()
   for (const way of ['fails', 'hangs']) {
     const stall = store.stallNext('get')
@@ -400,7 +264,7 @@ test('a last poll that fails or hangs does not keep the worker', async () => {
 })
 
 test('a failure that was not reported yet is, when the worker stops', async () => {
-  const { twin, clock, store, start, stop, metastore } = await scene({ segments: 1 })
+  const { twin, clock, store, start, stop, metastore } = await workerScene({ segments: 1 })
   twin.plan()
   for (let failure = 0; failure < twin.failuresMax; failure++) {
     const stall = store.stallNext('get')
@@ -423,26 +287,8 @@ test('a failure that was not reported yet is, when the worker stops', async () =
   await stop(worker)
 })
 
-test('a clock that is set back does not put the worker to sleep', async () => {
-  const { clock, metastore, start, stop } = await scene({ segments: 0 })
-  let polls = 0
-  let backMs = 0
-  const hasty: Metastore = {
-    ...metastore,
-    async pollJobs() {
-      if (++polls === 2) backMs = 3_600_000
-      return { jobs: [], lost: [] }
-    },
-  }
-  const shifted = { ...clock, nowMs: () => clock.nowMs() - backMs }
-  const worker = start({ metastore: hasty, clock: shifted })
-  await clock.advance(1_000)
-  assert.ok(polls >= 9, `${polls} polls in a second`)
-  await stop(worker)
-})
-
 test('a source that is gone fails its job with the name of what is gone; the rest goes on (H25)', async () => {
-  const { clock, twin, store, read, start, stop, metastore, log } = await scene()
+  const { clock, twin, store, read, start, stop, metastore, log } = await workerScene()
   twin.plan()
   const [gone] = twin.liveObjectIds()
   await store.delete(objectKey(gone!))
@@ -466,7 +312,7 @@ test('a source that is gone fails its job with the name of what is gone; the res
 })
 
 test('a poll tells what the worker has, and status what it does', async () => {
-  const { clock, twin, store, start, stop, metastore } = await scene()
+  const { clock, twin, store, start, stop, metastore } = await workerScene()
   twin.plan()
   const stall = store.stallNext('get')
   const reports: PollJobsRequest[] = []
@@ -480,7 +326,7 @@ test('a poll tells what the worker has, and status what it does', async () => {
   const worker = start({ metastore: listening })
   await stall.reached
   const { jobs, running, capacity, budgetBytes, isStopping } = worker.status()
-  assert.deepEqual([running, capacity, isStopping, jobs.length], [1, SETTINGS.capacity, false, 1])
+  assert.deepEqual([running, capacity, isStopping, jobs.length], [1, WORKER_SETTINGS.capacity, false, 1])
   assert.deepEqual([jobs[0]!.level, jobs[0]!.tenants, jobs[0]!.progress], [1, ['acme'], 0])
   await clock.advance(5_000)
   const last = reports.at(-1)!
@@ -500,7 +346,7 @@ test('a poll tells what the worker has, and status what it does', async () => {
 })
 
 test('a poll that hangs is given up when the worker stops: it ends within seconds (H40)', async () => {
-  const { clock, metastore, start } = await scene({ segments: 0 })
+  const { clock, metastore, start } = await workerScene({ segments: 0 })
   const given: AbortSignal[] = []
   const hanging: Metastore = {
     ...metastore,
