@@ -141,7 +141,9 @@ class WeightSums {
   addTo(counts: StackCounts): void {
     for (const [node, weight] of this.#sums) {
       const value = Math.round(weight * this.#factor)
-      if (value > Number.MAX_SAFE_INTEGER) throw new StackFault(`weight ${weight} of a stack is too large`)
+      // Sums of finite weights may be infinite, or no number.
+      if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER))
+        throw new StackFault(`weight ${weight} of a stack is too large`)
       counts.add(node, BigInt(value))
     }
   }

@@ -144,6 +144,17 @@ test('what is broken is named', () => {
   assert.throws(() => read(file(sampled('seconds')), 'my.app'), /unknown profile type: app/)
 })
 
+test('weights whose sum no number holds are a fault of the file', () => {
+  const stacks = [[0], [0], [0]]
+  for (const weights of [
+    [1e308, 1e308, 1],
+    [-1e308, -1e308, 1],
+    [-1e308, 1, 1],
+  ]) {
+    assert.throws(() => read(file(sampled('seconds', { samples: stacks, weights }))), StackFault)
+  }
+})
+
 test('property: sampled weights add up to what was written', () => {
   const sample = fc.tuple(fc.array(fc.nat(2), { minLength: 1, maxLength: 5 }), fc.nat(1_000))
   fc.assert(
