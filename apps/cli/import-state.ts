@@ -24,7 +24,8 @@ export function parseState(text: string): ImportState {
     const [word, id, time] = line.split(' ')
     if (id === undefined || id.length !== 36) continue
     if (word === 'done') done.add(id)
-    else if (word === 'begun' && time !== undefined) begunMs.set(id, Number(time))
+    // The first time counts: the server may know the id since then, and forgets it that long after.
+    else if (word === 'begun' && time !== undefined && !begunMs.has(id)) begunMs.set(id, Number(time))
   }
   return { done, begunMs }
 }

@@ -16,6 +16,11 @@ test('what is done is passed over, what was begun is sent again while the server
   assert.equal(nextStep(state, C, NOW_MS), 'send')
 })
 
+test('what several runs began counts from the first: the server may have it since then', () => {
+  const text = begunLine(A, NOW_MS) + begunLine(A, NOW_MS + SEND_AGAIN_MS - 1)
+  assert.equal(nextStep(parseState(text), A, NOW_MS + SEND_AGAIN_MS), 'ask')
+})
+
 test('a file that ends in the middle of a line, or is none, is read as far as it goes', () => {
   const text = begunLine(A, NOW_MS) + doneLine(A)
   for (let cut = 0; cut <= text.length; cut++) {
