@@ -26,8 +26,8 @@ export interface Http2Listener {
 
 type StreamHeaders = Readonly<Record<string, string | string[] | undefined>>
 
-/** Resolves when the socket takes connections. `origin` is what URLs of requests begin with if they name no host. */
-export function listenHttp2(socketPath: string, serve: Fetch): Promise<Http2Listener> {
+/** Resolves when the socket takes connections. */
+export function listenHttp2(socketPath: string, serve: Fetch, idleTimeoutMs = IDLE_TIMEOUT_MS): Promise<Http2Listener> {
   const sessions = new Set<ServerHttp2Session>()
   const server = createServer({ settings: { maxConcurrentStreams: STREAMS_MAX } })
   server.on('session', (session) => {
@@ -35,7 +35,7 @@ export function listenHttp2(socketPath: string, serve: Fetch): Promise<Http2List
     session.on('close', () => sessions.delete(session))
     // A connection that breaks concerns its streams, which hear of it themselves.
     session.on('error', () => session.destroy())
-    session.setTimeout(IDLE_TIMEOUT_MS, () => session.close())
+    session.setTimeout(idleTimeoutMs, () => endIdle(session, idleTimeoutMs))
   })
   server.on('stream', (stream, headers) => {
     stream.on('error', () => stream.close())
@@ -47,6 +47,13 @@ export function listenHttp2(socketPath: string, serve: Fetch): Promise<Http2List
     server.once('error', reject)
     server.listen(socketPath, () => resolve({ stop: () => stopServer(server, sessions) }))
   })
+}
+
+/** Streams that wait for an answer have as long again; then one whose client takes nothing would keep it for ever. */
+function endIdle(session: ServerHttp2Session, idleTimeoutMs: number): void {
+  session.close()
+  const timer = setTimeout(() => session.destroy(), idleTimeoutMs)
+  session.once('close', () => clearTimeout(timer))
 }
 
 function stopServer(server: Http2Server, sessions: ReadonlySet<ServerHttp2Session>): Promise<void> {

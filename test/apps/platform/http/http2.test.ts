@@ -1,8 +1,11 @@
 /** One port, three protocols: HTTP/1.1, HTTP/2 and gRPC, each by a client of its own over real sockets (H83). */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect, type ClientHttp2Session } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
@@ -12,6 +15,7 @@ import { createCodec } from '#platform/codec.ts'
 import { PushRequestSchema, PushResponseSchema } from '#platform/gen/push/v1/push_pb.ts'
 import { readBody } from '#platform/http/body.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
+import { listenHttp2 } from '#platform/http/http2.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { createDistributor } from '../../../../apps/distributor/app.ts'
 import { buildOtlp } from '../../../support/otlp.ts'
@@ -385,4 +389,18 @@ test('an answer that ends early does not look whole; one that never began is 500
   const client = session(part.url)
   await assert.rejects(send(client, { ':path': '/cut' }), /INTERNAL_ERROR/)
   assert.equal((await send(client, { ':path': '/none' })).headers[':status'], 500)
+})
+
+test('a connection whose client takes nothing of an answer ends', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'http2-'))
+  stops.push(() => rmSync(directory, { recursive: true, force: true }))
+  const path = join(directory, 'socket')
+  const listener = await listenHttp2(path, () => new Response(new Uint8Array(5_000_000)), 50)
+  stops.push(() => listener.stop())
+  const client = session('http://h', { createConnection: () => connectTcp(path) })
+  const closed = once(client, 'close')
+  client.request({ ':path': '/' }).on('error', () => {})
+  await closed
+  assert.equal(client.destroyed, true)
+  await listener.stop()
 })
