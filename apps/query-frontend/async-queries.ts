@@ -40,6 +40,7 @@ type Request = SelectMergeStacktracesRequest
 
 export class AsyncQueries {
   readonly #sources: Sources
+  /** By tenant; a run over several counts for each. */
   readonly #running = new Map<string, number>()
   #count = 0
 
@@ -77,7 +78,7 @@ export class AsyncQueries {
     // What is wrong with the request is told now.
     stacktracesQueryOf({ ...request, async: undefined }, context)
     const tenants = tenantsOf(context)
-    const ofTenant = this.#running.get(tenants) ?? 0
+    const ofTenant = Math.max(...context.tenants.map((tenant) => this.#running.get(tenant) ?? 0))
     if (ofTenant >= RUNS_PER_TENANT_MAX || this.#count >= RUNS_MAX) {
       const [running, limit] =
         ofTenant >= RUNS_PER_TENANT_MAX ? [ofTenant, RUNS_PER_TENANT_MAX] : [this.#count, RUNS_MAX]
@@ -86,13 +87,13 @@ export class AsyncQueries {
         retryAfterMs: 1_000,
       })
     }
-    this.#running.set(tenants, ofTenant + 1)
+    for (const tenant of context.tenants) this.#running.set(tenant, (this.#running.get(tenant) ?? 0) + 1)
     this.#count++
     const runId = makeUlid(Math.floor(this.#sources.clock.nowMs()), webRandom.bytes(ULID_RANDOM_BYTES))
     try {
       await results.beginRun({ runId, tenants })
     } catch (error) {
-      this.#leave(tenants)
+      this.#leave(context.tenants)
       throw error
     }
     void this.#finish(results, runId, request, context)
@@ -123,14 +124,16 @@ export class AsyncQueries {
         log.warn('the end of an async query is not kept', { runId, error: lost })
       })
     } finally {
-      this.#leave(tenants)
+      this.#leave(context.tenants)
     }
   }
 
-  #leave(tenants: string): void {
-    const ofTenant = this.#running.get(tenants)! - 1
-    if (ofTenant === 0) this.#running.delete(tenants)
-    else this.#running.set(tenants, ofTenant)
+  #leave(tenants: readonly string[]): void {
+    for (const tenant of tenants) {
+      const ofTenant = this.#running.get(tenant)! - 1
+      if (ofTenant === 0) this.#running.delete(tenant)
+      else this.#running.set(tenant, ofTenant)
+    }
     this.#count--
   }
 }

@@ -143,3 +143,14 @@ test('without async the answer is the answer; a process that does not run on say
   const { answer } = await pending
   assert.deepEqual([answer.flamegraph?.total, answer.async], [3n, undefined])
 })
+
+test('runs over several tenants count for each of them: another company makes no room', async () => {
+  const { ask, asked } = open()
+  for (const tenant of ['acme', 'acme|b', 'acme|b', 'acme|c', 'acme|d'])
+    assert.equal((await ask(FORCE, { tenant })).status, 200)
+  for (const tenant of ['acme', 'acme|e']) assert.equal((await ask(FORCE, { tenant })).status, 429)
+  assert.equal((await ask(FORCE, { tenant: 'b|c|d' })).status, 200)
+  await waitUntil('all runs read', () => asked.length === 6)
+  for (const { fail } of asked.splice(0)) fail(new CinderError('invalid_argument', 'no'))
+  await waitUntil('a place is free again', async () => (await ask(FORCE)).status === 200)
+})
