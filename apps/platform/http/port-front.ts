@@ -37,6 +37,9 @@ export interface PortFront {
 
 interface Side {
   other: Bun.Socket<Side> | undefined
+  /** Of a client: what it sent before its listener has taken the connection. */
+  head: Uint8Array[]
+  isDialed: boolean
   /** Not yet taken by this socket, in order. */
   pending: Uint8Array[]
   /** Ends when nothing is pending. */
@@ -98,21 +101,19 @@ export function listenFront(settings: FrontSettings): PortFront {
 
 /** Keeps the first bytes until the listener of their protocol has taken the connection. */
 function connect(client: Bun.Socket<Side>, bytes: Uint8Array, settings: FrontSettings): void {
-  // Until then they are kept where those of the other side will wait.
-  client.data.pending.push(bytes.slice())
-  const protocol = protocolOf(client.data.pending)
+  const { data } = client
+  data.head.push(bytes.slice())
+  // With TLS more may come of one read, paused or not.
+  if (data.isDialed) return
+  const protocol = protocolOf(data.head)
   if (protocol === undefined) return
+  data.isDialed = true
   client.pause()
   client.timeout(0)
-  const head = client.data.pending
-  client.data.pending = []
-  dial(client, { path: settings[protocol], head, tries: CONNECT_TRIES_MAX })
+  dial(client, settings[protocol], CONNECT_TRIES_MAX)
 }
 
-function dial(
-  client: Bun.Socket<Side>,
-  { path, head, tries }: { readonly path: string; readonly head: readonly Uint8Array[]; readonly tries: number },
-): void {
+function dial(client: Bun.Socket<Side>, path: string, tries: number): void {
   Bun.connect<Side>({
     unix: path,
     data: { ...newSide(client.data.idleSeconds), other: client },
@@ -123,7 +124,8 @@ function dial(
           return
         }
         client.data.other = listener
-        for (const part of head) send(listener, part)
+        for (const part of client.data.head) send(listener, part)
+        client.data.head = []
         if (listener.data.pending.length === 0) client.resume()
       },
       data: (listener, part) => send(listener.data.other!, part),
@@ -135,7 +137,7 @@ function dial(
   }).catch(() => {
     if (client.data.isEnding) return
     if (tries === 1) client.terminate()
-    else setTimeout(() => dial(client, { path, head, tries: tries - 1 }), CONNECT_RETRY_MS)
+    else setTimeout(() => dial(client, path, tries - 1), CONNECT_RETRY_MS)
   })
 }
 
@@ -152,7 +154,7 @@ function protocolOf(parts: readonly Uint8Array[]): 'http1' | 'http2' | undefined
 }
 
 function newSide(idleSeconds: number): Side {
-  return { other: undefined, pending: [], isEnding: false, idleSeconds }
+  return { other: undefined, head: [], isDialed: false, pending: [], isEnding: false, idleSeconds }
 }
 
 /** What the socket does not take waits, and the other side with it. */

@@ -7,6 +7,8 @@ import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { Hono } from 'hono'
@@ -286,6 +288,33 @@ test('with TLS the client chooses the protocol by ALPN (H83)', { skip: absentOpe
   assert.equal(new TextDecoder().decode((await send(client, { ':path': '/x' })).body), 'here')
   const refused = await send(client, { ...GRPC, ':path': PUSH }, framed(PUSHED))
   assert.equal(refused.trailers['grpc-status'], '12')
+})
+
+test('with TLS bytes keep their order, however small the records that they begin with (H83)', {
+  skip: absentOpenssl(),
+}, async () => {
+  const { certPath, keyPath } = makeAuthority().issue('server')
+  const app = new Hono()
+  app.post('/x', async ({ req }) => new Response(await req.raw.arrayBuffer()))
+  const tls = { cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') }
+  const part = await serveHttp2({ name: 'test', app, host: '127.0.0.1', port: 0, bodyLimitBytes: 100_000, tls })
+  stops.push(() => part.stop())
+  const body = 'abcdefghijklmnopqrstuvwxyz'.repeat(1_000)
+  const head = `POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`
+  const talk = async () => {
+    const socket = connectTls({ port: Number(new URL(part.url).port), host: '127.0.0.1', rejectUnauthorized: false })
+    stops.push(() => void socket.destroy())
+    let got = ''
+    socket.on('data', (bytes) => (got += bytes.toString('latin1')))
+    // One byte with the end of the handshake.
+    socket.write('P')
+    await once(socket, 'secureConnect')
+    await setImmediate()
+    for (const text of [head.slice(1), ...body.match(/.{1,500}/g)!]) socket.write(text)
+    await once(socket, 'close')
+    return got.slice(got.indexOf('\r\n\r\n') + 4)
+  }
+  for (const got of await Promise.all(Array.from({ length: 40 }, talk))) assert.equal(got === body, true)
 })
 
 test('a body over the limit without a stated length is answered; its stream ends, and the port closes (H77)', async () => {
