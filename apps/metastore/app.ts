@@ -27,6 +27,7 @@ import { releaseHolders } from '#db/sql/release-jobs.ts'
 import { registerWriter } from '#db/sql/register-writer.ts'
 import { selectTenantStats } from '#db/sql/tenant-stats.ts'
 import { claimTombstones, confirmDeleted, deferTombstones } from '#db/sql/tombstones.ts'
+import { uncompiled } from '#db/uncompiled.ts'
 import { Cleaner } from './cleaner.ts'
 import type { Database } from './database.ts'
 import { Duties, type Duty } from './duties.ts'
@@ -120,7 +121,8 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
     async commitCompaction(request) {
       checkCompaction(request)
       await withSqlErrors('create partitions', () => ensureDays(request.outputs))
-      const answer = await asWrite(deps, 'commit compaction', () => commitCompaction(sql, request, grace))
+      const commit = () => uncompiled(sql, (session) => commitCompaction(session, request, grace))
+      const answer = await asWrite(deps, 'commit compaction', commit)
       logVerdict(log, request, answer)
       planner.noteCommit()
       return answer
@@ -146,7 +148,9 @@ function createReads({
 }: MetastoreDeps): Pick<Metastore, 'planQuery' | 'streamPlan' | 'labelSets' | 'tenantStats'> {
   return {
     async planQuery(request) {
-      return { objects: await withSqlErrors('plan query', () => planQuery(sql, request)) }
+      return {
+        objects: await withSqlErrors('plan query', () => uncompiled(sql, (session) => planQuery(session, request))),
+      }
     },
     async *streamPlan(request) {
       try {
@@ -157,7 +161,9 @@ function createReads({
     },
     async labelSets(request) {
       const { labelSetsMax } = settings
-      const sets = await withSqlErrors('label sets', () => selectLabelSets(sql, request, labelSetsMax))
+      const sets = await withSqlErrors('label sets', () =>
+        uncompiled(sql, (session) => selectLabelSets(session, request, labelSetsMax)),
+      )
       if (sets.length > labelSetsMax) throw tooManyLabelSets(request, labelSetsMax)
       return { sets }
     },

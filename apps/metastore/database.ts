@@ -59,7 +59,8 @@ export async function openDatabase(
   const isPooled = pooler !== undefined
   const listenUrl = isPooled ? settings.directUrl : url
   if (isPooled) {
-    const advice = "give its user limits of its own: alter role … set statement_timeout = '5s', lock_timeout = '4s'"
+    const advice =
+      "give its user limits of its own: alter role … set statement_timeout = '5s', lock_timeout = '4s', jit = off"
     log.warn('a connection pooler stands before the database', { how: pooler, listen: listenUrl !== undefined, advice })
   }
   const shared = { url, isPooled, onError: (error: unknown) => monitor.observe(error) }

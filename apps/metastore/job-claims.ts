@@ -16,6 +16,7 @@ import type { CompactionJob } from '#core/rpc/metastore.ts'
 import type { Sql } from '#db/client.ts'
 import { FLOWS_MAX, selectClaimCandidates } from '#db/sql/claim-candidates.ts'
 import { claimJobs } from '#db/sql/claim-jobs.ts'
+import { uncompiled } from '#db/uncompiled.ts'
 import type { MetastoreSettings } from './settings.ts'
 
 /** Rounds of a claim whose whole choice was taken by others: as many replicas as may meet by accident. */
@@ -41,7 +42,9 @@ export class JobClaims {
     const { jobPolicy: policy } = settings
     const limit = capacity * 2
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const candidates = await selectClaimCandidates(sql, { jobsPerFlow: limit, cursors: this.#cursors })
+      const candidates = await uncompiled(sql, (session) =>
+        selectClaimCandidates(session, { jobsPerFlow: limit, cursors: this.#cursors }),
+      )
       const state = { ...candidates, tenants: compactedTenants(policy, candidates.switched) }
       const isMoved = this.#moveOn(candidates.flows, takeableFlows(state, policy, workerId))
       const chosen = chooseJobs(state, policy, { workerId, limit })
