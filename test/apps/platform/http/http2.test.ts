@@ -7,7 +7,6 @@ import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
@@ -309,7 +308,7 @@ test('with TLS bytes keep their order, however small the records that they begin
     // One byte with the end of the handshake.
     socket.write('P')
     await once(socket, 'secureConnect')
-    await setImmediate()
+    await turn()
     for (const text of [head.slice(1), ...body.match(/.{1,500}/g)!]) socket.write(text)
     await once(socket, 'close')
     return got.slice(got.indexOf('\r\n\r\n') + 4)
@@ -433,3 +432,10 @@ test('a connection whose client takes nothing of an answer ends', async () => {
   assert.equal(client.destroyed, true)
   await listener.stop()
 })
+
+/** One of the event loop. */
+function turn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  setImmediate(resolve)
+  return promise
+}

@@ -7,7 +7,6 @@ import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
 import { listenFront } from '#platform/http/port-front.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'front-'))
@@ -39,8 +38,15 @@ function client(port: number, says: string) {
   return socket
 }
 
+/** One of the event loop. */
+function turn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  setImmediate(resolve)
+  return promise
+}
+
 async function turns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await setImmediate()
+  for (let i = 0; i < count; i++) await turn()
 }
 
 test('a connection that says nothing, or too little to be known, is cut', { timeout: 60_000 }, async () => {
