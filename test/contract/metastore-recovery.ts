@@ -280,7 +280,9 @@ export function recoveryContract(name: string, open: () => Promise<ObjectStore>)
         returning object_id as id`
       const unknown = makeUlid(NOW_MS - 3 * 86_400_000, new Uint8Array(10))
       await store.put(`objects/00/${unknown}.cb`, new Uint8Array(9))
-      await sql`insert into jobs (id, state, level, size_bytes, rank) values (900, 'queued', 1, 1, 1)`
+      // Not for the worker of the site, which would find out before the last look.
+      await sql`insert into jobs (id, state, level, size_bytes, rank, not_before)
+        values (900, 'queued', 1, 1, 1, now() + interval '1 day')`
       await sql`insert into job_sources (object_id, job_id, indexes, skip_dataset, skip_position) values ('nowhere', 900, '{0}', '{}', '{}')`
 
       const expected = [
