@@ -24,7 +24,7 @@ import { insertCountedIds } from '#db/sql/journal.ts'
 import { planQuery } from '#db/sql/plan-query.ts'
 import { retireDatasets } from '#db/sql/recover-retire.ts'
 import { type DecidedObject, markAdopted } from '#db/sql/recovered-objects.ts'
-import { type Deaths, fateOf } from './rebuild-deaths.ts'
+import { type Deaths, fateOf, type TenantsOfObjects } from './rebuild-deaths.ts'
 import { inParallel, readHead, readProfileIds } from './recovery-objects.ts'
 import { READS_AT_ONCE, type RebuildDeps, recoveredPages, type RunReport } from './recovery-run.ts'
 
@@ -56,13 +56,14 @@ interface LiveDataset extends ContestedDataset {
 
 export interface AdoptDeps extends RebuildDeps {
   readonly deaths: Deaths
+  readonly tenantsOf: TenantsOfObjects
 }
 
 export async function adoptDecided(deps: AdoptDeps, report: RunReport): Promise<void> {
   const open: DecidedObject[] = []
   let done = 0
   for await (const decided of recoveredPages(deps.sql, ['decided'])) {
-    const page = decided.map((object) => withoutDead(deps.deaths, object))
+    const page = decided.map((object) => withoutDead(deps, object))
     const garbage = page.filter(({ live }) => live.length === 0)
     open.push(...page.filter(({ live }) => live.length > 0))
     await adoptGarbage(
@@ -101,22 +102,23 @@ export async function adoptDecided(deps: AdoptDeps, report: RunReport): Promise<
 }
 
 /** Without what belongs to a deleted tenant for good. */
-function withoutDead(deaths: Deaths, object: DecidedObject): DecidedObject {
+function withoutDead(deps: AdoptDeps, object: DecidedObject): DecidedObject {
   const { footer, live } = object
   return {
     ...object,
-    live: live.filter((index) => fateOf(deaths, footer.datasets[index]!.tenant, footer) !== 'gone'),
+    live: live.filter((index) => fateOf(deps, footer.datasets[index]!.tenant, footer) !== 'gone'),
   }
 }
 
-async function contestedGroups({ sql, deaths }: AdoptDeps, open: readonly DecidedObject[]): Promise<LiveDataset[][]> {
+async function contestedGroups(deps: AdoptDeps, open: readonly DecidedObject[]): Promise<LiveDataset[][]> {
+  const { sql } = deps
   const mine = open.flatMap(({ objectId, live, footer }) =>
     live.map((index): LiveDataset => {
       const isSegment = footer.level === 0
       const origin = attemptOf(footer)
       const job = /^\d{1,19}$/.test(footer.jobId) ? BigInt(footer.jobId) : -1n
       const descriptor = footer.datasets[index]!
-      const isHidden = fateOf(deaths, descriptor.tenant, footer) === 'hidden'
+      const isHidden = fateOf(deps, descriptor.tenant, footer) === 'hidden'
       return {
         ...timesOf(descriptor),
         service: isHidden ? `${descriptor.service}${HIDDEN}` : descriptor.service,
@@ -234,7 +236,7 @@ async function readOutput(
     const { tenant } = footer.datasets[index]!
     const head = await readHead(deps, objectId, footer.datasets[index]!)
     labelSets.push(...labelSetsOfHead(head))
-    const isHidden = fateOf(deps.deaths, tenant, footer) === 'hidden'
+    const isHidden = fateOf(deps, tenant, footer) === 'hidden'
     if (isRecent(deps, objectId)) await enterIds(deps, { tenant, isHidden }, await readProfileIds(deps, objectId, head))
   }
   const datasets = live.map((index) => ({
@@ -245,11 +247,11 @@ async function readOutput(
 }
 
 /** Tenants whose data in the object is dead and may come back. */
-function hiddenIn({ deaths }: AdoptDeps, footer: DecidedObject['footer']): HiddenTenant[] {
+function hiddenIn(deps: AdoptDeps, footer: DecidedObject['footer']): HiddenTenant[] {
   const tenants = new Set(footer.datasets.map(({ tenant }) => tenant))
   return [...tenants]
-    .filter((tenant) => fateOf(deaths, tenant, footer) === 'hidden')
-    .map((tenant) => ({ tenant, deadBelow: deaths.get(tenant)!.incarnation }))
+    .filter((tenant) => fateOf(deps, tenant, footer) === 'hidden')
+    .map((tenant) => ({ tenant, deadBelow: deps.deaths.get(tenant)!.incarnation }))
 }
 
 /** All of an attempt at once, with what it replaces: a reader sees sources or outputs. */

@@ -4,7 +4,7 @@ import type { ObjectStore } from '#core/ports/object-store.ts'
 import {
   decodeTenantObject,
   type Fate,
-  fateIn,
+  mergedFateIn,
   TENANT_OBJECT_PREFIX,
   type TenantObject,
 } from '#core/retention/tenant-object.ts'
@@ -34,17 +34,26 @@ export async function readDeaths(store: ObjectStore): Promise<Deaths> {
   }
 }
 
-/**
- * What becomes of the tenant's datasets in the object: its own fate, or that of what it was merged of. An output that was
- * refused because its tenant was deleted while it was made lies in the bucket until its grace is over, and no name and no
- * time says of itself that it is dead.
- */
-export function fateOf(deaths: Deaths, tenant: string, { objectId, sources }: ObjectFooter): Fate {
+/** Tenants of objects by dataset index, where any of their deaths matters. */
+export type TenantsOfObjects = ReadonlyMap<string, readonly string[]>
+
+/** What becomes of the tenant's datasets in the object. */
+export function fateOf(
+  { deaths, tenantsOf }: { readonly deaths: Deaths; readonly tenantsOf: TenantsOfObjects },
+  tenant: string,
+  { objectId, sources }: Pick<ObjectFooter, 'objectId' | 'sources'>,
+): Fate {
   const death = deaths.get(tenant)
   if (death === undefined) return 'lives'
-  const fates = new Set([objectId, ...sources.map((source) => source.objectId)].map((id) => fateIn(death, id)))
-  if (fates.has('gone')) return 'gone'
-  return fates.has('hidden') ? 'hidden' : 'lives'
+  const bringsTenant = (source: ObjectFooter['sources'][number]) => {
+    const tenants = tenantsOf.get(source.objectId)
+    return tenants !== undefined && source.datasets.some((index) => tenants[index] === tenant)
+  }
+  return mergedFateIn(
+    death,
+    objectId,
+    sources.filter(bringsTenant).map((source) => source.objectId),
+  )
 }
 
 export async function obeyDeaths(sql: Sql, deaths: Deaths): Promise<RecoveryFinding[]> {

@@ -24,6 +24,7 @@ import {
   saveDecisions,
   selectUnknown,
 } from '#db/sql/recovered-objects.ts'
+import type { Sql } from '#db/client.ts'
 import { adoptDecided } from './rebuild-adopt.ts'
 import { deathsToAdopt, obeyDeaths, readDeaths } from './rebuild-deaths.ts'
 import { inParallel, readFooter } from './recovery-objects.ts'
@@ -46,7 +47,10 @@ export async function rebuildIndex(deps: RebuildDeps, report: RunReport): Promis
   const inBucket = await readDeaths(store)
   await report.found(await obeyDeaths(sql, inBucket))
   const deaths = await deathsToAdopt(sql, inBucket)
-  const adopt = () => adoptDecided({ ...deps, deaths }, report)
+  const adopt = async () => {
+    const tenantsOf = deaths.size === 0 ? new Map<string, string[]>() : await readTenantsOf(sql)
+    await adoptDecided({ ...deps, deaths, tenantsOf }, report)
+  }
   // An interrupted run, or one that failed, left decisions.
   await adopt()
   await readFooters(deps, report)
@@ -120,6 +124,18 @@ export function unreadableFinding(objectId: string, error: unknown): RecoveryFin
     mend: 'kept in the bucket under quarantine: neither read nor deleted',
     isMended: true,
   }
+}
+
+/** Of all objects of the run: where a tenant was deleted, what was merged of its data is told by its sources. */
+async function readTenantsOf(sql: Sql): Promise<Map<string, string[]>> {
+  const tenantsOf = new Map<string, string[]>()
+  for await (const page of recoveredPages(sql, ['decided', 'adopted']))
+    for (const { objectId, footer } of page)
+      tenantsOf.set(
+        objectId,
+        footer.datasets.map(({ tenant }) => tenant),
+      )
+  return tenantsOf
 }
 
 async function decide({ sql }: RebuildDeps, report: RunReport): Promise<void> {

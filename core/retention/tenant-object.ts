@@ -114,6 +114,25 @@ export function isDeadIn(death: TenantObject, objectId: string): boolean {
 /** `hidden`: dead by the deletion that can be undone; `gone`: by one that cannot. */
 export type Fate = 'lives' | 'hidden' | 'gone'
 
+/**
+ * What becomes of a tenant's datasets in an object that was merged of others. `sourceIds` are those of its sources that are
+ * known to have brought data of this tenant; of a segment, or where they are gone, none.
+ *
+ * 1. A name that the deletion left counts.
+ * 2. Else its sources decide: a job never mixes lives, so one dead source shows an output of dead data. One that was refused,
+ *    because its tenant was deleted while it was made, lies in the bucket until its grace is over, and its own time says
+ *    nothing: that is of the worker's clock, which may be minutes behind.
+ * 3. Without sources its own time decides.
+ */
+export function mergedFateIn(death: TenantObject, objectId: string, sourceIds: readonly string[]): Fate {
+  const own = fateIn(death, objectId)
+  const isNamed = death.alsoDead.includes(objectId) || death.open?.lost.includes(objectId) === true
+  if (sourceIds.length === 0 || (isNamed && own !== 'lives')) return own
+  const fates = new Set(sourceIds.map((id) => fateIn(death, id)))
+  if (fates.has('gone')) return 'gone'
+  return fates.has('hidden') ? 'hidden' : 'lives'
+}
+
 export function fateIn(death: TenantObject, objectId: string): Fate {
   if (!isDeadIn(death, objectId)) return 'lives'
   const { open } = death

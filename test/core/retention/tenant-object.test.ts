@@ -6,6 +6,7 @@ import {
   decodeTenantObject,
   encodeTenantObject,
   fateIn,
+  mergedFateIn,
   isDeadIn,
   LATE_COMMIT_MS,
   tenantObjectKey,
@@ -78,4 +79,19 @@ test('what is dead is hidden while its deletion can be undone, but for what was 
   assert.deepEqual(fates({ ...death, open: OPEN }), ['hidden', 'hidden', 'gone', 'lives'])
   const again = { ...OPEN, previousDiedMs: 100_000 }
   assert.deepEqual(fates({ ...death, diedMs: 200_000, open: again }), ['gone', 'hidden', 'gone', 'hidden'])
+})
+
+test('what was merged has the fate of the sources that brought the tenant, whatever the clock of its worker said', () => {
+  const [old, young] = [makeUlid(100_000 - LATE_COMMIT_MS, tail), makeUlid(100_001, tail)]
+  const named = makeUlid(105_000, tail)
+  const death = { ...DEATH, alsoDead: [...DEATH.alsoDead, named], open: { ...OPEN, previousDiedMs: undefined } }
+  // A worker whose clock is behind, or one that was refused because the tenant was deleted meanwhile.
+  assert.equal(mergedFateIn(death, old, [young, young]), 'lives')
+  assert.equal(mergedFateIn(death, young, [old]), 'hidden')
+  assert.equal(mergedFateIn(death, young, [young, old]), 'hidden')
+  assert.equal(mergedFateIn({ ...death, open: undefined }, young, [young, old]), 'gone')
+  assert.equal(mergedFateIn(death, named, [young]), 'hidden')
+  assert.equal(mergedFateIn(death, OPEN.lost[0]!, [young]), fateIn(death, OPEN.lost[0]!))
+  // A segment, or an output whose sources are gone.
+  assert.deepEqual([mergedFateIn(death, old, []), mergedFateIn(death, young, [])], ['hidden', 'lives'])
 })

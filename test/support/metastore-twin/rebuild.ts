@@ -13,7 +13,7 @@ import { decodeProfileIds, FetchedRanges } from '#core/block/read.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import { labelSetsOfHead } from '#core/recovery/head-label-sets.ts'
 import { attemptOf, decideLineage } from '#core/recovery/lineage.ts'
-import { type Fate, fateIn, type TenantObject } from '#core/retention/tenant-object.ts'
+import { type Fate, mergedFateIn, type TenantObject } from '#core/retention/tenant-object.ts'
 import { compareTokens } from './tokens.ts'
 import { isExpired } from './retention.ts'
 import type { HeldDataset, TwinState } from './state.ts'
@@ -42,7 +42,7 @@ export function rebuild(state: TwinState, { objects, codec }: BucketDeps): void 
   )
   const live = new Map(decisions.map((decision) => [decision.objectId, decision.live]))
   state.loseTables([...found.keys()])
-  const adopter = new Adopter(state, codec, deaths)
+  const adopter = new Adopter(state, codec, { deaths, found })
   const byLevel = [...found.values()].sort((a, b) => order(a.footer, b.footer))
   for (const { footer, bytes } of byLevel) adopter.adopt(footer, bytes, live.get(footer.objectId) ?? [])
 }
@@ -87,13 +87,19 @@ class Adopter {
   readonly #state: TwinState
   readonly #codec: Codec
   readonly #deaths: ReadonlyMap<string, TenantObject>
+  readonly #found: ReadonlyMap<string, Found>
   /** Which attempt, or segment, counts a profile. */
   readonly #countedBy = new Map<string, string>()
 
-  constructor(state: TwinState, codec: Codec, deaths: ReadonlyMap<string, TenantObject>) {
+  constructor(
+    state: TwinState,
+    codec: Codec,
+    { deaths, found }: { deaths: ReadonlyMap<string, TenantObject>; found: ReadonlyMap<string, Found> },
+  ) {
     this.#state = state
     this.#codec = codec
     this.#deaths = deaths
+    this.#found = found
   }
 
   adopt(footer: ObjectFooter, bytes: Uint8Array, live: readonly number[]): void {
@@ -119,8 +125,15 @@ class Adopter {
   #fateOf(tenant: string, { objectId, sources }: ObjectFooter): Fate {
     const death = this.#deaths.get(tenant)
     if (death === undefined || !this.#state.rules.asksFate) return 'lives'
-    const fates = [objectId, ...sources.map((source) => source.objectId)].map((id) => fateIn(death, id))
-    return fates.includes('gone') ? 'gone' : fates.includes('hidden') ? 'hidden' : 'lives'
+    const brought = sources.filter((source) => {
+      const datasets = this.#found.get(source.objectId)?.footer.datasets
+      return source.datasets.some((index) => datasets?.[index]?.tenant === tenant)
+    })
+    return mergedFateIn(
+      death,
+      objectId,
+      brought.map((source) => source.objectId),
+    )
   }
 
   /** Positions that another attempt or segment counts; label sets on the way. */
