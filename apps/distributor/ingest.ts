@@ -116,7 +116,11 @@ async function bodyRefusal(answer: Response): Promise<{ readonly reason: string;
 
 /** The service as far as it is known: that of the name. */
 function nameOf(request: Request): string {
-  const named = nameOrRefusal({ name: new URL(request.url).searchParams.get('name') ?? '', spyName: '', from: undefined })
+  const named = nameOrRefusal({
+    name: new URL(request.url).searchParams.get('name') ?? '',
+    spyName: '',
+    from: undefined,
+  })
   return named instanceof CinderError ? '' : named.app
 }
 
