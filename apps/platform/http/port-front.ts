@@ -9,6 +9,7 @@
  *
  * Must not: parse anything, or hold more of a connection than one read and what the kernel takes.
  */
+import { freeBytes } from './body.ts'
 import type { ServerTls } from './serve.ts'
 
 /** Each with its length before it (RFC 7301). */
@@ -161,12 +162,15 @@ function newSide(idleSeconds: number): Side {
 function send(socket: Bun.Socket<Side>, bytes: Uint8Array): void {
   const { data } = socket
   if (data.pending.length > 0) {
-    data.pending.push(bytes.slice())
+    data.pending.push(bytes)
     return
   }
   const taken = Math.max(0, socket.write(bytes))
-  if (taken === bytes.length) return
-  data.pending.push(bytes.slice(taken))
+  if (taken === bytes.length) {
+    freeBytes(bytes)
+    return
+  }
+  data.pending.push(bytes.subarray(taken))
   data.other?.pause()
 }
 
@@ -181,9 +185,15 @@ function flush(socket: Bun.Socket<Side>): void {
       return
     }
     data.pending.shift()
+    freeBuffer(part)
   }
   if (data.isEnding) socket.end()
   else data.other?.resume()
+}
+
+/** Each read has a buffer of its own, of which this was the last part. */
+function freeBuffer(part: Uint8Array): void {
+  freeBytes(new Uint8Array(part.buffer))
 }
 
 function ended(socket: Bun.Socket<Side>): void {
