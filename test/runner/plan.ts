@@ -14,8 +14,11 @@ export interface Batch {
 }
 
 const LEFT_OUT = ['test/fixtures/', 'test/bench/']
-/** Half a minute at least, and more to learn from longer runs: `npm run chaos`. */
-const ONLY_IF_ASKED = ['test/chaos/chaos.test.ts']
+/**
+ * Half a minute at least, and more to learn from longer runs (`npm run chaos`); or what plain runs have on local files, again
+ * on a real S3 with its two seconds of start and 20 ms a call.
+ */
+const ONLY_IF_ASKED = ['test/chaos/chaos.test.ts', 'test/e2e-s3/recovery.test.ts', 'test/e2e-s3/hazards.test.ts']
 /** Longest first, by observation. */
 const EARLY = [
   'test/chaos',
