@@ -53,6 +53,7 @@ const BY_CLIENT_CODE: Readonly<Record<string, Meaning>> = {
 }
 
 export function meaningOfSqlError(error: unknown): Meaning {
+  if (isLateRoute(error)) return RETRY
   const code = codeOf(error)
   const isSqlState = /^[0-9A-Z]{5}$/.test(code) && !(code in BY_CLIENT_CODE)
   if (isSqlState) return BY_SQLSTATE[code] ?? BY_CLASS[code.slice(0, 2)] ?? BUG
@@ -87,7 +88,17 @@ export async function withConflictRetries<T>(run: () => Promise<T>): Promise<T> 
 
 function isConflict(error: unknown): boolean {
   const code = codeOf(error)
-  return code === '40001' || code === '40P01'
+  return code === '40001' || code === '40P01' || isLateRoute(error)
+}
+
+/**
+ * A row that was sent to the default partition while its own partition was made beside it: a check without a name. Sent
+ * again it finds its own.
+ */
+function isLateRoute(error: unknown): boolean {
+  if (codeOf(error) !== '23514') return false
+  const { constraint_name: name } = error as { constraint_name?: unknown }
+  return name === undefined || name === ''
 }
 
 export function toCinderError(operation: string, error: unknown): CinderError {

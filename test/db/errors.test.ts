@@ -84,3 +84,34 @@ test('a unique violation is known as such', async () => {
   await assert.rejects(database.sql`insert into object_ids (id) values ('x')`, isUniqueViolation)
   assert.equal(isUniqueViolation(new Error('x')), false)
 })
+
+test('a row sent to the default partition while its own was made beside it is sent again; a broken rule is not', async () => {
+  const { sql } = database
+  await sql.unsafe(`create table days (day int not null check (day < 100)) partition by range (day);
+    create table days_default partition of days default`)
+  const maker = database.connect({ maxConnections: 1 })
+  const inserting = Promise.withResolvers<void>()
+  let attempts = 0
+  let inserted: Promise<unknown> | undefined
+  await maker.begin(async (tx) => {
+    await tx.unsafe('lock table days_default in access exclusive mode')
+    inserted = withSqlErrors('insert', async () => {
+      attempts++
+      const insert = sql`insert into days values (7)`.execute()
+      inserting.resolve()
+      await insert
+    })
+    await inserting.promise
+    // Until it waits for the lock: routed by what was there when it began.
+    for (let waits = 0; waits === 0; )
+      waits = (await tx<{ n: number }[]>`select count(*)::int as n from pg_locks where not granted`)[0]!.n
+    await tx.unsafe('create table days_7 partition of days for values from (7) to (8)')
+  })
+  await inserted
+  assert.equal(attempts, 2)
+  assert.deepEqual([...(await sql`select tableoid::regclass::text as name from days`)], [{ name: 'days_7' }])
+  const refused = await withSqlErrors('insert', () => sql`insert into days values (100)`.execute()).catch(
+    (error: unknown) => error,
+  )
+  assert.ok(refused instanceof CinderError && !isRetryable(refused.kind))
+})
