@@ -11,9 +11,9 @@ import { type FlameGraph, flameGraphOf } from '#core/flamegraph/flamegraph.ts'
 import { encodeTreeFormat } from '#core/flamegraph/tree-format.ts'
 import { FunctionTree, TREE_NODES_LIMIT, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
 import { encodeMergedPprof } from '#core/pprof/encode-merged.ts'
-import { budgetOf, refuseNodes } from '#core/query/budget.ts'
+import { budgetOf, type QueryBudget, refuseNodes } from '#core/query/budget.ts'
 import { cutProfile, keepLeaves, type LeafRule } from '#core/query/profile-cut.ts'
-import { StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
+import { STACK_NODES_LIMIT, StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { namelessProfile, profileMessage } from '#platform/connect/profile-message.ts'
@@ -139,8 +139,7 @@ export async function queryTree(
         try {
           merged.mergeEncoded(tree)
         } catch (error) {
-          const isOwn = error instanceof CinderError && error.reason === TREE_NODES_LIMIT
-          throw isOwn && budget.nodes > 0 && budget.nodes <= TREE_NODES_MAX ? refuseNodes(budget) : error
+          throw budget.nodes <= TREE_NODES_MAX ? asRefusal(error, TREE_NODES_LIMIT, budget) : error
         }
       },
       statsOf: ({ stats }) => [stats],
@@ -186,6 +185,11 @@ export async function queryDot(
   return dotOf(taken, { profileType, endMs: range.endMs, maxNodes })
 }
 
+/** A merge that has too many nodes is over the budget, if there is one. */
+function asRefusal(error: unknown, limit: string, budget: QueryBudget): unknown {
+  return error instanceof CinderError && error.reason === limit && budget.nodes > 0 ? refuseNodes(budget) : error
+}
+
 /** Line-level stacks, uncut. */
 async function queryStacks(
   sources: ProfileSources,
@@ -196,20 +200,27 @@ async function queryStacks(
   const { range, profileType, matchers, services, selector } = query
   if (range.kind === 'empty') return undefined
   const { startMs, endMs } = range
+  const budget = budgetOf(context.tenants.map(context.limitsOf))
   const merged = await runQuery(
     sources,
     {
       kind: 'profile',
       reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
-      begin: () => new StackProfile(),
+      begin: () => new StackProfile(undefined, budget.nodes || undefined),
       async read(objects, ended) {
         const asked = { profileType, matchers, startMs, endMs, objects, selector }
         const answer = await sources.backend.mergeProfile(asked, ended)
         checkFiltered(selector?.frames, answer)
         return answer
       },
-      merge: (profile, { stacks }) => profile.mergeEncoded(stacks),
+      merge(profile, { stacks }) {
+        try {
+          profile.mergeEncoded(stacks)
+        } catch (error) {
+          throw asRefusal(error, STACK_NODES_LIMIT, budget)
+        }
+      },
       statsOf: ({ stats }) => [stats],
     },
     { context, signal },

@@ -52,6 +52,11 @@ export class MergedSymbols {
     return 2 * (rows + this.#strings.sizeBytes) + this.#nodes.sizeBytes * 4 + this.#stacks.node.array.byteLength * 4
   }
 
+  /** With the root. */
+  get nodeCount(): number {
+    return this.#nodes.parent.count
+  }
+
   /** Stack of the merge by stack of the source. `usedStacks[s]` is 1 for those that kept samples name; others stay 0. */
   addSource(source: Symbols, usedStacks: Uint8Array): Uint32Array {
     const used = usedNodes(source, usedStacks)

@@ -38,6 +38,8 @@ import { addInt64At, type Int64Column } from '../wire/int64.ts'
 
 /** 512 MiB of tables: about 8 million nodes, more than any viewer opens and what a process can spare for one query. */
 export const STACK_PROFILE_BYTES_MAX = 512 * MIB
+/** Reason of the error of a profile that has more nodes than it may have. */
+export const STACK_NODES_LIMIT = 'stack_nodes_limit'
 const ENCODING_VERSION = 1
 
 /** Stacks with what they sum to, by stack. */
@@ -52,9 +54,12 @@ export class StackProfile {
   #only: SummedStacks | undefined
   readonly #sums = new GrowingInt64()
   readonly #bytesMax: number
+  readonly #nodesMax: number
 
-  constructor(bytesMax = STACK_PROFILE_BYTES_MAX) {
+  /** `nodesMax` counts the root; absent, memory alone is the bound. */
+  constructor(bytesMax = STACK_PROFILE_BYTES_MAX, nodesMax = Number.MAX_SAFE_INTEGER) {
     this.#bytesMax = bytesMax
+    this.#nodesMax = nodesMax
   }
 
   /** Stacks whose sum is zero, and the empty stack, are left out. */
@@ -82,7 +87,8 @@ export class StackProfile {
       const column = { lo: this.#sums.lo.array, hi: this.#sums.hi.array }
       addInt64At(column, stackOf[stack]!, sums.lo[stack]!, sums.hi[stack]!)
     }
-    const { sizeBytes } = this.#merged
+    const { sizeBytes, nodeCount } = this.#merged
+    this.#checkNodes(nodeCount)
     if (sizeBytes > this.#bytesMax) {
       throw invalidArgument(
         `the merged profile takes ${sizeBytes} bytes of memory, the limit is ${this.#bytesMax}: ` +
@@ -96,8 +102,17 @@ export class StackProfile {
   mergeEncoded(bytes: Uint8Array): void {
     if (bytes.length === 0) return
     const stacks = decodeStackSums(bytes)
+    this.#checkNodes(stacks.symbols.nodeCount)
     if (this.#merged === undefined && this.#only === undefined) this.#only = stacks
     else this.add(stacks)
+  }
+
+  #checkNodes(count: number): void {
+    if (count <= this.#nodesMax) return
+    throw invalidArgument(
+      `the merged profile has ${count} nodes, the limit is ${this.#nodesMax}: narrow the time range or the selector`,
+      STACK_NODES_LIMIT,
+    )
   }
 
   /** Ends the use of this profile; undefined if nothing was added. */

@@ -4,10 +4,13 @@ import { test } from 'node:test'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { ADMISSION_DEFAULT } from '#core/query/admission.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
+import { StackProfile } from '#core/query/stack-profile.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
+import { allocateInt64Column } from '#core/wire/int64.ts'
 import { AdmissionGate } from '../../../apps/query-frontend/admission-gate.ts'
 import { HandClock } from '../../support/hand-clock.ts'
 import { createTestFrontend, NO_COST, NOW_MS } from '../../support/query-frontend.ts'
+import { symbolsOf } from '../../support/symbols.ts'
 
 const TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds'
 const QUERY = { start: NOW_MS - 600_000, end: NOW_MS, profileTypeID: TYPE, labelSelector: '{}' }
@@ -138,6 +141,30 @@ test('nodes: the merged tree is bounded, whatever is shown of it', async () => {
   for (const maxQueryNodes of [21, 0]) {
     const { ask } = createTestFrontend({ backend, objects: planOf({}), limits: { maxQueryNodes } })
     assert.equal((await ask('SelectMergeStacktraces', QUERY)).status, 200)
+  }
+})
+
+test('nodes: so are profiles with lines and graphs of calls, from one answer or several', async () => {
+  const sums = allocateInt64Column(20)
+  sums.lo.fill(1)
+  const profile = new StackProfile()
+  profile.add({ symbols: symbolsOf(Array.from({ length: 20 }, (_, i) => [`f${i}`])), sums })
+  const stacks = profile.encode()
+  const backend = { mergeProfile: async () => ({ stacks, stats: NO_COST, filtered: true }) }
+  const methods = [
+    ['SelectMergeProfile', QUERY],
+    ['SelectMergeStacktraces', { ...QUERY, format: 'PROFILE_FORMAT_PPROF' }],
+    ['SelectMergeStacktraces', { ...QUERY, format: 'PROFILE_FORMAT_DOT', maxNodes: 2 }],
+  ] as const
+  for (const [method, request] of methods) {
+    for (const objects of [planOf({}), [...planOf({ sizeBytes: 2 ** 26 }), ...planOf({ sizeBytes: 2 ** 26 })]]) {
+      const refused = createTestFrontend({ backend, objects, limits: { maxQueryNodes: 20 } })
+      assert.match(await refusal(refused.ask, method, request), /more than 20 nodes, limit maxQueryNodes/)
+      for (const maxQueryNodes of [21, 0]) {
+        const { ask } = createTestFrontend({ backend, objects, limits: { maxQueryNodes } })
+        assert.equal((await ask(method, request)).status, 200)
+      }
+    }
   }
 })
 

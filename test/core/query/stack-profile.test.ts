@@ -193,6 +193,26 @@ test('what is larger than the limit is refused with the way out', () => {
   })
 })
 
+test('nodes are bounded, the root with them, also of a single partial answer', () => {
+  const stacks = {
+    symbols: symbolsOf([
+      ['a', 'main'],
+      ['b', 'main'],
+    ]),
+    sums: sums(1, 1),
+  }
+  const fits = new StackProfile(undefined, 4)
+  fits.add(stacks)
+  const encoded = fits.encode()
+  const refused = { kind: 'invalid_argument', reason: 'stack_nodes_limit', message: /has 4 nodes, the limit is 3/ }
+  assert.throws(() => new StackProfile(undefined, 3).add(stacks), refused)
+  assert.throws(() => new StackProfile(undefined, 3).mergeEncoded(encoded), refused)
+  const merged = new StackProfile(undefined, 4)
+  merged.mergeEncoded(encoded)
+  merged.mergeEncoded(encoded)
+  assert.equal(merged.take()!.symbols.nodeCount, 4)
+})
+
 test('damaged bytes are a data loss, whatever the damage', () => {
   const profile = new StackProfile()
   profile.add({ symbols: symbolsOf([['leaf', ['inlined', 'outer'], 'main'], ['main']]), sums: sums(3, 4) })
