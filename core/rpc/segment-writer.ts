@@ -58,7 +58,14 @@ export interface WriteResponse {
   verdicts: ProfileVerdict[]
 }
 
+/** Of one call, where it goes over a network: a writer in this process knows neither. */
+export interface WriteCall {
+  /** Nobody waits for the answer any more. What was accepted by then may be stored all the same. */
+  readonly signal?: AbortSignal | undefined
+  readonly deadlineMs?: number | undefined
+}
+
 export interface SegmentWriter {
   /** Resolves when every accepted profile is durable and its metadata committed. Throws `CinderError` if nothing can be accepted. */
-  write(request: WriteRequest): Promise<WriteResponse>
+  write(request: WriteRequest, call?: WriteCall): Promise<WriteResponse>
 }

@@ -42,7 +42,7 @@ export type InternalServerOptions = Omit<ConnectServerOptions, 'authenticate' | 
 
 export function createSegmentWriterClient(url: string, options?: ConnectClientOptions): SegmentWriter {
   const call = createEncodedCall(url, options)
-  return { write: (request) => call(SegmentWriterService.method.write, encodeWriteRequest(request)) }
+  return { write: (request, of) => call(SegmentWriterService.method.write, encodeWriteRequest(request), of) }
 }
 
 export function mountSegmentWriter(app: Hono, writer: SegmentWriter, options: InternalServerOptions): void {
