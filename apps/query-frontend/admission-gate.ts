@@ -14,6 +14,7 @@ const RETRY_PER_WAITING_MS = 100
 const RETRY_MAX_MS = 30 * MS_PER_SECOND
 
 export interface EnteringQuery {
+  /** Of several: joined by `|`, which no id of a tenant holds. */
   readonly tenant: string
   /** What it may read. */
   readonly bytes: number
@@ -41,7 +42,7 @@ export class AdmissionGate {
   async enter({ tenant, bytes, atOnceBytes }: EnteringQuery, signal: AbortSignal): Promise<() => void> {
     const key = {}
     const memoryBytes = Math.ceil(atOnceBytes * this.#policy.memoryPerByte)
-    const answer = this.#queue.ask(key, { tenant, cost: { bytes, memoryBytes } })
+    const answer = this.#queue.ask(key, { tenants: tenant.split('|'), cost: { bytes, memoryBytes } })
     const leave = () => this.#admit(this.#queue.leave(key))
     if (answer.kind === 'run') return leave
     if (answer.kind === 'refused') throw this.#refused(answer)

@@ -5,8 +5,9 @@
  *    of light ones, and a stream of light ones never keeps a heavy one out. A query larger than its class's budget runs
  *    when its class is empty.
  * 2. Within a class tenants take turns by bytes, in virtual time, as jobs of compaction do (core/compaction/claim-order.ts):
- *    who ran moves forward by what it read, who was idle begins where the queue stands, the smallest end goes first. The
- *    first in turn that does not fit holds up its class: else it would starve.
+ *    who ran moves forward by what it read, who was idle begins where the queue stands, the smallest end goes first. A
+ *    query over several tenants begins where the last of them stands, and moves all of them forward: naming another tenant
+ *    gains no turn. The first in turn that does not fit holds up its class: else it would starve.
  * 3. Waiting is bounded: in number, in number of a tenant, and in time by who calls. Past the bounds a query is refused
  *    with a time to come back.
  */
@@ -61,7 +62,8 @@ export interface QueryCost {
 }
 
 export interface AskedQuery {
-  readonly tenant: string
+  /** One at least. A query over several has the turn of each, and counts for each. */
+  readonly tenants: readonly string[]
   readonly cost: QueryCost
 }
 
@@ -86,17 +88,20 @@ interface Entry {
   readonly arrivalTag: number
 }
 
-interface Flow {
-  endTag: number
-  readonly waiting: Entry[]
+interface Turn {
+  readonly entry: Entry
+  readonly startTag: number
+  readonly endTag: number
 }
 
 class AdmissionClass {
   readonly #budgetBytes: number
-  readonly #flows = new Map<string, Flow>()
+  /** By tenant, of what ran. */
+  readonly #endTags = new Map<string, number>()
+  /** In order of arrival. */
+  readonly #waiting: Entry[] = []
   readonly #running = new Map<object, QueryCost>()
   #memoryBytes = 0
-  #waiting = 0
   #now = 0
 
   constructor(budgetBytes: number) {
@@ -104,25 +109,19 @@ class AdmissionClass {
   }
 
   get status(): ClassStatus {
-    return { running: this.#running.size, memoryBytes: this.#memoryBytes, waiting: this.#waiting }
+    return { running: this.#running.size, memoryBytes: this.#memoryBytes, waiting: this.#waiting.length }
   }
 
   waitingOf(tenant: string): number {
-    return this.#flows.get(tenant)?.waiting.length ?? 0
+    return this.#waiting.filter(({ query }) => query.tenants.includes(tenant)).length
   }
 
   isFree(cost: QueryCost): boolean {
-    return this.#waiting === 0 && this.#fits(cost)
+    return this.#waiting.length === 0 && this.#fits(cost)
   }
 
   add(key: object, query: AskedQuery): void {
-    let flow = this.#flows.get(query.tenant)
-    if (flow === undefined) {
-      flow = { endTag: 0, waiting: [] }
-      this.#flows.set(query.tenant, flow)
-    }
-    flow.waiting.push({ key, query, arrivalTag: this.#now })
-    this.#waiting++
+    this.#waiting.push({ key, query, arrivalTag: this.#now })
   }
 
   /** True if it was waiting or running. */
@@ -133,27 +132,22 @@ class AdmissionClass {
       this.#memoryBytes -= cost.memoryBytes
       return true
     }
-    for (const { waiting } of this.#flows.values()) {
-      const at = waiting.findIndex((entry) => entry.key === key)
-      if (at < 0) continue
-      waiting.splice(at, 1)
-      this.#waiting--
-      return true
-    }
-    return false
+    const at = this.#waiting.findIndex((entry) => entry.key === key)
+    if (at < 0) return false
+    this.#waiting.splice(at, 1)
+    return true
   }
 
   /** Starts what fits, in turn. */
   start(): object[] {
     const started: object[] = []
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      const { flow, entry, endTag } = next
-      const { cost } = entry.query
+      const { entry, startTag, endTag } = next
+      const { cost, tenants } = entry.query
       if (!this.#fits(cost)) break
-      flow.waiting.shift()
-      this.#waiting--
-      this.#now = Math.max(this.#now, Math.max(flow.endTag, entry.arrivalTag))
-      flow.endTag = endTag
+      this.#waiting.splice(this.#waiting.indexOf(entry), 1)
+      this.#now = Math.max(this.#now, startTag)
+      for (const tenant of tenants) this.#endTags.set(tenant, endTag)
       this.#running.set(entry.key, cost)
       this.#memoryBytes += cost.memoryBytes
       started.push(entry.key)
@@ -162,13 +156,19 @@ class AdmissionClass {
     return started
   }
 
-  #next(): { readonly flow: Flow; readonly entry: Entry; readonly endTag: number } | undefined {
-    let best: { readonly flow: Flow; readonly entry: Entry; readonly endTag: number } | undefined
-    for (const flow of this.#flows.values()) {
-      const entry = flow.waiting[0]
-      if (entry === undefined) continue
-      const endTag = Math.max(flow.endTag, entry.arrivalTag) + entry.query.cost.bytes + QUERY_COST_BYTES
-      if (best === undefined || endTag < best.endTag) best = { flow, entry, endTag }
+  /** Tags follow from what ran and who waits before: one that gave up waiting leaves no trace. */
+  #next(): Turn | undefined {
+    const endTags = new Map<string, number>()
+    let best: Turn | undefined
+    for (const entry of this.#waiting) {
+      const { tenants, cost } = entry.query
+      let startTag = entry.arrivalTag
+      for (const tenant of tenants) {
+        startTag = Math.max(startTag, endTags.get(tenant) ?? this.#endTags.get(tenant) ?? 0)
+      }
+      const endTag = startTag + cost.bytes + QUERY_COST_BYTES
+      for (const tenant of tenants) endTags.set(tenant, endTag)
+      if (best === undefined || endTag < best.endTag) best = { entry, startTag, endTag }
     }
     return best
   }
@@ -177,11 +177,11 @@ class AdmissionClass {
     return this.#running.size === 0 || this.#memoryBytes + memoryBytes <= this.#budgetBytes
   }
 
-  /** A flow that is behind the queue, or a queue without anybody, remembers nothing. */
+  /** A tenant that is behind the queue, or a queue without anybody, remembers nothing. */
   #forget(): void {
-    const isIdle = this.#running.size === 0 && this.#waiting === 0
-    for (const [tenant, { endTag, waiting }] of this.#flows) {
-      if (waiting.length === 0 && (isIdle || endTag <= this.#now)) this.#flows.delete(tenant)
+    const isIdle = this.#running.size === 0 && this.#waiting.length === 0
+    for (const [tenant, endTag] of this.#endTags) {
+      if (isIdle || (endTag <= this.#now && this.waitingOf(tenant) === 0)) this.#endTags.delete(tenant)
     }
     if (isIdle) this.#now = 0
   }
@@ -208,7 +208,9 @@ export class AdmissionQueue {
     if (!own.isFree(query.cost)) {
       const { waitingMax, waitingPerTenantMax } = this.#policy
       const all = this.#light.status.waiting + this.#heavy.status.waiting
-      const theirs = this.#light.waitingOf(query.tenant) + this.#heavy.waitingOf(query.tenant)
+      const theirs = Math.max(
+        ...query.tenants.map((tenant) => this.#light.waitingOf(tenant) + this.#heavy.waitingOf(tenant)),
+      )
       if (all >= waitingMax) return { kind: 'refused', limit: 'queue', waiting: all, allowed: waitingMax }
       if (theirs >= waitingPerTenantMax) {
         return { kind: 'refused', limit: 'tenant', waiting: theirs, allowed: waitingPerTenantMax }

@@ -26,7 +26,7 @@ function runAll(queries: readonly Query[], policy = POLICY): string[] {
   const started: Query[] = []
   for (const query of queries) {
     const cost = { bytes: query.mib * MIB, memoryBytes: query.mib * MIB }
-    if (queue.ask(query, { tenant: query.tenant, cost }).kind === 'run') started.push(query)
+    if (queue.ask(query, { tenants: query.tenant.split('|'), cost }).kind === 'run') started.push(query)
   }
   for (let i = 0; i < started.length; i++) started.push(...(queue.leave(started[i]!) as Query[]))
   assert.equal(started.length, queries.length)
@@ -39,7 +39,7 @@ const many = (tenant: string, mib: number, count: number): Query[] =>
 test('what fits runs at once; the budget is memory, and one that is larger than it runs alone', () => {
   const queue = new AdmissionQueue(POLICY)
   const ask = (key: object, mib: number) =>
-    queue.ask(key, { tenant: 't', cost: { bytes: 50 * MIB, memoryBytes: mib * MIB } }).kind
+    queue.ask(key, { tenants: ['t'], cost: { bytes: 50 * MIB, memoryBytes: mib * MIB } }).kind
   const [a, b, c, huge] = [{}, {}, {}, {}]
   assert.equal(ask(a, 60), 'run')
   assert.equal(ask(b, 40), 'run')
@@ -56,19 +56,53 @@ test('what fits runs at once; the budget is memory, and one that is larger than 
 test('heavy queries never stand in the way of light ones, nor light ones in that of heavy ones', () => {
   const queue = new AdmissionQueue(POLICY)
   const ask = (tenant: string, mib: number) =>
-    queue.ask({}, { tenant, cost: { bytes: mib * MIB, memoryBytes: mib * MIB } }).kind
+    queue.ask({}, { tenants: [tenant], cost: { bytes: mib * MIB, memoryBytes: mib * MIB } }).kind
   for (let i = 0; i < 10; i++) ask('batch', 90)
   assert.equal(ask('people', 5), 'run')
   for (let i = 0; i < 10; i++) ask('people', 5)
   const other = new AdmissionQueue(POLICY)
-  for (let i = 0; i < 20; i++) other.ask({}, { tenant: 'people', cost: { bytes: 5 * MIB, memoryBytes: 5 * MIB } })
-  assert.equal(other.ask({}, { tenant: 'batch', cost: { bytes: 90 * MIB, memoryBytes: 90 * MIB } }).kind, 'run')
+  for (let i = 0; i < 20; i++) other.ask({}, { tenants: ['people'], cost: { bytes: 5 * MIB, memoryBytes: 5 * MIB } })
+  assert.equal(other.ask({}, { tenants: ['batch'], cost: { bytes: 90 * MIB, memoryBytes: 90 * MIB } }).kind, 'run')
 })
 
 test('a tenant with thirty queries does not keep one with two waiting', () => {
   const order = runAll([...many('crowd', 10, 30), ...many('quiet', 10, 2)])
   const last = order.lastIndexOf('quiet')
   assert.ok(last <= 6, `the last of the quiet one came at ${last}: ${order.join(' ')}`)
+})
+
+test('a query over several tenants has the turn of each: naming another one gains nothing, and harms it no more', () => {
+  const order = runAll([...many('crowd', 10, 15), ...many('crowd|other', 10, 15), ...many('quiet', 10, 2)])
+  assert.ok(order.lastIndexOf('quiet') <= 6, order.join(' '))
+  const shared = runAll([...many('a', 20, 1), ...many('a', 10, 10), ...many('a|b', 10, 1), ...many('b', 10, 10)])
+  // Behind the ten of `a` that came before it, and before those of `b` that came after it.
+  assert.equal(shared.indexOf('a|b'), 11, shared.join(' '))
+})
+
+test('a stream of small queries of one of its tenants does not starve a query over several', () => {
+  const queue = new AdmissionQueue(POLICY)
+  const ask = (key: object, tenants: readonly string[], mib: number) =>
+    queue.ask(key, { tenants, cost: { bytes: mib * MIB, memoryBytes: 20 * MIB } })
+  const joined = {}
+  let running: object = {}
+  ask(running, ['a'], 1)
+  ask({}, ['a'], 1)
+  ask(joined, ['a', 'b'], 9)
+  let turns = 0
+  for (; running !== joined; turns++) {
+    ask({}, ['a'], 1)
+    running = queue.leave(running)[0]!
+  }
+  assert.equal(turns, 2)
+})
+
+test('of a query over several tenants the one with most waiting is at its bound first', () => {
+  const queue = new AdmissionQueue(POLICY)
+  const ask = (...tenants: string[]) => queue.ask({}, { tenants, cost: { bytes: 0, memoryBytes: 100 * MIB } })
+  ask('x')
+  for (let i = 0; i < 30; i++) assert.equal(ask('a', 'b').kind, 'wait')
+  assert.deepEqual(ask('c', 'a'), { kind: 'refused', limit: 'tenant', waiting: 30, allowed: 30 })
+  assert.equal(ask('c').kind, 'wait')
 })
 
 test('turns are by bytes: four small queries for each that is four times as large', () => {
@@ -83,7 +117,8 @@ test('turns are by bytes: four small queries for each that is four times as larg
 
 test('past its bounds the queue refuses, and says which', () => {
   const queue = new AdmissionQueue(POLICY)
-  const ask = (tenant: string) => queue.ask({}, { tenant, cost: { bytes: 100 * MIB, memoryBytes: 100 * MIB } })
+  const ask = (tenant: string) =>
+    queue.ask({}, { tenants: [tenant], cost: { bytes: 100 * MIB, memoryBytes: 100 * MIB } })
   assert.equal(ask('a').kind, 'run')
   for (let i = 0; i < 30; i++) assert.equal(ask('a').kind, 'wait')
   assert.deepEqual(ask('a'), { kind: 'refused', limit: 'tenant', waiting: 30, allowed: 30 })
@@ -94,7 +129,7 @@ test('past its bounds the queue refuses, and says which', () => {
 test('who goes while waiting is forgotten, and those behind it move up', () => {
   const queue = new AdmissionQueue(POLICY)
   const ask = (key: object, mib: number) =>
-    queue.ask(key, { tenant: 't', cost: { bytes: 50 * MIB, memoryBytes: mib * MIB } })
+    queue.ask(key, { tenants: ['t'], cost: { bytes: 50 * MIB, memoryBytes: mib * MIB } })
   const [running, large, small] = [{}, {}, {}]
   ask(running, 50)
   ask(large, 90)
@@ -107,7 +142,10 @@ test('who goes while waiting is forgotten, and those behind it move up', () => {
 })
 
 test('any queries, in any order: all run once, the budgets hold, nobody waits for ever', () => {
-  const queryOf = fc.record({ tenant: fc.constantFrom('a', 'b', 'c'), mib: fc.integer({ min: 0, max: 150 }) })
+  const queryOf = fc.record({
+    tenant: fc.constantFrom('a', 'b', 'c', 'a|b', 'c|b|a'),
+    mib: fc.integer({ min: 0, max: 150 }),
+  })
   fc.assert(
     fc.property(fc.array(queryOf, { maxLength: 30 }), fc.infiniteStream(fc.nat()), (queries, choices) => {
       const queue = new AdmissionQueue(POLICY)
@@ -122,7 +160,7 @@ test('any queries, in any order: all run once, the budgets hold, nobody waits fo
       }
       for (const query of queries) {
         const cost = { bytes: query.mib * MIB, memoryBytes: query.mib * MIB }
-        if (queue.ask(query, { tenant: query.tenant, cost }).kind === 'run') begin([query])
+        if (queue.ask(query, { tenants: query.tenant.split('|'), cost }).kind === 'run') begin([query])
         const { light, heavy } = queue.status
         assert.ok(light.running <= 1 || light.memoryBytes <= POLICY.lightMemoryBytes)
         assert.ok(heavy.running <= 1 || heavy.memoryBytes <= POLICY.heavyMemoryBytes)
