@@ -8,26 +8,28 @@
  *
  * It must not remember a directory that was removed: call `forget`.
  */
-import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { LocalFiles } from './local-files.ts'
 
 /** 4,096 directories: a day of hours for 170 tenants; a forgotten one costs one more fsync. */
 const KNOWN_DIRECTORIES_MAX = 4096
 
 export class DirectorySync {
   readonly #root: string
+  readonly #files: LocalFiles
   readonly #known = new Map<string, Promise<void>>()
   readonly #running = new Map<string, { active: Promise<void>; next: Promise<void> | undefined }>()
 
   /** `root` must exist; nothing above it is made or synced. */
-  constructor(root: string) {
+  constructor(root: string, files: LocalFiles) {
     this.#root = root
+    this.#files = files
   }
 
   sync(dir: string): Promise<void> {
     const state = this.#running.get(dir)
     if (state === undefined) {
-      const active = this.#run(dir, fsyncDirectory(dir))
+      const active = this.#run(dir, this.#fsync(dir))
       this.#running.set(dir, { active, next: undefined })
       return active
     }
@@ -59,7 +61,7 @@ export class DirectorySync {
     const parent = dirname(dir)
     await this.ensure(parent)
     try {
-      await mkdir(dir)
+      await this.#files.mkdir(dir)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
@@ -67,9 +69,18 @@ export class DirectorySync {
   }
 
   #startNext(dir: string): Promise<void> {
-    const active = this.#run(dir, fsyncDirectory(dir))
+    const active = this.#run(dir, this.#fsync(dir))
     this.#running.set(dir, { active, next: undefined })
     return active
+  }
+
+  async #fsync(dir: string): Promise<void> {
+    const handle = await this.#files.open(dir, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      closeSoon(handle)
+    }
   }
 
   async #run(dir: string, fsync: Promise<void>): Promise<void> {
@@ -79,15 +90,6 @@ export class DirectorySync {
       // With a follower waiting the entry stays: the follower replaces it.
       if (this.#running.get(dir)?.next === undefined) this.#running.delete(dir)
     }
-  }
-}
-
-async function fsyncDirectory(dir: string): Promise<void> {
-  const handle = await open(dir, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    closeSoon(handle)
   }
 }
 

@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
+import { joinFilesystemStore, openFilesystemStore } from '#platform/object-store/filesystem.ts'
+import { directFiles } from '#platform/object-store/local-files.ts'
 import { assertFails, runObjectStoreContract } from '../../../contract/object-store.ts'
 
 const base = await mkdtemp(join(tmpdir(), 'cinder-objects-'))
@@ -11,6 +12,11 @@ after(() => rm(base, { recursive: true, force: true }))
 const newRoot = () => mkdtemp(join(base, 'root-'))
 
 runObjectStoreContract('filesystem', async () => openFilesystemStore(await newRoot()))
+runObjectStoreContract('filesystem, joined by a thread', async () => {
+  const root = await newRoot()
+  await openFilesystemStore(root)
+  return joinFilesystemStore(root, directFiles, 'thread-1')
+})
 
 test('the path of an object is its key, so that a person can find it', async () => {
   const root = await newRoot()
@@ -85,4 +91,29 @@ test('many puts into one new directory share the fsyncs and all are there', asyn
   const keys = Array.from({ length: 40 }, (_, i) => `deep/er/${String(i).padStart(2, '0')}`)
   await Promise.all(keys.map((key) => store.put(key, new Uint8Array(100))))
   assert.deepEqual(await store.list('deep/'), keys)
+})
+
+test('a thread that joins writes beside its process: neither takes the half-written files of the other', async () => {
+  const root = await newRoot()
+  const own = await openFilesystemStore(root)
+  const joined = [1, 2].map((n) => joinFilesystemStore(root, directFiles, `thread-${n}`))
+  const uploads = await Promise.all(
+    [own, ...joined].map((store, n) => store.createUpload(`up-${n}`, { partBytes: 5 << 20 })),
+  )
+  assert.deepEqual((await readdir(join(root, '~tmp'))).sort(), ['0', 'thread-1-0', 'thread-2-0'])
+  for (const [n, upload] of uploads.entries()) await upload.putPart(1, new Uint8Array([n]))
+  for (const upload of uploads) await upload.complete()
+  for (let n = 0; n < 3; n++) assert.deepEqual(await joined[0]!.get(`up-${n}`), new Uint8Array([n]))
+  assert.deepEqual(await readdir(join(root, '~tmp')), [])
+})
+
+test('a directory that the process emptied is made again by a thread that knew it', async () => {
+  const root = await newRoot()
+  const own = await openFilesystemStore(root)
+  const joined = joinFilesystemStore(root, directFiles, 'thread-1')
+  await joined.put('deep/er/a', new Uint8Array(1))
+  await own.delete('deep/er/a')
+  assert.deepEqual(await readdir(root), ['~tmp'])
+  await joined.put('deep/er/b', new Uint8Array(2))
+  assert.deepEqual(await own.list(''), ['deep/er/b'])
 })
