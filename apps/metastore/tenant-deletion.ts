@@ -13,6 +13,7 @@ import { adhocPrefix, adhocUploadedMs } from '#core/retention/adhoc-key.ts'
 import { debuginfoPrefix, groupDebuginfoKeys } from '#core/retention/debuginfo-key.ts'
 import { encodeTenantObject, isBegunBeforeDeath, tenantObjectKey } from '#core/retention/tenant-object.ts'
 import { MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
+import { ASYNC_AGE_MS } from '#core/retention/async-key.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -42,6 +43,7 @@ import {
 } from '#db/sql/tenant-removal.ts'
 import { planRewrites } from '#db/sql/tenant-rewrites.ts'
 import { unpackDeadSegments } from '#db/sql/unpack-segments.ts'
+import { type AnswerStore, removeAsyncAnswers } from './async-leftovers.ts'
 import { inBatches } from './retention.ts'
 
 /** 2,000 rows take about 40 ms: no commit waits long for an object that a batch holds. */
@@ -56,12 +58,15 @@ const REWRITE_AFTER_MS = MS_PER_HOUR
 /** A pass: 64 jobs of one object each, so that others' work is not held up. The next goes on. */
 const REWRITES_MAX = 64
 
+/** Ids of queries have the time of a frontend, deletions that of the database. */
+const CLOCKS_APART_MS = MS_PER_MINUTE
+
 /** 10 s, 20 s, … a quarter of an hour, as other duties wait. */
 const RETRY_BASE_MS = 10 * MS_PER_SECOND
 const RETRY_MAX_MS = 15 * MS_PER_MINUTE
 
 /** What deletions do to the bucket. Objects of profiles go by their tombstones. */
-export type TenantStore = Pick<ObjectStore, 'put' | 'list' | 'delete'>
+export type TenantStore = AnswerStore & Pick<ObjectStore, 'put'>
 
 export interface TenantDeletionDeps {
   readonly sql: Sql
@@ -137,11 +142,13 @@ export class TenantDeletionPass {
     switch (deletion.state) {
       case 'hiding':
         await this.#hide(batch, signal)
+        await this.#removeAnswers(deletion.tenant, this.#deps.clock.nowMs(), signal)
         await this.#note(batch, signal)
         await this.#writeTenantObject(deletion.tenant)
         return void (await this.#move(batch, signal, { from: 'hiding', to: 'hidden' }))
       case 'hidden':
         await this.#hideRest(batch, signal)
+        await this.#removeAnswers(deletion.tenant, deletion.requestedAtMs, signal)
         if (!deletion.isRemovalDue) return
         await this.#note(batch, signal)
         return void (await this.#move(batch, signal, { from: 'hidden', to: 'removing' }))
@@ -161,6 +168,20 @@ export class TenantDeletionPass {
     const dead = { tenant: deletion.tenant, below: deletion.deadBelow }
     await inBatches(signal, BATCH_OBJECTS, () => unpackDeadSegments(sql, { term, batchObjects: BATCH_OBJECTS }, dead))
     return await inBatches(signal, BATCH_ROWS, () => hideDatasets(sql, batch))
+  }
+
+  /** Those of queries that ran when the tenant was deleted come later. What is too old is known to nobody any more. */
+  async #removeAnswers(tenant: string, beforeMs: number, signal: AbortSignal): Promise<void> {
+    const { store, clock, log } = this.#deps
+    const beganBeforeMs = beforeMs + CLOCKS_APART_MS
+    if (store === undefined || clock.nowMs() > beganBeforeMs + ASYNC_AGE_MS) return
+    try {
+      const answers = await removeAsyncAnswers(store, { tenant, beganBeforeMs }, signal)
+      if (answers > 0) log.info('answers of queries of a deleted tenant are gone', { tenant, answers })
+    } catch (error) {
+      // They expire by themselves: a store that refuses holds up nothing.
+      log.warn('answers of queries of a deleted tenant are not deleted', { tenant, error })
+    }
   }
 
   /** Walks through the rows of all segments: not in every pass. */

@@ -2,23 +2,31 @@
  * Runs of asynchronous queries in the object store: `async/<ULID>-begun`, and `async/<ULID>-ended` with the answer. Each is
  * written once. An object is a line of JSON (whose run it is, how it ended) and the bytes of the answer.
  *
- * 1. A run is known for `AGE_MS` after it began. Older ones are deleted: a few by every run that begins, all by a sweep as
+ * 1. A run is known for `ASYNC_AGE_MS` after it began. Older ones are deleted: a few by every run that begins, all by a sweep as
  *    often, so that nothing of a tenant stays because nobody asks any more. Ids begin with their time: the oldest are the
  *    first of a list. No index knows of them.
  * 2. A run that has not ended when no query may run any more has ended badly: who ran it is gone.
- * Who asks for the run of another tenant is told that there is none.
+ * Who asks for the run of another tenant is told that there is none. The deletion of a tenant takes its answers along
+ * (apps/metastore/async-leftovers.ts).
  */
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { QUERY_DURATION_MAX_MS } from '#core/query/budget.ts'
+import {
+  ASYNC_AGE_MS,
+  ASYNC_PREFIX,
+  type AsyncPart,
+  asyncKey,
+  asyncRunOf,
+  readAsyncObject,
+  writeAsyncObject,
+} from '#core/retention/async-key.ts'
 import type { AsyncResults } from '#core/rpc/async-results.ts'
 import { MIB, MS_PER_MINUTE } from '#core/units.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 
-/** A client polls every second or so; what it has not fetched by then it has forgotten. */
-const AGE_MS = 20 * MS_PER_MINUTE
 /** A run waits for its turn before it reads, and its answer is written afterwards. */
 const LOST_AFTER_MS = QUERY_DURATION_MAX_MS + MS_PER_MINUTE
 /** The largest profiles with lines take a few MiB. */
@@ -27,15 +35,6 @@ export const RUN_BODY_MAX_BYTES = 32 * MIB
 const EXPIRED_PER_RUN_MAX = 10
 /** One LIST of most stores. */
 const EXPIRED_PER_SWEEP_MAX = 1_000
-const PREFIX = 'async/'
-const ULID_LENGTH = 26
-const LINE_FEED = 10
-
-interface Head {
-  readonly tenants: string
-  readonly errorMessage?: string
-  readonly warnings?: string[]
-}
 
 export interface AsyncStoreDeps {
   readonly store: Pick<ObjectStore, 'putIfAbsent' | 'get' | 'list' | 'delete'>
@@ -49,24 +48,23 @@ export interface AsyncSweep {
 
 export function createAsyncStore({ store, clock }: AsyncStoreDeps): AsyncResults {
   const isExpired = (runId: string): boolean => isOld(runId, clock.nowMs())
-  const read = async (runId: string, part: 'begun' | 'ended', tenants: string) => {
+  const read = async (runId: string, part: AsyncPart, tenants: string) => {
     let object: Uint8Array
     try {
-      object = await store.get(`${PREFIX}${runId}-${part}`)
+      object = await store.get(asyncKey(runId, part))
     } catch (error) {
       if (error instanceof CinderError && error.kind === 'not_found') return undefined
       throw error
     }
-    const end = object.indexOf(LINE_FEED)
-    const head = JSON.parse(new TextDecoder().decode(object.subarray(0, end))) as Head
+    const { head, body } = readAsyncObject(object)
     if (head.tenants !== tenants) throw unknownRun(runId)
-    return { head, body: object.subarray(end + 1) }
+    return { head, body }
   }
   return {
     async beginRun({ runId, tenants }) {
       checkId(runId)
       await removeExpired({ store, clock }, EXPIRED_PER_RUN_MAX)
-      await store.putIfAbsent(`${PREFIX}${runId}-begun`, objectOf({ tenants }))
+      await store.putIfAbsent(asyncKey(runId, 'begun'), writeAsyncObject({ tenants }))
       return {}
     },
     async endRun({ runId, tenants, body, errorMessage, warnings }) {
@@ -75,7 +73,7 @@ export function createAsyncStore({ store, clock }: AsyncStoreDeps): AsyncResults
         const message = `the answer has ${body.length} bytes, at most ${RUN_BODY_MAX_BYTES} are kept for a client that polls`
         throw invalidArgument(`${message}: ask for fewer nodes, or without async`, 'async_result_size')
       }
-      await store.putIfAbsent(`${PREFIX}${runId}-ended`, objectOf({ tenants, errorMessage, warnings }, body))
+      await store.putIfAbsent(asyncKey(runId, 'ended'), writeAsyncObject({ tenants, errorMessage, warnings }, body))
       return {}
     },
     async findRun({ runId, tenants }) {
@@ -94,13 +92,13 @@ export function createAsyncStore({ store, clock }: AsyncStoreDeps): AsyncResults
 }
 
 function isOld(runId: string, nowMs: number): boolean {
-  return ulidTimeMs(runId) < nowMs - AGE_MS
+  return ulidTimeMs(runId) < nowMs - ASYNC_AGE_MS
 }
 
 async function removeExpired({ store, clock }: AsyncStoreDeps, limit: number): Promise<void> {
-  for (const key of await store.list(PREFIX, { limit })) {
-    const runId = key.slice(PREFIX.length, PREFIX.length + ULID_LENGTH)
-    if (isUlid(runId) && isOld(runId, clock.nowMs())) await store.delete(key)
+  for (const key of await store.list(ASYNC_PREFIX, { limit })) {
+    const run = asyncRunOf(key)
+    if (run !== undefined && isOld(run.runId, clock.nowMs())) await store.delete(key)
   }
 }
 
@@ -114,7 +112,7 @@ export function startAsyncSweep(deps: AsyncStoreDeps & { readonly clock: Clock; 
       } catch (error) {
         deps.log.warn('answers of old async queries are not deleted', { error })
       }
-      await deps.clock.sleep(AGE_MS, stopping.signal)
+      await deps.clock.sleep(ASYNC_AGE_MS, stopping.signal)
     }
   }
   const ended = run()
@@ -125,14 +123,6 @@ export function startAsyncSweep(deps: AsyncStoreDeps & { readonly clock: Clock; 
       await ended
     },
   }
-}
-
-function objectOf(head: Head, body: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const line = new TextEncoder().encode(`${JSON.stringify(head)}\n`)
-  const object = new Uint8Array(line.length + body.length)
-  object.set(line)
-  object.set(body, line.length)
-  return object
 }
 
 function checkId(runId: string): void {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
 import { adhocPrefix } from '#core/retention/adhoc-key.ts'
+import { asyncKey, writeAsyncObject } from '#core/retention/async-key.ts'
 import { debuginfoFilePrefix, usedName } from '#core/retention/debuginfo-key.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 import { makeSegment } from '../../support/metastore-requests.ts'
@@ -65,6 +66,32 @@ test('ad-hoc profiles and recording rules go with their tenant (H65)', async () 
   assert.deepEqual([await rulesOf('left'), await rulesOf('other')], [['new'], ['old']])
   for (const prefix of files) assert.deepEqual(await site.store.list(prefix), [])
   for (const prefix of keptFiles) assert.equal((await site.store.list(prefix)).length, 3)
+})
+
+test('answers of asynchronous queries go with a tenant, also those that come after its deletion (H65)', async () => {
+  const nowMs = await site.nowMs()
+  let made = 0
+  const begin = async (tenants: string, atMs: number): Promise<string> => {
+    const runId = makeUlid(atMs, new Uint8Array(10).fill(++made))
+    await site.store.put(asyncKey(runId, 'begun'), writeAsyncObject({ tenants }))
+    return runId
+  }
+  const end = async (runId: string, tenants: string) => {
+    await site.store.put(asyncKey(runId, 'ended'), writeAsyncObject({ tenants }, Uint8Array.of(1)))
+    return runId
+  }
+  const ended = async (tenants: string, atMs: number) => end(await begin(tenants, atMs), tenants)
+  for (const tenants of ['asked', 'other|asked']) await ended(tenants, nowMs - 1_000)
+  const running = await begin('asked', nowMs - 1_000)
+  const kept = [await ended('other', nowMs - 1_000), await ended('asked', nowMs + 600_000)]
+  await site.service.deleteTenant({ tenant: 'asked' })
+  await site.runDeletions()
+  const left = async () => (await site.store.list('async/')).toSorted()
+  const keptKeys = kept.flatMap((runId) => [asyncKey(runId, 'begun'), asyncKey(runId, 'ended')])
+  assert.deepEqual(await left(), [asyncKey(running, 'begun'), ...keptKeys].toSorted())
+  await end(running, 'asked')
+  await site.runDeletions()
+  assert.deepEqual(await left(), keptKeys.toSorted())
 })
 
 test('a store that refuses holds up that deletion alone, and is told about (H24)', async () => {
