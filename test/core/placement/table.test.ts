@@ -39,6 +39,8 @@ function exampleTable(): PlacementTable {
   }
 }
 
+const { widths } = exampleTable()
+const first = ({ writers }: { writers: unknown[] }) => writers[0] as object
 const parseText = (text: string) => parsePlacementTable(JSON.parse(text))
 
 test('the JSON of a table reads as the table, in one order', () => {
@@ -68,7 +70,11 @@ test('unknown keys are of a newer metastore', () => {
   assert.equal(parsePlacementTable({ ...exampleTable(), zones: [] }).generation, 7)
 })
 
-const wrong: [name: string, change: (table: Record<string, any>) => unknown, message: RegExp][] = [
+const wrong: [
+  name: string,
+  change: (table: Record<string, unknown> & { writers: unknown[] }) => unknown,
+  message: RegExp,
+][] = [
   ['not an object', () => [], /table: not an object/],
   ['no slots', (t) => ({ ...t, slots: 0 }), /slots: 0; allowed 1 to 4096/],
   ['too many slots', (t) => ({ ...t, slots: 4_097 }), /slots: 4097; allowed/],
@@ -78,23 +84,23 @@ const wrong: [name: string, change: (table: Record<string, any>) => unknown, mes
   ['too many owners', (t) => ({ ...t, owners: [0, 0, 0, 0, 0] }), /owners: 5 entries; allowed 4/],
   ['an owner past the list', (t) => ({ ...t, owners: [0, 1, 2, 0] }), /owners\[2\]: 2; allowed -1 to 1/],
   ['an owner below none', (t) => ({ ...t, owners: [-2, 1, 1, 0] }), /owners\[0\]: -2/],
-  ['writers out of order', (t) => ({ ...t, writers: t['writers'].toReversed() }), /not in order of ids/],
-  ['a writer twice', (t) => ({ ...t, writers: [t['writers'][0], t['writers'][0]] }), /not in order of ids/],
-  ['a state', (t) => ({ ...t, writers: [{ ...t['writers'][0], state: 'gone' }] }), /writers\[0\].state/],
-  ['an address', (t) => ({ ...t, writers: [{ ...t['writers'][0], address: 'ftp://a' }] }), /address "ftp:\/\/a"/],
+  ['writers out of order', (t) => ({ ...t, writers: t.writers.toReversed() }), /not in order of ids/],
+  ['a writer twice', (t) => ({ ...t, writers: [t.writers[0], t.writers[0]] }), /not in order of ids/],
+  ['a state', (t) => ({ ...t, writers: [{ ...first(t), state: 'gone' }] }), /writers\[0\].state/],
+  ['an address', (t) => ({ ...t, writers: [{ ...first(t), address: 'ftp://a' }] }), /address "ftp:\/\/a"/],
   ['no widths', (t) => ({ ...t, widths: undefined }), /widths: not an object/],
-  ['a width of none', (t) => ({ ...t, widths: { ...t['widths'], default: 0 } }), /widths.default: 0; allowed 1 to 4/],
+  ['a width of none', (t) => ({ ...t, widths: { ...widths, default: 0 } }), /widths.default: 0; allowed 1 to 4/],
   [
     'a width past the slots',
-    (t) => ({ ...t, widths: { ...t['widths'], tenants: [{ tenant: 't', width: 5 }] } }),
+    (t) => ({ ...t, widths: { ...widths, tenants: [{ tenant: 't', width: 5 }] } }),
     /widths.tenants\[0\].width: 5; allowed 1 to 4/,
   ],
   [
     'a tenant without a name',
-    (t) => ({ ...t, widths: { ...t['widths'], services: [{ service: 's', width: 1 }] } }),
+    (t) => ({ ...t, widths: { ...widths, services: [{ service: 's', width: 1 }] } }),
     /widths.services\[0\].tenant: not a text/,
   ],
-  ['services that are no list', (t) => ({ ...t, widths: { ...t['widths'], services: {} } }), /services: not a list/],
+  ['services that are no list', (t) => ({ ...t, widths: { ...widths, services: {} } }), /services: not a list/],
 ]
 
 for (const [name, change, message] of wrong) {
@@ -111,8 +117,8 @@ test('lists and names have bounds', () => {
   const table = exampleTable()
   const service = { tenant: 't', service: 's', width: 1 }
   const refused: [change: object, message: RegExp][] = [
-    [{ services: new Array(TABLE_MAX_SERVICES + 1).fill(service) }, /10001 entries; allowed 10000/],
-    [{ tenants: new Array(TABLE_MAX_TENANTS + 1).fill(service) }, /10001 entries; allowed 10000/],
+    [{ services: Array.from({ length: TABLE_MAX_SERVICES + 1 }, () => service) }, /10001 entries; allowed 10000/],
+    [{ tenants: Array.from({ length: TABLE_MAX_TENANTS + 1 }, () => service) }, /10001 entries; allowed 10000/],
     [{ services: [{ ...service, service: 'x'.repeat(TABLE_MAX_NAME_CHARS + 1) }] }, /4097 characters; allowed 4096/],
   ]
   for (const [change, message] of refused) {
