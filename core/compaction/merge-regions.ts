@@ -22,15 +22,16 @@ import {
   subtractSums,
   sumHeaders,
 } from '../block/conservation.ts'
-import { FrameEncoder, planFrames, rowsOfLargest } from '../block/frames.ts'
+import { FrameEncoder, type FramePlan, planFrames, rowsOfLargest } from '../block/frames.ts'
 import { findHeaderFault } from '../block/order.ts'
 import { ROLLUP_BYTES_FRACTION, packRollups } from '../block/rollup-section.ts'
 import { RollupBuilder } from '../block/rollup-build.ts'
 import { encodeRegion, type ObjectDataset } from '../block/write.ts'
 import { assert } from '../assert.ts'
+import { endOfRuns, gatherJoined, planJoins, RowJoiner } from './aggregation.ts'
 import type { Codec } from '../ports/codec.ts'
 import { mergeHeaders, type MergedHeaders, mergeNumbering } from './merge-headers.ts'
-import { gatherRows } from './merge-rows.ts'
+import { gatherRows, RowScratch } from './merge-rows.ts'
 import type { MergeScratch } from './merge-scratch.ts'
 import type { RegionInput, RegionSource } from './merge-source.ts'
 import { findTotalFault } from './merge-totals.ts'
@@ -43,6 +44,8 @@ export interface MergedRegion {
   readonly dataset: ObjectDataset
   /** How many of the inputs, from the first on, it holds. */
   readonly inputs: number
+  /** Rows that were added to others of the same stack, span and trace. */
+  readonly joinedSamples: number
 }
 
 export interface MergeRegionsOptions {
@@ -54,16 +57,18 @@ export interface MergeRegionsOptions {
   readonly memory?: MergeMemory
   /** A dataset with fewer rows gets no rollups. */
   readonly rollupRowsMin?: number
+  /** Profiles of one series within a window become one (aggregation.ts); 0: none. Whole windows make an hour. */
+  readonly aggregationWindowMs?: number
 }
 
 export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegionsOptions): MergedRegion {
-  const { codec, window, budgetBytes, memory = new MergeMemory(), rollupRowsMin = 0 } = options
+  const { codec, window, budgetBytes, memory = new MergeMemory(), rollupRowsMin = 0, aggregationWindowMs = 0 } = options
   checkMembers(
     inputs.map(({ descriptor }) => descriptor),
     window,
   )
   const taken = takeSymbols(inputs, { codec, budgetBytes, memory })
-  const tools = { codec, window, memory, rollupRowsMin }
+  const tools = { codec, window, memory, rollupRowsMin, aggregationWindowMs }
   try {
     return mergeTaken(taken, tools)
   } catch (error) {
@@ -77,13 +82,14 @@ export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegio
 
 function mergeTaken(
   taken: SourcesWithSymbols,
-  { codec, window, memory, rollupRowsMin }: Required<Omit<MergeRegionsOptions, 'budgetBytes'>>,
+  tools: Required<Omit<MergeRegionsOptions, 'budgetBytes'>>,
 ): MergedRegion {
+  const { codec, window, memory } = tools
   const { sources, symbols } = taken
   const merged = mergeHeaders(sources)
   const { scratch } = memory
-  const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, { codec, scratch, rollupRowsMin })
-  const fault = rows.totalFault ?? sumFault(sources, merged, rows.sums)
+  const rows = mergeRows({ sources, stackOf: taken.stackOf, merged, taken: symbols }, { ...tools, scratch })
+  const fault = rows.totalFault ?? sumFault(sources, merged, rows.gathered)
   const { tenant, service } = sources[0]!.head.descriptor
   const named = { tenant, service, ...merged }
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
@@ -98,7 +104,7 @@ function mergeTaken(
   if (fault !== undefined) throw new NotConserved(`merge does not conserve: ${fault}`, encode)
   const dataset = encode()
   scratch.trim()
-  return { dataset, inputs: sources.length }
+  return { dataset, inputs: sources.length, joinedSamples: rows.joinedSamples }
 }
 
 interface RowsContext {
@@ -112,23 +118,28 @@ interface RowsTools {
   readonly codec: Codec
   readonly scratch: MergeScratch
   readonly rollupRowsMin: number
+  readonly aggregationWindowMs: number
 }
 
 interface MergedRows {
   /** In words; undefined if every total is right. */
   readonly totalFault: string | undefined
   readonly sums: readonly ConservationSum[]
+  /** Of the rows before any were added to others. */
+  readonly gathered: readonly ConservationSum[]
   readonly frames: ReturnType<FrameEncoder['finish']>
   readonly rollups: ReturnType<RollupBuilder['finish']> | undefined
+  readonly joinedSamples: number
 }
 
 function mergeRows(
   { sources, stackOf, merged, taken }: RowsContext,
-  { codec, scratch, rollupRowsMin }: RowsTools,
+  { codec, scratch, rollupRowsMin, aggregationWindowMs }: RowsTools,
 ): MergedRows {
   const { headers, groups, series, refs } = merged
   const fault = findHeaderFault(headers, { groups: groups.length, series: series.length })
   assert(fault === undefined, `dataset out of order: ${fault}`)
+  const joins = aggregationWindowMs === 0 ? undefined : planJoins(headers, { windowMs: aggregationWindowMs })
   const plans = planFrames(headers)
   const encoder = new FrameEncoder(groups, { codec, scratch: scratch.frames }, rowsOfLargest(plans))
   const rowCount = plans.reduce((count, plan) => count + plan.rowCount, 0)
@@ -142,21 +153,56 @@ function mergeRows(
   }
   scratch.rows.reserve(rowsOfLargest(plans))
   const mayHaveContext = sources.some((source) => source.hasAnyContext)
+  const join = joins && { gatherer, joins, joiner: new RowJoiner(), scratch: new RowScratch(), hashes: taken.hashes }
   const parts: ConservationSum[][] = []
+  const lacking: (readonly ConservationSum[])[] = []
   let wrongTotal: string | undefined
-  for (const plan of plans) {
+  let storedRows = 0
+  for (let plan of plans) {
     const { firstHeader: first, headerCount } = plan
     const end = first + headerCount
-    const hasContext = mayHaveContext && anyContext(sources, merged, { first, end })
-    const rows = scratch.rows.take(groups[plan.group]!, plan.rowCount, hasContext)
-    gatherRows(gatherer, { first, end }, rows)
+    const group = groups[plan.group]!
+    const read = { first, end: joins === undefined ? end : endOfRuns(joins, { first, end }) }
+    const hasContext = mayHaveContext && anyContext(sources, merged, read)
+    const rows = scratch.rows.take(group, plan.rowCount, hasContext)
+    if (join === undefined) gatherRows(gatherer, { first, end }, rows)
+    else {
+      const joined = gatherJoined(join, { first, end, group, hasContext }, headers, rows)
+      plan = joinedFrame(plan, joined.rowCount, headers)
+      lacking.push(joined.lacking)
+    }
+    storedRows += plan.rowCount
     wrongTotal ??= totalFault(merged, { first, end, group: plan.group }, rows)
     const lengths = headers.rowLength.subarray(first, end)
     parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, taken.hashes))
     rollups?.addHeaders({ first, end }, rows, 0)
     encoder.add(plan, { rows, start: 0, lengths })
   }
-  return { totalFault: wrongTotal, sums: addSums(parts), frames: encoder.finish(), rollups: rollups?.finish() }
+  return {
+    totalFault: wrongTotal,
+    sums: addSums(parts),
+    gathered: addSums([...parts, ...lacking]),
+    frames: encoder.finish(),
+    rollups: rollups?.finish(),
+    joinedSamples: rowCount - storedRows,
+  }
+}
+
+/** The frame as it came out: its headers, with the lengths that they have now, begin where those before them end. */
+function joinedFrame(
+  plan: FramePlan,
+  rowCount: number,
+  { group, rowStart, rowLength }: MergedHeaders['headers'],
+): FramePlan {
+  const { firstHeader: first, headerCount } = plan
+  const isFirst = first === 0 || group[first - 1] !== plan.group
+  const start = isFirst ? 0 : rowStart[first - 1]! + rowLength[first - 1]!
+  let at = start
+  for (let h = first; h < first + headerCount; h++) {
+    rowStart[h] = at
+    at += rowLength[h]!
+  }
+  return { ...plan, rowStart: start, rowCount }
 }
 
 function anyContext(
