@@ -12,6 +12,7 @@ import type { Log } from '#core/ports/log.ts'
 import type {
   CommitCompactionRequest,
   CommitCompactionResponse,
+  CommitSegmentResponse,
   LabelSetsRequest,
   Metastore,
 } from '#core/rpc/metastore.ts'
@@ -19,7 +20,7 @@ import type { Sql } from '#db/client.ts'
 import { toCinderError, withConflictRetries, withSqlErrors } from '#db/errors.ts'
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
 import { commitCompaction } from '#db/sql/commit-compaction.ts'
-import { commitSegment } from '#db/sql/commit-segment.ts'
+import { commitSegment, type SegmentOutcome } from '#db/sql/commit-segment.ts'
 import { selectLabelSets } from '#db/sql/label-sets.ts'
 import { planQuery, streamPlan } from '#db/sql/plan-query.ts'
 import { readVerdict } from '#db/sql/read-verdict.ts'
@@ -94,12 +95,7 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       checkSegment(request)
       const outcome = await asWrite(deps, 'commit segment', () => commitSegment(sql, request, grace))
       planner.noteCommit()
-      if (outcome.kind === 'committed') {
-        const { skips, labelEpoch, expired } = outcome
-        return { verdict: 'committed', skips, labelEpoch, expired }
-      }
-      const skips = await withSqlErrors('read verdict', () => readVerdict(sql, request.objectId))
-      return skips === undefined ? { verdict: 'refused', skips: [] } : { verdict: 'replayed', skips }
+      return await answerCommit(deps, request.objectId, outcome)
     },
     async pollJobs(request) {
       checkJobTerms([...request.running, ...request.failed, ...request.released])
@@ -139,6 +135,25 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
     async registerWriter(request) {
       return { epoch: await asWrite(deps, 'register writer', () => registerWriter(sql, request)) }
     },
+  }
+}
+
+async function answerCommit(
+  { sql }: MetastoreDeps,
+  objectId: string,
+  outcome: SegmentOutcome,
+): Promise<CommitSegmentResponse> {
+  switch (outcome.kind) {
+    case 'committed': {
+      const { skips, labelEpoch, expired } = outcome
+      return { verdict: 'committed', skips, labelEpoch, expired }
+    }
+    case 'labels-outdated':
+      return { verdict: outcome.kind, skips: [], labelEpoch: outcome.labelEpoch }
+    case 'registered': {
+      const skips = await withSqlErrors('read verdict', () => readVerdict(sql, objectId))
+      return skips === undefined ? { verdict: 'refused', skips: [] } : { verdict: 'replayed', skips }
+    }
   }
 }
 

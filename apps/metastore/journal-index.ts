@@ -36,8 +36,10 @@ export function sqlJournalIndex({
   return {
     nowMs: () => withSqlErrors('time', () => readNowMs(sql)),
     async commitSegment(request) {
-      const commit = () => commitSegment(sql, request, { deletionGraceMs })
-      return (await withSqlErrors('commit journalled segment', commit)).kind
+      // Entries have all their label sets; nobody could be asked for more.
+      const commit = () => commitSegment(sql, { ...request, labelEpoch: undefined }, { deletionGraceMs })
+      const { kind } = await withSqlErrors('commit journalled segment', commit)
+      return kind === 'committed' ? kind : 'registered'
     },
     async isCommitted(objectId) {
       return (await withSqlErrors('read verdict', () => readVerdict(sql, objectId))) !== undefined

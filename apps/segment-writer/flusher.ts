@@ -4,7 +4,8 @@
  * 1. Every shard makes datasets of its heads, each at the same time; a head that does not encode, or that was lost with
  *    its thread, fails exactly the pushes in it.
  * 2. One object with all datasets is written; a failure fails all its pushes as retryable (nothing is visible).
- * 3. Its metadata is committed. The commit is idempotent by object id, so an unknown outcome is asked again; if it
+ * 3. Its metadata is committed. If the metastore says that label sets were left out which a deletion took away, it is
+ *    committed with all of them (whole-label-sets.ts). The commit is idempotent by object id, so an unknown outcome is asked again; if it
  *    stays unknown, the pushes get a retryable error and a retry counts once. Then the commit is written down beside the
  *    object, and the metastore repeats it later; by policy that is waited for and acknowledged (journal.ts).
  * 4. Headers that the commit put on a skip list are duplicates: their pushes succeed, their samples count once. What is
@@ -14,6 +15,7 @@
 import { CinderError, isRetryable } from '#core/errors.ts'
 import { encodeObject } from '#core/block/write.ts'
 import { objectKey } from '#core/block/object-key.ts'
+import type { Codec } from '#core/ports/codec.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
@@ -22,12 +24,17 @@ import { PROFILE_ID_BYTES } from '#core/segment/head.ts'
 import type { Batch, BatchPart } from './batch.ts'
 import { compareKeys, type HeadResult, type HeadShard } from './head-shard.ts'
 import { isUnanswered, type WriterJournal } from './journal.ts'
+import { withWholeLabelSets } from './whole-label-sets.ts'
 
 /** A commit whose outcome is unknown is asked again at most this often: 50, 200 and 800 ms later. */
 const COMMIT_ATTEMPTS_MAX = 4
 
+/** A verdict of the commit: nothing was done, label sets were left out that a deletion of a tenant took away. */
+const LABELS_OUTDATED = 'labels-outdated'
+
 export interface FlusherDeps {
   readonly store: ObjectStore
+  readonly codec: Codec
   readonly metastore: Metastore
   readonly clock: Clock
   readonly log: Log
@@ -78,6 +85,7 @@ async function storeSegment(
       datasets: descriptors,
       ...headerIds(heads),
       labelSets: heads.flatMap(({ result }) => [...result.labelSets]),
+      labelEpoch: oldestEpoch(heads),
     }
   } catch (error) {
     settleFailed(deps, objectId, { heads, error })
@@ -85,7 +93,7 @@ async function storeSegment(
   }
   const startedMs = deps.clock.nowMs()
   try {
-    const response = await commit(deps, request)
+    const response = await commit(deps, request, heads)
     settleCommitted(heads, response)
     return response
   } catch (error) {
@@ -104,7 +112,8 @@ async function afterNoCommit(
   const isOpen = error instanceof CinderError && isUnanswered(error)
   if (!isOpen || deps.journal.mode !== 'acknowledge') settleFailed(deps, request.objectId, failed)
   if (!isOpen) return
-  const isAcknowledged = await deps.journal.write(request, startedMs)
+  // Whoever reads the entry cannot ask for what is left out.
+  const isAcknowledged = await deps.journal.write(wholeRequest(deps, request, heads), startedMs)
   if (deps.journal.mode !== 'acknowledge') return
   if (!isAcknowledged) settleFailed(deps, request.objectId, failed)
   else for (const { part, result } of heads) part.settleHead(result.head, { kind: 'stored' })
@@ -177,11 +186,34 @@ function headerIds(heads: readonly EncodedHead[]): Pick<CommitSegmentRequest, 'p
   return { profileIds, deduplicate }
 }
 
-async function commit(deps: FlusherDeps, request: CommitSegmentRequest): Promise<CommitSegmentResponse> {
+/** Shards hear of an epoch when they have part in a batch: of two the older one is outdated for certain. */
+function oldestEpoch(heads: readonly EncodedHead[]): number | undefined {
+  const epochs = heads.flatMap(({ result: { labelEpoch } }) => (labelEpoch === undefined ? [] : [labelEpoch]))
+  return epochs.length === 0 ? undefined : Math.min(...epochs)
+}
+
+function wholeRequest(
+  { codec }: FlusherDeps,
+  request: CommitSegmentRequest,
+  heads: readonly EncodedHead[],
+): CommitSegmentRequest {
+  const regions = heads.map(({ result }) => result.encoded.bytes)
+  return withWholeLabelSets(request, regions, codec)
+}
+
+async function commit(
+  deps: FlusherDeps,
+  request: CommitSegmentRequest,
+  heads: readonly EncodedHead[],
+): Promise<CommitSegmentResponse> {
   const { clock, journal } = deps
   const over = new AbortController()
   const { patienceMs } = journal
-  const attempts = commitAttempts(deps, request, over.signal)
+  const attempts = commitAttempts(deps, request, over.signal).then((response) =>
+    response.verdict === LABELS_OUTDATED
+      ? commitAttempts(deps, wholeRequest(deps, request, heads), over.signal)
+      : response,
+  )
   if (patienceMs === undefined) return await attempts
   // One that is answered after all says that the next is worth waiting for.
   attempts.catch(() => undefined)

@@ -63,6 +63,8 @@ export type HeadResult = { readonly head: number; readonly key: HeadKey } & (
       readonly profileOrdinal: Uint32Array
       /** Those that the metastore may not have. */
       readonly labelSets: readonly LabelSet[]
+      /** Under which epoch it was given what is left out; undefined: nothing is. */
+      readonly labelEpoch?: number | undefined
     }
   | { readonly kind: 'failed'; readonly message: string }
 )

@@ -2,8 +2,9 @@
  * Which label sets of which data hour the metastore already has from this writer: a set is sent once an hour, not once
  * a segment. Only a hint: sending a set again changes nothing.
  *
- * A deletion of a tenant takes its sets along. The label epoch of commits' answers tells of it; everything is then sent
- * again, with the next flush that has it.
+ * A deletion of a tenant takes its sets along. What is left out is therefore worth what the label epoch says that it was
+ * sent under: a commit names it, and one of another epoch is told to come again with everything (flusher.ts). An answer
+ * without an epoch says nothing of when its sets arrived, and is not remembered.
  */
 import type { Dataset } from '#core/block/dataset.ts'
 import { labelsFromPairs, labelsKey, labelsToPairs } from '#core/labels/labels.ts'
@@ -52,9 +53,15 @@ export class LabelSetCache {
     return sets
   }
 
-  /** After a commit that carried them. An answer without an epoch tells nothing. */
-  remember(sets: readonly LabelSet[], labelEpoch?: number): void {
-    if (labelEpoch !== undefined && labelEpoch !== this.#labelEpoch) {
+  /** Of all that `missing` leaves out; undefined: it leaves out nothing. */
+  get labelEpoch(): number | undefined {
+    return this.#labelEpoch
+  }
+
+  /** After a commit that carried them. */
+  remember(sets: readonly LabelSet[], labelEpoch: number | undefined): void {
+    if (labelEpoch === undefined) return
+    if (labelEpoch !== this.#labelEpoch) {
       this.#known.clear()
       this.#labelEpoch = labelEpoch
     }

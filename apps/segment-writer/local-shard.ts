@@ -213,6 +213,7 @@ export class LocalShard implements HeadShard {
         profileIds: dataset.headers.profileId,
         profileOrdinal,
         labelSets,
+        labelEpoch: this.#labelSets.labelEpoch,
       }
     } catch (error) {
       return { kind: 'failed', head: number, key, message: String(error) }

@@ -46,13 +46,15 @@ export interface CommitSegmentRequest {
   /** One byte per profile, 1 = decide duplicates by its id, 0 = it came with neither id nor time. */
   deduplicate: Uint8Array
   labelSets: LabelSet[]
+  /** Under which epoch the sets that are left out were sent; absent: none is left out, or the writer is older than this. */
+  labelEpoch?: number | undefined
 }
 
 export interface CommitSegmentResponse {
-  /** `committed`; `replayed`: this object was committed before, live or retired by now, and the first verdict is repeated; `refused`: its id is on the retired list without a verdict. */
+  /** `committed`; `replayed`: this object was committed before, live or retired by now, and the first verdict is repeated; `refused`: its id is on the retired list without a verdict; `labels-outdated`: nothing was done, because label sets were left out that were sent under another epoch: send it again with all of them and without `labelEpoch`. */
   verdict: string
   skips: DatasetSkips[]
-  /** Grows with every deletion of a tenant: what a writer remembers of label sets is worth nothing across it. */
+  /** Grows with every deletion of a tenant: what a writer remembers of label sets is worth nothing across it. 0 also where what came with this commit is not worth remembering. */
   labelEpoch?: number
   /** Datasets of which every profile is older than the retention of its tenant and service: they were not kept. */
   expired?: number[]

@@ -2,7 +2,9 @@
  * Commit of a segment: ONE statement that decides which of its profiles count, and makes the rest visible.
  *
  * 1. gate: the object's id is registered. Of two commits of one object the second waits here, then gets no row, and
- *    everything below does nothing for it: every other step reads the gate.
+ *    everything below does nothing for it: every other step reads the gate. Nor is it opened for a commit that leaves out
+ *    label sets which were sent before a tenant was deleted (labels, in the snapshot that decides incarnations): its
+ *    series could not be found by their labels. It comes again with all of them.
  * 2. won: the distinct profile ids are inserted in byte order. Two commits that share ids meet on the first shared one,
  *    in the same order, so they cannot deadlock; the second waits for the first's fate and then loses the ids.
  *    Of a tenant that was deleted once (born) the incarnation is a part of the id: what is pushed again after the
@@ -34,6 +36,17 @@ export type SegmentOutcome =
       readonly expired: number[]
     }
   | { readonly kind: 'registered' }
+  /** Nothing was done: label sets were left out that were sent under another epoch. */
+  | { readonly kind: 'labels-outdated'; readonly labelEpoch: number }
+
+interface CommitRow {
+  label_epoch: number
+  is_outdated: boolean
+  /** Null if the gate was closed. */
+  skip_dataset: number[] | null
+  skip_position: number[]
+  expired: number[]
+}
 
 /**
  * For a rebuild: what the segment has of the tenant is dead, though the begin of the object does not prove it, by the
@@ -57,13 +70,16 @@ export async function commitSegment(
   const tenants = datasets.map((dataset) => dataset.tenant)
   const services = datasets.map((dataset) => dataset.service)
   const maxTimes = datasets.map((dataset) => dataset.maxTimeMs)
-  const [row] = await sql<
-    { skip_dataset: number[]; skip_position: number[]; label_epoch: number; expired: number[] }[]
-  >`
-    with gate as (
-      insert into object_ids (id) values (${objectId}::text) on conflict (id) do nothing returning id
+  const [row] = await sql<CommitRow[]>`
+    with labels as materialized (
+      select e.epoch, e.epoch <> ${request.labelEpoch ?? null}::float8
+        and not exists (select from object_ids where id = ${objectId}::text) as is_outdated
+      from (select coalesce(sum(incarnation), 0)::int as epoch from tenant_incarnations) as e
+    ), gate as (
+      insert into object_ids (id) select ${objectId}::text from labels where is_outdated is not true
+      on conflict (id) do nothing returning id
     ), born as materialized (
-      select d.n, b.is_dead and i.is_final as is_removed,
+      select d.n, b.is_dead, b.is_dead and i.is_final as is_removed,
         case when b.is_dead then i.live_from - 1 else i.incarnation end as incarnation
       from gate, unnest(${tenants}::text[]) with ordinality as d(tenant, n)
       join tenant_incarnations i on i.tenant = d.tenant
@@ -152,16 +168,24 @@ export async function commitSegment(
       order by l.tenant collate "C", l.window_start_ms, md5(l.pairs)
       on conflict do nothing
     )
-    select skip_dataset, skip_position, (select coalesce(sum(incarnation), 0) from tenant_incarnations)::int as label_epoch,
+    select f.skip_dataset, f.skip_position, coalesce(l.is_outdated, false) as is_outdated,
+      case when exists (select from born where is_dead) then 0 else l.epoch end as label_epoch,
       array(select n::int - 1 from dead where is_expired order by n) as expired
-    from facts`
-  if (row === undefined) return { kind: 'registered' }
-  return {
-    kind: 'committed',
-    skips: groupSkips(row.skip_dataset, row.skip_position),
-    labelEpoch: row.label_epoch,
-    expired: row.expired,
-  }
+    from labels l left join facts f on true`
+  return toOutcome(row!)
+}
+
+/** 0 is no epoch of a database with deletions: sets that went to a dead incarnation are sent again. */
+function toOutcome({
+  label_epoch: labelEpoch,
+  is_outdated,
+  skip_dataset,
+  skip_position,
+  expired,
+}: CommitRow): SegmentOutcome {
+  if (is_outdated) return { kind: 'labels-outdated', labelEpoch }
+  if (skip_dataset === null) return { kind: 'registered' }
+  return { kind: 'committed', skips: groupSkips(skip_dataset, skip_position), labelEpoch, expired }
 }
 
 /** Two parallel lists, ordered by dataset and position, as the contract's lists per dataset. */

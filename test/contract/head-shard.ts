@@ -147,9 +147,10 @@ export function headShardContract(createScene: (settings?: ShardSceneSettings) =
       results.every(({ labelSets }) => labelSets.length === 2),
       'one per type',
     )
-    shard.settled(0, true)
+    shard.settled(0, true, 7)
     takenOf(await ask(shard, { bytes: profileOf(7), service: 'a', batch: 1 }))
-    assert.deepEqual(encodedOf(await shard.encode(1))[0]!.labelSets, [], 'the metastore has them')
+    const { labelSets, labelEpoch } = encodedOf(await shard.encode(1))[0]!
+    assert.deepEqual([labelSets, labelEpoch], [[], 7], 'the metastore has them, of that epoch')
   })
 
   test('label sets of a batch that was not committed are sent again', async () => {

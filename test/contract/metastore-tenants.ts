@@ -20,6 +20,7 @@ export function tenantsContract(name: string, create: () => Promise<TenantsHarne
     after(() => harness.close())
     const scene = () => new Scene(harness, ++made)
     deletionContract(scene)
+    labelEpochContract(scene)
     inFlightContract(scene)
     retentionContract(scene)
   })
@@ -188,6 +189,48 @@ function deletionContract(scene: () => Scene): void {
     await s.service.deleteTenant({ tenant: s.tenant })
     const hidden = await find()
     assert.deepEqual([hidden!.state, hidden!.datasets, hidden!.bytes], ['hiding', 0, 0])
+  })
+}
+
+function labelEpochContract(scene: () => Scene): void {
+  const commitWithout = async (s: Scene, name: string, labelEpoch: number | undefined) => {
+    const specs = [{ tenant: s.tenant, timeMs: await s.harness.nowMs(), profiles: [s.nextProfile()] }]
+    const request = makeSegment(s.id(name), specs)
+    return await s.metastore.commitSegment({ ...request, labelSets: [], labelEpoch })
+  }
+
+  test('label sets that were sent before a deletion are asked for again before anything is stored', async () => {
+    const s = scene()
+    const timeMs = await s.harness.nowMs()
+    const first = makeSegment(s.id('a'), [{ tenant: s.tenant, timeMs, profiles: [s.nextProfile()] }])
+    const { labelEpoch } = await s.metastore.commitSegment(first)
+    assert.equal((await commitWithout(s, 'b', labelEpoch)).verdict, 'committed')
+    assert.deepEqual(await s.planned(), [`${s.id('a')}/0`, `${s.id('b')}/0`])
+    await s.service.deleteTenant({ tenant: s.other })
+    const outdated = await commitWithout(s, 'c', labelEpoch)
+    assert.equal(outdated.verdict, 'labels-outdated', 'an epoch is of all tenants')
+    assert.ok(outdated.labelEpoch! > labelEpoch!)
+    await s.service.deleteTenant({ tenant: s.tenant })
+    const again = await commitWithout(s, 'c', outdated.labelEpoch)
+    assert.equal(again.verdict, 'labels-outdated')
+    assert.deepEqual([await s.planned(), await s.labelled()], [[], []])
+
+    const whole = makeSegment(s.id('c'), [{ tenant: s.tenant, timeMs, profiles: [s.nextProfile()] }])
+    const taken = await s.metastore.commitSegment(whole)
+    assert.deepEqual([taken.verdict, taken.labelEpoch], ['committed', again.labelEpoch])
+    assert.deepEqual([await s.planned(), await s.labelled()], [[`${s.id('c')}/0`], ['web']])
+    assert.equal((await commitWithout(s, 'c', labelEpoch)).verdict, 'replayed', 'what was stored is not asked for')
+    assert.equal((await commitWithout(s, 'd', undefined)).verdict, 'committed', 'an older writer names no epoch')
+  })
+
+  test('label sets that came late, for a dead incarnation, are no reason to leave them out afterwards', async () => {
+    const s = scene()
+    await s.service.deleteTenant({ tenant: s.tenant })
+    const nowMs = await s.harness.nowMs()
+    const begun = makeUlid(nowMs - 2 * LATE_COMMIT_MS, new Uint8Array(10).fill(s.n))
+    const late = makeSegment(begun, [{ tenant: s.tenant, timeMs: nowMs, profiles: [s.nextProfile()] }])
+    const { labelEpoch } = await s.metastore.commitSegment(late)
+    assert.equal((await commitWithout(s, 'a', labelEpoch)).verdict, 'labels-outdated')
   })
 }
 

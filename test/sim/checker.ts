@@ -64,7 +64,7 @@ export class Checker {
   segment(request: CommitSegmentRequest, answer: CommitSegmentResponse): void {
     const { objectId } = request
     this.#deps.note(`segment ${objectId}: ${answer.verdict}, ${request.deduplicate.length} profiles`)
-    if (answer.verdict === 'refused') return
+    if (answer.verdict === 'refused' || answer.verdict === 'labels-outdated') return
     const skips = JSON.stringify(answer.skips)
     const first = this.#firstSkips.get(objectId)
     if (first === undefined) this.#firstSkips.set(objectId, skips)

@@ -10,6 +10,7 @@ import type { MemoryMetastore } from '../support/memory-metastore.ts'
 import { isDead } from '../support/metastore-twin/jobs.ts'
 import { waitingSegments } from '../support/metastore-twin/planning.ts'
 import type { HeldJob } from '../support/metastore-twin/state.ts'
+import { liveFromOf } from '../support/metastore-twin/tenants.ts'
 import type { Checker } from './checker.ts'
 import type { Ledger } from './ledger.ts'
 import type { Life } from './life.ts'
@@ -86,8 +87,9 @@ function checkParked({ checker, poison }: Ends, { jobId, sources, reason, failur
 
 function checkLabels({ twin, ledger, checker }: Ends): void {
   const known = new Set<string>()
-  for (const { tenant, windowStartMs, pairs } of twin.state.labelSets.values())
-    known.add(`${tenant} ${windowStartMs} ${pairs[pairs.indexOf('service_name') + 1]}`)
+  for (const { tenant, windowStartMs, pairs, incarnation } of twin.state.labelSets.values())
+    if (incarnation >= liveFromOf(twin.state, tenant))
+      known.add(`${tenant} ${windowStartMs} ${pairs[pairs.indexOf('service_name') + 1]}`)
   for (const { number, tenant, service, timeMs, isAcked, isDeleted } of ledger.entries) {
     const name = `${tenant} ${Math.floor(timeMs / MS_PER_HOUR) * MS_PER_HOUR} ${service}`
     if (isAcked && !isDeleted && !known.has(name)) checker.report('labels', `no label set for p${number}: ${name}`)

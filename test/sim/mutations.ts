@@ -85,6 +85,11 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   { name: 'label sets are dropped', shows: ['labels'], rules: { keepsLabelSets: false } },
   {
+    name: 'label sets of before a deletion count as sent',
+    shows: ['labels'],
+    rules: { checksLabelEpoch: false },
+  },
+  {
     name: 'a merge brings a deleted tenant back',
     shows: ['returned'],
     rules: { checksIncarnations: false },

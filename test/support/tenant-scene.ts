@@ -50,6 +50,10 @@ export class Scene {
     return `${name}${this.n}`
   }
 
+  nextProfile(): number {
+    return this.#profiles++
+  }
+
   /** A segment with one profile a dataset. Returns the datasets that were older than their retention. */
   async commit(objectId: string, specs: (Omit<DatasetSpec, 'profiles'> & { ageMs?: number })[]): Promise<number[]> {
     const nowMs = await this.harness.nowMs()

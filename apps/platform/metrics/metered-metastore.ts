@@ -41,7 +41,8 @@ export function meterMetastore(inner: Metastore, registry: Registry, nowMs: () =
     async commitSegment(...call) {
       const answer = await timed('commit_segment', () => inner.commitSegment(...call))
       const [request] = call
-      flushes(request.sizeBytes, request.datasets)
+      // What is asked for again is counted when it comes.
+      if (answer.verdict !== 'labels-outdated') flushes(request.sizeBytes, request.datasets)
       return answer
     },
     async pollJobs(...call) {

@@ -109,7 +109,7 @@ class Adopter {
       const life = this.#state.tenants.get(descriptor.tenant)
       const incarnation = fate === 'lives' ? (life?.incarnation ?? 1) : life!.liveFrom - 1
       const isAdopted = live.includes(descriptor.index) && fate !== 'gone' && !isExpired(this.#state, descriptor)
-      const skip = isAdopted ? this.#count(footer, bytes, descriptor) : []
+      const skip = isAdopted ? this.#count(footer, bytes, { descriptor, incarnation }) : []
       const isLive = isAdopted && skip.length < descriptor.profileCount
       return { descriptor: { ...descriptor }, skip, incarnation, isLive }
     })
@@ -137,14 +137,17 @@ class Adopter {
   }
 
   /** Positions that another attempt or segment counts; label sets on the way. */
-  #count(footer: ObjectFooter, bytes: Uint8Array, descriptor: ObjectFooter['datasets'][number]): number[] {
+  #count(
+    footer: ObjectFooter,
+    bytes: Uint8Array,
+    { descriptor, incarnation }: { descriptor: ObjectFooter['datasets'][number]; incarnation: number },
+  ): number[] {
     const head = openDataset(
       bytes.subarray(descriptor.offset, descriptor.offset + descriptor.headBytes),
       descriptor,
       this.#codec,
     )
-    for (const set of labelSetsOfHead(head))
-      this.#state.labelSets.set(JSON.stringify([set.tenant, set.windowStartMs, set.pairs]), set)
+    for (const set of labelSetsOfHead(head)) this.#state.addLabelSet({ ...set, incarnation })
     const region = bytes.subarray(descriptor.offset, descriptor.offset + descriptor.sizeBytes)
     const ids = decodeProfileIds(head, new FetchedRanges([{ offset: descriptor.offset, bytes: region }]))
     const origin = footer.level === 0 ? `${footer.objectId}/${descriptor.index}` : attemptOf(footer)

@@ -13,7 +13,7 @@ import type {
 import { MS_PER_HOUR } from '#core/units.ts'
 import { isExpired } from './retention.ts'
 import type { HeldDataset, TwinState } from './state.ts'
-import { incarnationFor, isVisible } from './tenants.ts'
+import { incarnationFor, isVisible, liveFromOf } from './tenants.ts'
 
 export function commitSegment(state: TwinState, request: CommitSegmentRequest): CommitSegmentResponse {
   checkSegment(request)
@@ -23,6 +23,10 @@ export function commitSegment(state: TwinState, request: CommitSegmentRequest): 
     if (skips === undefined) return { verdict: 'refused', skips: [] }
     return { verdict: 'replayed', skips: state.rules.repeatsVerdicts ? skips : [] }
   }
+  // With every deletion label sets go that writers believe to be known.
+  const labelEpoch = [...state.tenants.values()].reduce((sum, { incarnation }) => sum + incarnation, 0)
+  const isOutdated = request.labelEpoch !== undefined && request.labelEpoch !== labelEpoch
+  if (isOutdated && state.rules.checksLabelEpoch) return { verdict: 'labels-outdated', skips: [], labelEpoch }
   const datasets = judge(state, request)
   const skips = datasets.flatMap(({ descriptor: { index }, skip }) =>
     skip.length === 0 ? [] : [{ index, positions: skip }],
@@ -31,12 +35,12 @@ export function commitSegment(state: TwinState, request: CommitSegmentRequest): 
   state.addObject({ objectId, level: 0, sizeBytes, datasets })
   for (const set of state.rules.keepsLabelSets ? labelSets : []) {
     const pairs = set.pairs.map((text) => text.replaceAll('\0', '\uFFFD'))
-    state.labelSets.set(JSON.stringify([set.tenant, set.windowStartMs, pairs]), { ...set, pairs })
+    state.addLabelSet({ ...set, pairs, incarnation: incarnationFor(state, set.tenant, objectId).incarnation })
   }
   state.buryIfDead(objectId)
-  // With every deletion writers forget which label sets are known.
-  const labelEpoch = [...state.tenants.values()].reduce((sum, { incarnation }) => sum + incarnation, 0)
-  return { verdict: 'committed', skips, ...(labelEpoch > 0 ? { labelEpoch } : {}) }
+  // What went to a dead incarnation is not worth remembering.
+  const isLate = datasets.some(({ incarnation, descriptor: { tenant } }) => incarnation < liveFromOf(state, tenant))
+  return { verdict: 'committed', skips, labelEpoch: isLate ? 0 : labelEpoch }
 }
 
 /** First position of an id wins; who lost everything is dead on arrival. */
@@ -74,9 +78,9 @@ export function planQuery(
 export function selectLabelSets(state: TwinState, request: LabelSetsRequest): LabelSetsResponse {
   const { tenants, startMs, endMs, names, namesOnly } = request
   const sets = new Map<string, { pairs: string[] }>()
-  for (const { tenant, windowStartMs, pairs } of state.labelSets.values()) {
+  for (const { tenant, windowStartMs, pairs, incarnation } of state.labelSets.values()) {
     const overlaps = windowStartMs <= endMs && windowStartMs + MS_PER_HOUR > startMs
-    if (!tenants.includes(tenant) || !overlaps) continue
+    if (!tenants.includes(tenant) || !overlaps || incarnation < liveFromOf(state, tenant)) continue
     const labels = labelsFromPairs(pairs)
     const parts = namesOnly
       ? labels.map(({ name }) => [name, ''])

@@ -20,6 +20,11 @@ export interface HeldDataset {
   isLive: boolean
 }
 
+export interface HeldLabelSet extends LabelSet {
+  /** Of its tenant. */
+  readonly incarnation: number
+}
+
 export interface HeldObject {
   readonly objectId: string
   readonly level: number
@@ -112,6 +117,8 @@ export interface TwinRules {
   /** Outputs of a refused commit become tombstones unless they are published. */
   readonly sparesPublished: boolean
   readonly keepsLabelSets: boolean
+  /** A commit that leaves out label sets of before a deletion is told to bring them. */
+  readonly checksLabelEpoch: boolean
   /** Leases that ran out are taken away. */
   readonly expiresLeases: boolean
   /** What fails twice is halved, down to the dataset that is poison. */
@@ -144,6 +151,7 @@ export const TWIN_RULES: TwinRules = {
   leasesTombstones: true,
   sparesPublished: true,
   keepsLabelSets: true,
+  checksLabelEpoch: true,
   expiresLeases: true,
   bisects: true,
   checksIncarnations: true,
@@ -170,7 +178,7 @@ export class TwinState {
   readonly registered = new Map<string, DatasetSkips[] | undefined>()
   /** When each was first committed. */
   readonly profileIds = new Map<string, number>()
-  readonly labelSets = new Map<string, LabelSet>()
+  readonly labelSets = new Map<string, HeldLabelSet>()
   readonly jobs = new Map<string, HeldJob>()
   readonly tombstones = new Map<string, Tombstone>()
   readonly writers = new Map<string, { address: string; epoch: number; expiresAtMs: number }>()
@@ -255,12 +263,16 @@ export class TwinState {
     // Here a retry of what a deletion took is a duplicate, and nothing in the bucket says so once that is gone.
     const diedAtMs = Math.max(...[...this.tenants.values()].map((life) => life.diedAtMs))
     for (const [id, countedAtMs] of this.profileIds) if (countedAtMs > diedAtMs) this.profileIds.delete(id)
-    // A deletion takes no label sets along here, and writers that have not heard of one yet leave out what they sent before.
+    // Whoever takes single datasets away leaves their label sets, and no object in the bucket tells of these.
     for (const [key, { tenant }] of this.labelSets) if (!this.tenants.has(tenant)) this.labelSets.delete(key)
     for (const table of [this.workers, this.failedAtMs, this.orphanCandidates, this.writers]) table.clear()
     this.committedAtMs.length = 0
     for (const objectId of inBucket) this.registered.delete(objectId)
     this.#lastJobId += 1_000
+  }
+
+  addLabelSet(set: HeldLabelSet): void {
+    this.labelSets.set(JSON.stringify([set.tenant, set.windowStartMs, set.pairs, set.incarnation]), set)
   }
 
   retireDataset(objectId: string, index: number): void {

@@ -36,7 +36,12 @@ export function incarnationFor(
 
 /** Live, and of an incarnation that lives. */
 export function isVisible(state: TwinState, { isLive, incarnation, descriptor }: HeldDataset): boolean {
-  return isLive && incarnation >= (state.tenants.get(descriptor.tenant)?.liveFrom ?? 1)
+  return isLive && incarnation >= liveFromOf(state, descriptor.tenant)
+}
+
+/** The lowest incarnation of the tenant that lives. */
+export function liveFromOf(state: TwinState, tenant: string): number {
+  return state.tenants.get(tenant)?.liveFrom ?? 1
 }
 
 /** A second call while one is open hides what came since. */
@@ -66,5 +71,7 @@ export function removeDeleted(state: TwinState): void {
       for (const dataset of datasets)
         if (dataset.descriptor.tenant === tenant && dataset.isLive && !isVisible(state, dataset))
           state.retireDataset(objectId, dataset.descriptor.index)
+    for (const [key, set] of state.labelSets)
+      if (set.tenant === tenant && set.incarnation < life.liveFrom) state.labelSets.delete(key)
   }
 }
