@@ -2,7 +2,7 @@
  * What the outputs of a job hold against what its sources hold, by counts alone: nothing is read.
  *
  * 1. Descriptors are summed by tenant, service and window of the output. A source counts with the profiles that it does
- *    not skip; a merge neither adds nor drops a profile, and never adds two samples up.
+ *    not skip; a merge neither adds nor drops a profile, and says how many samples it added to others.
  * 2. Profiles must be equal. So must samples, but of a source with skips only bounds are known without reading it.
  * A worker asks before its commit, and the commit again about the rows it has locked (db/sql/commit-compaction.ts has
  * the same rule): sums over content are the merge's own (merge-regions.ts); these find a dataset that was left out, taken
@@ -63,7 +63,7 @@ export function findImbalance(
   for (const descriptor of merged) {
     const { actual } = cellOf(descriptor)
     actual.profiles += descriptor.profileCount
-    actual.samples += descriptor.sampleCount
+    actual.samples += descriptor.sampleCount + (descriptor.joinedSamples ?? 0)
   }
   return [...cells.values()].filter((cell) => !isBalanced(cell)).sort(compareCells)[0]
 }

@@ -21,6 +21,8 @@ export interface DatasetDescriptor {
   headBytes: number
   profileCount: number
   sampleCount: number
+  /** Of an output: samples of its sources that were added to others (core/compaction/aggregation.ts); absent: none. */
+  joinedSamples?: number
 }
 
 export interface LabelSet {
@@ -82,6 +84,13 @@ export interface CompactionJob {
   /** Level of the output. */
   level: number
   sources: SourceObject[]
+  /** Of tenants whose profiles are joined by series and window; others' are not. */
+  aggregation?: AggregationWindow[]
+}
+
+export interface AggregationWindow {
+  tenant: string
+  windowMs: number
 }
 
 /** One dataset of one object, by its place. */

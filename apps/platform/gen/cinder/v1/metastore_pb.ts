@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/metastore.proto.
  */
 export const file_cinder_v1_metastore: GenFile = /*@__PURE__*/
-  fileDesc("ChljaW5kZXIvdjEvbWV0YXN0b3JlLnByb3RvEgljaW5kZXIudjEi/gEKEURhdGFzZXREZXNjcmlwdG9yEg0KBWluZGV4GAEgASgNEg4KBnRlbmFudBgCIAEoCRIPCgdzZXJ2aWNlGAMgASgJEhcKD3dpbmRvd19zdGFydF9tcxgEIAEoARIRCgl3aW5kb3dfbXMYBSABKAESEwoLbWluX3RpbWVfbXMYBiABKAESEwoLbWF4X3RpbWVfbXMYByABKAESDgoGb2Zmc2V0GAggASgBEhIKCnNpemVfYnl0ZXMYCSABKAESEgoKaGVhZF9ieXRlcxgKIAEoARIVCg1wcm9maWxlX2NvdW50GAsgASgNEhQKDHNhbXBsZV9jb3VudBgMIAEoASJCCghMYWJlbFNldBIOCgZ0ZW5hbnQYASABKAkSFwoPd2luZG93X3N0YXJ0X21zGAIgASgBEg0KBXBhaXJzGAMgAygJIjAKDERhdGFzZXRTa2lwcxINCgVpbmRleBgBIAEoDRIRCglwb3NpdGlvbnMYAiADKA0i6gEKFENvbW1pdFNlZ21lbnRSZXF1ZXN0EhEKCW9iamVjdF9pZBgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgBEi4KCGRhdGFzZXRzGAMgAygLMhwuY2luZGVyLnYxLkRhdGFzZXREZXNjcmlwdG9yEhMKC3Byb2ZpbGVfaWRzGAQgASgMEhMKC2RlZHVwbGljYXRlGAUgASgMEicKCmxhYmVsX3NldHMYBiADKAsyEy5jaW5kZXIudjEuTGFiZWxTZXQSGAoLbGFiZWxfZXBvY2gYByABKAFIAIgBAUIOCgxfbGFiZWxfZXBvY2gidgoVQ29tbWl0U2VnbWVudFJlc3BvbnNlEg8KB3ZlcmRpY3QYASABKAkSJgoFc2tpcHMYAiADKAsyFy5jaW5kZXIudjEuRGF0YXNldFNraXBzEhMKC2xhYmVsX2Vwb2NoGAMgASgBEg8KB2V4cGlyZWQYBCADKA0iTwoNU291cmNlRGF0YXNldBIwCgpkZXNjcmlwdG9yGAEgASgLMhwuY2luZGVyLnYxLkRhdGFzZXREZXNjcmlwdG9yEgwKBHNraXAYAiADKA0icAoMU291cmNlT2JqZWN0EhEKCW9iamVjdF9pZBgBIAEoCRINCgVsZXZlbBgCIAEoDRISCgpzaXplX2J5dGVzGAMgASgBEioKCGRhdGFzZXRzGAQgAygLMhguY2luZGVyLnYxLlNvdXJjZURhdGFzZXQieQoNQ29tcGFjdGlvbkpvYhIOCgZqb2JfaWQYASABKAkSDQoFZXBvY2gYAiABKAESEAoIbGVhc2VfbXMYAyABKAESDQoFbGV2ZWwYBCABKA0SKAoHc291cmNlcxgFIAMoCzIXLmNpbmRlci52MS5Tb3VyY2VPYmplY3QiKAoHSm9iVGVybRIOCgZqb2JfaWQYASABKAkSDQoFZXBvY2gYAiABKAEiPQoKUnVubmluZ0pvYhIOCgZqb2JfaWQYASABKAkSDQoFZXBvY2gYAiABKAESEAoIcHJvZ3Jlc3MYAyABKAEiLgoKRGF0YXNldFJlZhIRCglvYmplY3RfaWQYASABKAkSDQoFaW5kZXgYAiABKA0icQoJRmFpbGVkSm9iEg4KBmpvYl9pZBgBIAEoCRINCgVlcG9jaBgCIAEoARIOCgZyZWFzb24YAyABKAkSDAoEa2luZBgEIAEoCRInCghjdWxwcml0cxgFIAMoCzIVLmNpbmRlci52MS5EYXRhc2V0UmVmIn0KDFdvcmtlclJlcG9ydBIPCgdhZGRyZXNzGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDwoHdGhyZWFkcxgDIAEoDRIQCghjYXBhY2l0eRgEIAEoDRIUCgxidWRnZXRfYnl0ZXMYBSABKAESEgoKdXNlZF9ieXRlcxgGIAEoASKUAgoPUG9sbEpvYnNSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIQCghjYXBhY2l0eRgCIAEoDRImCgdydW5uaW5nGAMgAygLMhUuY2luZGVyLnYxLlJ1bm5pbmdKb2ISJAoGZmFpbGVkGAQgAygLMhQuY2luZGVyLnYxLkZhaWxlZEpvYhIPCgd3YWl0X21zGAUgASgBEiQKCHJlbGVhc2VkGAYgAygLMhIuY2luZGVyLnYxLkpvYlRlcm0SJwoGd29ya2VyGAcgASgLMhcuY2luZGVyLnYxLldvcmtlclJlcG9ydBIbCg5ob2xkc19ub19vdGhlchgIIAEoCEgAiAEBQhEKD19ob2xkc19ub19vdGhlciJIChBQb2xsSm9ic1Jlc3BvbnNlEiYKBGpvYnMYASADKAsyGC5jaW5kZXIudjEuQ29tcGFjdGlvbkpvYhIMCgRsb3N0GAIgAygJInQKDE91dHB1dE9iamVjdBIRCglvYmplY3RfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SEgoKc2l6ZV9ieXRlcxgDIAEoARIuCghkYXRhc2V0cxgEIAMoCzIcLmNpbmRlci52MS5EYXRhc2V0RGVzY3JpcHRvciJ1ChdDb21taXRDb21wYWN0aW9uUmVxdWVzdBIRCgl3b3JrZXJfaWQYASABKAkSDgoGam9iX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBEigKB291dHB1dHMYBCADKAsyFy5jaW5kZXIudjEuT3V0cHV0T2JqZWN0IkUKGENvbW1pdENvbXBhY3Rpb25SZXNwb25zZRIPCgd2ZXJkaWN0GAEgASgJEhgKEHN0YWxlX29iamVjdF9pZHMYAiADKAkiVwoQUGxhblF1ZXJ5UmVxdWVzdBIPCgd0ZW5hbnRzGAEgAygJEhAKCHN0YXJ0X21zGAIgASgBEg4KBmVuZF9tcxgDIAEoARIQCghzZXJ2aWNlcxgEIAMoCSI9ChFQbGFuUXVlcnlSZXNwb25zZRIoCgdvYmplY3RzGAEgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdCJoChBMYWJlbFNldHNSZXF1ZXN0Eg8KB3RlbmFudHMYASADKAkSEAoIc3RhcnRfbXMYAiABKAESDgoGZW5kX21zGAMgASgBEg0KBW5hbWVzGAQgAygJEhIKCm5hbWVzX29ubHkYBSABKAgiHgoNTGFiZWxTZXRQYWlycxINCgVwYWlycxgBIAMoCSI7ChFMYWJlbFNldHNSZXNwb25zZRImCgRzZXRzGAEgAygLMhguY2luZGVyLnYxLkxhYmVsU2V0UGFpcnMiJQoSVGVuYW50U3RhdHNSZXF1ZXN0Eg8KB3RlbmFudHMYASADKAkibAoTVGVuYW50U3RhdHNSZXNwb25zZRIVCg1kYXRhX2luZ2VzdGVkGAEgASgIEh4KFm9sZGVzdF9wcm9maWxlX3RpbWVfbXMYAiABKAESHgoWbmV3ZXN0X3Byb2ZpbGVfdGltZV9tcxgDIAEoASIxCg1Ub21ic3RvbmVUZXJtEhEKCW9iamVjdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoASI3ChZDbGFpbVRvbWJzdG9uZXNSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCRINCgVsaW1pdBgCIAEoDSJHChdDbGFpbVRvbWJzdG9uZXNSZXNwb25zZRIsCgp0b21ic3RvbmVzGAEgAygLMhguY2luZGVyLnYxLlRvbWJzdG9uZVRlcm0iQwoPUmVmdXNlZERlbGV0aW9uEhEKCW9iamVjdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoARIOCgZyZWFzb24YAyABKAkifwoVQ29uZmlybURlbGV0ZWRSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCRIpCgdkZWxldGVkGAIgAygLMhguY2luZGVyLnYxLlRvbWJzdG9uZVRlcm0SKwoHcmVmdXNlZBgDIAMoCzIaLmNpbmRlci52MS5SZWZ1c2VkRGVsZXRpb24iKwoWQ29uZmlybURlbGV0ZWRSZXNwb25zZRIRCglmb3Jnb3R0ZW4YASABKA0iSwoVUmVnaXN0ZXJXcml0ZXJSZXF1ZXN0EhEKCXdyaXRlcl9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg4KBnR0bF9tcxgDIAEoASInChZSZWdpc3RlcldyaXRlclJlc3BvbnNlEg0KBWVwb2NoGAEgASgBMrkGChBNZXRhc3RvcmVTZXJ2aWNlElIKDUNvbW1pdFNlZ21lbnQSHy5jaW5kZXIudjEuQ29tbWl0U2VnbWVudFJlcXVlc3QaIC5jaW5kZXIudjEuQ29tbWl0U2VnbWVudFJlc3BvbnNlEkMKCFBvbGxKb2JzEhouY2luZGVyLnYxLlBvbGxKb2JzUmVxdWVzdBobLmNpbmRlci52MS5Qb2xsSm9ic1Jlc3BvbnNlElsKEENvbW1pdENvbXBhY3Rpb24SIi5jaW5kZXIudjEuQ29tbWl0Q29tcGFjdGlvblJlcXVlc3QaIy5jaW5kZXIudjEuQ29tbWl0Q29tcGFjdGlvblJlc3BvbnNlEkYKCVBsYW5RdWVyeRIbLmNpbmRlci52MS5QbGFuUXVlcnlSZXF1ZXN0GhwuY2luZGVyLnYxLlBsYW5RdWVyeVJlc3BvbnNlEkkKClN0cmVhbVBsYW4SGy5jaW5kZXIudjEuUGxhblF1ZXJ5UmVxdWVzdBocLmNpbmRlci52MS5QbGFuUXVlcnlSZXNwb25zZTABEkYKCUxhYmVsU2V0cxIbLmNpbmRlci52MS5MYWJlbFNldHNSZXF1ZXN0GhwuY2luZGVyLnYxLkxhYmVsU2V0c1Jlc3BvbnNlEkwKC1RlbmFudFN0YXRzEh0uY2luZGVyLnYxLlRlbmFudFN0YXRzUmVxdWVzdBoeLmNpbmRlci52MS5UZW5hbnRTdGF0c1Jlc3BvbnNlElgKD0NsYWltVG9tYnN0b25lcxIhLmNpbmRlci52MS5DbGFpbVRvbWJzdG9uZXNSZXF1ZXN0GiIuY2luZGVyLnYxLkNsYWltVG9tYnN0b25lc1Jlc3BvbnNlElUKDkNvbmZpcm1EZWxldGVkEiAuY2luZGVyLnYxLkNvbmZpcm1EZWxldGVkUmVxdWVzdBohLmNpbmRlci52MS5Db25maXJtRGVsZXRlZFJlc3BvbnNlElUKDlJlZ2lzdGVyV3JpdGVyEiAuY2luZGVyLnYxLlJlZ2lzdGVyV3JpdGVyUmVxdWVzdBohLmNpbmRlci52MS5SZWdpc3RlcldyaXRlclJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChljaW5kZXIvdjEvbWV0YXN0b3JlLnByb3RvEgljaW5kZXIudjEirgIKEURhdGFzZXREZXNjcmlwdG9yEg0KBWluZGV4GAEgASgNEg4KBnRlbmFudBgCIAEoCRIPCgdzZXJ2aWNlGAMgASgJEhcKD3dpbmRvd19zdGFydF9tcxgEIAEoARIRCgl3aW5kb3dfbXMYBSABKAESEwoLbWluX3RpbWVfbXMYBiABKAESEwoLbWF4X3RpbWVfbXMYByABKAESDgoGb2Zmc2V0GAggASgBEhIKCnNpemVfYnl0ZXMYCSABKAESEgoKaGVhZF9ieXRlcxgKIAEoARIVCg1wcm9maWxlX2NvdW50GAsgASgNEhQKDHNhbXBsZV9jb3VudBgMIAEoARIbCg5qb2luZWRfc2FtcGxlcxgNIAEoAUgAiAEBQhEKD19qb2luZWRfc2FtcGxlcyJCCghMYWJlbFNldBIOCgZ0ZW5hbnQYASABKAkSFwoPd2luZG93X3N0YXJ0X21zGAIgASgBEg0KBXBhaXJzGAMgAygJIjAKDERhdGFzZXRTa2lwcxINCgVpbmRleBgBIAEoDRIRCglwb3NpdGlvbnMYAiADKA0i6gEKFENvbW1pdFNlZ21lbnRSZXF1ZXN0EhEKCW9iamVjdF9pZBgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgBEi4KCGRhdGFzZXRzGAMgAygLMhwuY2luZGVyLnYxLkRhdGFzZXREZXNjcmlwdG9yEhMKC3Byb2ZpbGVfaWRzGAQgASgMEhMKC2RlZHVwbGljYXRlGAUgASgMEicKCmxhYmVsX3NldHMYBiADKAsyEy5jaW5kZXIudjEuTGFiZWxTZXQSGAoLbGFiZWxfZXBvY2gYByABKAFIAIgBAUIOCgxfbGFiZWxfZXBvY2gidgoVQ29tbWl0U2VnbWVudFJlc3BvbnNlEg8KB3ZlcmRpY3QYASABKAkSJgoFc2tpcHMYAiADKAsyFy5jaW5kZXIudjEuRGF0YXNldFNraXBzEhMKC2xhYmVsX2Vwb2NoGAMgASgBEg8KB2V4cGlyZWQYBCADKA0iTwoNU291cmNlRGF0YXNldBIwCgpkZXNjcmlwdG9yGAEgASgLMhwuY2luZGVyLnYxLkRhdGFzZXREZXNjcmlwdG9yEgwKBHNraXAYAiADKA0icAoMU291cmNlT2JqZWN0EhEKCW9iamVjdF9pZBgBIAEoCRINCgVsZXZlbBgCIAEoDRISCgpzaXplX2J5dGVzGAMgASgBEioKCGRhdGFzZXRzGAQgAygLMhguY2luZGVyLnYxLlNvdXJjZURhdGFzZXQirAEKDUNvbXBhY3Rpb25Kb2ISDgoGam9iX2lkGAEgASgJEg0KBWVwb2NoGAIgASgBEhAKCGxlYXNlX21zGAMgASgBEg0KBWxldmVsGAQgASgNEigKB3NvdXJjZXMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EjEKC2FnZ3JlZ2F0aW9uGAYgAygLMhwuY2luZGVyLnYxLkFnZ3JlZ2F0aW9uV2luZG93IjYKEUFnZ3JlZ2F0aW9uV2luZG93Eg4KBnRlbmFudBgBIAEoCRIRCgl3aW5kb3dfbXMYAiABKAEiKAoHSm9iVGVybRIOCgZqb2JfaWQYASABKAkSDQoFZXBvY2gYAiABKAEiPQoKUnVubmluZ0pvYhIOCgZqb2JfaWQYASABKAkSDQoFZXBvY2gYAiABKAESEAoIcHJvZ3Jlc3MYAyABKAEiLgoKRGF0YXNldFJlZhIRCglvYmplY3RfaWQYASABKAkSDQoFaW5kZXgYAiABKA0icQoJRmFpbGVkSm9iEg4KBmpvYl9pZBgBIAEoCRINCgVlcG9jaBgCIAEoARIOCgZyZWFzb24YAyABKAkSDAoEa2luZBgEIAEoCRInCghjdWxwcml0cxgFIAMoCzIVLmNpbmRlci52MS5EYXRhc2V0UmVmIn0KDFdvcmtlclJlcG9ydBIPCgdhZGRyZXNzGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDwoHdGhyZWFkcxgDIAEoDRIQCghjYXBhY2l0eRgEIAEoDRIUCgxidWRnZXRfYnl0ZXMYBSABKAESEgoKdXNlZF9ieXRlcxgGIAEoASKUAgoPUG9sbEpvYnNSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIQCghjYXBhY2l0eRgCIAEoDRImCgdydW5uaW5nGAMgAygLMhUuY2luZGVyLnYxLlJ1bm5pbmdKb2ISJAoGZmFpbGVkGAQgAygLMhQuY2luZGVyLnYxLkZhaWxlZEpvYhIPCgd3YWl0X21zGAUgASgBEiQKCHJlbGVhc2VkGAYgAygLMhIuY2luZGVyLnYxLkpvYlRlcm0SJwoGd29ya2VyGAcgASgLMhcuY2luZGVyLnYxLldvcmtlclJlcG9ydBIbCg5ob2xkc19ub19vdGhlchgIIAEoCEgAiAEBQhEKD19ob2xkc19ub19vdGhlciJIChBQb2xsSm9ic1Jlc3BvbnNlEiYKBGpvYnMYASADKAsyGC5jaW5kZXIudjEuQ29tcGFjdGlvbkpvYhIMCgRsb3N0GAIgAygJInQKDE91dHB1dE9iamVjdBIRCglvYmplY3RfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SEgoKc2l6ZV9ieXRlcxgDIAEoARIuCghkYXRhc2V0cxgEIAMoCzIcLmNpbmRlci52MS5EYXRhc2V0RGVzY3JpcHRvciJ1ChdDb21taXRDb21wYWN0aW9uUmVxdWVzdBIRCgl3b3JrZXJfaWQYASABKAkSDgoGam9iX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBEigKB291dHB1dHMYBCADKAsyFy5jaW5kZXIudjEuT3V0cHV0T2JqZWN0IkUKGENvbW1pdENvbXBhY3Rpb25SZXNwb25zZRIPCgd2ZXJkaWN0GAEgASgJEhgKEHN0YWxlX29iamVjdF9pZHMYAiADKAkiVwoQUGxhblF1ZXJ5UmVxdWVzdBIPCgd0ZW5hbnRzGAEgAygJEhAKCHN0YXJ0X21zGAIgASgBEg4KBmVuZF9tcxgDIAEoARIQCghzZXJ2aWNlcxgEIAMoCSI9ChFQbGFuUXVlcnlSZXNwb25zZRIoCgdvYmplY3RzGAEgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdCJoChBMYWJlbFNldHNSZXF1ZXN0Eg8KB3RlbmFudHMYASADKAkSEAoIc3RhcnRfbXMYAiABKAESDgoGZW5kX21zGAMgASgBEg0KBW5hbWVzGAQgAygJEhIKCm5hbWVzX29ubHkYBSABKAgiHgoNTGFiZWxTZXRQYWlycxINCgVwYWlycxgBIAMoCSI7ChFMYWJlbFNldHNSZXNwb25zZRImCgRzZXRzGAEgAygLMhguY2luZGVyLnYxLkxhYmVsU2V0UGFpcnMiJQoSVGVuYW50U3RhdHNSZXF1ZXN0Eg8KB3RlbmFudHMYASADKAkibAoTVGVuYW50U3RhdHNSZXNwb25zZRIVCg1kYXRhX2luZ2VzdGVkGAEgASgIEh4KFm9sZGVzdF9wcm9maWxlX3RpbWVfbXMYAiABKAESHgoWbmV3ZXN0X3Byb2ZpbGVfdGltZV9tcxgDIAEoASIxCg1Ub21ic3RvbmVUZXJtEhEKCW9iamVjdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoASI3ChZDbGFpbVRvbWJzdG9uZXNSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCRINCgVsaW1pdBgCIAEoDSJHChdDbGFpbVRvbWJzdG9uZXNSZXNwb25zZRIsCgp0b21ic3RvbmVzGAEgAygLMhguY2luZGVyLnYxLlRvbWJzdG9uZVRlcm0iQwoPUmVmdXNlZERlbGV0aW9uEhEKCW9iamVjdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoARIOCgZyZWFzb24YAyABKAkifwoVQ29uZmlybURlbGV0ZWRSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCRIpCgdkZWxldGVkGAIgAygLMhguY2luZGVyLnYxLlRvbWJzdG9uZVRlcm0SKwoHcmVmdXNlZBgDIAMoCzIaLmNpbmRlci52MS5SZWZ1c2VkRGVsZXRpb24iKwoWQ29uZmlybURlbGV0ZWRSZXNwb25zZRIRCglmb3Jnb3R0ZW4YASABKA0iSwoVUmVnaXN0ZXJXcml0ZXJSZXF1ZXN0EhEKCXdyaXRlcl9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg4KBnR0bF9tcxgDIAEoASInChZSZWdpc3RlcldyaXRlclJlc3BvbnNlEg0KBWVwb2NoGAEgASgBMrkGChBNZXRhc3RvcmVTZXJ2aWNlElIKDUNvbW1pdFNlZ21lbnQSHy5jaW5kZXIudjEuQ29tbWl0U2VnbWVudFJlcXVlc3QaIC5jaW5kZXIudjEuQ29tbWl0U2VnbWVudFJlc3BvbnNlEkMKCFBvbGxKb2JzEhouY2luZGVyLnYxLlBvbGxKb2JzUmVxdWVzdBobLmNpbmRlci52MS5Qb2xsSm9ic1Jlc3BvbnNlElsKEENvbW1pdENvbXBhY3Rpb24SIi5jaW5kZXIudjEuQ29tbWl0Q29tcGFjdGlvblJlcXVlc3QaIy5jaW5kZXIudjEuQ29tbWl0Q29tcGFjdGlvblJlc3BvbnNlEkYKCVBsYW5RdWVyeRIbLmNpbmRlci52MS5QbGFuUXVlcnlSZXF1ZXN0GhwuY2luZGVyLnYxLlBsYW5RdWVyeVJlc3BvbnNlEkkKClN0cmVhbVBsYW4SGy5jaW5kZXIudjEuUGxhblF1ZXJ5UmVxdWVzdBocLmNpbmRlci52MS5QbGFuUXVlcnlSZXNwb25zZTABEkYKCUxhYmVsU2V0cxIbLmNpbmRlci52MS5MYWJlbFNldHNSZXF1ZXN0GhwuY2luZGVyLnYxLkxhYmVsU2V0c1Jlc3BvbnNlEkwKC1RlbmFudFN0YXRzEh0uY2luZGVyLnYxLlRlbmFudFN0YXRzUmVxdWVzdBoeLmNpbmRlci52MS5UZW5hbnRTdGF0c1Jlc3BvbnNlElgKD0NsYWltVG9tYnN0b25lcxIhLmNpbmRlci52MS5DbGFpbVRvbWJzdG9uZXNSZXF1ZXN0GiIuY2luZGVyLnYxLkNsYWltVG9tYnN0b25lc1Jlc3BvbnNlElUKDkNvbmZpcm1EZWxldGVkEiAuY2luZGVyLnYxLkNvbmZpcm1EZWxldGVkUmVxdWVzdBohLmNpbmRlci52MS5Db25maXJtRGVsZXRlZFJlc3BvbnNlElUKDlJlZ2lzdGVyV3JpdGVyEiAuY2luZGVyLnYxLlJlZ2lzdGVyV3JpdGVyUmVxdWVzdBohLmNpbmRlci52MS5SZWdpc3RlcldyaXRlclJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message cinder.v1.DatasetDescriptor
@@ -75,6 +75,11 @@ export type DatasetDescriptor = Message<"cinder.v1.DatasetDescriptor"> & {
    * @generated from field: double sample_count = 12;
    */
   sampleCount: number;
+
+  /**
+   * @generated from field: optional double joined_samples = 13;
+   */
+  joinedSamples?: number | undefined;
 };
 
 /**
@@ -294,6 +299,11 @@ export type CompactionJob = Message<"cinder.v1.CompactionJob"> & {
    * @generated from field: repeated cinder.v1.SourceObject sources = 5;
    */
   sources: SourceObject[];
+
+  /**
+   * @generated from field: repeated cinder.v1.AggregationWindow aggregation = 6;
+   */
+  aggregation: AggregationWindow[];
 };
 
 /**
@@ -302,6 +312,28 @@ export type CompactionJob = Message<"cinder.v1.CompactionJob"> & {
  */
 export const CompactionJobSchema: GenMessage<CompactionJob> = /*@__PURE__*/
   messageDesc(file_cinder_v1_metastore, 7);
+
+/**
+ * @generated from message cinder.v1.AggregationWindow
+ */
+export type AggregationWindow = Message<"cinder.v1.AggregationWindow"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: double window_ms = 2;
+   */
+  windowMs: number;
+};
+
+/**
+ * Describes the message cinder.v1.AggregationWindow.
+ * Use `create(AggregationWindowSchema)` to create a new message.
+ */
+export const AggregationWindowSchema: GenMessage<AggregationWindow> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_metastore, 8);
 
 /**
  * @generated from message cinder.v1.JobTerm
@@ -323,7 +355,7 @@ export type JobTerm = Message<"cinder.v1.JobTerm"> & {
  * Use `create(JobTermSchema)` to create a new message.
  */
 export const JobTermSchema: GenMessage<JobTerm> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 8);
+  messageDesc(file_cinder_v1_metastore, 9);
 
 /**
  * @generated from message cinder.v1.RunningJob
@@ -350,7 +382,7 @@ export type RunningJob = Message<"cinder.v1.RunningJob"> & {
  * Use `create(RunningJobSchema)` to create a new message.
  */
 export const RunningJobSchema: GenMessage<RunningJob> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 9);
+  messageDesc(file_cinder_v1_metastore, 10);
 
 /**
  * @generated from message cinder.v1.DatasetRef
@@ -372,7 +404,7 @@ export type DatasetRef = Message<"cinder.v1.DatasetRef"> & {
  * Use `create(DatasetRefSchema)` to create a new message.
  */
 export const DatasetRefSchema: GenMessage<DatasetRef> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 10);
+  messageDesc(file_cinder_v1_metastore, 11);
 
 /**
  * @generated from message cinder.v1.FailedJob
@@ -409,7 +441,7 @@ export type FailedJob = Message<"cinder.v1.FailedJob"> & {
  * Use `create(FailedJobSchema)` to create a new message.
  */
 export const FailedJobSchema: GenMessage<FailedJob> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 11);
+  messageDesc(file_cinder_v1_metastore, 12);
 
 /**
  * @generated from message cinder.v1.WorkerReport
@@ -451,7 +483,7 @@ export type WorkerReport = Message<"cinder.v1.WorkerReport"> & {
  * Use `create(WorkerReportSchema)` to create a new message.
  */
 export const WorkerReportSchema: GenMessage<WorkerReport> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 12);
+  messageDesc(file_cinder_v1_metastore, 13);
 
 /**
  * @generated from message cinder.v1.PollJobsRequest
@@ -503,7 +535,7 @@ export type PollJobsRequest = Message<"cinder.v1.PollJobsRequest"> & {
  * Use `create(PollJobsRequestSchema)` to create a new message.
  */
 export const PollJobsRequestSchema: GenMessage<PollJobsRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 13);
+  messageDesc(file_cinder_v1_metastore, 14);
 
 /**
  * @generated from message cinder.v1.PollJobsResponse
@@ -525,7 +557,7 @@ export type PollJobsResponse = Message<"cinder.v1.PollJobsResponse"> & {
  * Use `create(PollJobsResponseSchema)` to create a new message.
  */
 export const PollJobsResponseSchema: GenMessage<PollJobsResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 14);
+  messageDesc(file_cinder_v1_metastore, 15);
 
 /**
  * @generated from message cinder.v1.OutputObject
@@ -557,7 +589,7 @@ export type OutputObject = Message<"cinder.v1.OutputObject"> & {
  * Use `create(OutputObjectSchema)` to create a new message.
  */
 export const OutputObjectSchema: GenMessage<OutputObject> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 15);
+  messageDesc(file_cinder_v1_metastore, 16);
 
 /**
  * @generated from message cinder.v1.CommitCompactionRequest
@@ -589,7 +621,7 @@ export type CommitCompactionRequest = Message<"cinder.v1.CommitCompactionRequest
  * Use `create(CommitCompactionRequestSchema)` to create a new message.
  */
 export const CommitCompactionRequestSchema: GenMessage<CommitCompactionRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 16);
+  messageDesc(file_cinder_v1_metastore, 17);
 
 /**
  * @generated from message cinder.v1.CommitCompactionResponse
@@ -611,7 +643,7 @@ export type CommitCompactionResponse = Message<"cinder.v1.CommitCompactionRespon
  * Use `create(CommitCompactionResponseSchema)` to create a new message.
  */
 export const CommitCompactionResponseSchema: GenMessage<CommitCompactionResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 17);
+  messageDesc(file_cinder_v1_metastore, 18);
 
 /**
  * @generated from message cinder.v1.PlanQueryRequest
@@ -643,7 +675,7 @@ export type PlanQueryRequest = Message<"cinder.v1.PlanQueryRequest"> & {
  * Use `create(PlanQueryRequestSchema)` to create a new message.
  */
 export const PlanQueryRequestSchema: GenMessage<PlanQueryRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 18);
+  messageDesc(file_cinder_v1_metastore, 19);
 
 /**
  * @generated from message cinder.v1.PlanQueryResponse
@@ -660,7 +692,7 @@ export type PlanQueryResponse = Message<"cinder.v1.PlanQueryResponse"> & {
  * Use `create(PlanQueryResponseSchema)` to create a new message.
  */
 export const PlanQueryResponseSchema: GenMessage<PlanQueryResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 19);
+  messageDesc(file_cinder_v1_metastore, 20);
 
 /**
  * @generated from message cinder.v1.LabelSetsRequest
@@ -697,7 +729,7 @@ export type LabelSetsRequest = Message<"cinder.v1.LabelSetsRequest"> & {
  * Use `create(LabelSetsRequestSchema)` to create a new message.
  */
 export const LabelSetsRequestSchema: GenMessage<LabelSetsRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 20);
+  messageDesc(file_cinder_v1_metastore, 21);
 
 /**
  * @generated from message cinder.v1.LabelSetPairs
@@ -714,7 +746,7 @@ export type LabelSetPairs = Message<"cinder.v1.LabelSetPairs"> & {
  * Use `create(LabelSetPairsSchema)` to create a new message.
  */
 export const LabelSetPairsSchema: GenMessage<LabelSetPairs> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 21);
+  messageDesc(file_cinder_v1_metastore, 22);
 
 /**
  * @generated from message cinder.v1.LabelSetsResponse
@@ -731,7 +763,7 @@ export type LabelSetsResponse = Message<"cinder.v1.LabelSetsResponse"> & {
  * Use `create(LabelSetsResponseSchema)` to create a new message.
  */
 export const LabelSetsResponseSchema: GenMessage<LabelSetsResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 22);
+  messageDesc(file_cinder_v1_metastore, 23);
 
 /**
  * @generated from message cinder.v1.TenantStatsRequest
@@ -748,7 +780,7 @@ export type TenantStatsRequest = Message<"cinder.v1.TenantStatsRequest"> & {
  * Use `create(TenantStatsRequestSchema)` to create a new message.
  */
 export const TenantStatsRequestSchema: GenMessage<TenantStatsRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 23);
+  messageDesc(file_cinder_v1_metastore, 24);
 
 /**
  * @generated from message cinder.v1.TenantStatsResponse
@@ -775,7 +807,7 @@ export type TenantStatsResponse = Message<"cinder.v1.TenantStatsResponse"> & {
  * Use `create(TenantStatsResponseSchema)` to create a new message.
  */
 export const TenantStatsResponseSchema: GenMessage<TenantStatsResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 24);
+  messageDesc(file_cinder_v1_metastore, 25);
 
 /**
  * @generated from message cinder.v1.TombstoneTerm
@@ -797,7 +829,7 @@ export type TombstoneTerm = Message<"cinder.v1.TombstoneTerm"> & {
  * Use `create(TombstoneTermSchema)` to create a new message.
  */
 export const TombstoneTermSchema: GenMessage<TombstoneTerm> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 25);
+  messageDesc(file_cinder_v1_metastore, 26);
 
 /**
  * @generated from message cinder.v1.ClaimTombstonesRequest
@@ -819,7 +851,7 @@ export type ClaimTombstonesRequest = Message<"cinder.v1.ClaimTombstonesRequest">
  * Use `create(ClaimTombstonesRequestSchema)` to create a new message.
  */
 export const ClaimTombstonesRequestSchema: GenMessage<ClaimTombstonesRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 26);
+  messageDesc(file_cinder_v1_metastore, 27);
 
 /**
  * @generated from message cinder.v1.ClaimTombstonesResponse
@@ -836,7 +868,7 @@ export type ClaimTombstonesResponse = Message<"cinder.v1.ClaimTombstonesResponse
  * Use `create(ClaimTombstonesResponseSchema)` to create a new message.
  */
 export const ClaimTombstonesResponseSchema: GenMessage<ClaimTombstonesResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 27);
+  messageDesc(file_cinder_v1_metastore, 28);
 
 /**
  * @generated from message cinder.v1.RefusedDeletion
@@ -863,7 +895,7 @@ export type RefusedDeletion = Message<"cinder.v1.RefusedDeletion"> & {
  * Use `create(RefusedDeletionSchema)` to create a new message.
  */
 export const RefusedDeletionSchema: GenMessage<RefusedDeletion> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 28);
+  messageDesc(file_cinder_v1_metastore, 29);
 
 /**
  * @generated from message cinder.v1.ConfirmDeletedRequest
@@ -890,7 +922,7 @@ export type ConfirmDeletedRequest = Message<"cinder.v1.ConfirmDeletedRequest"> &
  * Use `create(ConfirmDeletedRequestSchema)` to create a new message.
  */
 export const ConfirmDeletedRequestSchema: GenMessage<ConfirmDeletedRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 29);
+  messageDesc(file_cinder_v1_metastore, 30);
 
 /**
  * @generated from message cinder.v1.ConfirmDeletedResponse
@@ -907,7 +939,7 @@ export type ConfirmDeletedResponse = Message<"cinder.v1.ConfirmDeletedResponse">
  * Use `create(ConfirmDeletedResponseSchema)` to create a new message.
  */
 export const ConfirmDeletedResponseSchema: GenMessage<ConfirmDeletedResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 30);
+  messageDesc(file_cinder_v1_metastore, 31);
 
 /**
  * @generated from message cinder.v1.RegisterWriterRequest
@@ -934,7 +966,7 @@ export type RegisterWriterRequest = Message<"cinder.v1.RegisterWriterRequest"> &
  * Use `create(RegisterWriterRequestSchema)` to create a new message.
  */
 export const RegisterWriterRequestSchema: GenMessage<RegisterWriterRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 31);
+  messageDesc(file_cinder_v1_metastore, 32);
 
 /**
  * @generated from message cinder.v1.RegisterWriterResponse
@@ -951,7 +983,7 @@ export type RegisterWriterResponse = Message<"cinder.v1.RegisterWriterResponse">
  * Use `create(RegisterWriterResponseSchema)` to create a new message.
  */
 export const RegisterWriterResponseSchema: GenMessage<RegisterWriterResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_metastore, 32);
+  messageDesc(file_cinder_v1_metastore, 33);
 
 /**
  * Shapes equal core/rpc/metastore.ts, which documents the fields. Times in milliseconds, sizes, sample counts and
