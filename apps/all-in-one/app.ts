@@ -12,6 +12,7 @@ import type { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
+import { planningInParts } from '#core/query/plan-parts.ts'
 import type { LimitOverrides } from '#core/rpc/tenant-limits.ts'
 import type { IngestLedger } from '#core/rpc/ingest-ledger.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
@@ -38,6 +39,7 @@ import { type LimitsFile, openLimitsFile } from '#platform/limits-file.ts'
 import { createInstruments, type Instruments } from '#platform/metrics/instruments.ts'
 import { type OpenedStore, openStore } from '#platform/object-store/open-store.ts'
 import { startPostgres } from '#platform/postgres/launcher.ts'
+import { nativeGunzip } from '#platform/native-gunzip.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
 import { createRandom } from '#platform/random.ts'
@@ -207,7 +209,8 @@ async function startMetastore(
   const duties = [...tenants.duties, ...ledger.duties, ...recovery.duties]
   const metastore = createMetastore({ ...metastoreDeps, duties })
   recovery.attach(metastore.duties)
-  const metered = shared.instruments.metastore(meterQueue(recovery.guard.wrap(metastore), shared.instruments.registry))
+  const inParts = planningInParts(recovery.guard.wrap(metastore))
+  const metered = shared.instruments.metastore(meterQueue(inParts, shared.instruments.registry))
   const { registry } = shared.instruments
   mountOperator(
     shared.operator,
@@ -370,7 +373,7 @@ async function startWriter(
   const { store, putsPerSecondMax } = opened
   const { limitsOf, policyOf } = tenants
   const writer = createSegmentWriter(
-    { store, metastore, codec: nativeZstd(codec), digest: createDigest(), clock, random, log },
+    { store, metastore, codec: nativeGunzip(nativeZstd(codec)), digest: createDigest(), clock, random, log },
     {
       limitsOf,
       policyOf,

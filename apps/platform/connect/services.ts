@@ -4,7 +4,7 @@
  */
 import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
-import { refusePlan } from '#core/query/budget.ts'
+import { joinPlan } from '#core/query/plan-parts.ts'
 import type {
   Metastore,
   PlanQueryRequest,
@@ -98,19 +98,14 @@ async function planInParts(
   signal: AbortSignal | undefined,
 ): Promise<PlanQueryResponse> {
   const { method } = MetastoreService
-  const objects: SourceObject[] = []
-  let datasets = 0
-  try {
+  async function* checkedParts(): AsyncGenerator<PlanQueryResponse> {
     for await (const part of stream(method.streamPlan, request, { signal })) {
       checkSources(part.objects)
-      for (const object of part.objects) {
-        objects.push(object)
-        datasets += object.datasets.length
-      }
-      // Who asked would refuse it: the rest need not be sent.
-      const refused = refusePlan(datasets)
-      if (refused !== undefined) throw refused
+      yield part as PlanQueryResponse
     }
+  }
+  try {
+    return { objects: await joinPlan(checkedParts(), signal) }
   } catch (error) {
     // A metastore of the release before this one, while both run.
     if (!(error instanceof CinderError) || error.kind !== 'unimplemented') throw error
@@ -118,25 +113,11 @@ async function planInParts(
     checkSources(response.objects)
     return response as PlanQueryResponse
   }
-  return { objects: joinObjects(objects) }
 }
 
 /** One part, from a metastore that has its plans in one piece. */
 async function* wholePlan(metastore: Metastore, request: PlanQueryRequest): AsyncGenerator<PlanQueryResponse> {
   yield await metastore.planQuery(request)
-}
-
-/** Objects by id, their datasets by index, as `planQuery` gives them: parts cut objects anywhere. */
-function joinObjects(parts: readonly SourceObject[]): SourceObject[] {
-  const byId = new Map<string, SourceObject>()
-  for (const part of parts) {
-    const object = byId.get(part.objectId)
-    if (object === undefined) byId.set(part.objectId, part)
-    else for (const dataset of part.datasets) object.datasets.push(dataset)
-  }
-  const objects = [...byId.values()].sort((a, b) => (a.objectId < b.objectId ? -1 : 1))
-  for (const object of objects) object.datasets.sort((a, b) => a.descriptor.index - b.descriptor.index)
-  return objects
 }
 
 export function createQueryBackendClient(url: string, options?: ConnectClientOptions): QueryBackend {
