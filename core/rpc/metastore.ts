@@ -22,7 +22,7 @@ export interface DatasetDescriptor {
   profileCount: number
   sampleCount: number
   /** Of an output: samples of its sources that were added to others (core/compaction/aggregation.ts); absent: none. */
-  joinedSamples?: number
+  joinedSamples?: number | undefined
 }
 
 export interface LabelSet {
