@@ -10,7 +10,7 @@ import { formatQuantity } from './quantity.ts'
 import { describeTarget, sayNothing } from './query-flamegraph.ts'
 import { withProgress } from './query-progress.ts'
 import { parseTime } from './query-range.ts'
-import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
+import { check, QUERY_FLAGS, type QueryTarget, targetFields, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, paintFor, printable, type Shell } from './shell.ts'
 import { renderTable } from './table.ts'
@@ -54,7 +54,7 @@ export async function runQueryDiff(args: Arguments, shell: Shell): Promise<ExitC
   const target = await targetOf(args, server, shell)
   if (target === undefined) return sayNothing(args, shell)
   const base = baseOf(args, target, shell)
-  const sides = { left: sideOf(base), right: sideOf(target) }
+  const sides = { left: targetFields(base), right: targetFields(target) }
   const answer = await withProgress(shell, { server, target }, () =>
     server.ask('querier.v1.QuerierService/Diff', sides),
   )
@@ -85,10 +85,6 @@ function baseOf(args: Arguments, target: QueryTarget, shell: Shell): QueryTarget
     startMs: timeOf('base-from', target.startMs),
     endMs: timeOf('base-to', target.endMs),
   }
-}
-
-function sideOf({ profileType, selector, startMs, endMs }: QueryTarget) {
-  return { profileTypeID: profileType, labelSelector: selector, start: String(startMs), end: String(endMs) }
 }
 
 interface Change {

@@ -5,7 +5,7 @@ import { formatInstant, formatQuantity } from './quantity.ts'
 import { describeTarget, sayNothing } from './query-flamegraph.ts'
 import { withProgress } from './query-progress.ts'
 import { stepOf } from './query-series.ts'
-import { check, QUERY_FLAGS, targetOf, TYPE_FLAG } from './query-target.ts'
+import { check, groupByOf, QUERY_FLAGS, targetFields, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
 import { renderTable } from './table.ts'
@@ -57,12 +57,9 @@ export async function runQueryExemplars(args: Arguments, shell: Shell): Promise<
   const target = await targetOf(args, server, shell)
   if (target === undefined) return sayNothing(args, shell)
   const request = {
-    profileTypeID: target.profileType,
-    labelSelector: target.selector,
-    start: String(target.startMs),
-    end: String(target.endMs),
+    ...targetFields(target),
     step: stepOf(args.get('step'), target),
-    groupBy: args.all('group-by').flatMap((names) => names.split(',')),
+    groupBy: groupByOf(args),
     exemplarType: args.has('spans') ? 'EXEMPLAR_TYPE_SPAN' : 'EXEMPLAR_TYPE_INDIVIDUAL',
   }
   const answer = await withProgress(shell, { server, target }, () =>

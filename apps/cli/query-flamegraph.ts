@@ -7,7 +7,7 @@ import { formatInstant, formatQuantity } from './quantity.ts'
 import { ASYNC_FLAG, askAsync } from './query-async.ts'
 import { withProgress } from './query-progress.ts'
 import { SAMPLE_FLAGS, sampleFields } from './query-selectors.ts'
-import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
+import { check, QUERY_FLAGS, type QueryTarget, targetFields, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, paintFor, printable, type Shell } from './shell.ts'
 
@@ -55,10 +55,7 @@ export async function runQueryFlamegraph(args: Arguments, shell: Shell): Promise
   const target = await targetOf(args, server, shell)
   if (target === undefined) return sayNothing(args, shell)
   const request = {
-    profileTypeID: target.profileType,
-    labelSelector: target.selector,
-    start: String(target.startMs),
-    end: String(target.endMs),
+    ...targetFields(target),
     format: 'PROFILE_FORMAT_FLAMEGRAPH',
     ...(nodes === undefined ? {} : { maxNodes: String(nodes) }),
     ...samples,

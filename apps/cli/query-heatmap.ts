@@ -6,7 +6,7 @@ import { formatInstant, formatQuantity } from './quantity.ts'
 import { describeTarget, sayNothing } from './query-flamegraph.ts'
 import { withProgress } from './query-progress.ts'
 import { stepOf } from './query-series.ts'
-import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
+import { check, groupByOf, QUERY_FLAGS, type QueryTarget, targetFields, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
 
@@ -56,12 +56,9 @@ export async function runQueryHeatmap(args: Arguments, shell: Shell): Promise<Ex
   if (target === undefined) return sayNothing(args, shell)
   const stepSeconds = stepOf(args.get('step'), target)
   const request = {
-    profileTypeID: target.profileType,
-    labelSelector: target.selector,
-    start: String(target.startMs),
-    end: String(target.endMs),
+    ...targetFields(target),
     step: stepSeconds,
-    groupBy: args.all('group-by').flatMap((names) => names.split(',')),
+    groupBy: groupByOf(args),
     queryType: args.has('spans') ? 'HEATMAP_QUERY_TYPE_SPAN' : 'HEATMAP_QUERY_TYPE_INDIVIDUAL',
     limit: String(limit),
   }

@@ -6,7 +6,7 @@ import { formatBytes } from './quantity.ts'
 import { describeTarget, sayNothing } from './query-flamegraph.ts'
 import { withProgress } from './query-progress.ts'
 import { SAMPLE_FLAGS, type SampleFields, sampleFields } from './query-selectors.ts'
-import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
+import { check, QUERY_FLAGS, type QueryTarget, targetFields, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
 
@@ -96,10 +96,7 @@ function nodesOf(args: Arguments): number | undefined {
 
 function fieldsOf(target: QueryTarget, nodes: number | undefined) {
   return {
-    profileTypeID: target.profileType,
-    labelSelector: target.selector,
-    start: String(target.startMs),
-    end: String(target.endMs),
+    ...targetFields(target),
     ...(nodes === undefined ? {} : { maxNodes: String(nodes) }),
   }
 }

@@ -6,7 +6,7 @@ import { formatQuantity } from './quantity.ts'
 import { describeTarget, sayNothing } from './query-flamegraph.ts'
 import { withProgress } from './query-progress.ts'
 import { callSiteField, SAMPLE_FLAGS } from './query-selectors.ts'
-import { check, QUERY_FLAGS, type QueryTarget, targetOf, TYPE_FLAG } from './query-target.ts'
+import { check, groupByOf, QUERY_FLAGS, type QueryTarget, targetFields, targetOf, TYPE_FLAG } from './query-target.ts'
 import { serverOf } from './server.ts'
 import { EXIT, type ExitCode, printable, type Shell } from './shell.ts'
 import { renderSparkline, renderTable, shrinkSeries } from './table.ts'
@@ -59,11 +59,8 @@ export async function runQuerySeries(args: Arguments, shell: Shell): Promise<Exi
   if (target === undefined) return sayNothing(args, shell)
   const stepSeconds = stepOf(args.get('step'), target)
   const request = {
-    profileTypeID: target.profileType,
-    labelSelector: target.selector,
-    start: String(target.startMs),
-    end: String(target.endMs),
-    groupBy: args.all('group-by').flatMap((names) => names.split(',')),
+    ...targetFields(target),
+    groupBy: groupByOf(args),
     step: stepSeconds,
     limit: String(limit),
     ...(args.has('average') ? { aggregation: 'TIME_SERIES_AGGREGATION_TYPE_AVERAGE' } : {}),

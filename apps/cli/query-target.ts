@@ -42,6 +42,16 @@ export async function targetOf(args: Arguments, server: Server, shell: Shell): P
   return { ...range, selector, profileType: chosen, unit: parseProfileType(chosen).sampleUnit }
 }
 
+/** What every query of profiles asks about, as fields of its request. */
+export function targetFields({ profileType, selector, startMs, endMs }: QueryTarget) {
+  return { profileTypeID: profileType, labelSelector: selector, start: String(startMs), end: String(endMs) }
+}
+
+/** Labels of all `--group-by`, each of which may name several. */
+export function groupByOf(args: Arguments): string[] {
+  return args.all('group-by').flatMap((names) => names.split(','))
+}
+
 /** The only one, else the only one of CPU time, else the one that agents call `process_cpu`. */
 export function chooseType(types: readonly string[]): string | undefined {
   if (types.length === 1) return types[0]
