@@ -7,14 +7,16 @@
  * 3. A database that is ahead was migrated by a newer program, which runs beside this one during an upgrade. That is fine
  *    as long as its migrations only expand the schema. One that takes something away begins with a line
  *    `-- breaks-before: NNNN`: programs that know no version from NNNN on are refused, with the way out.
- * 4. A directory of migrations that lacks what this program was built for is refused too: half of an installation.
+ * 4. What a migration changes it must lock, and while it waits for a lock everybody queues up behind it: a report that
+ *    reads a table for an hour would stop every commit. So it waits for LOCK_WAIT_MS, gives all of it up, and tries again.
+ * 5. A directory of migrations that lacks what this program was built for is refused too: half of an installation.
  * A migration that was released is never edited; its successor changes what it did.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CinderError } from '#core/errors.ts'
 import type { Sql, SqlSession } from './client.ts'
-import { withSqlErrors } from './errors.ts'
+import { codeOf, withSqlErrors } from './errors.ts'
 
 export interface Migration {
   readonly version: number
@@ -28,6 +30,25 @@ export const SCHEMA_VERSION = 14
 const MIGRATION_LOCK = 7_210_331
 /** Migrators wait for each other and an index may take long: no limit below this. */
 const MIGRATION_TIMEOUT_MS = 600_000
+/** A push may take 8 s: what waits behind us is answered in time. */
+const LOCK_WAIT_MS = 2_000
+/** Of five seconds others have three for themselves. */
+const LOCK_PAUSE_MS = 3_000
+/** Ten minutes, as long as a migration may take: then somebody has to look. */
+const LOCK_ATTEMPTS_MAX = 120
+const LOCK_NOT_AVAILABLE = '55P03'
+
+export interface MigrationPatience {
+  readonly lockWaitMs: number
+  readonly pauseMs: number
+  readonly attemptsMax: number
+}
+
+const PATIENCE: MigrationPatience = {
+  lockWaitMs: LOCK_WAIT_MS,
+  pauseMs: LOCK_PAUSE_MS,
+  attemptsMax: LOCK_ATTEMPTS_MAX,
+}
 
 export const MIGRATIONS_DIRECTORY = join(import.meta.dirname, '..', 'migrations')
 
@@ -47,7 +68,11 @@ export function breaksBefore(migration: Migration): number {
 }
 
 /** Applies what is missing and returns the versions it applied: none on a second run. */
-export async function migrate(sql: Sql, migrations: readonly Migration[] = readMigrations()): Promise<number[]> {
+export async function migrate(
+  sql: Sql,
+  migrations: readonly Migration[] = readMigrations(),
+  patience: MigrationPatience = PATIENCE,
+): Promise<number[]> {
   const newest = migrations.at(-1)?.version ?? 0
   if (newest < SCHEMA_VERSION) {
     throw new CinderError(
@@ -56,17 +81,50 @@ export async function migrate(sql: Sql, migrations: readonly Migration[] = readM
       { reason: 'migrations_missing' },
     )
   }
-  return await withSqlErrors('migrate', () =>
-    sql.begin(async (tx) => {
-      await tx.unsafe(`set local statement_timeout = ${MIGRATION_TIMEOUT_MS}`)
-      await tx.unsafe('set local lock_timeout = 0')
-      await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK}::bigint)`
-      await ensureMigrationTable(tx)
-      const applied = await tx<AppliedMigration[]>`
-        select version, breaks_before as "breaksBefore" from schema_migrations`
-      checkAhead(applied, newest)
-      return await applyMissing(tx, applied, migrations)
-    }),
+  return await withSqlErrors('migrate', async () => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await migrateOnce(sql, migrations, patience.lockWaitMs)
+      } catch (error) {
+        if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error
+        if (attempt === patience.attemptsMax) throw await lockNotGiven(sql, patience)
+      }
+      // The server's clock: this layer has none.
+      await sql`select pg_sleep(${patience.pauseMs / 1_000}::float8)`
+    }
+  })
+}
+
+async function migrateOnce(sql: Sql, migrations: readonly Migration[], lockWaitMs: number): Promise<number[]> {
+  return await sql.begin(async (tx) => {
+    await tx.unsafe(`set local statement_timeout = ${MIGRATION_TIMEOUT_MS}`)
+    // For another migrator, which holds nothing that we hold up.
+    await tx.unsafe('set local lock_timeout = 0')
+    await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK}::bigint)`
+    await tx.unsafe(`set local lock_timeout = ${Math.ceil(lockWaitMs)}`)
+    await ensureMigrationTable(tx)
+    const applied = await tx<AppliedMigration[]>`
+      select version, breaks_before as "breaksBefore" from schema_migrations`
+    checkAhead(applied, migrations.at(-1)?.version ?? 0)
+    return await applyMissing(tx, applied, migrations)
+  })
+}
+
+/** Says who is likely to hold it: whoever has been in a transaction for longest. */
+async function lockNotGiven(sql: Sql, { lockWaitMs, attemptsMax }: MigrationPatience): Promise<CinderError> {
+  const [oldest] = await sql<{ pid: number; name: string; seconds: number }[]>`
+    select pid, application_name as name, extract(epoch from now() - xact_start)::int as seconds from pg_stat_activity
+    where datname = current_database() and xact_start is not null and pid <> pg_backend_pid()
+    order by xact_start limit 1`
+  const who =
+    oldest === undefined
+      ? ''
+      : `; the oldest transaction is that of process ${oldest.pid} (${oldest.name || 'no name'}), ${oldest.seconds} s`
+  return new CinderError(
+    'unavailable',
+    `migrate: a table was locked by others for ${lockWaitMs} ms in each of ${attemptsMax} attempts, nothing was changed${who}: ` +
+      'let it end, or end it (pg_terminate_backend), and start again',
+    { reason: 'migration_lock', outcome: 'not-applied' },
   )
 }
 

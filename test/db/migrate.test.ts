@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
 import { breaksBefore, migrate, readMigrations, SCHEMA_VERSION } from '#db/migrate.ts'
+import { untilBlocked } from '../support/blocked-statement.ts'
 import { withDatabase, type TestDatabase } from '../support/postgres.ts'
 
 let database: TestDatabase
@@ -98,4 +99,71 @@ test('a backup that runs does not hold up a start', async () => {
     const expanded = [...known, contracting(known.length + 1, 0), contracting(known.length + 2, 0)]
     assert.deepEqual(await migrate(database.sql, expanded), [])
   })
+})
+
+test('a migration waits for a lock for a moment at a time: who comes behind it is served, and it is applied in the end', async () => {
+  const other = await withDatabase()
+  const known = readMigrations()
+  const changing = { version: known.length + 1, name: 'changing', text: 'alter table writers add column later integer' }
+  const patience = { lockWaitMs: 20, pauseMs: 1, attemptsMax: 1_000_000 }
+  let applied: Promise<number[]> | undefined
+  await other.connect({ maxConnections: 1 }).begin(async (reader) => {
+    await reader`lock table writers in access share mode`
+    applied = migrate(other.connect({ maxConnections: 1 }), [...known, changing], patience)
+    for (let i = 0; i < 3; i++) {
+      await untilBlocked(other.sql)
+      // Behind a migration that waits without end this would, too.
+      await other.sql`select count(*) from writers`
+    }
+  })
+  assert.deepEqual(await applied, [changing.version])
+  await other.close()
+})
+
+test('a lock that is never given is an error that names who is in the way; nothing was changed', async () => {
+  const other = await withDatabase()
+  const known = readMigrations()
+  const texts = ['create table before_it (a int)', 'alter table writers add column later integer']
+  const changing = texts.map((text, i) => ({ version: known.length + 1 + i, name: 'changing', text }))
+  await other.connect({ maxConnections: 1 }).begin(async (reader) => {
+    await reader`lock table writers in access share mode`
+    const patience = { lockWaitMs: 5, pauseMs: 1, attemptsMax: 3 }
+    const refused = migrate(other.connect({ maxConnections: 1 }), [...known, ...changing], patience)
+    await assert.rejects(refused, (error: CinderError) => {
+      assert.deepEqual([error.kind, error.reason], ['unavailable', 'migration_lock'])
+      assert.match(
+        error.message,
+        /in each of 3 attempts, nothing was changed; the oldest transaction is that of process \d+/,
+      )
+      return true
+    })
+  })
+  const [left] = await other.sql`select from pg_class where relname = 'before_it'`
+  assert.equal(left, undefined)
+  await other.close()
+})
+
+/**
+ * What an older program beside a newer schema would miss. Five of before the first release took away what nobody else ran
+ * on by then: a key that became wider, and indexes that were replaced.
+ */
+test('a migration that takes something away says which programs it breaks', () => {
+  const taking =
+    /\bdrop\s+(?!trigger if exists|function if exists)|\brename\b|\balter\s+column\b[^;]*\btype\b|\bset\s+not\s+null\b|\badd\s+column\s+(?![^;,]*\bdefault\b)[^;,]*\bnot\s+null\b|\btruncate\b/i
+  const wordsOf = (text: string) => text.replaceAll(/--.*$/gm, '')
+  for (const text of [
+    'drop table t',
+    'alter table t alter column a type bigint',
+    'alter table t add column a int not null',
+  ])
+    assert.match(text, taking)
+  for (const text of ['alter table t add column a int not null default 0', 'create table t (a int not null)'])
+    assert.doesNotMatch(text, taking)
+  const silent = readMigrations().filter(
+    (migration) => breaksBefore(migration) === 0 && taking.test(wordsOf(migration.text)),
+  )
+  assert.deepEqual(
+    silent.map(({ version }) => version),
+    [2, 4, 8, 9, 11],
+  )
 })
