@@ -10,6 +10,7 @@
  *    if the worker may take none of them, because they wait after failures, or others' shards or caps are in the way,
  *    behind the last that was looked at. Each level has a cursor of its own: what one has next does not decide where another begins.
  */
+import { aggregationOf } from '#core/compaction/aggregation.ts'
 import { chooseJobs, type QueuedFlow, takeableFlows } from '#core/compaction/claim-order.ts'
 import { compactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { CompactionJob } from '#core/rpc/metastore.ts'
@@ -57,7 +58,10 @@ export class JobClaims {
       const taken = new Set(jobs.map(({ jobId }) => jobId))
       for (const { jobId, level, tenant } of chosen)
         if (tenant !== '' && taken.has(jobId)) this.#cursors.set(level, tenant)
-      return jobs
+      return jobs.map((job) => {
+        const aggregation = aggregationOf(job.sources, policy.aggregationWindowsMs)
+        return aggregation === undefined ? job : { ...job, aggregation }
+      })
     }
     return []
   }

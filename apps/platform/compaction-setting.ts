@@ -7,7 +7,7 @@ import { JOB_ORDERS } from '#core/compaction/job-order.ts'
 import type { JobQueuePolicy } from '#core/compaction/policy.ts'
 import { invalidArgument } from '#core/errors.ts'
 import { durationTextMs } from '#core/limits/limits.ts'
-import { MS_PER_MINUTE } from '#core/units.ts'
+import { MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 
 /** Each is in the text of every planning statement; more are switched one by one (`cinder compaction off`). */
 const TENANTS_MAX = 1_000
@@ -26,6 +26,12 @@ const schema = v.strictObject({
   runningPerTenantMax: v.optional(count),
   runningPerLevelMax: v.optional(v.record(level, count)),
   jobTimeMax: v.optional(v.string()),
+  aggregationWindows: v.optional(
+    v.pipe(
+      v.record(v.pipe(v.string(), v.nonEmpty('a tenant, or *')), v.string()),
+      v.check((windows) => Object.keys(windows).length <= TENANTS_MAX, `at most ${TENANTS_MAX} tenants`),
+    ),
+  ),
 })
 
 /** Fails with one sentence that names the setting, its part and what is allowed. */
@@ -41,13 +47,30 @@ export function readCompaction(text: string | undefined): Partial<JobQueuePolicy
       : `is wrong: ${issue.message}`
     throw badSetting(`${path === null ? '' : `: ${path}`} ${why}`)
   }
-  const { jobTimeMax, ...rest } = result.output
-  const policy = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
+  const { jobTimeMax, aggregationWindows, ...rest } = result.output
+  const others = aggregationWindows && { aggregationWindowsMs: readWindows(aggregationWindows) }
+  const policy = Object.fromEntries(Object.entries({ ...rest, ...others }).filter(([, value]) => value !== undefined))
   if (jobTimeMax === undefined) return policy
   const jobTimeMaxMs = durationTextMs(jobTimeMax)
   if (jobTimeMaxMs === undefined || jobTimeMaxMs < JOB_TIME_MIN_MS)
     throw badSetting(`: jobTimeMax is ${JSON.stringify(jobTimeMax)}; at least "1m" is allowed`)
   return { ...policy, jobTimeMaxMs }
+}
+
+/** Whole windows make an hour: no block and no rollup cuts one. */
+function readWindows(windows: Readonly<Record<string, string>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(windows).map(([tenant, text]) => {
+      const windowMs = text === '0' ? 0 : durationTextMs(text)
+      if (windowMs === 0) return [tenant, 0]
+      if (windowMs === undefined || windowMs < MS_PER_SECOND || MS_PER_HOUR % windowMs !== 0)
+        throw badSetting(
+          `: aggregationWindows of ${JSON.stringify(tenant)} is ${JSON.stringify(text)}; allowed are "0" and times from ` +
+            '"1s" to "1h" that an hour is a multiple of, such as "15s" or "5m"',
+        )
+      return [tenant, windowMs]
+    }),
+  )
 }
 
 function parseJson(text: string): unknown {

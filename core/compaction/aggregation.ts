@@ -15,6 +15,7 @@
 import { MIX_PRIME, type PreparedHashes } from '../block/conservation.ts'
 import type { ConservationSum, GroupRows, ProfileHeaders, SampleGroup } from '../block/dataset.ts'
 import { floorMs } from '../block/header-section.ts'
+import type { AggregationWindow, SourceObject } from '../rpc/metastore.ts'
 import { floorTo } from '../units.ts'
 import { addInt64At, type Int64Column } from '../wire/int64.ts'
 import { gatherRows, type RowGatherer, type RowScratch } from './merge-rows.ts'
@@ -233,4 +234,21 @@ function compareContexts({ spanId, traceIdHigh, traceIdLow }: GroupRows, a: numb
 
 function compareUnsigned({ lo, hi }: Int64Column, a: number, b: number): number {
   return hi[a]! - hi[b]! || lo[a]! - lo[b]!
+}
+
+/** Windows of the tenants of a job, for the worker that gets it; undefined if none has any. */
+export function aggregationOf(
+  sources: readonly SourceObject[],
+  windowsMs: Readonly<Record<string, number>>,
+): AggregationWindow[] | undefined {
+  if (Object.keys(windowsMs).length === 0) return undefined
+  const tenants = new Set(sources.flatMap(({ datasets }) => datasets.map(({ descriptor }) => descriptor.tenant)))
+  const windows = [...tenants]
+    .sort()
+    .map((tenant) => ({
+      tenant,
+      windowMs: Object.hasOwn(windowsMs, tenant) ? windowsMs[tenant]! : (windowsMs['*'] ?? 0),
+    }))
+    .filter(({ windowMs }) => windowMs > 0)
+  return windows.length === 0 ? undefined : windows
 }

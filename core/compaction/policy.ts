@@ -39,6 +39,8 @@ export interface JobQueuePolicy extends FailurePolicy, ClaimPolicy, TenantSwitch
   readonly order: JobOrder
   /** Ageing: a job is overtaken by smaller ones only while they are younger by its size over this rate. */
   readonly ageingBytesPerSecond: number
+  /** By tenant, `*` for all others: profiles of a series within so long become one (aggregation.ts). 0 and absent: they stay. */
+  readonly aggregationWindowsMs: Readonly<Record<string, number>>
   /** An object stays this long after its last dataset retired: no query outlives half of it. */
   readonly deletionGraceMs: number
 }
@@ -61,6 +63,8 @@ export const JOB_QUEUE_POLICY: JobQueuePolicy = {
   backoffMaxMs: MS_PER_MINUTE,
   // The largest L0 job, 32 MiB, yields to smaller ones for at most 32 s.
   ageingBytesPerSecond: MIB,
+  // Whoever looks at single profiles wants them as they were pushed.
+  aggregationWindowsMs: {},
   deletionGraceMs: 15 * MS_PER_MINUTE,
 }
 

@@ -30,7 +30,9 @@ export function outputRows(sql: SqlSession, outputs: readonly OutputObject[]) {
 }
 
 export function balance(sql: SqlSession, { jobId, epoch, outputs }: CommitCompactionRequest) {
-  const windowMs = outputs.flatMap(({ datasets }) => datasets).reduce((max, each) => Math.max(max, each.windowMs), 1)
+  const datasets = outputs.flatMap((output) => output.datasets)
+  const windowMs = datasets.reduce((max, each) => Math.max(max, each.windowMs), 1)
+  const hasJoined = datasets.some((each) => each.joinedSamples !== undefined)
   // Down to the window of the output: times before 1970 too.
   const cellOf = (column: string) =>
     sql`${sql(column)} - mod(mod(${sql(column)}, ${windowMs}::bigint) + ${windowMs}::bigint, ${windowMs}::bigint)`
@@ -53,8 +55,8 @@ export function balance(sql: SqlSession, { jobId, epoch, outputs }: CommitCompac
       from source_count group by 1, 2, 3
     ), output_cell as (
       select tenant, service, ${cellOf('window_start_ms')} as start_ms, sum(profile_count) as profiles,
-        sum(sample_count) as samples
-      from output group by 1, 2, 3
+        sum(sample_count${hasJoined ? sql` + coalesce(j.samples, 0)` : sql``}) as samples
+      from output ${hasJoined ? joinedSamples(sql, outputs) : sql``} group by 1, 2, 3
     ), unbalanced as materialized (
       select ${NOT_CONSERVED}::text || ': of tenant ' || to_json(tenant) || ', service ' || to_json(service)
         || ', window from ' || to_char(to_timestamp(start_ms / 1000.0) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
@@ -65,6 +67,17 @@ export function balance(sql: SqlSession, { jobId, epoch, outputs }: CommitCompac
       where s.profiles is distinct from o.profiles or o.samples not between s.least_samples and s.samples
       order by tenant collate "C", service collate "C", start_ms limit 1
     )`
+}
+
+/** Samples that a merge added to others count with those that are stored. */
+function joinedSamples(sql: SqlSession, outputs: readonly OutputObject[]) {
+  const rows = outputs.flatMap(({ objectId, datasets }) =>
+    datasets.filter((each) => each.joinedSamples !== undefined).map((dataset) => ({ objectId, dataset })),
+  )
+  return sql`left join unnest(
+        ${rows.map((r) => r.objectId)}::text[], ${rows.map((r) => r.dataset.index)}::int[],
+        ${rows.map((r) => r.dataset.joinedSamples!)}::bigint[]
+      ) as j(object_id, dataset_index, samples) using (object_id, dataset_index)`
 }
 
 export function parkUnbalanced(sql: SqlSession, { workerId, jobId, epoch, outputs }: CommitCompactionRequest) {

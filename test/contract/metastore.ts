@@ -42,6 +42,14 @@ const IMBALANCES: readonly {
   { name: 'what is skipped is in it', spoil: ([one, ...rest]) => [{ ...one!, profileCount: 3 }, ...rest] },
   { name: 'samples are missing', spoil: ([a, b, ...rest]) => [a!, { ...b!, sampleCount: 39 }, ...rest] },
   { name: 'there are too many samples', spoil: ([one, ...rest]) => [{ ...one!, sampleCount: 121 }, ...rest] },
+  {
+    name: 'of samples that were joined one is missing',
+    spoil: ([a, b, ...rest]) => [a!, { ...b!, sampleCount: 9, joinedSamples: 30 }, ...rest],
+  },
+  {
+    name: 'more samples were joined than there were',
+    spoil: ([a, b, ...rest]) => [a!, { ...b!, joinedSamples: 1 }, ...rest],
+  },
   { name: 'a service has another name', spoil: ([one, ...rest]) => [{ ...one!, service: 'weg' }, ...rest] },
   { name: 'it is of another tenant', spoil: ([one, ...rest]) => [{ ...one!, tenant: 'nobody' }, ...rest] },
   {
@@ -170,6 +178,20 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
         const more = { ...job, epoch: job.epoch + 1 }
         assert.equal((await finish('w1', more, [mergedOutput(`z${n}`, job, tenant)])).verdict, 'lost-lease')
       }
+    })
+
+    test('samples that were joined count with those that are stored', async () => {
+      const { n, tenant, base } = fresh()
+      await commit(`a${n}`, [
+        { tenant, profiles: [base, base + 1] },
+        { tenant, service: 'z', profiles: [base + 2] },
+      ])
+      await harness.plan()
+      const job = await claim('w1', `a${n}`)
+      const merged = mergedOutput(`out${n}`, job, tenant)
+      const datasets = merged.datasets.map((each) => ({ ...each, sampleCount: 7, joinedSamples: each.sampleCount - 7 }))
+      assert.equal((await finish('w1', job, [{ ...merged, datasets }])).verdict, 'committed')
+      assert.deepEqual(await planned(tenant), [`out${n}/0/`, `out${n}/1/`])
     })
 
     test('a lost lease publishes nothing and the next assignment has a higher token', async () => {

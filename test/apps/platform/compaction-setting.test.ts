@@ -14,6 +14,10 @@ test('what is not said is not set; what is said is', () => {
     runningPerLevelMax: { 7: 1 },
   }
   assert.deepEqual(readCompaction(JSON.stringify({ ...all, jobTimeMax: '5m' })), { ...all, jobTimeMaxMs: 300_000 })
+  const windows = { aggregationWindows: { acme: '15s', quiet: '0', '*': '5m' } }
+  assert.deepEqual(readCompaction(JSON.stringify(windows)), {
+    aggregationWindowsMs: { acme: 15_000, quiet: 0, '*': 300_000 },
+  })
 })
 
 const refused: [string, RegExp][] = [
@@ -24,6 +28,9 @@ const refused: [string, RegExp][] = [
   ['{"disabledTenants":"a"}', /COMPACTION: disabledTenants is wrong/],
   ['{"tenantShardSize":1.5}', /COMPACTION: tenantShardSize is wrong: a whole number/],
   ['{"runningPerLevelMax":{"first":1}}', /COMPACTION: runningPerLevelMax.first is wrong: a level/],
+  ['{"aggregationWindows":{"acme":"7s"}}', /aggregationWindows of "acme" is "7s"; allowed are "0" and times from "1s"/],
+  ['{"aggregationWindows":{"acme":"2h"}}', /aggregationWindows of "acme" is "2h"/],
+  ['{"aggregationWindows":{"":"1m"}}', /aggregationWindows.* is wrong: a tenant, or \*/],
   ['{"jobTimeMax":"1s"}', /COMPACTION: jobTimeMax is "1s"; at least "1m"/],
 ]
 for (const [text, message] of refused) {

@@ -5,8 +5,9 @@ import { FRAME_ROWS_TARGET } from '#core/block/format.ts'
 import { decodeDataset, openDataset, verifyObject } from '#core/block/read.ts'
 import { encodeObject, type ObjectDataset } from '#core/block/write.ts'
 import type { Dataset } from '#core/block/dataset.ts'
-import { planJoins, RowJoiner } from '#core/compaction/aggregation.ts'
+import { aggregationOf, planJoins, RowJoiner } from '#core/compaction/aggregation.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
+import type { DatasetDescriptor } from '#core/rpc/metastore.ts'
 import { allocateInt64Column } from '#core/wire/int64.ts'
 import { createCodec } from '#platform/codec.ts'
 import { contentsOf, type ProfileContent } from '../../support/contents.ts'
@@ -157,6 +158,23 @@ test('a run ends where its rows would pass the maximum', () => {
   assert.deepEqual([...headers.rowStart], [0, 6, 6, 9, 9, 18])
   assert.deepEqual([...totals[0]!.lo], [6, 0, 3, 0, 9, 1])
   assert.equal(planJoins(headers, { windowMs: 1_000, rowsMax: 8 }), undefined)
+})
+
+test('windows of the tenants of a job: their own, or that of all others', () => {
+  const of = (tenant: string) => ({
+    ...encodeSource(0, []).source,
+    datasets: [{ descriptor: { tenant } as DatasetDescriptor, skip: [] }],
+  })
+  const windows = { acme: 15_000, quiet: 0, '*': 60_000 }
+  const job = ['zeta', 'quiet', 'acme', 'acme', 'toString'].map(of)
+  assert.deepEqual(aggregationOf(job, windows), [
+    { tenant: 'acme', windowMs: 15_000 },
+    { tenant: 'toString', windowMs: 60_000 },
+    { tenant: 'zeta', windowMs: 60_000 },
+  ])
+  assert.deepEqual(aggregationOf(job, { acme: 1_000 }), [{ tenant: 'acme', windowMs: 1_000 }])
+  assert.equal(aggregationOf(job, { other: 1_000, acme: 0 }), undefined)
+  assert.equal(aggregationOf(job, {}), undefined)
 })
 
 test('sums carry from lane to lane and wrap at 64 bits', () => {

@@ -66,6 +66,21 @@ test('samples are exact where nothing is skipped, and within what is skipped els
   )
 })
 
+test('samples that were added to others count with those that are stored', () => {
+  const output = makeOutput('o', MERGED)
+  const joined = (samples: number) =>
+    findImbalance(SOURCES, [
+      { ...output, datasets: output.datasets.map((each) => ({ ...each, sampleCount: 10, joinedSamples: samples })) },
+    ])?.service
+  assert.deepEqual([joined(30), joined(29), joined(31)], ['x', 'x', 'x'])
+  const each = output.datasets.map((dataset) => ({
+    ...dataset,
+    joinedSamples: dataset.sampleCount - 10,
+    sampleCount: 10,
+  }))
+  assert.equal(findImbalance(SOURCES, [{ ...output, datasets: each }]), undefined)
+})
+
 test('hours become the window of the output; before 1970 too', () => {
   for (const startMs of [0, HOUR_MS, -10 * MS_PER_DAY]) {
     const day = Math.floor(startMs / MS_PER_DAY) * MS_PER_DAY
