@@ -47,7 +47,7 @@ import { createRegexCompiler } from '#platform/regex.ts'
 import type { Lifecycle, Part } from '#platform/service.ts'
 import { VERSION } from '#platform/version.ts'
 import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker } from '../compaction-worker/app.ts'
-import { createThreadMerger } from '../compaction-worker/thread-merger.ts'
+import { createJobThreads } from '../compaction-worker/job-threads.ts'
 import { addWorkerMetrics } from '../compaction-worker/worker-metrics.ts'
 import { createDistributor } from '../distributor/app.ts'
 import { createMetastore } from '../metastore/app.ts'
@@ -225,12 +225,14 @@ async function startMetastore(
   // the duties begin: they would count each lease that has run out as a failure.
   if (address.isEmbedded) await metastore.releaseHolders(WORKER_ID_PREFIX)
   await metastore.start()
-  // Threads start with the first merge; one core is left for pushes and queries.
+  // Threads start with the first job; one core is left for pushes and queries.
   const capacity = Math.max(1, availableParallelism() - 1)
-  const merger = createThreadMerger(capacity)
-  await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })
+  const { storageUrl } = shared.config
+  const onStoreCalls = shared.instruments.storeCalls
+  const runner = createJobThreads({ onStoreCalls }, { threadsMax: capacity, storageUrl })
+  await lifecycle.add({ name: 'job threads', stop: () => runner.stop() })
   const worker = startCompactionWorker(
-    { store: opened.patientStore, merger, clock, random, log, metastore: metered },
+    { store: opened.patientStore, runner, clock, random, log, metastore: metered },
     {
       workerId: `${WORKER_ID_PREFIX}${instanceId}`,
       capacity,

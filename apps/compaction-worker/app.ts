@@ -2,7 +2,7 @@
  * The compaction worker: polls for leased jobs, merges, commits, and deletes what tombstones name.
  *
  * 1. A poll renews the leases of running jobs, reports failures and asks for as many jobs as there is capacity.
- * 2. A job runs to its end in `runJob` (run-job.ts); its lease is renewed by the polls meanwhile. A lost lease cancels
+ * 2. A job runs to its end elsewhere (`JobRunner`, job-threads.ts); its lease is renewed by the polls meanwhile. A lost lease cancels
  *    the job: nothing it wrote is referenced, and the metastore tombstones outputs it hears of.
  * 3. A commit whose outcome is unknown is repeated, because the metastore answers a repeat as it did the first time.
  * 4. Stop: jobs are cancelled and given back, so that another worker has them at once instead of after their lease, and
@@ -24,8 +24,8 @@ import type {
 } from '#core/rpc/metastore.ts'
 import { deleteDueObjects } from './delete-objects.ts'
 import { blameOf } from './job-failure.ts'
-import { keepBadOutput } from './quarantine.ts'
-import { JOB_BUDGET_BYTES, type JobDeps, type JobProgress, runJob } from './run-job.ts'
+import { keepBadOutput, type QuarantineDeps } from './quarantine.ts'
+import { JOB_BUDGET_BYTES, type JobProgress, type JobRunner } from './run-job.ts'
 import {
   inputOf,
   jobStatus,
@@ -71,8 +71,15 @@ export interface CompactionWorkerService {
   status(): WorkerStatus
 }
 
+export interface CompactionWorkerDeps extends QuarantineDeps {
+  readonly runner: JobRunner
+  readonly metastore: Metastore
+  readonly clock: Clock
+  readonly log: Log
+}
+
 export function startCompactionWorker(
-  deps: JobDeps & { clock: Clock; log: Log; metastore: Metastore },
+  deps: CompactionWorkerDeps,
   settings: CompactionWorkerSettings,
 ): CompactionWorkerService {
   return new Worker(deps, settings)
@@ -86,7 +93,7 @@ interface RunningJob extends TrackedJob {
 }
 
 class Worker implements CompactionWorkerService {
-  readonly #deps: JobDeps & { clock: Clock; log: Log; metastore: Metastore }
+  readonly #deps: CompactionWorkerDeps
   readonly #settings: CompactionWorkerSettings
   readonly #stopping = new AbortController()
   /** By job: its newest attempt. One that was lost and came back may run beside its first attempt for a while. */
@@ -106,7 +113,7 @@ class Worker implements CompactionWorkerService {
   readonly #polls: Promise<void>
   readonly #deletions: Promise<void>
 
-  constructor(deps: JobDeps & { clock: Clock; log: Log; metastore: Metastore }, settings: CompactionWorkerSettings) {
+  constructor(deps: CompactionWorkerDeps, settings: CompactionWorkerSettings) {
     this.#deps = deps
     this.#settings = settings
     const { workerId, capacity, address = '', version = '' } = settings
@@ -245,11 +252,11 @@ class Worker implements CompactionWorkerService {
   }
 
   async #run(running: RunningJob): Promise<void> {
-    const { log } = this.#deps
-    const { job } = running
+    const { log, runner } = this.#deps
+    const { job, progress } = running
     const { signal } = running.cancel
     try {
-      const outputs = [...(await runJob(this.#deps, job, { signal, progress: running.progress }))]
+      const outputs = [...(await runner.run(job, { signal, progress }))]
       if (signal.aborted) return
       running.isCommitting = true
       const { jobId, epoch } = job

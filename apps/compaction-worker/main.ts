@@ -14,7 +14,7 @@ import { runProcess } from '#platform/service.ts'
 import { VERSION } from '#platform/version.ts'
 import { DELETE_INTERVAL_MS_DEFAULT, POLL_WAIT_MS_DEFAULT, startCompactionWorker } from './app.ts'
 import { readConfig, workerCapacity } from './config.ts'
-import { createThreadMerger } from './thread-merger.ts'
+import { createJobThreads } from './job-threads.ts'
 import { addWorkerMetrics } from './worker-metrics.ts'
 
 const log = createProcessLog()
@@ -29,13 +29,14 @@ await runProcess(log, async (lifecycle) => {
     availableParallelism(),
     Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
   )
-  const merger = createThreadMerger(capacity)
-  await lifecycle.add({ name: 'merge threads', stop: () => merger.stop() })
+  const onStoreCalls = instruments.storeCalls
+  const runner = createJobThreads({ onStoreCalls }, { threadsMax: capacity, storageUrl })
+  await lifecycle.add({ name: 'job threads', stop: () => runner.stop() })
   const workerId = `${hostname()}-${process.pid}`
   const worker = startCompactionWorker(
     {
       store: instruments.store(patientStore),
-      merger,
+      runner,
       log,
       metastore: instruments.metastore(createMetastoreClient(metastoreUrl, internal.client)),
       clock,

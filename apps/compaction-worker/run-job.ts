@@ -1,8 +1,8 @@
 /**
  * One job from start to end: read the sources, merge, write the outputs, portion by portion. The commit is the caller's.
  *
- * 1. The plan (job-plan.ts) cuts the job into batches. One is read while the one before is merged; a merge runs in this
- *    thread or in another (`Merger`), one at a time for a job.
+ * 1. The plan (job-plan.ts) cuts the job into batches, merged one after the other (`Merger`). The next is asked for before
+ *    a merge begins, so that a store that is far away answers meanwhile.
  * 2. Merged datasets go to their objects as they come (pack-outputs.ts, object-writer.ts), under ids that no other attempt
  *    has. A source that is a whole object is read once for each batch that needs it.
  * 3. What was made is compared with the sources by counts (core/compaction/balance.ts). A merge, or a job, that does not
@@ -27,9 +27,14 @@ import { OutputPacker } from './pack-outputs.ts'
 import { keepBadOutput } from './quarantine.ts'
 import { readBatch } from './read-batch.ts'
 
-/** Runs a merge task somewhere: in this thread, or in a worker thread that the bytes are transferred to. */
 export interface Merger {
   merge(task: MergeTask): Promise<MergeTaskResult>
+}
+
+/** Runs whole jobs somewhere: each ends with its outputs, with none if it was cancelled, or with why it failed. */
+export interface JobRunner {
+  run(job: CompactionJob, options: RunJobOptions): Promise<readonly OutputObject[]>
+  /** What runs fails. */
   stop(): Promise<void>
 }
 
@@ -167,14 +172,13 @@ class Attempt {
     if (options.signal.aborted) return []
     const after = batches[i + 1]
     this.#hold(batches[i]!.sizeBytes + (after?.sizeBytes ?? 0))
-    const symbolBytesMax = options.symbolBytesMax ?? SYMBOL_BYTES_MAX
-    const merging = this.#deps.merger.merge({ level: job.level, groups, symbolBytesMax })
     if (after !== undefined && batches[i]!.sizeBytes + after.sizeBytes <= GROUP_BYTES_MAX) {
       this.#next = this.#read(after)
       // Looked at with the next batch; unless the merge fails first.
       this.#next.catch(() => undefined)
     }
-    return (await merging).datasets
+    const symbolBytesMax = options.symbolBytesMax ?? SYMBOL_BYTES_MAX
+    return (await this.#deps.merger.merge({ level: job.level, groups, symbolBytesMax })).datasets
   }
 
   report(plan: JobPlan, i: number): void {

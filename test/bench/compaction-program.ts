@@ -5,13 +5,10 @@
  * Input: JSON of `ProgramInput`. Output: JSON of `ProgramOutput`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { runJob } from '../../apps/compaction-worker/run-job.ts'
-import { createThreadMerger } from '../../apps/compaction-worker/thread-merger.ts'
+import { createJobThreads } from '../../apps/compaction-worker/job-threads.ts'
 import { objectKey } from '#core/block/object-key.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
-import { createClock } from '#platform/clock.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
-import { createRandom } from '#platform/random.ts'
 
 export interface ProgramJob {
   readonly level: number
@@ -43,8 +40,7 @@ export interface ProgramOutput {
 
 async function run({ rootDir, jobs, rounds }: ProgramInput): Promise<ProgramOutput> {
   const store = await openFilesystemStore(rootDir)
-  const merger = createThreadMerger(1)
-  const deps = { store, clock: createClock(), random: createRandom(), merger }
+  const runner = createJobThreads({}, { threadsMax: 1, storageUrl: rootDir })
   const runs: ProgramRun[] = []
   const outputs: SourceObject[][] = []
   const startBytes = process.memoryUsage.rss()
@@ -54,7 +50,7 @@ async function run({ rootDir, jobs, rounds }: ProgramInput): Promise<ProgramOutp
       const startMs = performance.now()
       const cpu = process.cpuUsage()
       const assigned = { jobId: String(job), epoch: 1, leaseMs: 15_000, level, sources: [...sources] }
-      const written = await runJob(deps, assigned, { signal: new AbortController().signal })
+      const written = await runner.run(assigned, { signal: new AbortController().signal })
       const { user, system } = process.cpuUsage(cpu)
       runs.push({ job, wallMs: performance.now() - startMs, cpuMs: (user + system) / 1_000 })
       if (round < rounds - 1) for (const { objectId } of written) await store.delete(objectKey(objectId))
@@ -68,7 +64,7 @@ async function run({ rootDir, jobs, rounds }: ProgramInput): Promise<ProgramOutp
     }
   }
   const peakBytes = readPeak()
-  await merger.stop()
+  await runner.stop()
   return { runs, outputs, startBytes, peakBytes }
 }
 

@@ -20,6 +20,7 @@ import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Random } from '#core/ports/random.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import type { CompactionJob, Metastore } from '#core/rpc/metastore.ts'
+import { createInlineRunner } from '../support/merge-jobs.ts'
 import { withOverrides } from '../support/overrides.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { MIB, MS_PER_HOUR } from '#core/units.ts'
@@ -75,8 +76,9 @@ export function startWriter(
 const MERGE_MS_MAX = 1_500
 
 export function startWorker(ports: ProcessPorts, merger: Merger): CompactionWorkerService {
+  const deps = { ...ports, clock: ports.life.clock }
   return startCompactionWorker(
-    { ...ports, clock: ports.life.clock, merger },
+    { ...deps, runner: createInlineRunner({ ...deps, merger }) },
     { workerId: ports.life.name, capacity: 2, pollWaitMs: 1_000, deleteIntervalMs: 3_000 },
   )
 }
@@ -118,7 +120,6 @@ export function createSimMerger({ life, random, codec }: ProcessPorts, trouble: 
       const symbolBytesMax = Math.min(task.symbolBytesMax, trouble.symbolBytesMax)
       return runMergeTask({ ...task, groups, symbolBytesMax }, codec)
     },
-    stop: async () => undefined,
   }
 }
 

@@ -1,7 +1,13 @@
 /** Merges in this thread, tasks for them, and whole jobs over objects in memory. */
 import { type JobPlan, planJob } from '../../apps/compaction-worker/job-plan.ts'
 import { type MergeTask, runMergeTask } from '../../apps/compaction-worker/merge-task.ts'
-import { type Merger, runJob, SYMBOL_BYTES_MAX } from '../../apps/compaction-worker/run-job.ts'
+import {
+  type JobDeps,
+  type JobRunner,
+  type Merger,
+  runJob,
+  SYMBOL_BYTES_MAX,
+} from '../../apps/compaction-worker/run-job.ts'
 import { objectKey } from '#core/block/object-key.ts'
 import type { CompactionJob, OutputObject, SourceObject } from '#core/rpc/metastore.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -11,7 +17,13 @@ import { encodeSource, type ObjectInput } from './objects.ts'
 
 export function createInlineMerger(): Merger {
   const codec = createCodec()
-  return { merge: async (task) => runMergeTask(task, codec), stop: async () => undefined }
+  return { merge: async (task) => runMergeTask(task, codec) }
+}
+
+/** Jobs in this thread. */
+export function createInlineRunner(deps: Omit<JobDeps, 'merger'> & { readonly merger?: Merger }): JobRunner {
+  const own = { merger: createInlineMerger(), ...deps }
+  return { run: (job, options) => runJob(own, job, options), stop: async () => undefined }
 }
 
 export interface SourceBytes {

@@ -19,7 +19,6 @@ import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { createEdge } from '../../apps/all-in-one/edge.ts'
 import { type CompactionWorkerService, startCompactionWorker } from '../../apps/compaction-worker/app.ts'
-import { createThreadMerger } from '../../apps/compaction-worker/thread-merger.ts'
 import { createDistributor } from '../../apps/distributor/app.ts'
 import type { MetastoreSettings } from '../../apps/metastore/settings.ts'
 import { createQueryBackend } from '../../apps/query-backend/app.ts'
@@ -28,6 +27,7 @@ import { createLabelReporter } from '../../apps/query-backend/labels.ts'
 import { createQueryFrontend } from '../../apps/query-frontend/app.ts'
 import { createSegmentWriter } from '../../apps/segment-writer/app.ts'
 import type { JournalMode } from '../../apps/segment-writer/journal.ts'
+import { createInlineRunner } from './merge-jobs.ts'
 import { waitUntil } from './process.ts'
 import type { Send } from './server-client.ts'
 import { makeDataDir } from './server-process.ts'
@@ -141,15 +141,12 @@ export async function createServiceStack(
   }
 
   function startWorker(wrapped: Wrapped = {}): CompactionWorkerService {
-    const merger = createThreadMerger(1)
+    const deps = { ...parts, metastore: metastore.metastore, store: patientStore, ...wrapped }
     const started = startCompactionWorker(
-      { ...parts, merger, metastore: metastore.metastore, store: patientStore, ...wrapped },
+      { ...deps, runner: createInlineRunner(deps) },
       { workerId: 'stack', capacity: 2, pollWaitMs, deleteIntervalMs: 3_600_000 },
     )
-    stops.push(async () => {
-      await started.stop()
-      await merger.stop()
-    })
+    stops.push(() => started.stop())
     worker = started
     return started
   }

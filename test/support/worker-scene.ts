@@ -4,7 +4,7 @@ import { OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { createRandom } from '#platform/random.ts'
-import { createInlineMerger } from './merge-jobs.ts'
+import { createInlineRunner } from './merge-jobs.ts'
 import { createSilentLog } from './silent-log.ts'
 import { createWritePath, NOW_NANOS, push, settle, simplePprof } from './write-path.ts'
 
@@ -19,7 +19,8 @@ export async function workerScene({ segments = 3 } = {}) {
   const log = createSilentLog()
   const start = (overrides: { workerId?: string; capacity?: number; metastore?: Metastore; clock?: Clock } = {}) => {
     const { metastore: other = metastore, clock: time = clock, ...settings } = overrides
-    const deps = { store, clock: time, log, metastore: other, random: createRandom(), merger: createInlineMerger() }
+    const ports = { store, clock: time, random: createRandom() }
+    const deps = { ...ports, log, metastore: other, runner: createInlineRunner(ports) }
     return startCompactionWorker(deps, { ...WORKER_SETTINGS, ...settings })
   }
   const pollCount = () => metastore.calls.filter((call) => call === 'pollJobs').length

@@ -10,13 +10,15 @@ import { type Fetch, mountMetrics, timeRequests } from '../http/metrics.ts'
 import { meterMetastore } from './metered-metastore.ts'
 import { meterPushes } from './metered-pushes.ts'
 import { meterQueries } from './metered-queries.ts'
-import { createStoreMeter } from './metered-store.ts'
+import { createStoreMeter, type EndedCall, type StoreMeter } from './metered-store.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 import { Registry } from './registry.ts'
 
 export interface Instruments {
   readonly registry: Registry
   store(inner: ObjectStore): ObjectStore
+  /** Calls of the store in another thread, counted beside those of this one. */
+  storeCalls(calls: readonly EndedCall[]): void
   metastore(inner: Metastore): Metastore
   pushes(inner: SegmentWriter): SegmentWriter
   queries(inner: QueryBackend): QueryBackend
@@ -32,12 +34,13 @@ export interface Instruments {
 export function createInstruments(target: string, clock: Pick<Clock, 'nowMs'>): Instruments {
   const registry = new Registry()
   addProcessMetrics(registry, target)
-  let meterStore: ReturnType<typeof createStoreMeter> | undefined
+  let storeMeter: StoreMeter | undefined
+  const meterOfStore = (): StoreMeter => (storeMeter ??= createStoreMeter(registry))
   return {
     registry,
-    store(inner) {
-      meterStore ??= createStoreMeter(registry)
-      return meterStore(inner)
+    store: (inner) => meterOfStore().meter(inner),
+    storeCalls(calls) {
+      for (const call of calls) meterOfStore().count(call)
     },
     metastore: (inner) => meterMetastore(inner, registry, () => clock.nowMs()),
     pushes: (inner) => meterPushes(inner, registry),

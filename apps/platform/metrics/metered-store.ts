@@ -9,8 +9,23 @@ const OPERATIONS_MAX = 16
 /** Kinds of errors, and `ok`. */
 const OUTCOMES_MAX = 20
 
+/** What is known of a call when it has ended. Calls of another thread are counted by it. */
+export interface EndedCall {
+  readonly operation: string
+  /** `ok`, or the kind of the error. */
+  readonly outcome: string
+  readonly durationMs: number
+  /** Sent, or asked for; 0 where neither is known. */
+  readonly sizeBytes: number
+}
+
+export interface StoreMeter {
+  meter(inner: ObjectStore): ObjectStore
+  count(call: EndedCall): void
+}
+
 /** One meter may stand around several stores: a process opens its store once for clients and once for patient work. */
-export function createStoreMeter(registry: Registry): (inner: ObjectStore) => ObjectStore {
+export function createStoreMeter(registry: Registry): StoreMeter {
   const operation = { operation: OPERATIONS_MAX }
   const total = registry.counter('cinder_store_operations_total', 'Calls of the object store by outcome.', {
     ...operation,
@@ -33,6 +48,18 @@ export function createStoreMeter(registry: Registry): (inner: ObjectStore) => Ob
     buckets: SIZE_BUCKETS,
     labels: operation,
   })
+  const count = ({ operation: name, outcome, durationMs, sizeBytes }: EndedCall): void => {
+    // Nothing there, or somebody else was first: answers, not faults.
+    if (!['ok', 'not_found', 'already_exists', 'canceled'].includes(outcome)) errors.add(1, name)
+    total.add(1, name, outcome)
+    duration.observe(durationMs / 1_000, name)
+    if (sizeBytes > 0) sizes.observe(sizeBytes, name)
+  }
+  return { meter: (inner) => watchStore(inner, count), count }
+}
+
+/** Tells of every call when it has ended. */
+export function watchStore(inner: ObjectStore, ended: (call: EndedCall) => void): ObjectStore {
   const around: Around = async ({ name, sizeBytes, signal }, run) => {
     const startedMs = performance.now()
     let outcome = 'ok'
@@ -40,14 +67,10 @@ export function createStoreMeter(registry: Registry): (inner: ObjectStore) => Ob
       return await run(signal === undefined ? {} : { signal })
     } catch (error) {
       outcome = error instanceof CinderError ? error.kind : 'unknown'
-      // Nothing there, or somebody else was first: answers, not faults.
-      if (outcome !== 'not_found' && outcome !== 'already_exists' && outcome !== 'canceled') errors.add(1, name)
       throw error
     } finally {
-      total.add(1, name, outcome)
-      duration.observe((performance.now() - startedMs) / 1_000, name)
-      if (sizeBytes > 0) sizes.observe(sizeBytes, name)
+      ended({ operation: name, outcome, durationMs: performance.now() - startedMs, sizeBytes })
     }
   }
-  return (inner) => aroundStore(inner, around)
+  return aroundStore(inner, around)
 }

@@ -4,6 +4,7 @@
  * A remote store is wrapped, from the inside: hedging, retrying, one total deadline, large objects in pieces. It is opened
  * twice over the same hedges and rates: `store` for what a client waits for, `patientStore` for work that would rather
  * wait two minutes than fail. Either kind of store is probed, and what cannot be safe is refused with one sentence.
+ * A thread that works alone joins what its process has opened: patient, without hedges, and with files that it waits for.
  */
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,11 +15,12 @@ import type { Patience } from '#core/store/deadlines.ts'
 import { createClock } from '../clock.ts'
 import { createRandom } from '../random.ts'
 import { deadlineStore } from './deadline.ts'
-import { openFilesystemStore } from './filesystem.ts'
+import { joinFilesystemStore, openFilesystemStore } from './filesystem.ts'
 import { hedgingStore } from './hedging.ts'
 import { largeObjectsStore } from './large-objects.ts'
+import { directFiles } from './local-files.ts'
 import { describeProbe, probeStore, refuseProbe, worksDelete, worksPutIfAbsent } from './probe.ts'
-import { createStorePace, retryingStore } from './retrying.ts'
+import { createStorePace, type RetryingOptions, retryingStore } from './retrying.ts'
 import { lockRoot } from './root-lock.ts'
 import { withoutPutIfAbsent } from './without-put-if-absent.ts'
 
@@ -46,6 +48,28 @@ export async function openStore(storageUrl: string, options: OpenStoreOptions = 
   const opened =
     schemeOf(storageUrl) === 's3' ? await openRemote(storageUrl, options) : await openLocal(localPath(storageUrl))
   return probed(opened, options)
+}
+
+export interface ThreadStoreOptions {
+  /** Of the thread, no other's in this process. */
+  readonly name: string
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/**
+ * For a thread of a process that has opened the store. No hedges: a thread that merges for a second would hear of every
+ * answer too late, and send each request twice. It does not put if absent, which only the probe could allow.
+ */
+export async function openThreadStore(storageUrl: string, { name, env }: ThreadStoreOptions): Promise<ObjectStore> {
+  if (schemeOf(storageUrl) !== 's3') return joinFilesystemStore(localPath(storageUrl), directFiles, name)
+  const { openS3 } = await import('./open-s3.ts')
+  const clock = createClock()
+  const { store } = await openS3(storageUrl, { clock, env })
+  return insistent(withoutPutIfAbsent(store, 'not probed here'), 'background', {
+    clock,
+    random: createRandom(),
+    pace: createStorePace(),
+  })
 }
 
 /** The URL as it is, or an absolute path; fails with one sentence for what `openStore` does not know. */
@@ -81,21 +105,24 @@ async function openRemote(storageUrl: string, options: OpenStoreOptions): Promis
   const clock = createClock()
   const { store, describe } = await openS3(storageUrl, { clock, env: options.env ?? process.env })
   const hedged = hedgingStore(store, { clock })
-  const pace = createStorePace()
-  const random = createRandom()
-  const wrap = (patience: Patience): ObjectStore =>
-    largeObjectsStore(
-      deadlineStore(retryingStore(hedged, { clock, random, patience, pace }), {
-        clock,
-        patience,
-      }),
-    )
+  const insistence = { clock, random: createRandom(), pace: createStorePace() }
+  const wrap = (patience: Patience): ObjectStore => insistent(hedged, patience, insistence)
   return {
     store: wrap('interactive'),
     patientStore: wrap('background'),
     describe,
     putsPerSecondMax: PUTS_PER_SECOND_REMOTE,
   }
+}
+
+/** Retries within a total deadline; large objects in pieces. */
+function insistent(
+  inner: ObjectStore,
+  patience: Patience,
+  { clock, ...more }: Omit<RetryingOptions, 'patience'>,
+): ObjectStore {
+  const retrying = retryingStore(inner, { ...more, clock, patience })
+  return largeObjectsStore(deadlineStore(retrying, { clock, patience }))
 }
 
 async function probed(opened: OpenedStore, { log }: OpenStoreOptions): Promise<OpenedStore> {

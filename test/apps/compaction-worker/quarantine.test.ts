@@ -16,7 +16,7 @@ import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
 import { faultyStore, STORE_DOWN } from '../../support/faulty-store.ts'
 import { createManualClock, idle } from '../../support/manual-clock.ts'
-import { createInlineMerger, jobOf } from '../../support/merge-jobs.ts'
+import { createInlineMerger, createInlineRunner, jobOf } from '../../support/merge-jobs.ts'
 import { makeOutput } from '../../support/metastore-requests.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { objectIdOf, putObject } from '../../support/objects.ts'
@@ -170,7 +170,8 @@ test('a commit that the metastore refuses for what it lacks: job parked, outputs
     },
   }
   const log = createSilentLog()
-  const deps = { store, clock, log, metastore: blind, random: createRandom(), merger: createInlineMerger() }
+  const ports = { store, clock, random: createRandom() }
+  const deps = { ...ports, log, metastore: blind, runner: createInlineRunner(ports) }
   const worker = startCompactionWorker(deps, {
     workerId: 'w1',
     capacity: 2,

@@ -33,7 +33,7 @@ async function metricsOf(report: ReturnType<typeof makeQuietReport>): Promise<st
   addJournalMetrics(registry, { standing: () => ({ entries: 1, recovered: 2, quarantined: 3, isOld: false }) })
   openGuards(new HandClock(), registry, createSilentLog())
   meterQueue({} as Metastore, registry)
-  const store = createStoreMeter(registry)(createMemoryStore())
+  const store = createStoreMeter(registry).meter(createMemoryStore())
   await store.put('a/b', new Uint8Array(1))
   return await registry.render()
 }

@@ -73,7 +73,7 @@ test('a push that fails as a whole is refused with its reason', async () => {
 
 test('calls of a store by outcome; what was not found is an answer, not a fault', async () => {
   const registry = new Registry()
-  const meter = createStoreMeter(registry)
+  const { meter, count } = createStoreMeter(registry)
   const store = meter(createMemoryStore())
   const other = meter(createMemoryStore())
   await store.put('a/b', new Uint8Array(2_048))
@@ -90,6 +90,8 @@ test('calls of a store by outcome; what was not found is an answer, not a fault'
   })
   await assert.rejects(failing.put('a/b', new Uint8Array(1)), { kind: 'unavailable' })
   assert.equal(await valueOf(registry, 'cinder_store_errors_total{operation="put"}'), 1)
+  count({ operation: 'put', outcome: 'unavailable', durationMs: 5, sizeBytes: 0 })
+  assert.equal(await valueOf(registry, 'cinder_store_errors_total{operation="put"}'), 2, 'of another thread')
 })
 
 test('segments, and jobs from their poll to their end', async () => {
