@@ -278,7 +278,12 @@ function chunkSubject(source: FrameSource, frame: Frame, column: number): string
   return `${source.dataset}: section ${source.section}: ${name} of ${entries} ${frame.firstHeader}..${frame.firstHeader + frame.headerCount - 1}`
 }
 
-function openChunk(source: FrameSource, frame: Frame, column: number): Uint8Array {
+export function malformedColumn(source: FrameSource, frame: Frame, column: number): CinderError {
+  return corrupt(chunkSubject(source, frame, column), 'malformed column')
+}
+
+/** Checked and inflated bytes of one column. Borrowed if they are stored raw. */
+export function openChunk(source: FrameSource, frame: Frame, column: number): Uint8Array {
   const chunk = frame.columns[column]!
   const subject = (): string => chunkSubject(source, frame, column)
   const stored = source.viewChunk(chunk)
@@ -290,7 +295,7 @@ function openChunk(source: FrameSource, frame: Frame, column: number): Uint8Arra
 /** Stack ids of a frame into out[at, at + rowCount). */
 export function decodeStackIds(source: FrameSource, frame: Frame, out: Uint32Array, at: number): void {
   const chunk = frame.columns[0]!
-  const subject = (): CinderError => corrupt(chunkSubject(source, frame, 0), 'malformed column')
+  const subject = (): CinderError => malformedColumn(source, frame, 0)
   if (chunk.encoding === CHUNK_ENCODING.zero) out.fill(0, at, at + frame.rowCount)
   else {
     const raw = openChunk(source, frame, 0)
@@ -315,8 +320,7 @@ export function decodeValues(
   assert(chunk.encoding !== CHUNK_ENCODING.same, 'a reference names a column with bytes')
   const raw = openChunk(source, frame, column)
   const decoded = decodeResiduals({ encoding: chunk.encoding, raw }, out, at, frame.rowCount)
-  if (!decoded || !multiplyColumn(out, at, frame.rowCount, own.divisor))
-    throw corrupt(chunkSubject(source, frame, 1 + type), 'malformed column')
+  if (!decoded || !multiplyColumn(out, at, frame.rowCount, own.divisor)) throw malformedColumn(source, frame, 1 + type)
 }
 
 /** Span (0), trace high (1) or trace low (2) into rows from `at`, which are 0 before. */
@@ -330,8 +334,7 @@ export function decodeContext(
   const column = 1 + source.groups[frame.group]!.types.length + context
   if (frame.columns[column]!.encoding === CHUNK_ENCODING.zero) return
   const raw = openChunk(source, frame, column)
-  if (!decodeSparse(raw, out, at, frame.rowCount))
-    throw corrupt(chunkSubject(source, frame, column), 'malformed column')
+  if (!decodeSparse(raw, out, at, frame.rowCount)) throw malformedColumn(source, frame, column)
 }
 
 export function frameHasContext(frame: Frame, group: SampleGroup): boolean {

@@ -23,6 +23,7 @@ import { type DatasetHead, openDataset } from './dataset-head.ts'
 import { checkHeader, decodeFooter, footerRange, type ObjectFooter } from './footer.ts'
 import { corrupt, SECTION_CODEC, type SectionName, sectionSubject } from './format.ts'
 import type { ColumnChunk, Frame } from './frame-index.ts'
+import { type FrameWish, type ResidualsFor, sumFrame } from './frame-sums.ts'
 import { decodeContext, decodeStackIds, decodeValues, emptyRows, frameHasContext, type FrameSource } from './frames.ts'
 import { PROFILE_ID_BYTES } from './header-section.ts'
 import { findOrderFault } from './order.ts'
@@ -131,6 +132,19 @@ function chunkSource(
     ...of,
     viewChunk: (chunk: ColumnChunk) => fetched.view(framesOffset + chunk.offset, chunk.storedBytes),
   }
+}
+
+/** Adds the rows of wanted headers, or rollups, as residuals by stack; false for a frame that is not of the kind (frame-sums.ts). */
+export function sumFrameRows(
+  head: DatasetHead,
+  fetched: FetchedRanges,
+  wish: FrameWish & { readonly section: FrameSource['section']; readonly stackCount: number },
+  residualsFor: ResidualsFor,
+): boolean {
+  const { section, stackCount } = wish
+  const headers = section === 'frames' ? head.headers : head.rollups
+  assert(headers !== undefined, 'the dataset has rollups')
+  return sumFrame(chunkSource(head, fetched, { section, headers, stackCount }), wish, residualsFor)
 }
 
 export interface FrameRequest {

@@ -16,11 +16,13 @@ import {
   decodeRollupColumns,
   decodeSymbols,
   type FetchedRanges,
+  type Frame,
   planDatasetRead,
   type ReadNeed,
   selectFrames,
   selectHeaders,
   selectRollupFrames,
+  sumFrameRows,
 } from '../block/read.ts'
 import { findSection } from '../block/section-table.ts'
 import { floorMs } from '../block/write.ts'
@@ -138,41 +140,63 @@ interface RowSource {
   readonly source: StacktraceSource
 }
 
-function addSamples({ head, fetched, sums, source: { selected, positions }, row }: RowSource): number {
-  const { rowStart, rowLength } = head.headers
-  let at = 0
+function addSamples({ head, fetched, sums, source, row }: RowSource): number {
+  const { selected, positions } = source
+  const frames = selectFrames(head, positions).filter(({ group }) => group === selected.group)
+  if (frames.length === 0) return 0
+  const { rowLength } = head.headers
+  const wanted = new Uint8Array(head.headers.count)
   let samples = 0
-  for (const frame of selectFrames(head, positions)) {
-    if (frame.group !== selected.group) continue
-    const stackCount = sums.stackCount
-    const spans = row !== undefined
-    const columns = decodeFrameColumns(head, fetched, { frame, types: [selected.type], stackCount, spans })
-    const end = frame.firstHeader + frame.headerCount
-    while (at < positions.length && positions[at]! < end) {
-      // Runs of neighbouring headers are one range of rows.
-      const start = rowStart[positions[at]!]! - frame.rowStart
-      let stop = start + rowLength[positions[at]!]!
-      at++
-      while (at < positions.length && positions[at]! < end && rowStart[positions[at]!]! - frame.rowStart === stop)
-        stop += rowLength[positions[at++]!]!
-      if (row === undefined) sums.add(columns.stackId, columns.values[0]!, start, stop)
-      else sums.addWhere(columns.stackId, columns.values[0]!, { start, end: stop }, (at) => row(columns, at))
-      samples += stop - start
-    }
+  for (const h of positions) {
+    wanted[h] = 1
+    samples += rowLength[h]!
+  }
+  const { type } = selected
+  const wish = { type, wanted, section: 'frames', stackCount: sums.stackCount } as const
+  for (const frame of frames) {
+    const isSummed =
+      row === undefined &&
+      sumFrameRows(head, fetched, { ...wish, frame }, (divisor, rows) => sums.residualsFor(divisor, rows))
+    if (!isSummed) addDecoded({ head, fetched, sums, source, row }, frame, wanted)
   }
   return samples
 }
 
+/** Rows that are tested, and wide ones: the whole frame is decoded. */
+function addDecoded({ head, fetched, sums, source, row }: RowSource, frame: Frame, wanted: Uint8Array): void {
+  const { rowStart, rowLength } = head.headers
+  const { stackCount } = sums
+  const types = [source.selected.type]
+  const columns = decodeFrameColumns(head, fetched, { frame, types, stackCount, spans: row !== undefined })
+  for (let h = frame.firstHeader; h < frame.firstHeader + frame.headerCount; h++) {
+    if (wanted[h] !== 1) continue
+    const start = rowStart[h]! - frame.rowStart
+    const end = start + rowLength[h]!
+    if (row === undefined) sums.add(columns.stackId, columns.values[0]!, start, end)
+    else sums.addWhere(columns.stackId, columns.values[0]!, { start, end }, (at) => row(columns, at))
+  }
+}
+
 function addRollups({ head, fetched, sums, source: { selected, rollups } }: RowSource): number {
-  let at = 0
+  const frames = selectRollupFrames(head, rollups)
+  if (frames.length === 0) return 0
+  const index = head.rollups!
+  const wanted = new Uint8Array(index.count)
   let rows = 0
-  for (const frame of selectRollupFrames(head, rollups)) {
-    const columns = decodeRollupColumns(head, fetched, { frame, types: [selected.type], stackCount: sums.stackCount })
-    for (; at < rollups.length && rollups[at]! < frame.firstHeader + frame.headerCount; at++) {
-      const start = head.rollups!.rowStart[rollups[at]!]! - frame.rowStart
-      const end = start + head.rollups!.rowLength[rollups[at]!]!
-      sums.add(columns.stackId, columns.values[0]!, start, end)
-      rows += end - start
+  for (const rollup of rollups) {
+    wanted[rollup] = 1
+    rows += index.rowLength[rollup]!
+  }
+  const { stackCount } = sums
+  const { type } = selected
+  const wish = { type, wanted, section: 'rollups', stackCount } as const
+  for (const frame of frames) {
+    if (sumFrameRows(head, fetched, { ...wish, frame }, (divisor, count) => sums.residualsFor(divisor, count))) continue
+    const columns = decodeRollupColumns(head, fetched, { frame, types: [type], stackCount })
+    for (let r = frame.firstHeader; r < frame.firstHeader + frame.headerCount; r++) {
+      if (wanted[r] !== 1) continue
+      const start = index.rowStart[r]! - frame.rowStart
+      sums.add(columns.stackId, columns.values[0]!, start, start + index.rowLength[r]!)
     }
   }
   return rows

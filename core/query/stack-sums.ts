@@ -2,16 +2,25 @@
  * From sample rows to a function tree: sums per stack first, names last, so that the cost of a query follows rows once
  * and distinct stacks after that.
  *
- * 1. `add` sums rows into two lanes per stack id (exact modulo 2^64).
+ * 1. `add` sums rows into two lanes per stack id (exact modulo 2^64). `residualsFor` gives out doubles by stack instead,
+ *    for rows that share a divisor (block/frame-sums.ts); they are multiplied and added when the divisor changes, when they
+ *    could be inexact, and before anybody looks.
  * 2. `addToTree` sums stacks into function-level nodes, then inserts only the nodes that lead to a value.
  * The empty stack is left out: a sample without frames has no place in a flame graph (it counts in time series).
  */
+import { RESIDUAL_ROWS_MAX } from '../block/frame-sums.ts'
 import type { FunctionTree } from '../flamegraph/tree.ts'
 import type { FunctionLevel } from '../symbols/function-level.ts'
 import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 
+const TWO32 = 2 ** 32
+
 export class StackSums {
   readonly #sums: Int64Column
+  #residuals: Float64Array | undefined
+  #divisor = 1
+  /** Added since the residuals were zero. */
+  #residualRows = 0
 
   constructor(stackCount: number) {
     this.#sums = allocateInt64Column(stackCount)
@@ -32,6 +41,35 @@ export class StackSums {
     }
   }
 
+  /** Residuals by stack, to which rows of this divisor are added; below 2^32 each, at most `rows`. Valid until the next call. */
+  residualsFor(divisor: number, rows: number): Float64Array {
+    if (divisor !== this.#divisor || this.#residualRows + rows > RESIDUAL_ROWS_MAX) this.#settle()
+    this.#divisor = divisor
+    this.#residualRows += rows
+    this.#residuals ??= new Float64Array(this.stackCount)
+    return this.#residuals
+  }
+
+  #settle(): void {
+    const residuals = this.#residuals
+    if (residuals === undefined || this.#residualRows === 0) return
+    this.#residualRows = 0
+    const divisor = this.#divisor
+    for (let stack = 0; stack < residuals.length; stack++) {
+      const residual = residuals[stack]!
+      if (residual === 0) continue
+      residuals[stack] = 0
+      const product = residual * divisor
+      if (product <= Number.MAX_SAFE_INTEGER) {
+        const low = product % TWO32
+        addInt64At(this.#sums, stack, low, (product - low) / TWO32)
+      } else {
+        const exact = BigInt(residual) * BigInt(divisor)
+        addInt64At(this.#sums, stack, Number(exact & 0xffffffffn), Number((exact >> 32n) & 0xffffffffn))
+      }
+    }
+  }
+
   /** As `add`, of the rows that pass. */
   addWhere(
     stackId: Uint32Array,
@@ -45,6 +83,7 @@ export class StackSums {
 
   /** Forgets the stacks that are not marked 1. */
   retain(kept: Uint8Array): void {
+    this.#settle()
     for (let stack = 0; stack < this.stackCount; stack++) {
       if (kept[stack] === 1) continue
       this.#sums.lo[stack] = 0
@@ -54,6 +93,7 @@ export class StackSums {
 
   /** Borrowed: sums by stack. */
   view(): Int64Column {
+    this.#settle()
     return this.#sums
   }
 
@@ -64,6 +104,7 @@ export class StackSums {
     level: FunctionLevel,
     viewName: (name: number) => Uint8Array,
   ): void {
+    this.#settle()
     const self = allocateInt64Column(level.nodeCount)
     // 1 = leads to a value.
     const needed = new Uint8Array(level.nodeCount)

@@ -5,7 +5,7 @@ import { FunctionTree } from '#core/flamegraph/tree.ts'
 import { StackSums } from '#core/query/stack-sums.ts'
 import { buildFunctionLevel } from '#core/symbols/function-level.ts'
 import { StringTable } from '#core/symbols/string-table.ts'
-import { allocateInt64Column, type Int64Column, setBigInt } from '#core/wire/int64.ts'
+import { allocateInt64Column, getBigInt, type Int64Column, setBigInt } from '#core/wire/int64.ts'
 import { symbolsOf } from '../../support/symbols.ts'
 import { treeStacks } from '../../support/write-path.ts'
 
@@ -103,5 +103,28 @@ test('any rows: the tree holds what a map of stacks holds', () => {
       assert.deepEqual(Object.entries(sumsOf(distinct, rows).stacks), sorted)
     }),
     { numRuns: 150 },
+  )
+})
+
+test('residuals are exact past 2^53, and whatever divisors follow each other', () => {
+  const sums = new StackSums(3)
+  const add = (divisor: number, stack: number, residual: number, rows = 1) => {
+    sums.residualsFor(divisor, rows)[stack]! += residual
+  }
+  add(10_000_000, 0, 0xffffffff)
+  add(10_000_000, 0, 0xffffffff)
+  add(7, 0, 3)
+  add(2 ** 52 - 1, 1, 1)
+  add(2 ** 52 - 1, 1, 2 ** 40)
+  add(1, 2, 2 ** 51, 1 << 20)
+  add(1, 2, 2 ** 51, 1 << 20)
+  const expected = [
+    2n * 0xffffffffn * 10_000_000n + 21n,
+    BigInt.asIntN(64, (2n ** 52n - 1n) * (1n + 2n ** 40n)),
+    2n ** 52n,
+  ]
+  assert.deepEqual(
+    expected.map((_, stack) => getBigInt(sums.view(), stack)),
+    expected,
   )
 })
