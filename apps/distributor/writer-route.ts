@@ -1,0 +1,153 @@
+/**
+ * One push cut by its writers, and its answers put together again, as pure functions:
+ *
+ * 1. Series with equal labels are a unit: it goes to one writer in one call, and to another one only as a whole, because
+ *    equal profiles are numbered in their order and a retry must number them alike.
+ * 2. Units are placed by tenant, service and a hash of the sorted labels (core/placement/route.ts).
+ * 3. Verdicts of a call belong to its units by position. A body of text makes as many verdicts as it holds profiles; it
+ *    comes alone in its request, so all verdicts are its own.
+ * 4. What one writer stored and the next one calls a duplicate was stored by this push.
+ *
+ * It must not look into a profile.
+ */
+import { CinderError } from '#core/errors.ts'
+import { parseAppType } from '#core/ingest/app-type.ts'
+import { compareUtf8, getLabel, LABEL_SERVICE_NAME, labelsKey, type LabelPair } from '#core/labels/labels.ts'
+import { mayPassElsewhere } from '#core/placement/attempts.ts'
+import { hashNames } from '#core/placement/hash.ts'
+import type { PlacementRouter } from '#core/placement/route.ts'
+import { withServiceName } from '#core/pprof/service-name.ts'
+import type { ProfileVerdict, WriteRequest, WriteSeries } from '#core/rpc/segment-writer.ts'
+import { kindOfVerdict } from './verdicts.ts'
+
+/** Series of equal labels. */
+export interface RouteUnit {
+  readonly series: readonly WriteSeries[]
+  /** Of each series: where its verdicts begin in the answer of the whole request. */
+  readonly at: readonly number[]
+  /** Writers, best first. */
+  readonly order: readonly number[]
+  readonly sizeBytes: number
+}
+
+export function routeUnits({ tenant, series }: WriteRequest, router: PlacementRouter): RouteUnit[] {
+  if (series.length === 1) return [{ series, at: [0], ...placeOf(tenant, series[0]!, router) }]
+  const byLabels = new Map<
+    string,
+    { series: WriteSeries[]; at: number[]; order: readonly number[]; sizeBytes: number }
+  >()
+  let position = 0
+  for (const one of series) {
+    const sorted = sortedLabels(one.labels)
+    const key = labelsKey(sorted)
+    const known = byLabels.get(key)
+    if (known === undefined) byLabels.set(key, { series: [one], at: [position], ...placeOf(tenant, one, router, key) })
+    else {
+      known.series.push(one)
+      known.at.push(position)
+      known.sizeBytes += sizeOf(one)
+    }
+    position += one.profiles.length
+  }
+  return [...byLabels.values()]
+}
+
+/** As the writer names the service of a profile, as far as it is known without looking into it. */
+function placeOf(tenant: string, series: WriteSeries, router: PlacementRouter, key?: string) {
+  const { labels, ingest } = series
+  const service =
+    getLabel(labels, LABEL_SERVICE_NAME) ||
+    serviceOfApp(ingest?.app) ||
+    getLabel(withServiceName(labels), LABEL_SERVICE_NAME)
+  const seriesHash = hashNames(key ?? labelsKey(sortedLabels(labels)), '')
+  return { order: router.order({ tenant, service, seriesHash }), sizeBytes: sizeOf(series) }
+}
+
+function serviceOfApp(app: string | undefined): string {
+  if (app === undefined) return ''
+  const named = parseAppType(app)
+  return named.ok ? named.app.service : app
+}
+
+/** A client may send them in any order; to it they are one series. */
+function sortedLabels(labels: readonly LabelPair[]): readonly LabelPair[] {
+  return labels.toSorted((a, b) => compareUtf8(a.name, b.name) || compareUtf8(a.value, b.value))
+}
+
+function sizeOf({ profiles }: WriteSeries): number {
+  return profiles.reduce((sum, { bytes }) => sum + bytes.length, 0)
+}
+
+/** The body was given back meanwhile: its client has gone, and what would be sent is empty. */
+export function isFreed({ series, sizeBytes }: RouteUnit): boolean {
+  return series.reduce((sum, one) => sum + sizeOf(one), 0) !== sizeBytes
+}
+
+/** In the order of the request, so that a writer numbers equal profiles as they came. */
+export function requestOf(request: WriteRequest, units: readonly RouteUnit[]): WriteRequest {
+  if (units.length === 1) return { ...request, series: [...units[0]!.series] }
+  const placed = units.flatMap((unit) => unit.series.map((series, i) => ({ series, at: unit.at[i]! })))
+  return { ...request, series: placed.sort((a, b) => a.at - b.at).map(({ series }) => series) }
+}
+
+/** The verdicts of one call, unit by unit, each in the order of its series. */
+export function splitVerdicts(verdicts: readonly ProfileVerdict[], units: readonly RouteUnit[]): ProfileVerdict[][] {
+  if (units.length === 1) return [[...verdicts]]
+  const wanted = units.reduce((sum, { series }) => sum + profilesOf(series), 0)
+  if (verdicts.length !== wanted) {
+    throw new CinderError('internal', `the writer answered ${verdicts.length} verdicts of ${wanted}`, {
+      reason: 'verdict_count',
+      outcome: 'unknown',
+    })
+  }
+  const placed = units.flatMap(({ series, at }, unit) =>
+    series.map(({ profiles }, i) => ({ unit, at: at[i]!, count: profiles.length })),
+  )
+  const split: ProfileVerdict[][] = units.map(() => [])
+  let next = 0
+  for (const { unit, count } of placed.sort((a, b) => a.at - b.at)) {
+    split[unit]!.push(...verdicts.slice(next, next + count))
+    next += count
+  }
+  return split
+}
+
+function profilesOf(series: readonly WriteSeries[]): number {
+  return series.reduce((sum, { profiles }) => sum + profiles.length, 0)
+}
+
+/** Another writer may store what this one refused. */
+export function isRefusedByWriter(verdicts: readonly ProfileVerdict[]): boolean {
+  return verdicts.some((verdict) => verdict.status === 'rejected' && mayPassElsewhere(kindOfVerdict(verdict)))
+}
+
+/** Of one unit at two writers. Only what was refused the first time has a new verdict. */
+export function laterVerdicts(
+  before: readonly ProfileVerdict[] | undefined,
+  after: ProfileVerdict[],
+): ProfileVerdict[] {
+  if (before === undefined || before.length !== after.length) return after
+  return after.map((verdict, i) => (before[i]!.status === 'rejected' ? verdict : before[i]!))
+}
+
+/** Every profile of a unit that nobody answered for; undefined counts are of bodies, one each. */
+export function failedVerdicts({ series }: RouteUnit, error: CinderError): ProfileVerdict[] {
+  const { kind, reason, message, retryAfterMs = 0 } = error
+  const verdict = { status: 'rejected', kind, reason, message, retryAfterMs, decompressedBytes: 0 }
+  return Array.from({ length: profilesOf(series) }, () => verdict)
+}
+
+/** Answers of units in the order of the request. */
+export function joinVerdicts(units: readonly RouteUnit[], verdicts: readonly ProfileVerdict[][]): ProfileVerdict[] {
+  if (units.length === 1) return verdicts[0]!
+  const parts: { readonly at: number; readonly verdicts: ProfileVerdict[] }[] = []
+  units.forEach(({ series, at }, unit) => {
+    let next = 0
+    series.forEach(({ profiles }, i) => {
+      const end = next + profiles.length
+      parts.push({ at: at[i]!, verdicts: verdicts[unit]!.slice(next, end) })
+      next = end
+    })
+  })
+  return parts.sort((a, b) => a.at - b.at).flatMap((part) => part.verdicts)
+}

@@ -1,0 +1,400 @@
+/** Which writers a push reaches, in what order, how often, and what its client is told. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CinderError, type ErrorKind } from '#core/errors.ts'
+import { LATE_MS } from '#core/placement/attempts.ts'
+import { createRouter } from '#core/placement/route.ts'
+import { emptyPlacementTable, type PlacementTable } from '#core/placement/table.ts'
+import type { ProfileVerdict, WriteCall, WriteRequest, WriteResponse, WriteSeries } from '#core/rpc/segment-writer.ts'
+import type { Placement, PlacementSource } from '../../../apps/distributor/placement.ts'
+import { RoutedWriter, type WriterPort } from '../../../apps/distributor/routed-writer.ts'
+import { createManualClock, idle } from '../../support/manual-clock.ts'
+
+const STORED: ProfileVerdict = {
+  status: 'stored',
+  kind: '',
+  reason: '',
+  message: '',
+  retryAfterMs: 0,
+  decompressedBytes: 0,
+}
+
+function refusal(kind: ErrorKind, reason: string = kind, retryAfterMs = 0): ProfileVerdict {
+  return { ...STORED, status: 'rejected', kind, reason, message: reason, retryAfterMs }
+}
+
+/** Without an answer, as of a writer that was killed. */
+const GONE = new CinderError('unavailable', 'could not be reached', { outcome: 'unknown' })
+const FULL = new CinderError('unavailable', 'the writer is stopping', { reason: 'stopping', retryAfterMs: 1_000 })
+const NEVER = 'never'
+
+type Behaviour = CinderError | typeof NEVER | ((request: WriteRequest) => ProfileVerdict[])
+
+const storesAll = (request: WriteRequest): ProfileVerdict[] =>
+  request.series.flatMap(({ profiles }) => profiles.map(() => STORED))
+
+interface FakeWriter extends WriterPort {
+  readonly id: string
+  behaviour: Behaviour
+  isUp: boolean
+  readonly calls: WriteRequest[]
+  readonly signals: AbortSignal[]
+}
+
+function fakeWriter(id: string): FakeWriter {
+  const fake: FakeWriter = {
+    id,
+    behaviour: storesAll,
+    isUp: true,
+    calls: [],
+    signals: [],
+    isAlive: async () => fake.isUp,
+    writer: {
+      async write(request: WriteRequest, call?: WriteCall): Promise<WriteResponse> {
+        fake.calls.push(request)
+        fake.signals.push(call!.signal!)
+        const { behaviour } = fake
+        if (behaviour === NEVER) return Promise.withResolvers<WriteResponse>().promise
+        if (behaviour instanceof CinderError) throw behaviour
+        return { verdicts: behaviour(request) }
+      },
+    },
+  }
+  return fake
+}
+
+/** All slots at the first writer but those of services that a suite finds elsewhere by asking the router. */
+function tableOf(ids: readonly string[], generation = 1): PlacementTable {
+  const empty = emptyPlacementTable()
+  const writers = ids.map((writerId) => ({ writerId, address: `http://${writerId}`, state: 'serving' as const }))
+  return { ...empty, generation, writers, owners: empty.owners.map((_, slot) => slot % ids.length) }
+}
+
+function setUp(ids: readonly string[] = ['w0', 'w1', 'w2', 'w3']) {
+  const clock = createManualClock(1_000_000)
+  const fakes = new Map<string, FakeWriter>()
+  const make = (table: PlacementTable): Placement => ({ table, router: createRouter(table) })
+  let placement: Placement | CinderError = make(tableOf(ids))
+  const source: PlacementSource = {
+    async current() {
+      if (placement instanceof CinderError) throw placement
+      return placement
+    },
+    refresh: async () => undefined,
+    status: () => ({ generation: 1, ageMs: 0, refreshes: 0, failures: 0, failure: '' }),
+  }
+  const calls: string[] = []
+  const elsewhere: string[] = []
+  const writer = new RoutedWriter<FakeWriter>({
+    placement: source,
+    open(address) {
+      const id = address.slice('http://'.length)
+      const fake = fakes.get(id) ?? fakeWriter(id)
+      fakes.set(id, fake)
+      return fake
+    },
+    clock,
+    random: { bytes: (count) => new Uint8Array(count).fill(128) },
+    on: { call: (id, outcome) => calls.push(`${id} ${outcome}`), elsewhere: (id) => elsewhere.push(id) },
+  })
+  const orderOf = (service: string): string[] => {
+    assert.ok(!(placement instanceof CinderError))
+    const { router, table } = placement
+    return router.order({ tenant: 'acme', service, seriesHash: 0 }).map((index) => table.writers[index]!.writerId)
+  }
+  const setPlacement = (next: PlacementTable | CinderError) => {
+    placement = next instanceof CinderError ? next : make(next)
+  }
+  /** The writers of a service, best first; they are made by the first push. */
+  const writersOf = (service: string) => orderOf(service).map((id) => fakes.get(id)!)
+  return { writer, clock, calls, elsewhere, orderOf, writersOf, setPlacement, fakes }
+}
+
+function series(service: string, labels: Readonly<Record<string, string>> = {}, profiles = 1): WriteSeries {
+  return {
+    labels: Object.entries({ service_name: service, ...labels }).map(([name, value]) => ({ name, value })),
+    profiles: Array.from({ length: profiles }, () => ({ bytes: new Uint8Array([1, 2, 3]), clientId: '' })),
+  }
+}
+
+function requestOf(...list: WriteSeries[]): WriteRequest {
+  return { tenant: 'acme', series: list }
+}
+
+const statuses = ({ verdicts }: WriteResponse) => verdicts.map(({ status }) => status)
+
+/** Services with different first writers. */
+function twoServices(orderOf: (service: string) => string[]): [string, string] {
+  const first = 'shop'
+  for (let i = 0; ; i++) if (orderOf(`s${i}`)[0] !== orderOf(first)[0]) return [first, `s${i}`]
+}
+
+test('a service goes to its writer, request by request, and a push of several services is one call a writer', async () => {
+  const { writer, orderOf, writersOf, fakes } = setUp()
+  const [one, two] = twoServices(orderOf)
+  for (let i = 0; i < 3; i++) await writer.write(requestOf(series(one)))
+  const [first] = writersOf(one)
+  assert.equal(first!.calls.length, 3)
+  const answer = await writer.write(
+    requestOf(series(one, {}, 2), series(two), series(one, { pod: 'x' }), series(two, { pod: 'y' })),
+  )
+  assert.deepEqual(statuses(answer), ['stored', 'stored', 'stored', 'stored', 'stored'])
+  assert.deepEqual([first!.calls.length, writersOf(two)[0]!.calls.length], [4, 1])
+  assert.deepEqual(
+    first!.calls[3]!.series.map(({ labels }) => labels.length),
+    [1, 2],
+  )
+  assert.equal([...fakes.values()].filter(({ calls }) => calls.length > 0).length, 2)
+})
+
+test('a writer that is gone costs a try elsewhere, and after three calls nothing', async () => {
+  const { writer, writersOf, orderOf, calls, elsewhere } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  first!.behaviour = GONE
+  for (let i = 0; i < 6; i++) assert.deepEqual(statuses(await writer.write(requestOf(series('shop')))), ['stored'])
+  assert.equal(first!.calls.length, 1 + 3)
+  assert.equal(second!.calls.length, 6)
+  assert.deepEqual(
+    elsewhere,
+    Array.from({ length: 3 }, () => orderOf('shop')[0]),
+  )
+  assert.deepEqual(calls.filter((call) => call === `${first!.id} no-answer`).length, 3)
+  assert.equal(writer.states().find(({ writerId }) => writerId === first!.id)!.breaker.state, 'open')
+})
+
+test('a writer that is back is found by one call, and has its series again', async () => {
+  const { writer, writersOf, clock } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  first!.behaviour = GONE
+  for (let i = 0; i < 3; i++) await writer.write(requestOf(series('shop')))
+  await clock.advance(1_000)
+  first!.behaviour = storesAll
+  const before = first!.calls.length
+  for (let i = 0; i < 3; i++) await writer.write(requestOf(series('shop')))
+  assert.equal(first!.calls.length, before + 3)
+  assert.equal(second!.calls.length, 3)
+})
+
+test('only one push is the probe of an open writer', async () => {
+  const { writer, writersOf, clock } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  first!.behaviour = GONE
+  for (let i = 0; i < 3; i++) await writer.write(requestOf(series('shop')))
+  await clock.advance(1_000)
+  first!.behaviour = NEVER
+  const before = { first: first!.calls.length, second: second!.calls.length }
+  void writer.write(requestOf(series('shop'))).catch(() => undefined)
+  await idle()
+  for (let i = 0; i < 5; i++) await writer.write(requestOf(series('shop')))
+  assert.deepEqual([first!.calls.length, second!.calls.length], [before.first + 1, before.second + 5])
+})
+
+test('never more than three writers see a push, however many there are', async () => {
+  const { writer, fakes, orderOf } = setUp(['w0', 'w1', 'w2', 'w3', 'w4', 'w5'])
+  await writer.write(requestOf(series('shop')))
+  for (const fake of fakes.values()) fake.behaviour = GONE
+  const before = new Map([...fakes].map(([id, { calls }]) => [id, calls.length]))
+  await assert.rejects(writer.write(requestOf(series('shop'))), { kind: 'unavailable', outcome: 'unknown' })
+  const asked = [...fakes.values()].filter(({ id, calls }) => calls.length > before.get(id)!).map(({ id }) => id)
+  assert.deepEqual(asked.toSorted(), orderOf('shop').toSorted())
+  assert.equal(asked.length, 3)
+})
+
+test('with all three shut the answer is at once, and says when to come back', async () => {
+  const { writer, fakes, writersOf } = setUp()
+  await writer.write(requestOf(series('shop')))
+  for (const fake of fakes.values()) fake.behaviour = GONE
+  for (let i = 0; i < 3; i++) await writer.write(requestOf(series('shop'))).catch(() => undefined)
+  const calls = writersOf('shop').map((fake) => fake.calls.length)
+  const error = await writer.write(requestOf(series('shop'))).then(
+    () => undefined,
+    (thrown: CinderError) => thrown,
+  )
+  assert.deepEqual([error!.kind, error!.reason, error!.outcome], ['unavailable', 'no_writer', 'not-applied'])
+  assert.ok(error!.retryAfterMs! > 0 && error!.retryAfterMs! <= 1_250, String(error!.retryAfterMs))
+  assert.deepEqual(
+    writersOf('shop').map((fake) => fake.calls.length),
+    calls,
+  )
+})
+
+test('a refusal is final: no other writer sees it, and it is no failure of the writer', async () => {
+  const { writer, writersOf } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  const refusals = [refusal('invalid_argument'), refusal('resource_exhausted', 'rate_limited', 3_000)]
+  for (const verdict of refusals) {
+    first!.behaviour = () => [verdict]
+    for (let i = 0; i < 4; i++) {
+      const { verdicts } = await writer.write(requestOf(series('shop')))
+      assert.deepEqual(verdicts, [verdict])
+    }
+  }
+  first!.behaviour = new CinderError('resource_exhausted', 'over its rate', { retryAfterMs: 2_000 })
+  for (let i = 0; i < 4; i++) await assert.rejects(writer.write(requestOf(series('shop'))), { retryAfterMs: 2_000 })
+  assert.equal(second?.calls.length ?? 0, 0)
+  assert.equal(writer.states().find(({ writerId }) => writerId === first!.id)!.breaker.state, 'closed')
+})
+
+test('a writer that asks for time is passed over so long', async () => {
+  const { writer, writersOf, clock } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  first!.behaviour = FULL
+  for (let i = 0; i < 4; i++) assert.deepEqual(statuses(await writer.write(requestOf(series('shop')))), ['stored'])
+  assert.deepEqual([first!.calls.length, second!.calls.length], [2, 4])
+  first!.behaviour = storesAll
+  await clock.advance(1_000)
+  await writer.write(requestOf(series('shop')))
+  assert.deepEqual([first!.calls.length, second!.calls.length], [3, 4])
+})
+
+test('what a writer has no room for goes to the next, the whole of equal labels, and nothing is told twice', async () => {
+  const { writer, writersOf } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  const request = requestOf(series('shop', {}, 2), series('shop', { pod: 'x' }))
+  first!.behaviour = () => [STORED, refusal('unavailable', 'memory_limit', 1_000), STORED]
+  second!.behaviour = (got) =>
+    got.series.flatMap(({ profiles }) =>
+      profiles.map((_, i) => (i === 0 ? { ...STORED, status: 'duplicate' } : STORED)),
+    )
+  assert.deepEqual(statuses(await writer.write(request)), ['stored', 'stored', 'stored'])
+  assert.deepEqual(second!.calls[0]!.series, [request.series[0]])
+  await writer.write(requestOf(series('shop')))
+  assert.equal(first!.calls.length, 2, 'a writer without memory rests')
+})
+
+test('parts of a push that nobody takes are refused beside those that are stored', async () => {
+  const { writer, orderOf, fakes, writersOf } = setUp(['w0', 'w1'])
+  const [one, two] = twoServices(orderOf)
+  await writer.write(requestOf(series(one), series(two)))
+  const answersOf = (service: string) => (request: WriteRequest) =>
+    request.series.map(({ labels }) =>
+      labels[0]!.value === service ? refusal('unavailable', 'put_failed', 500) : STORED,
+    )
+  for (const fake of fakes.values()) fake.behaviour = answersOf(two)
+  const { verdicts } = await writer.write(requestOf(series(one), series(two)))
+  assert.deepEqual(
+    verdicts.map(({ status, reason }) => [status, reason]),
+    [
+      ['stored', ''],
+      ['rejected', 'put_failed'],
+    ],
+  )
+  for (const fake of fakes.values()) fake.behaviour = GONE
+  writersOf(one)[0]!.behaviour = storesAll
+  const partly = await writer.write(requestOf(series(one), series(two)))
+  assert.deepEqual(statuses(partly), ['stored', 'stored'], 'the writer of the one takes the other too')
+})
+
+test('a store that is away costs two calls a push only while the budget lasts', async () => {
+  const { writer, fakes, writersOf } = setUp()
+  await writer.write(requestOf(series('shop')))
+  for (const fake of fakes.values())
+    fake.behaviour = (request) => storesAll(request).map(() => refusal('unavailable', 'put_failed', 1_000))
+  const count = () => [...fakes.values()].reduce((sum, { calls }) => sum + calls.length, 0)
+  for (let i = 0; i < 40; i++) await writer.write(requestOf(series('shop')))
+  assert.equal(count(), 1 + 40 + 20)
+  for (const { breaker } of writer.states()) assert.equal(breaker.state, 'closed')
+  const [first] = writersOf('shop')
+  first!.behaviour = storesAll
+  assert.deepEqual(statuses(await writer.write(requestOf(series('shop')))), ['stored'], 'back at once')
+})
+
+test('a machine that is gone without a word costs seconds, not the deadline of the client', async () => {
+  const { writer, writersOf, clock } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  first!.behaviour = NEVER
+  first!.isUp = false
+  const answer = writer.write(requestOf(series('shop')))
+  await clock.advance(LATE_MS)
+  assert.deepEqual(statuses(await answer), ['stored'])
+  assert.equal(second!.calls.length, 1)
+  assert.equal(first!.signals.at(-1)!.aborted, true, 'its call is given up')
+})
+
+test('a writer that is late and lives is waited for', async () => {
+  const { writer, writersOf, clock } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  const gate = Promise.withResolvers<WriteResponse>()
+  first!.writer.write = () => gate.promise
+  const answer = writer.write(requestOf(series('shop')))
+  await clock.advance(3 * LATE_MS)
+  assert.equal(second?.calls.length ?? 0, 0)
+  gate.resolve({ verdicts: [STORED] })
+  assert.deepEqual(statuses(await answer), ['stored'])
+})
+
+test('for a client that has hung up nothing is sent again, and its writer is not blamed', async () => {
+  const { writer, writersOf } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  for (const leave of ['signal', 'body'] as const) {
+    for (let i = 0; i < 4; i++) {
+      const client = new AbortController()
+      const request = requestOf(series('shop'))
+      first!.writer.write = async () => {
+        if (leave === 'signal') client.abort()
+        else request.series[0]!.profiles[0]!.bytes = new Uint8Array(0)
+        throw GONE
+      }
+      await assert.rejects(writer.write(request, { signal: client.signal }), { message: GONE.message })
+    }
+  }
+  assert.equal(second?.calls.length ?? 0, 0)
+  assert.equal(writer.states().find(({ writerId }) => writerId === first!.id)!.breaker.state, 'closed')
+})
+
+test('a new table keeps what is known of writers that stay; one that moved begins anew', async () => {
+  const { writer, writersOf, setPlacement } = setUp(['w0', 'w1'])
+  await writer.write(requestOf(series('shop')))
+  const [first] = writersOf('shop')
+  first!.behaviour = GONE
+  for (let i = 0; i < 3; i++) await writer.write(requestOf(series('shop')))
+  const stateOf = (id: string) => writer.states().find(({ writerId }) => writerId === id)?.breaker.state
+  setPlacement(tableOf(['w0', 'w1', 'w2'], 2))
+  await writer.write(requestOf(series('shop')))
+  assert.equal(stateOf(first!.id), 'open')
+  const moved = tableOf(['w0', 'w1', 'w2'], 3)
+  for (const member of moved.writers) member.address += '-moved'
+  setPlacement(moved)
+  await writer.write(requestOf(series('shop')))
+  assert.equal(stateOf(first!.id), 'closed')
+  assert.equal(writer.states().length, 3)
+})
+
+test('without a table, and with one without writers, a push may come again', async () => {
+  const { writer, setPlacement } = setUp()
+  setPlacement(new CinderError('unavailable', 'no placement table', { reason: 'no_placement' }))
+  await assert.rejects(writer.write(requestOf(series('shop'))), { reason: 'no_placement' })
+  setPlacement(emptyPlacementTable())
+  await assert.rejects(writer.write(requestOf(series('shop'))), { kind: 'unavailable', reason: 'no_writer' })
+})
+
+test('what any writer answers is asked of the next where one does not, and errors of the question are final', async () => {
+  const { writer, calls } = setUp()
+  const asked: string[] = []
+  const key = { tenant: 'acme', service: 'build', seriesHash: 0 }
+  const answer = await writer.ask(key, 0, async ({ id }) => {
+    asked.push(id)
+    if (asked.length < 3) throw GONE
+    return 'there'
+  })
+  assert.equal(answer, 'there')
+  assert.equal(new Set(asked).size, 3)
+  assert.equal(calls.length, 3)
+  const wrong = new CinderError('failed_precondition', 'nobody expects it')
+  let times = 0
+  const refused = writer.ask(key, 0, async () => {
+    times++
+    throw wrong
+  })
+  await assert.rejects(refused, { kind: 'failed_precondition' })
+  assert.equal(times, 1)
+})
