@@ -97,9 +97,9 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       planner.noteCommit()
       return await answerCommit(deps, request.objectId, outcome)
     },
-    async pollJobs(request) {
+    async pollJobs(request, { signal: left } = {}) {
       checkJobTerms([...request.running, ...request.failed, ...request.released])
-      const poll = { sql, clock, log, settings, planner, claims, wake, signal: stopping.signal }
+      const poll = { sql, clock, log, settings, planner, claims, wake, stopping: stopping.signal, left }
       // A poll is as good as the timer; a duty that takes long does not hold it up.
       void duties.tick()
       return await withSqlErrors('poll jobs', () => pollJobs(poll, request))

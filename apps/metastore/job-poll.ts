@@ -5,6 +5,8 @@
  *    `lost`. What it was given and does not know of goes back to the queue: the answer of its last poll was lost. A metastore that stops does this and no more: a job given out now would wait for its lease to run out.
  * 2. Planning, if it is due: a poll is as good as the timer.
  * 3. Claim. If nothing came, wait for a wake or RECHECK_MS, and claim again: wakes are hints, the table is the truth.
+ * 4. A caller that has left, because it was killed or cut off, is given nothing: what was claimed for it meanwhile goes back
+ *    to the queue, with no failure counted, instead of waiting for its lease.
  */
 import type { PollJobsRequest, PollJobsResponse } from '#core/rpc/metastore.ts'
 import type { Clock } from '#core/ports/clock.ts'
@@ -35,11 +37,14 @@ export interface JobPollDeps {
   readonly planner: Planner
   readonly claims: JobClaims
   readonly wake: WakeSignal
-  readonly signal: AbortSignal
+  /** The metastore stops. */
+  readonly stopping: AbortSignal
+  /** The caller does not wait for the answer any more. */
+  readonly left?: AbortSignal | undefined
 }
 
 export async function pollJobs(deps: JobPollDeps, request: PollJobsRequest): Promise<PollJobsResponse> {
-  const { sql, clock, log, settings, planner, claims, wake, signal } = deps
+  const { sql, clock, log, settings, planner, claims, wake, stopping, left } = deps
   const { workerId, running, failed, released, worker } = request
   const { jobPolicy: policy } = settings
   // First of all: a shard of one worker must not wait for its own claim to know it.
@@ -54,11 +59,16 @@ export async function pollJobs(deps: JobPollDeps, request: PollJobsRequest): Pro
   const waitMaxMs = running.length > lost.length ? policy.leaseMs / 3 : WAIT_MAX_MS
   const waitMs = Math.min(request.waitMs, waitMaxMs)
   const startedMs = clock.nowMs()
+  const signal = left === undefined ? stopping : AbortSignal.any([stopping, left])
   for (;;) {
     if (signal.aborted) return { jobs: [], lost }
     const mark = wake.mark
     await planner.tick()
     const jobs = capacity === 0 ? [] : await claims.claim(workerId, capacity)
+    if (left?.aborted === true) {
+      if ((await releaseJobs(sql, jobs, { workerId })).length > 0) wake.wake()
+      return { jobs: [], lost }
+    }
     // A clock that was set back says nothing about the wait: it is over.
     const elapsedMs = clock.nowMs() - startedMs
     const remainingMs = elapsedMs < 0 ? 0 : waitMs - elapsedMs

@@ -134,8 +134,9 @@ export class RestoreGuard {
   wrap<T extends Metastore>(metastore: T): T {
     return {
       ...metastore,
-      pollJobs: async (request: Parameters<Metastore['pollJobs']>[0]) => {
-        if (!(await this.isBehind())) return await metastore.pollJobs(request)
+      pollJobs: async (...call: Parameters<Metastore['pollJobs']>) => {
+        const [request] = call
+        if (!(await this.isBehind())) return await metastore.pollJobs(...call)
         const answer = await metastore.pollJobs({
           ...request,
           capacity: 0,

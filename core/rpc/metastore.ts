@@ -239,7 +239,10 @@ export interface RegisterWriterResponse {
 
 export interface Metastore {
   commitSegment(request: CommitSegmentRequest): Promise<CommitSegmentResponse>
-  /** `signal` ends the wait of a long poll with `canceled`; jobs it would have brought come back by their lease. */
+  /**
+   * `signal` ends the wait of a long poll: nobody waits for its answer any more. Jobs that it would have brought go back to
+   * the queue where the metastore hears of it in time, else by their lease.
+   */
   pollJobs(request: PollJobsRequest, options?: { readonly signal?: AbortSignal }): Promise<PollJobsResponse>
   commitCompaction(request: CommitCompactionRequest): Promise<CommitCompactionResponse>
   /** `signal` ends the call where it is one over the network: the rest of a large plan is not sent. */

@@ -2,6 +2,9 @@
  * Running jobs go back to the queue at once, because their worker says that it stops, or is known to be dead. It is
  * nobody's failure: none is counted, there is no backoff, and the rank stays, so they are the next to be taken.
  * The epoch stays too: the next assignment raises it, and what the old holder still sends is refused by its state.
+ *
+ * Jobs of a name are found by their generation and then locked by their ids: one that a turn of the queue has moved since
+ * the snapshot would not be of a generation that the snapshot knows.
  */
 import type { SqlSession } from '../client.ts'
 import { JOBS_CHANNEL } from './insert-jobs.ts'
@@ -40,14 +43,17 @@ export async function releaseUnheard(
   options: { readonly workerId: string },
 ): Promise<string[]> {
   const rows = await sql<{ id: number }[]>`
-    with held as materialized (
-      select j.id from jobs j
+    with found as materialized (
+      select j.id, j.epoch from jobs j
       where j.state = 'running' and j.generation = any(${liveGenerations(sql)}) and j.holder = ${options.workerId}
         and j.epoch < ${UNHEARD_EPOCHS_MAX} and not exists (
           select from unnest(${held.map((job) => job.jobId)}::text[], ${held.map((job) => job.epoch)}::bigint[])
             as h(id, epoch)
           where h.id::bigint = j.id and h.epoch = j.epoch
         )
+    ), held as materialized (
+      select j.id from found f join jobs j on j.id = f.id
+      where j.state = 'running' and j.holder = ${options.workerId} and j.epoch = f.epoch
       order by j.id for update of j
     ), ${queuedAgain(sql)}
     select id, pg_notify(${JOBS_CHANNEL}, '') from queued`
@@ -57,9 +63,12 @@ export async function releaseUnheard(
 /** All jobs of the holders whose names begin so. A dead process had as many as its capacity: a few. */
 export async function releaseHolders(sql: SqlSession, holderPrefix: string): Promise<string[]> {
   const rows = await sql<{ id: number }[]>`
-    with held as materialized (
+    with found as materialized (
       select id from jobs where state = 'running' and generation = any(${liveGenerations(sql)})
-        and starts_with(holder, ${holderPrefix}) order by id for update
+        and starts_with(holder, ${holderPrefix})
+    ), held as materialized (
+      select j.id from found f join jobs j on j.id = f.id
+      where j.state = 'running' and starts_with(j.holder, ${holderPrefix}) order by j.id for update of j
     ), ${queuedAgain(sql)}
     select id, pg_notify(${JOBS_CHANNEL}, '') from queued`
   return rows.map((row) => String(row.id))

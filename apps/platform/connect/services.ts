@@ -78,7 +78,8 @@ export function mountMetastore(app: Hono, metastore: Metastore, options: Interna
     MetastoreService,
     {
       commitSegment: (request) => metastore.commitSegment(request),
-      pollJobs: (request) => metastore.pollJobs(request),
+      // A worker that was killed holds no connection: nothing is given out to it.
+      pollJobs: (request, { signal }) => metastore.pollJobs(request, { signal }),
       commitCompaction: (request) => metastore.commitCompaction(request),
       planQuery: (request) => metastore.planQuery(request),
       streamPlan: (request) => metastore.streamPlan?.(request) ?? wholePlan(metastore, request),

@@ -14,7 +14,7 @@ import {
   newestGeneration,
   selectGenerations,
 } from '#db/sql/queue-generations.ts'
-import { releaseJobs } from '#db/sql/release-jobs.ts'
+import { releaseHolders, releaseJobs, releaseUnheard } from '#db/sql/release-jobs.ts'
 import { JobClaims } from '../../../apps/metastore/job-claims.ts'
 import { JobGenerations } from '../../../apps/metastore/job-generations.ts'
 import { defaultSettings } from '../../../apps/metastore/settings.ts'
@@ -249,3 +249,22 @@ test('a turn that another replica left is finished', async () => {
   const { oldest } = await selectGenerations(sql)
   assert.equal(oldest, newest)
 })
+
+for (const [what, release] of [
+  ['of a dead worker', () => releaseHolders(sql, 'dead-')],
+  ['of an answer that was not heard', () => releaseUnheard(sql, [], { workerId: 'dead-1' })],
+] as const) {
+  test(`a job ${what} is given back though a turn moves it meanwhile`, async () => {
+    await makeJobs(2)
+    const [job] = await claimsOf().claim('dead-1', 1)
+    const released = await raceForLocks(
+      sql,
+      async (tx) => {
+        const newest = await beginTurn(tx, term)
+        assert.equal(await moveJobs(tx, newest!, 100), 2)
+      },
+      release,
+    )
+    assert.deepEqual(released, [job!.jobId])
+  })
+}
