@@ -9,7 +9,7 @@
  * 4. What is left, at most two edge hours and what has no rollup, is read from samples.
  * Rollups have no spans: where rows are tested, samples answer everything.
  */
-import { ALL_SERIES, groupByHour, type HourRun, hourRuns } from '../block/rollup.ts'
+import { ALL_SERIES, groupByHour, type HourRun, hourRuns, type RollupIndex } from '../block/rollup.ts'
 import type { DatasetHead } from '../block/read.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import type { SelectedProfiles } from './aggregate.ts'
@@ -52,15 +52,27 @@ export function planStacktraces(
   profiles: readonly SelectedProfiles[],
   wish: StacktraceWish = FLAME_GRAPH,
 ): StacktracePlan {
+  if (profiles.length === 0) return { ...wish, head, sources: [] }
   const { rollups } = head
   if (rollups === undefined || rollups.count === 0 || wish.row !== undefined) {
     return { ...wish, head, sources: profiles.map((each) => ({ ...each, rollups: [] })) }
   }
-  const byHour = groupByHour(hourRuns(head.headers))
+  const cells = headRollups(head, rollups)
+  return { ...wish, head, sources: profiles.map((each) => planType(head, each, cells)) }
+}
+
+/** Of heads that a reader keeps: cutting headers into hours costs more than choosing among them. */
+const KNOWN = new WeakMap<DatasetHead, HeadRollups>()
+
+function headRollups(head: DatasetHead, rollups: RollupIndex): HeadRollups {
+  const known = KNOWN.get(head)
+  if (known !== undefined) return known
   const rollupOf = new Map<string, number>()
   for (let r = 0; r < rollups.count; r++)
     rollupOf.set(rollupKey(rollups.group[r]!, rollups.hour[r]!, rollups.scope[r]!), r)
-  return { ...wish, head, sources: profiles.map((each) => planType(head, each, { byHour, rollupOf })) }
+  const cells = { byHour: groupByHour(hourRuns(head.headers)), rollupOf }
+  KNOWN.set(head, cells)
+  return cells
 }
 
 interface HeadRollups {

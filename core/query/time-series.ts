@@ -15,7 +15,7 @@ import { compareLabels, type Labels, labelsKey, projectLabels } from '../labels/
 import type { TimeSeries } from '../rpc/query-backend.ts'
 import { MS_PER_SECOND } from '../units.ts'
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
-import { getBigInt } from '../wire/int64.ts'
+import { bigIntsAt } from '../wire/int64.ts'
 
 /** 4 Mi points take 28 to 36 bytes each, about 130 MB, and 45 bytes of JSON each, about 190 MB. */
 export const SERIES_POINTS_MAX = 1 << 22
@@ -121,22 +121,37 @@ export class TimeSeriesBuilder {
   /** Every series that has a point, points ascending; series in order of first use. */
   build(): TimeSeries[] {
     if (this.#only !== undefined) return this.#only.filter((each) => each.stepIndexes.length > 0)
-    const series: TimeSeries[] = this.#labels.map((labels) => ({
-      labels: [...labels],
-      stepIndexes: [],
-      sums: [],
-      counts: [],
-    }))
+    const rowsOf = this.#rowsBySeries()
     const steps = this.#step.array
-    const order = Array.from({ length: this.#step.count }, (_, row) => row).sort((a, b) => steps[a]! - steps[b]!)
+    const counts = this.#count.array
     const sums = { lo: this.#sum.lo.array, hi: this.#sum.hi.array }
-    for (const row of order) {
-      const own = series[this.#series.array[row]!]!
-      own.stepIndexes.push(steps[row]!)
-      own.sums.push(getBigInt(sums, row))
-      own.counts.push(this.#count.array[row]!)
+    return this.#labels.flatMap((labels, series): TimeSeries[] => {
+      const rows = rowsOf[series]!
+      if (rows.length === 0) return []
+      return [
+        {
+          labels: [...labels],
+          stepIndexes: rows.map((row) => steps[row]!),
+          sums: bigIntsAt(sums, rows),
+          counts: rows.map((row) => counts[row]!),
+        },
+      ]
+    })
+  }
+
+  /** By series the rows of its points, by step. Headers come by series and time, so that they are in order as a rule. */
+  #rowsBySeries(): number[][] {
+    const rowsOf: number[][] = this.#labels.map(() => [])
+    const isSorted = new Uint8Array(rowsOf.length).fill(1)
+    const steps = this.#step.array
+    const series = this.#series.array
+    for (let row = 0; row < this.#step.count; row++) {
+      const own = rowsOf[series[row]!]!
+      if (own.length > 0 && steps[own[own.length - 1]!]! > steps[row]!) isSorted[series[row]!] = 0
+      own.push(row)
     }
-    return series.filter((each) => each.stepIndexes.length > 0)
+    rowsOf.forEach((rows, each) => isSorted[each] === 0 && rows.sort((a, b) => steps[a]! - steps[b]!))
+    return rowsOf
   }
 
   #addSum(row: number, lo: number, hi: number): void {
@@ -252,8 +267,13 @@ export function finishTimeSeries(
   }))
 }
 
-function totalOf(series: TimeSeries): bigint {
-  let total = 0n
-  for (const sum of series.sums) total += sum
-  return total
+/** Adding bigints costs several times the rest of this; below 2^53 doubles are exact. */
+function totalOf({ sums }: TimeSeries): bigint {
+  let total = 0
+  for (let i = 0; i < sums.length; i++) {
+    const value = Number(sums[i]!)
+    total += value
+    if (!Number.isSafeInteger(value) || !Number.isSafeInteger(total)) return sums.reduce((sum, each) => sum + each, 0n)
+  }
+  return BigInt(total)
 }

@@ -26,6 +26,17 @@ export function getBigInt(column: Int64Column, index: number): bigint {
   return BigInt.asIntN(64, (BigInt(column.hi[index]!) << 32n) | BigInt(column.lo[index]!))
 }
 
+/** Of the rows, in their order. One allocation a value where `getBigInt` makes four. Lanes as a little-endian machine has them. */
+export function bigIntsAt(column: Int64Column, rows: readonly number[]): bigint[] {
+  const lanes = new Uint32Array(rows.length * 2)
+  for (let i = 0; i < rows.length; i++) {
+    lanes[2 * i] = column.lo[rows[i]!]!
+    lanes[2 * i + 1] = column.hi[rows[i]!]!
+  }
+  const values = new BigInt64Array(lanes.buffer)
+  return rows.map((_, i) => values[i]!)
+}
+
 export function setBigInt(column: Int64Column, index: number, value: bigint): void {
   column.lo[index] = Number(value & 0xffffffffn)
   column.hi[index] = Number((value >> 32n) & 0xffffffffn)

@@ -319,3 +319,24 @@ describe('finishTimeSeries', () => {
     )
   })
 })
+
+it('series rank by exact totals where doubles would tie', () => {
+  const range = { startMs: 0, endMs: 10_000, stepMs: 1_000 }
+  const of = (name: string, sums: bigint[]): TimeSeries => ({
+    labels: [{ name: 'a', value: name }],
+    stepIndexes: sums.map((_, i) => i),
+    sums,
+    counts: sums.map(() => 1),
+  })
+  const ranked = (series: TimeSeries[]) =>
+    finishTimeSeries(series, { range, aggregation: 'sum', limit: 0 }).map(({ labels }) => labels[0]!.value)
+  assert.deepEqual(ranked([of('less', [-100n, 2n ** 53n]), of('more', [-100n, 2n ** 53n + 1n])]), ['more', 'less'])
+  assert.deepEqual(ranked([of('less', [2n ** 62n, 0n]), of('more', [2n ** 62n, 1n])]), ['more', 'less'])
+})
+
+it('points ascend however they were added', () => {
+  const builder = new TimeSeriesBuilder([])
+  const series = builder.seriesOf([])
+  for (const step of [5, 3, 9, 3]) builder.add(series, step, step, 0)
+  assert.deepEqual(builder.build(), [{ labels: [], stepIndexes: [3, 5, 9], sums: [6n, 5n, 9n], counts: [2, 1, 1] }])
+})

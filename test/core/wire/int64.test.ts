@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import {
   addInt64At,
   allocateInt64Column,
+  bigIntsAt,
   getBigInt,
   getNumber,
   setBigInt,
@@ -38,6 +39,17 @@ test('sums and additions equal bigint arithmetic modulo 2^64', () => {
       )
       assert.equal(sumInt64(column, 0, values.length), expected)
       assert.equal(getBigInt(accumulator, 0), expected)
+    }),
+  )
+})
+
+test('values of rows come in the order of the rows', () => {
+  fc.assert(
+    fc.property(fc.array(int64, { maxLength: 20 }), (values) => {
+      const column = allocateInt64Column(values.length)
+      values.forEach((value, i) => setBigInt(column, i, value))
+      const rows = values.map((_, i) => values.length - 1 - i)
+      assert.deepEqual(bigIntsAt(column, rows), values.toReversed())
     }),
   )
 })
