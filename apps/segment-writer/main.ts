@@ -19,6 +19,7 @@ import { openLimitRows } from '#platform/limits-rows.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
+import { nativeGunzip } from '#platform/native-gunzip.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
 import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
@@ -43,7 +44,7 @@ await runProcess(log, async (lifecycle) => {
     overrides,
   })
   await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
-  const codec = nativeZstd(createCodec())
+  const codec = nativeGunzip(nativeZstd(createCodec()))
   const random = createRandom()
   const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))
   const writer = createSegmentWriter(

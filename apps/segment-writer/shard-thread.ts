@@ -2,6 +2,7 @@
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
+import { nativeGunzip } from '#platform/native-gunzip.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
 import { createThreadHost } from './thread-host.ts'
 import type { ThreadQuestion, ThreadSettings } from './thread-messages.ts'
@@ -9,7 +10,7 @@ import type { ThreadQuestion, ThreadSettings } from './thread-messages.ts'
 declare const self: Worker
 
 const tell = createThreadHost({
-  codec: nativeZstd(createCodec()),
+  codec: nativeGunzip(nativeZstd(createCodec())),
   digest: createDigest(),
   clock: createClock(),
   post: (reply, transfer) => self.postMessage(reply, transfer),
