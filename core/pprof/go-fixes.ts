@@ -14,11 +14,5 @@ import type { DecodedProfile } from './profile.ts'
 export function fixGoProfile(profile: DecodedProfile): DecodedProfile {
   const named = withoutTypeParameters(profile)
   if (!mayBeTruncated(named)) return named
-  return mendTruncatedStacks(named, named === profile ? rowIds(profile.locationCount) : locationIds(named))
-}
-
-function rowIds(count: number): Uint32Array {
-  const ids = new Uint32Array(count)
-  for (let row = 0; row < count; row++) ids[row] = row + 1
-  return ids
+  return mendTruncatedStacks(named, named === profile ? undefined : locationIds(named))
 }
