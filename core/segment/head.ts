@@ -19,10 +19,10 @@ import { compareLabels, labelsKey, type Labels } from '../labels/labels.ts'
 import type { DecodedProfile } from '../pprof/profile.ts'
 import type { SplitProfile } from '../pprof/split.ts'
 import { GrowingInt64, GrowingUint32, GrowingUint8 } from '../wire/growing.ts'
-import { addInt64At, allocateInt64Column } from '../wire/int64.ts'
+import { allocateInt64Column } from '../wire/int64.ts'
 import { Dictionary } from './dictionary.ts'
 import { HeadStacks } from './head-stacks.ts'
-import { GrowingRows, RowScratch, type SampleContext } from './rows.ts'
+import { GrowingRows, RowScratch } from './rows.ts'
 
 /** 65,536 series of one profile: more than the 16,000 samples that the default limit allows. */
 export const SPLIT_SERIES_MAX = 65_536
@@ -160,9 +160,8 @@ export class Head {
         continue
       }
       const stackId = this.#stacks.idOf(known)
-      const row = hasContext(split, k) ? scratch.rowWithContext(stackId, contextOf(split, k)) : scratch.rowOf(stackId)
-      const at = sample * typeCount
-      for (let t = 0; t < typeCount; t++) scratch.addValue(t, row, values.lo[at + t]!, values.hi[at + t]!)
+      const row = hasContext(split, k) ? scratch.rowWithContext(stackId, split, k) : scratch.rowOf(stackId)
+      scratch.addValues(row, values, sample * typeCount)
     }
     return dropped
   }
@@ -182,12 +181,8 @@ export class Head {
     this.#headerId.push(splitOrdinal >>> 8)
     const total = allocateInt64Column(1)
     for (let t = 0; t < typeCount; t++) {
-      const column = this.#totalsOf(t, header)
-      total.lo[0] = 0
-      total.hi[0] = 0
-      const { lo, hi } = this.#scratch.values[t]!
-      for (let i = 0; i < this.#scratch.count; i++) addInt64At(total, 0, lo[i]!, hi[i]!)
-      column.push(total.lo[0]!, total.hi[0]!)
+      this.#scratch.sumInto(total, t)
+      this.#totalsOf(t, header).push(total.lo[0]!, total.hi[0]!)
     }
     this.#headerRowLength.push(this.#scratch.appendTo(rows))
   }
@@ -398,15 +393,4 @@ function hasContext(split: SplitProfile, k: number): boolean {
   if (spanId !== undefined && (spanId.lo[k] !== 0 || spanId.hi[k] !== 0)) return true
   if (traceIdHigh !== undefined && (traceIdHigh.lo[k] !== 0 || traceIdHigh.hi[k] !== 0)) return true
   return traceIdLow !== undefined && (traceIdLow.lo[k] !== 0 || traceIdLow.hi[k] !== 0)
-}
-
-function contextOf(split: SplitProfile, k: number): SampleContext {
-  return {
-    spanLo: split.spanId?.lo[k] ?? 0,
-    spanHi: split.spanId?.hi[k] ?? 0,
-    traceHighLo: split.traceIdHigh?.lo[k] ?? 0,
-    traceHighHi: split.traceIdHigh?.hi[k] ?? 0,
-    traceLowLo: split.traceIdLow?.lo[k] ?? 0,
-    traceLowHi: split.traceIdLow?.hi[k] ?? 0,
-  }
 }

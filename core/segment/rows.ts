@@ -2,10 +2,12 @@
  * Growing sample rows of one sample group, and the step that makes the rows of one profile unique and sorted.
  *
  * Rows of a profile are collected unsorted in a `RowScratch`; equal (stack, span, trace) are summed while they are
- * added (one stamp per stack id, no hash), then sorted by (stack, span, trace) and appended to the group.
+ * added (one stamp per stack id, no hash; an open hash for those with a span or trace), then sorted by (stack, span, trace)
+ * and appended to the group.
  */
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
-import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+import { hashStep, mix32 } from '../wire/hash.ts'
+import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 import type { GroupRows } from '../block/dataset.ts'
 
 /** A writer may hold thousands of heads with a handful of rows each: a new one is small. */
@@ -72,14 +74,18 @@ function zeros(count: number): GrowingInt64 {
   return column
 }
 
-/** Span and trace of one sample; all zero = none. */
-export interface SampleContext {
-  spanLo: number
-  spanHi: number
-  traceHighLo: number
-  traceHighHi: number
-  traceLowLo: number
-  traceLowHi: number
+/** Spans and traces by kept sample; absent: no sample has one. */
+export interface SampleIds {
+  readonly spanId: Int64Column | undefined
+  readonly traceIdHigh: Int64Column | undefined
+  readonly traceIdLow: Int64Column | undefined
+}
+
+/** By row; all zero = none. */
+interface RowIds {
+  readonly span: Int64Column
+  readonly traceHigh: Int64Column
+  readonly traceLow: Int64Column
 }
 
 export class RowScratch {
@@ -87,22 +93,18 @@ export class RowScratch {
   stackId = new Uint32Array(ROWS_FIRST)
   values: Int64Column[] = []
   /** Absent while no row of the profile has a span or trace. */
-  context: { span: Int64Column; traceHigh: Int64Column; traceLow: Int64Column } | undefined
+  context: RowIds | undefined
   #typeCount = 0
   #stamp = new Uint32Array(ROWS_FIRST)
   #slot = new Uint32Array(ROWS_FIRST)
   #epoch: number
-  /** Rows with a span or trace are few per profile; keyed by text only then. */
-  #contextSlots = new Map<string, number>()
+  /** Kept for the next profile that has any, as long as `stackId`. */
+  #contextColumns: RowIds | undefined
+  /** Open hash of rows + 1 with a span or trace; 0 = free. At most half full; all free where `context` is absent. */
+  #contextSlots = new Uint32Array(0)
+  #contextMask = 0
+  #rowsMax = 0
   #order = new Uint32Array(ROWS_FIRST)
-  readonly #zeroContext: SampleContext = {
-    spanLo: 0,
-    spanHi: 0,
-    traceHighLo: 0,
-    traceHighHi: 0,
-    traceLowLo: 0,
-    traceLowHi: 0,
-  }
 
   /** `profiles` that went through it before. */
   constructor(profiles = 0) {
@@ -112,8 +114,8 @@ export class RowScratch {
   /** Begins a profile of at most `rowsMax` rows. */
   begin(typeCount: number, rowsMax: number): void {
     this.count = 0
+    this.#rowsMax = rowsMax
     this.context = undefined
-    this.#contextSlots.clear()
     this.#nextEpoch()
     this.#typeCount = typeCount
     if (this.stackId.length < rowsMax) {
@@ -123,6 +125,7 @@ export class RowScratch {
       this.stackId = new Uint32Array(capacity)
       this.#order = order
       this.values = []
+      this.#contextColumns = undefined
     }
     while (this.values.length < typeCount) this.values.push(allocateInt64Column(this.stackId.length))
   }
@@ -138,32 +141,44 @@ export class RowScratch {
   rowOf(stackId: number): number {
     if (stackId >= this.#stamp.length) this.#growStamps(stackId)
     if (this.#stamp[stackId] === this.#epoch) return this.#slot[stackId]!
-    const row = this.#newRow(stackId, this.#zeroContext)
+    const row = this.#newRow(stackId)
     this.#stamp[stackId] = this.#epoch
     this.#slot[stackId] = row
     return row
   }
 
-  /** row of type += (lo, hi), exact modulo 2^64. */
-  addValue(type: number, row: number, lo: number, hi: number): void {
-    addInt64At(this.values[type]!, row, lo, hi)
+  /** Row of this stack and of what sample k has, which is not nothing: an existing one or a new one. */
+  rowWithContext(stackId: number, { spanId, traceIdHigh, traceIdLow }: SampleIds, k: number): number {
+    const context = (this.context ??= this.#beginContext())
+    const { span, traceHigh, traceLow } = context
+    const row = this.#newRow(stackId)
+    copyLanes(span, row, spanId, k)
+    copyLanes(traceHigh, row, traceIdHigh, k)
+    copyLanes(traceLow, row, traceIdLow, k)
+    const mask = this.#contextMask
+    let slot = hashOfContext(context, row, stackId) & mask
+    for (let entry = this.#contextSlots[slot]!; entry !== 0; entry = this.#contextSlots[slot]!) {
+      if (this.stackId[entry - 1] === stackId && hasEqualContext(context, entry - 1, row)) {
+        this.count--
+        return entry - 1
+      }
+      slot = (slot + 1) & mask
+    }
+    this.#contextSlots[slot] = row + 1
+    return row
   }
 
-  rowWithContext(stackId: number, context: SampleContext): number {
-    const key = `${stackId},${context.spanLo},${context.spanHi},${context.traceHighLo},${context.traceHighHi},${context.traceLowLo},${context.traceLowHi}`
-    const found = this.#contextSlots.get(key)
-    if (found !== undefined) return found
-    if (this.context === undefined) {
-      const capacity = this.stackId.length
-      this.context = {
-        span: allocateInt64Column(capacity),
-        traceHigh: allocateInt64Column(capacity),
-        traceLow: allocateInt64Column(capacity),
-      }
-    }
-    const row = this.#newRow(stackId, context)
-    this.#contextSlots.set(key, row)
-    return row
+  /** row += the values of a sample, one a type, from `at` on; exact modulo 2^64. */
+  addValues(row: number, values: Int64Column, at: number): void {
+    for (let t = 0; t < this.#typeCount; t++) addLanes(this.values[t]!, row, values, at + t)
+  }
+
+  /** total[0] = the sum over all rows. */
+  sumInto(total: Int64Column, type: number): void {
+    total.lo[0] = 0
+    total.hi[0] = 0
+    const values = this.values[type]!
+    for (let row = 0; row < this.count; row++) addLanes(total, 0, values, row)
   }
 
   /** Appends the rows, sorted; returns how many. */
@@ -184,22 +199,39 @@ export class RowScratch {
     return count
   }
 
-  #newRow(stackId: number, context: SampleContext): number {
+  #newRow(stackId: number): number {
     const row = this.count++
     this.stackId[row] = stackId
     for (let t = 0; t < this.#typeCount; t++) {
       this.values[t]!.lo[row] = 0
       this.values[t]!.hi[row] = 0
     }
-    if (this.context !== undefined) {
-      this.context.span.lo[row] = context.spanLo
-      this.context.span.hi[row] = context.spanHi
-      this.context.traceHigh.lo[row] = context.traceHighLo
-      this.context.traceHigh.hi[row] = context.traceHighHi
-      this.context.traceLow.lo[row] = context.traceLowLo
-      this.context.traceLow.hi[row] = context.traceLowHi
-    }
+    if (this.context === undefined) return row
+    const { span, traceHigh, traceLow } = this.context
+    copyLanes(span, row, undefined, 0)
+    copyLanes(traceHigh, row, undefined, 0)
+    copyLanes(traceLow, row, undefined, 0)
     return row
+  }
+
+  /** The first row of a profile that has a span or trace: those before it have none. */
+  #beginContext(): RowIds {
+    const capacity = this.stackId.length
+    this.#contextColumns ??= {
+      span: allocateInt64Column(capacity),
+      traceHigh: allocateInt64Column(capacity),
+      traceLow: allocateInt64Column(capacity),
+    }
+    for (const { lo, hi } of Object.values(this.#contextColumns) as Int64Column[]) {
+      lo.fill(0, 0, this.count)
+      hi.fill(0, 0, this.count)
+    }
+    let slots = 64
+    while (slots < 2 * this.#rowsMax) slots *= 2
+    if (this.#contextSlots.length < slots) this.#contextSlots = new Uint32Array(slots)
+    else this.#contextSlots.fill(0, 0, slots)
+    this.#contextMask = slots - 1
+    return this.#contextColumns
   }
 
   /** Without contexts stack ids are unique: sort the ids natively, then find each row by its stamp slot. */
@@ -239,6 +271,41 @@ export class RowScratch {
     this.#stamp = stamp
     this.#slot = slot
   }
+}
+
+const SIGN = 0x80000000 | 0
+
+/** to[row] += from[at]: in integers of 32 bits at every tier of a compiler, where sums past 2^31 would become doubles. */
+function addLanes(to: Int64Column, row: number, from: Int64Column, at: number): void {
+  const before = to.lo[row]! | 0
+  const sum = (before + (from.lo[at]! | 0)) | 0
+  // Both as unsigned: less than before is a carry.
+  const carry = (sum ^ SIGN) < (before ^ SIGN) ? 1 : 0
+  to.lo[row] = sum
+  to.hi[row] = ((to.hi[row]! | 0) + (from.hi[at]! | 0) + carry) | 0
+}
+
+function copyLanes(to: Int64Column, row: number, from: Int64Column | undefined, at: number): void {
+  to.lo[row] = from === undefined ? 0 : from.lo[at]!
+  to.hi[row] = from === undefined ? 0 : from.hi[at]!
+}
+
+function hashOfContext({ span, traceHigh, traceLow }: RowIds, row: number, stackId: number): number {
+  let state = hashStep(0x2545f491, stackId)
+  state = hashStep(hashStep(state, span.lo[row]!), span.hi[row]!)
+  state = hashStep(hashStep(state, traceHigh.lo[row]!), traceHigh.hi[row]!)
+  return mix32(hashStep(hashStep(state, traceLow.lo[row]!), traceLow.hi[row]!))
+}
+
+function hasEqualContext({ span, traceHigh, traceLow }: RowIds, a: number, b: number): boolean {
+  return (
+    span.lo[a] === span.lo[b] &&
+    span.hi[a] === span.hi[b] &&
+    traceHigh.lo[a] === traceHigh.lo[b] &&
+    traceHigh.hi[a] === traceHigh.hi[b] &&
+    traceLow.lo[a] === traceLow.lo[b] &&
+    traceLow.hi[a] === traceLow.hi[b]
+  )
 }
 
 function appendOrdered(to: GrowingInt64, from: Int64Column | undefined, order: Uint32Array, count: number): void {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { GrowingRows, RowScratch, type SampleContext } from '#core/segment/rows.ts'
-import { getBigInt } from '#core/wire/int64.ts'
+import { GrowingRows, RowScratch, type SampleIds } from '#core/segment/rows.ts'
+import { allocateInt64Column, getBigInt, type Int64Column, setBigInt } from '#core/wire/int64.ts'
 
 interface PlainRow {
   readonly stackId: number
@@ -11,31 +11,33 @@ interface PlainRow {
   readonly values: readonly bigint[]
 }
 
-const lanes = (value: bigint): { lo: number; hi: number } => ({
-  lo: Number(value & 0xffffffffn),
-  hi: Number((value >> 32n) & 0xffffffffn),
-})
+function columnOf(values: readonly bigint[]): Int64Column {
+  const column = allocateInt64Column(values.length)
+  values.forEach((value, i) => setBigInt(column, i, value))
+  return column
+}
 
-function contextOf({ span = 0n, trace = [0n, 0n] }: PlainRow): SampleContext | undefined {
-  if (span === 0n && trace[0] === 0n && trace[1] === 0n) return undefined
+/** Absent where no sample has one, as the splitter has it. */
+function idsOf(samples: readonly PlainRow[]): SampleIds {
+  const column = (of: (sample: PlainRow) => bigint) =>
+    samples.some((sample) => of(sample) !== 0n) ? columnOf(samples.map(of)) : undefined
   return {
-    spanLo: lanes(span).lo,
-    spanHi: lanes(span).hi,
-    traceHighLo: lanes(trace[0]).lo,
-    traceHighHi: lanes(trace[0]).hi,
-    traceLowLo: lanes(trace[1]).lo,
-    traceLowHi: lanes(trace[1]).hi,
+    spanId: column(({ span = 0n }) => span),
+    traceIdHigh: column(({ trace = [0n, 0n] }) => trace[0]),
+    traceIdLow: column(({ trace = [0n, 0n] }) => trace[1]),
   }
 }
 
 /** One profile through the scratch into the group. */
 function append(scratch: RowScratch, rows: GrowingRows, samples: readonly PlainRow[]): number {
   scratch.begin(rows.values.length, samples.length)
-  for (const sample of samples) {
-    const context = contextOf(sample)
-    const row = context === undefined ? scratch.rowOf(sample.stackId) : scratch.rowWithContext(sample.stackId, context)
-    sample.values.forEach((value, type) => scratch.addValue(type, row, lanes(value).lo, lanes(value).hi))
-  }
+  const ids = idsOf(samples)
+  const values = columnOf(samples.flatMap((sample) => sample.values))
+  samples.forEach(({ stackId: stack, span = 0n, trace = [0n, 0n] }, k) => {
+    const isBare = span === 0n && trace[0] === 0n && trace[1] === 0n
+    const row = isBare ? scratch.rowOf(stack) : scratch.rowWithContext(stack, ids, k)
+    scratch.addValues(row, values, k * rows.values.length)
+  })
   return scratch.appendTo(rows)
 }
 
