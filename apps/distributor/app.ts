@@ -12,7 +12,7 @@ import type { PushCounts } from '#core/ingest/push-counts.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { DebuginfoStore } from '#core/rpc/debuginfo.ts'
-import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
+import type { SegmentWriter, WriteSeries } from '#core/rpc/segment-writer.ts'
 import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { PusherService } from '#platform/gen/push/v1/push_pb.ts'
 import { BODY_BUDGET_BYTES_DEFAULT, BodyBudget } from '#platform/http/body-budget.ts'
@@ -82,7 +82,7 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
       async push(request, context) {
         const tenant = singleTenant(tenantsOf(context))
         try {
-          await writes.write(tenant, seriesOfPush(request))
+          await writes.write(tenant, seriesOfPush(request), context.signal)
         } catch (error) {
           writes.refusals.note(tenant, '', error)
           throw error
@@ -124,10 +124,10 @@ function openWrites({ writer, counts, clock }: DistributorDeps) {
     refusals.judged(error)
     backoff.note(tenant, error, clock.nowMs())
   }
-  const writeAll: OtlpDeps['write'] = async (tenant, series) =>
-    (await refusals.ofWriter(writer.write({ tenant, series }))).verdicts
-  const write: WriteSeriesOf = async (tenant, series) => {
-    const error = errorOfVerdicts(await writeAll(tenant, series))
+  const writeAll = async (tenant: string, series: WriteSeries[], signal?: AbortSignal) =>
+    (await refusals.ofWriter(writer.write({ tenant, series }, { signal }))).verdicts
+  const write: WriteSeriesOf = async (tenant, series, signal) => {
+    const error = errorOfVerdicts(await writeAll(tenant, series, signal))
     if (error === undefined) return
     refused(tenant, error)
     throw error

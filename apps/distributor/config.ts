@@ -1,26 +1,43 @@
 /** Settings of the distributor, from the environment (Bun) or the bindings (workers). */
 import * as v from 'valibot'
+import { invalidArgument } from '#core/errors.ts'
 import { MIB } from '#core/units.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
 import { BODY_BUDGET_BYTES_DEFAULT } from '#platform/http/body-budget.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
 
-const NAMES = ['PORT', 'HOST', 'WRITER_URL', 'REGIONAL_URL', 'CINDER_MULTITENANCY', 'CINDER_LIMITS'] as const
+const NAMES = [
+  'PORT',
+  'HOST',
+  'WRITER_URL',
+  'METASTORE_URL',
+  'CINDER_PLACEMENT_URL',
+  'REGIONAL_URL',
+  'CINDER_MULTITENANCY',
+  'CINDER_LIMITS',
+] as const
 
 const schema = v.object({
   PORT: v.optional(portSchema, '4041'),
   HOST: v.optional(v.string(), '127.0.0.1'),
-  WRITER_URL: urlSchema,
+  WRITER_URL: v.optional(urlSchema),
+  METASTORE_URL: v.optional(urlSchema),
+  CINDER_PLACEMENT_URL: v.optional(urlSchema),
   REGIONAL_URL: v.optional(urlSchema),
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
 })
 
+/** `fixed`: one address, which may balance over many. `placed`: writers by the placement table. */
+export type WriterPlace =
+  | { readonly kind: 'fixed'; readonly url: string }
+  | { readonly kind: 'placed'; readonly tableUrl: string }
+
 export interface DistributorConfig {
   readonly port: number
   readonly host: string
-  readonly writerUrl: string
+  readonly writers: WriterPlace
   readonly multitenancy: boolean
   readonly bodyLimitBytes: number
   /** All bodies in flight together. */
@@ -42,12 +59,31 @@ export function readConfig(env: Env): DistributorConfig {
   return {
     port: settings.PORT,
     host: settings.HOST,
-    writerUrl: settings.WRITER_URL,
+    writers: placeOf(settings),
     multitenancy: settings.CINDER_MULTITENANCY === 'true',
     bodyLimitBytes: readLimits(settings.CINDER_LIMITS).bodyLimitBytes,
     bodyBudgetBytes: BODY_BUDGET_BYTES_DEFAULT,
     bodyLimitAdvice: regional === undefined ? undefined : `send larger bodies to ${regional}`,
   }
+}
+
+interface PlaceSettings {
+  readonly WRITER_URL?: string | undefined
+  readonly METASTORE_URL?: string | undefined
+  readonly CINDER_PLACEMENT_URL?: string | undefined
+}
+
+/** A fixed address wins: it is how a fleet moves from one to the other. */
+function placeOf({ WRITER_URL, METASTORE_URL, CINDER_PLACEMENT_URL }: PlaceSettings): WriterPlace {
+  if (WRITER_URL !== undefined) return { kind: 'fixed', url: WRITER_URL }
+  if (CINDER_PLACEMENT_URL !== undefined) return { kind: 'placed', tableUrl: CINDER_PLACEMENT_URL }
+  if (METASTORE_URL !== undefined) {
+    return { kind: 'placed', tableUrl: `${METASTORE_URL.replace(/\/+$/, '')}/api/v1/placement` }
+  }
+  throw invalidArgument(
+    'setting WRITER_URL is missing: the address of a segment-writer; or METASTORE_URL, to find them all by placement',
+    'bad_setting',
+  )
 }
 
 /** The same on a worker: its body limit is lower whatever the setting says, and a refusal names where to go. */

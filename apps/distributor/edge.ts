@@ -1,12 +1,11 @@
 /**
- * The distributor as the edge runs it: fetch and web streams alone, settings from bindings or an environment, a
- * segment-writer by URL. `main.edge.ts` serves it on workers, `main.deno.ts` on Deno.
+ * The distributor as the edge runs it: fetch and web streams alone, settings from bindings or an environment,
+ * segment-writers by URL or placement. `main.edge.ts` serves it on workers, `main.deno.ts` on Deno.
  */
 import type { Hono } from 'hono'
+import type { Random } from '#core/ports/random.ts'
 import { createClock } from '#platform/clock.ts'
-import { createDebuginfoClient } from '#platform/connect/debuginfo-service.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
-import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import type { Env } from '#platform/env.ts'
 import type { ReadBody } from '#platform/http/body.ts'
 import { webCompression } from '#platform/http/body-compression.ts'
@@ -14,17 +13,37 @@ import { mountReady } from '#platform/http/ready.ts'
 import { createLog } from '#platform/log.ts'
 import { createDistributor } from './app.ts'
 import { readEdgeConfig } from './config.ts'
+import { keepFresh } from './placement.ts'
+import { missingWriters, openWriters } from './placement-writers.ts'
 
-export function composeEdge(env: Env, readBody?: ReadBody): Hono {
-  const { writerUrl, ...settings } = readEdgeConfig(env)
+export interface EdgeRuntime {
+  readonly readBody?: ReadBody
+  /** One process for all requests, with timers of its own; a worker may have neither. */
+  readonly isProcess?: boolean
+}
+
+/** Workers have no module for randomness, and every runtime has the global. */
+const webRandom: Random = { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)) }
+
+export function composeEdge(env: Env, { readBody, isProcess = false }: EdgeRuntime = {}): Hono {
+  const { writers: place, ...settings } = readEdgeConfig(env)
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output
   const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
-  const internal = openEdgeInternal(env)
-  const writer = createSegmentWriterClient(writerUrl, internal)
-  const debuginfo = createDebuginfoClient(writerUrl, internal)
+  const client = openEdgeInternal(env)
+  const writers = openWriters(place, {
+    client,
+    clock,
+    random: webRandom,
+    log,
+    sharesRefreshes: isProcess,
+  })
+  const { writer, debuginfo, placed } = writers
+  // It ends with the process.
+  if (isProcess && placed !== undefined) keepFresh(placed.source, { clock, random: webRandom })
   const deps = { writer, debuginfo, clock, log, compression: webCompression, readBody }
   const composed = createDistributor(deps, { ...settings, freesBodies: true })
-  mountReady(composed)
+  // A worker fetches the table with its first push.
+  mountReady(composed, () => (isProcess ? missingWriters(writers) : undefined))
   return composed
 }

@@ -4,4 +4,8 @@ import { serveDeno } from '#platform/http/serve-deno.ts'
 import { readEdgeConfig } from './config.ts'
 import { composeEdge } from './edge.ts'
 
-serveDeno({ name: 'distributor', readConfig: readEdgeConfig, compose: (env) => composeEdge(env, readBodyInPlace) })
+serveDeno({
+  name: 'distributor',
+  readConfig: readEdgeConfig,
+  compose: (env) => composeEdge(env, { readBody: readBodyInPlace, isProcess: true }),
+})

@@ -1,10 +1,8 @@
-/** The distributor on Bun: settings from the environment, one listener, a segment-writer by URL. */
+/** The distributor on Bun: settings from the environment, one listener, segment-writers by URL or placement. */
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
-import { createDebuginfoClient } from '#platform/connect/debuginfo-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
-import { createLedgerClient } from '#platform/connect/ledger-service.ts'
-import { createSegmentWriterClient } from '#platform/connect/services.ts'
+import { requireToken } from '#platform/connect/internal-token.ts'
 import { nodeCompression } from '#platform/http/node-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
@@ -15,28 +13,36 @@ import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
 import { createDistributor } from './app.ts'
 import { readConfig } from './config.ts'
+import { keepFresh } from './placement.ts'
+import { meterWriters, mountWritersStatus } from './placement-status.ts'
+import { missingWriters, openWriters } from './placement-writers.ts'
 
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { writerUrl, host, port, ...settings } = readConfig(process.env)
+  const { writers: place, host, port, ...settings } = readConfig(process.env)
   const { client, tokens } = openInternal(process.env)
-  const writer = createSegmentWriterClient(writerUrl, client)
   const compression = nodeCompression(createCodec())
-  const debuginfo = createDebuginfoClient(writerUrl, client)
   const clock = createClock()
+  const random = createRandom()
   const instruments = createInstruments('distributor', clock)
-  // The writer hands on what is counted here.
-  const ledger = createLedgerClient(writerUrl, client)
-  const counting = startLedger({ ledger, registry: instruments.registry, clock, log, random: createRandom() })
+  const meters = meterWriters(instruments.registry)
+  const writers = openWriters(place, { client, clock, random, log, sharesRefreshes: true, on: meters.on })
+  meters.watch(writers)
+  if (writers.placed !== undefined) await lifecycle.add(keepFresh(writers.placed.source, { clock, random }))
+  const { writer, debuginfo, ledger, where } = writers
+  // The writers hand on what is counted here.
+  const counting = startLedger({ ledger, registry: instruments.registry, clock, log, random })
   await lifecycle.add(counting.sender)
   const deps = { writer, debuginfo, counts: counting.counts, clock, log, compression }
   const app = createDistributor(deps, { ...settings, freesBodies: true })
-  mountReady(app)
+  mountReady(app, () => missingWriters(writers))
+  if (tokens.length > 0) app.use('/status', requireToken(tokens))
+  mountWritersStatus(app, writers, clock)
   const serve = instruments.serve(app, tokens)
   const { bodyLimitBytes } = settings
   const listener = await lifecycle.add(
     await serveHttp2({ name: 'distributor', app, host, port, bodyLimitBytes, serve }),
   )
-  log.info('distributor ready', { url: listener.url, writer: writerUrl })
+  log.info('distributor ready', { url: listener.url, writer: where })
 })

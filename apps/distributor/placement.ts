@@ -19,6 +19,7 @@ import type { Log } from '#core/ports/log.ts'
 import type { Random } from '#core/ports/random.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import type { ConnectClientOptions } from '#platform/connect/client.ts'
+import type { Part } from '#platform/service.ts'
 
 /** A writer that leaves waits a little longer than the longest refresh (apps/segment-writer/hand-over.ts). */
 export const REFRESH_MS = 1_500
@@ -37,6 +38,8 @@ export interface Placement {
 export interface PlacementStatus {
   /** Undefined: there is no table yet. */
   readonly generation: number | undefined
+  /** In the table. */
+  readonly writers: number
   /** Since it was last known to be the newest. */
   readonly ageMs: number | undefined
   readonly refreshes: number
@@ -66,6 +69,28 @@ export interface PlacementDeps {
 
 export function createPlacementSource(deps: PlacementDeps): PlacementSource {
   return new Source(deps)
+}
+
+/** Refreshes on a timer, for a process that lives long: then a first push after a quiet hour meets no old table. */
+export function keepFresh(source: PlacementSource, { clock, random }: Pick<PlacementDeps, 'clock' | 'random'>): Part {
+  const stopping = new AbortController()
+  const running = (async () => {
+    while (!stopping.signal.aborted) {
+      await source.refresh()
+      await clock.sleep(jittered(random), stopping.signal)
+    }
+  })()
+  return {
+    name: 'placement',
+    stop() {
+      stopping.abort()
+      return running
+    },
+  }
+}
+
+function jittered(random: Random): number {
+  return REFRESH_MS * (1 + JITTER_SHARE * (random.bytes(1)[0]! / 128 - 1))
 }
 
 class Source implements PlacementSource {
@@ -105,8 +130,7 @@ class Source implements PlacementSource {
   refresh(): Promise<void> {
     const { clock, random, sharesRefreshes } = this.#deps
     if (sharesRefreshes && this.#refreshing !== undefined) return this.#refreshing
-    const jitter = 1 + JITTER_SHARE * (random.bytes(1)[0]! / 128 - 1)
-    this.#dueAtMs = clock.nowMs() + REFRESH_MS * jitter
+    this.#dueAtMs = clock.nowMs() + jittered(random)
     const refreshing = this.#refresh().finally(() => {
       if (this.#refreshing === refreshing) this.#refreshing = undefined
     })
@@ -118,6 +142,7 @@ class Source implements PlacementSource {
     const isThere = this.#placement !== undefined
     return {
       generation: this.#placement?.table.generation,
+      writers: this.#placement?.table.writers.length ?? 0,
       ageMs: isThere ? Math.max(0, this.#deps.clock.nowMs() - this.#freshAtMs) : undefined,
       refreshes: this.#refreshes,
       failures: this.#failures,

@@ -17,8 +17,11 @@ export function seriesOfPush(request: PushRequest): WriteSeries[] {
   return series
 }
 
-/** What takes a request to the writer and throws the error that its verdicts make. */
-export type WriteSeriesOf = (tenant: string, series: WriteSeries[]) => Promise<void>
+/**
+ * What takes a request to the writer and throws the error that its verdicts make. `signal`: the client waits no longer, and
+ * its body may have been given back.
+ */
+export type WriteSeriesOf = (tenant: string, series: WriteSeries[], signal?: AbortSignal) => Promise<void>
 
 export function singleTenant(tenants: readonly string[]): string {
   const [tenant] = tenants

@@ -8,7 +8,7 @@ test('defaults and overrides', () => {
   assert.deepEqual(readConfig(WRITER), {
     port: 4041,
     host: '127.0.0.1',
-    writerUrl: 'http://127.0.0.1:4043',
+    writers: { kind: 'fixed', url: 'http://127.0.0.1:4043' },
     multitenancy: false,
     bodyLimitBytes: 256 * 1024 * 1024,
     bodyBudgetBytes: 512 * 1024 * 1024,
@@ -25,6 +25,17 @@ test('defaults and overrides', () => {
   assert.equal(set.bodyLimitAdvice, 'send larger bodies to https://eu.example')
 })
 
+test('writers are at one address, or found by placement; the fixed address wins', () => {
+  const METASTORE_URL = 'http://127.0.0.1:4040/'
+  const tableUrl = 'http://127.0.0.1:4040/api/v1/placement'
+  assert.deepEqual(readConfig({ METASTORE_URL }).writers, { kind: 'placed', tableUrl })
+  const CINDER_PLACEMENT_URL = 'https://cache.example/placement.json'
+  const cached = { kind: 'placed', tableUrl: CINDER_PLACEMENT_URL }
+  assert.deepEqual(readConfig({ CINDER_PLACEMENT_URL }).writers, cached)
+  assert.deepEqual(readEdgeConfig({ METASTORE_URL, CINDER_PLACEMENT_URL }).writers, cached)
+  assert.equal(readConfig({ ...WRITER, METASTORE_URL, CINDER_PLACEMENT_URL }).writers.kind, 'fixed')
+})
+
 test('a worker never takes more than it can hold, and says where to go (H82)', () => {
   assert.equal(readEdgeConfig(WRITER).bodyLimitBytes, EDGE_BODY_LIMIT_BYTES)
   assert.equal(readEdgeConfig(WRITER).bodyBudgetBytes, 72 * 1024 * 1024)
@@ -38,7 +49,9 @@ test('a worker never takes more than it can hold, and says where to go (H82)', (
 
 test('bad settings are named', () => {
   const cases: [Record<string, string>, RegExp][] = [
-    [{}, /WRITER_URL is missing/],
+    [{}, /WRITER_URL is missing: .* or METASTORE_URL/],
+    [{ METASTORE_URL: 'x' }, /METASTORE_URL is "x": a URL/],
+    [{ CINDER_PLACEMENT_URL: 'x' }, /CINDER_PLACEMENT_URL is "x": a URL/],
     [{ WRITER_URL: 'x' }, /WRITER_URL is "x": a URL/],
     [{ ...WRITER, CINDER_NOPE: '1' }, /unknown setting CINDER_NOPE/],
     [{ ...WRITER, CINDER_LIMITS: '{' }, /CINDER_LIMITS is not JSON/],

@@ -81,7 +81,7 @@ function setUp(ids: readonly string[] = ['w0', 'w1', 'w2', 'w3']) {
       return placement
     },
     refresh: async () => undefined,
-    status: () => ({ generation: 1, ageMs: 0, refreshes: 0, failures: 0, failure: '' }),
+    status: () => ({ generation: 1, writers: 1, ageMs: 0, refreshes: 0, failures: 0, failure: '' }),
   }
   const calls: string[] = []
   const elsewhere: string[] = []
