@@ -17,6 +17,7 @@ import type { RegionInput } from '#core/compaction/merge-source.ts'
 import { type MergeWindow, rollupRowsMinOf } from '#core/compaction/merge.ts'
 import { NotConserved } from '#core/compaction/not-conserved.ts'
 import { CinderError } from '#core/errors.ts'
+import type { AggregationWindow } from '#core/rpc/metastore.ts'
 import type { Codec } from '#core/ports/codec.ts'
 import { blame, notConserved } from './job-failure.ts'
 
@@ -36,6 +37,8 @@ export interface MergeTask {
   readonly groups: readonly MergeGroup[]
   /** Of the symbols of one group. */
   readonly symbolBytesMax: number
+  /** Of the job. */
+  readonly aggregation?: readonly AggregationWindow[] | undefined
 }
 
 export interface MergeTaskResult {
@@ -46,7 +49,13 @@ export interface MergeTaskResult {
 /** `memory`: of the thread, from task to task. */
 export function runMergeTask(task: MergeTask, codec: Codec, memory = new MergeMemory()): MergeTaskResult {
   const tools = { codec, budgetBytes: task.symbolBytesMax, memory, rollupRowsMin: rollupRowsMinOf(task.level) }
-  return { datasets: task.groups.flatMap((group) => mergeGroup(group, tools)) }
+  const windowsMs = new Map(task.aggregation?.map(({ tenant, windowMs }) => [tenant, windowMs]))
+  return {
+    datasets: task.groups.flatMap((group) => {
+      const aggregationWindowMs = windowsMs.get(group.inputs[0]!.descriptor.tenant) ?? 0
+      return mergeGroup(group, { ...tools, aggregationWindowMs })
+    }),
+  }
 }
 
 interface MergeTools {
@@ -54,6 +63,7 @@ interface MergeTools {
   readonly budgetBytes: number
   readonly memory: MergeMemory
   readonly rollupRowsMin: number
+  readonly aggregationWindowMs: number
 }
 
 function mergeGroup({ window, inputs }: MergeGroup, tools: MergeTools): ObjectDataset[] {
@@ -61,7 +71,8 @@ function mergeGroup({ window, inputs }: MergeGroup, tools: MergeTools): ObjectDa
   for (let rest = inputs; rest.length > 0; ) {
     try {
       const merged = mergeRegions(rest, { ...tools, window })
-      datasets.push(merged.dataset)
+      const { dataset, joinedSamples } = merged
+      datasets.push(joinedSamples === 0 ? dataset : { ...dataset, joinedSamples })
       rest = rest.slice(merged.inputs)
     } catch (error) {
       throw explain(error, rest, tools)

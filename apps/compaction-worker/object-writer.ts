@@ -42,7 +42,9 @@ export class ObjectWriter {
   }
 
   async add(dataset: ObjectDataset): Promise<void> {
-    this.#descriptors.push(this.#encoder.add(dataset))
+    const { joinedSamples } = dataset
+    const descriptor = this.#encoder.add(dataset)
+    this.#descriptors.push(joinedSamples === undefined ? descriptor : { ...descriptor, joinedSamples })
     this.#push(dataset.encoded.bytes)
     if (this.#upload === undefined && this.#bufferedBytes < UPLOAD_BYTES_MIN) return
     this.#upload ??= await this.#store.createUpload(this.#key, { partBytes: PART_BYTES })

@@ -178,7 +178,8 @@ class Attempt {
       this.#next.catch(() => undefined)
     }
     const symbolBytesMax = options.symbolBytesMax ?? SYMBOL_BYTES_MAX
-    return (await this.#deps.merger.merge({ level: job.level, groups, symbolBytesMax })).datasets
+    const { level, aggregation } = job
+    return (await this.#deps.merger.merge({ level, groups, symbolBytesMax, aggregation })).datasets
   }
 
   report(plan: JobPlan, i: number): void {

@@ -177,6 +177,8 @@ export interface ObjectDataset {
   readonly windowStartMs: number
   readonly windowMs: number
   readonly encoded: EncodedDataset
+  /** Samples of the sources that were added to others; not stored, for the commit alone. */
+  readonly joinedSamples?: number | undefined
 }
 
 export interface ObjectContent {

@@ -7,7 +7,7 @@ import { runJob } from '../../../apps/compaction-worker/run-job.ts'
 import { objectKey, OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import { verifyObject } from '#core/block/read.ts'
 import type { CinderError } from '#core/errors.ts'
-import type { SourceObject } from '#core/rpc/metastore.ts'
+import type { OutputObject, SourceObject } from '#core/rpc/metastore.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
@@ -15,7 +15,10 @@ import { faultyStore, STORE_DOWN } from '../../support/faulty-store.ts'
 import { createManualClock, idle } from '../../support/manual-clock.ts'
 import { createInlineMerger, jobOf } from '../../support/merge-jobs.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
+import { WINDOW_START_MS } from '../../support/datasets.ts'
 import { objectIdOf, putObject } from '../../support/objects.ts'
+import { distinctStacks, plainDataset } from '../../support/plain-dataset.ts'
+import { seededRandom } from '../../support/profiles.ts'
 
 const NEVER = { signal: new AbortController().signal }
 
@@ -42,6 +45,29 @@ test('outputs are in the store as the answer describes them, under new ids; sour
   assert.equal((await keys()).length, 4)
   const [again] = await runJob(deps, jobOf(sources), NEVER)
   assert.notEqual(again!.objectId, output!.objectId, 'no attempt overwrites another')
+})
+
+test('profiles of a tenant with an aggregation window are joined, those of others are not', async () => {
+  const { deps, store } = await scene()
+  const symbols = distinctStacks(50, 0)
+  const sources: SourceObject[] = []
+  for (let i = 7; i < 9; i++) {
+    const startMs = WINDOW_START_MS + i * 1_000
+    const dataset = plainDataset({ startMs, profiles: 3, rows: 25, symbols, random: seededRandom(i) })
+    sources.push(await putObject(store, i, [{ dataset }]))
+  }
+  const { tenant } = sources[0]!.datasets[0]!.descriptor
+  const samples = ({ datasets }: OutputObject) =>
+    datasets.map((each) => [each.profileCount, each.sampleCount, each.joinedSamples])
+  const run = async (name: string) => {
+    const aggregation = [{ tenant: name, windowMs: 3_600_000 }]
+    return samples((await runJob(deps, { ...jobOf(sources), aggregation }, NEVER))[0]!)
+  }
+  const [[profiles, all]] = (await run('somebody else')) as [[number, number, undefined]]
+  const [[same, stored, joined]] = (await run(tenant)) as [[number, number, number]]
+  assert.equal(same, profiles)
+  assert.ok(joined > 0)
+  assert.equal(stored + joined, all)
 })
 
 test('a cancelled job reads and writes no more, and has no outputs', async () => {
