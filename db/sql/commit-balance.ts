@@ -3,6 +3,8 @@
  * core/compaction/balance.ts over the locked rows, and what becomes of a job that breaks it. Fragments of one statement.
  *
  * balance: reads `segment_source`, `dataset_source` and `output`; `unbalanced` has the first cell that differs, in words.
+ * Sources and outputs are counted in one grouping, without a join. What is said of a whole source is worked out once a
+ * source: each look at a packed array unpacks it.
  * parkUnbalanced: on the verdict `not-conserved`. The outputs' ids stay with the job, so that a repeat is answered alike.
  */
 import { quarantineFolder } from '#core/compaction/balance.ts'
@@ -33,38 +35,40 @@ export function balance(sql: SqlSession, { jobId, epoch, outputs }: CommitCompac
   const datasets = outputs.flatMap((output) => output.datasets)
   const windowMs = datasets.reduce((max, each) => Math.max(max, each.windowMs), 1)
   const hasJoined = datasets.some((each) => each.joinedSamples !== undefined)
-  // Down to the window of the output: times before 1970 too.
-  const cellOf = (column: string) =>
-    sql`${sql(column)} - mod(mod(${sql(column)}, ${windowMs}::bigint) + ${windowMs}::bigint, ${windowMs}::bigint)`
-  return sql`source_count as (
-      select d.tenant, d.service, d.start_ms,
-        d.profiles - case when s.skip_dataset = '{}' then 0
-          else (select count(*) from unnest(s.skip_dataset) as k where k = d.n - 1) end as profiles,
-        d.samples, d.n::int - 1 = any(s.skip_dataset) as has_skips
+  // Down to the window of the output; times before 1970 too, by a multiple of the window that makes every time positive.
+  const biasMs = Math.ceil(Number.MAX_SAFE_INTEGER / 2 / windowMs) * windowMs
+  const cellOf = (column: string) => sql`${sql(column)} - mod(${sql(column)} + ${biasMs}::bigint, ${windowMs}::bigint)`
+  const outputSamples = hasJoined ? sql`sample_count + coalesce(j.samples, 0)` : sql`sample_count`
+  return sql`counted as (
+      select d.tenant, d.service, ${cellOf('d.start_ms')} as start_ms, k.profiles, d.samples,
+        case when k.has_skips then 0 else d.samples end as least_samples, 0 as out_profiles, 0::bigint as out_samples
       from segment_source s
+      cross join lateral (
+        select cardinality(s.indexes) = cardinality(s.tenant) as is_whole, s.skip_dataset <> '{}' as may_skip offset 0
+      ) as of
       cross join lateral unnest(s.tenant, s.service, s.window_start_ms, s.profile_count, s.sample_count)
         with ordinality as d(tenant, service, start_ms, profiles, samples, n)
-      where s.is_live and (cardinality(s.indexes) = cardinality(s.tenant) or d.n::int - 1 = any(s.indexes))
+      cross join lateral (
+        select case when of.may_skip then d.profiles - (select count(*) from unnest(s.skip_dataset) as k where k = d.n - 1)
+            else d.profiles end as profiles,
+          of.may_skip and d.n::int - 1 = any(s.skip_dataset) as has_skips
+      ) as k
+      where s.is_live and (of.is_whole or d.n::int - 1 = any(s.indexes))
       union all
-      select tenant, service, window_start_ms, profile_count - cardinality(skip_positions), sample_count,
-        cardinality(skip_positions) > 0
+      select tenant, service, ${cellOf('window_start_ms')}, profile_count - cardinality(skip_positions), sample_count,
+        case when cardinality(skip_positions) > 0 then 0 else sample_count end, 0, 0
       from dataset_source
-    ), source_cell as (
-      select tenant, service, ${cellOf('start_ms')} as start_ms, sum(profiles) as profiles, sum(samples) as samples,
-        coalesce(sum(samples) filter (where not has_skips), 0) as least_samples
-      from source_count group by 1, 2, 3
-    ), output_cell as (
-      select tenant, service, ${cellOf('window_start_ms')} as start_ms, sum(profile_count) as profiles,
-        sum(sample_count${hasJoined ? sql` + coalesce(j.samples, 0)` : sql``}) as samples
-      from output ${hasJoined ? joinedSamples(sql, outputs) : sql``} group by 1, 2, 3
+      union all
+      select tenant, service, ${cellOf('window_start_ms')}, 0, 0, 0, profile_count, ${outputSamples}
+      from output ${hasJoined ? joinedSamples(sql, outputs) : sql``}
     ), unbalanced as materialized (
       select ${NOT_CONSERVED}::text || ': of tenant ' || to_json(tenant) || ', service ' || to_json(service)
         || ', window from ' || to_char(to_timestamp(start_ms / 1000.0) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
         || format(', the sources hold %s profiles and %s samples, the outputs %s profiles and %s samples',
-          coalesce(s.profiles, 0), coalesce(s.samples, 0), coalesce(o.profiles, 0), coalesce(o.samples, 0))
+          sum(profiles), sum(samples), sum(out_profiles), sum(out_samples))
         || ${`; see ${quarantineFolder({ jobId, epoch })}`}::text as reason
-      from source_cell s full join output_cell o using (tenant, service, start_ms)
-      where s.profiles is distinct from o.profiles or o.samples not between s.least_samples and s.samples
+      from counted group by tenant, service, start_ms
+      having (sum(profiles) = sum(out_profiles) and sum(out_samples) between sum(least_samples) and sum(samples)) is not true
       order by tenant collate "C", service collate "C", start_ms limit 1
     )`
 }

@@ -67,7 +67,9 @@ export async function commitCompaction(
       for update of o, d
     ), found as (
       select s.object_id,
-        array(select i from unnest(s.indexes) as i where i < length(s.live) and get_bit(s.live, i) = 1 order by i) as indexes,
+        case when bit_count(s.live) = length(s.live) and s.indexes[cardinality(s.indexes)] < length(s.live) then s.indexes
+          else array(select i from unnest(s.indexes) as i where i < length(s.live) and get_bit(s.live, i) = 1 order by i)
+        end as indexes,
         array(select k.d from unnest(s.skip_dataset, s.skip_position) as k(d, n) where k.d = any(s.indexes) order by k.d, k.n) as skip_dataset,
         array(select k.n from unnest(s.skip_dataset, s.skip_position) as k(d, n) where k.d = any(s.indexes) order by k.d, k.n) as skip_position
       from segment_source s where s.is_live
@@ -84,9 +86,12 @@ export async function commitCompaction(
         or f.skip_dataset is distinct from p.skip_dataset
         or f.skip_position is distinct from p.skip_position
       union
-      select s.object_id from segment_source s cross join lateral unnest(s.tenant) with ordinality as d(tenant, n)
-      join tenant_incarnations i on i.tenant = d.tenant and coalesce(s.incarnation[d.n], 1) < i.live_from
-      where d.n::int - 1 = any(s.indexes)
+      select s.object_id from segment_source s
+      cross join lateral (select cardinality(s.indexes) = cardinality(s.tenant) as is_whole offset 0) as of
+      cross join lateral unnest(s.tenant) with ordinality as d(tenant, n)
+      join tenant_incarnations i on i.tenant = d.tenant
+      where exists (select from tenant_incarnations) and coalesce(s.incarnation[d.n], 1) < i.live_from
+        and (of.is_whole or d.n::int - 1 = any(s.indexes))
       union
       select d.object_id from dataset_source d join tenant_incarnations i on i.tenant = d.tenant
       where d.incarnation < i.live_from
