@@ -81,10 +81,13 @@ export function createRouter(table: PlacementTable): PlacementRouter {
   }
 }
 
-/** The slots of a service, in the order of its range: of reports and rules, which count what a width costs. */
-export function listServiceSlots(table: PlacementTable, key: { tenant: string; service: string }): number[] {
-  const range = placeService(table, indexWidths(table)(key.tenant, key.service), key)
-  return Array.from({ length: range.width }, (_, position) => slotInRange(table, range, position))
+/** The slots of services, in the order of their ranges: of reports and rules, which count what a width costs. */
+export function createSlotLister(table: PlacementTable): (key: { tenant: string; service: string }) => number[] {
+  const widths = indexWidths(table)
+  return (key) => {
+    const range = placeService(table, widths(key.tenant, key.service), key)
+    return Array.from({ length: range.width }, (_, position) => slotInRange(table, range, position))
+  }
 }
 
 interface Widths {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createRouter, listServiceSlots, ROUTE_WRITERS_MAX } from '#core/placement/route.ts'
+import { createRouter, createSlotLister, ROUTE_WRITERS_MAX } from '#core/placement/route.ts'
 import type { PlacementTable } from '#core/placement/table.ts'
 import { mix32 } from '#core/wire/hash.ts'
 
@@ -25,6 +25,9 @@ function tableOf({ writers = 8, slots = 64, leaving = [], owners, widths = {} }:
     widths: { default: 1, services: [], tenants: [], ...widths },
   }
 }
+
+const listServiceSlots = (table: PlacementTable, service: { tenant: string; service: string }) =>
+  createSlotLister(table)(service)
 
 const key = (i: number, of: { tenant?: string; service?: string } = {}) => ({
   tenant: of.tenant ?? 'tenant',
