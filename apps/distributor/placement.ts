@@ -23,8 +23,8 @@ import type { Part } from '#platform/service.ts'
 
 /** A writer that leaves waits a little longer than the longest refresh (apps/segment-writer/hand-over.ts). */
 export const REFRESH_MS = 1_500
-/** A third to either side: edges that began together do not ask together. */
-const JITTER_SHARE = 1 / 3
+/** A fifth to either side: edges that began together do not ask together. */
+const JITTER_SHARE = 1 / 5
 const FETCH_DEADLINE_MS = 2 * MS_PER_SECOND
 /** Past it writers may have come and gone: an answer within half a second is worth the wait. */
 const OLD_MS = 15 * MS_PER_SECOND

@@ -11,12 +11,9 @@
  * It must not look into a profile.
  */
 import { CinderError } from '#core/errors.ts'
-import { parseAppType } from '#core/ingest/app-type.ts'
-import { compareUtf8, getLabel, LABEL_SERVICE_NAME, labelsKey, type LabelPair } from '#core/labels/labels.ts'
 import { mayPassElsewhere } from '#core/placement/attempts.ts'
-import { hashNames } from '#core/placement/hash.ts'
 import type { PlacementRouter } from '#core/placement/route.ts'
-import { withServiceName } from '#core/pprof/service-name.ts'
+import { seriesHashOf, seriesKeyOf, serviceOfSeries } from '#core/placement/series-key.ts'
 import type { ProfileVerdict, WriteRequest, WriteSeries } from '#core/rpc/segment-writer.ts'
 import { kindOfVerdict } from './verdicts.ts'
 
@@ -38,8 +35,7 @@ export function routeUnits({ tenant, series }: WriteRequest, router: PlacementRo
   >()
   let position = 0
   for (const one of series) {
-    const sorted = sortedLabels(one.labels)
-    const key = labelsKey(sorted)
+    const key = seriesKeyOf(one.labels)
     const known = byLabels.get(key)
     if (known === undefined) byLabels.set(key, { series: [one], at: [position], ...placeOf(tenant, one, router, key) })
     else {
@@ -52,26 +48,9 @@ export function routeUnits({ tenant, series }: WriteRequest, router: PlacementRo
   return [...byLabels.values()]
 }
 
-/** As the writer names the service of a profile, as far as it is known without looking into it. */
-function placeOf(tenant: string, series: WriteSeries, router: PlacementRouter, key?: string) {
-  const { labels, ingest } = series
-  const service =
-    getLabel(labels, LABEL_SERVICE_NAME) ||
-    serviceOfApp(ingest?.app) ||
-    getLabel(withServiceName(labels), LABEL_SERVICE_NAME)
-  const seriesHash = hashNames(key ?? labelsKey(sortedLabels(labels)), '')
-  return { order: router.order({ tenant, service, seriesHash }), sizeBytes: sizeOf(series) }
-}
-
-function serviceOfApp(app: string | undefined): string {
-  if (app === undefined) return ''
-  const named = parseAppType(app)
-  return named.ok ? named.app.service : app
-}
-
-/** A client may send them in any order; to it they are one series. */
-function sortedLabels(labels: readonly LabelPair[]): readonly LabelPair[] {
-  return labels.toSorted((a, b) => compareUtf8(a.name, b.name) || compareUtf8(a.value, b.value))
+function placeOf(tenant: string, series: WriteSeries, router: PlacementRouter, key = seriesKeyOf(series.labels)) {
+  const route = { tenant, service: serviceOfSeries(series), seriesHash: seriesHashOf(key) }
+  return { order: router.order(route), sizeBytes: sizeOf(series) }
 }
 
 function sizeOf({ profiles }: WriteSeries): number {
