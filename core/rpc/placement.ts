@@ -25,7 +25,7 @@ export interface RegisterWriterRequest {
   state: string
   /** Of the lease; 1 s to 5 minutes. Without a renewal within it the writer counts as leaving. */
   ttlMs: number
-  /** The services with the highest rates, RATES_MAX (core/placement/rate-meter.ts) at most. Empty: as told before. */
+  /** The services with the highest rates, RATES_MAX (core/placement/rate-meter.ts) at most. */
   rates: ServiceRate[]
   /** All others together. */
   restBytesPerSecond: number
@@ -67,8 +67,21 @@ export interface GetPlacementResponse {
   json: string
 }
 
+export interface SetTenantWidthRequest {
+  tenant: string
+  /** Slots that the tenant's services share; 0 = all. */
+  width: number
+}
+
+export interface SetTenantWidthResponse {
+  /** Before: 0 = all. */
+  before: number
+}
+
 export interface PlacementService {
   registerWriter(request: RegisterWriterRequest): Promise<RegisterWriterResponse>
   deregisterWriter(request: DeregisterWriterRequest): Promise<DeregisterWriterResponse>
   getPlacement(request: GetPlacementRequest): Promise<GetPlacementResponse>
+  /** Holds from the next pass on. */
+  setTenantWidth(request: SetTenantWidthRequest): Promise<SetTenantWidthResponse>
 }

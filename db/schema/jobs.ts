@@ -92,4 +92,7 @@ export const writers = pgTable('writers', {
   address: text('address').notNull(),
   epoch: bigint('epoch', { mode: 'number' }).notNull(),
   expiresAt: timestamp('expires_at', { withTimezone: true }).notNull(),
+  instanceId: text('instance_id').notNull().default(''),
+  state: text('state').notNull().default('serving'),
+  registeredAt: timestamp('registered_at', { withTimezone: true }).notNull().defaultNow(),
 })

@@ -15,6 +15,8 @@ const LEFT_OUT = [
   'duties',
   'leases',
   'writers',
+  'writer_rates',
+  'placement',
   'workers',
   'ingest_ledger',
   'ledger_sources',

@@ -13,6 +13,7 @@ export function createPlacementClient(url: string, options?: ConnectClientOption
     registerWriter: (request) => call(method.registerWriter, request),
     deregisterWriter: (request) => call(method.deregisterWriter, request),
     getPlacement: (request) => call(method.getPlacement, request),
+    setTenantWidth: (request) => call(method.setTenantWidth, request),
   }
 }
 
@@ -24,6 +25,7 @@ export function mountPlacementService(app: Hono, placement: Placement, options: 
       registerWriter: (request) => placement.registerWriter(request),
       deregisterWriter: (request) => placement.deregisterWriter(request),
       getPlacement: (request) => placement.getPlacement(request),
+      setTenantWidth: (request) => placement.setTenantWidth(request),
     },
     { ...options, errorDetails: true },
   )

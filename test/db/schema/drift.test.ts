@@ -8,6 +8,7 @@ import * as duties from '#db/schema/duties.ts'
 import * as ingestLedger from '#db/schema/ingest-ledger.ts'
 import * as jobs from '#db/schema/jobs.ts'
 import * as objects from '#db/schema/objects.ts'
+import * as placement from '#db/schema/placement.ts'
 import * as profileIds from '#db/schema/profile-ids.ts'
 import * as recordingRules from '#db/schema/recording-rules.ts'
 import * as recovery from '#db/schema/recovery.ts'
@@ -23,6 +24,7 @@ const tables = [
   ingestLedger,
   jobs,
   objects,
+  placement,
   profileIds,
   recordingRules,
   recovery,

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/placement.proto.
  */
 export const file_cinder_v1_placement: GenFile = /*@__PURE__*/
-  fileDesc("ChljaW5kZXIvdjEvcGxhY2VtZW50LnByb3RvEgljaW5kZXIudjEiZQoLU2VydmljZVJhdGUSDgoGdGVuYW50GAEgASgJEg8KB3NlcnZpY2UYAiABKAkSGAoQYnl0ZXNfcGVyX3NlY29uZBgDIAEoARIbChNwcm9maWxlc19wZXJfc2Vjb25kGAQgASgBIuMBChJXcml0ZXJSZWdpc3RyYXRpb24SEQoJd3JpdGVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBEg8KB2FkZHJlc3MYBCABKAkSDQoFc3RhdGUYBSABKAkSDgoGdHRsX21zGAYgASgBEiUKBXJhdGVzGAcgAygLMhYuY2luZGVyLnYxLlNlcnZpY2VSYXRlEh0KFXJlc3RfYnl0ZXNfcGVyX3NlY29uZBgIIAEoARIgChhyZXN0X3Byb2ZpbGVzX3Blcl9zZWNvbmQYCSABKAEiQAoKV3JpdGVyVGVybRIPCgd2ZXJkaWN0GAEgASgJEg0KBWVwb2NoGAIgASgBEhIKCmdlbmVyYXRpb24YAyABKAEiUAoXRGVyZWdpc3RlcldyaXRlclJlcXVlc3QSEQoJd3JpdGVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBIkQKGERlcmVnaXN0ZXJXcml0ZXJSZXNwb25zZRIUCgxkZXJlZ2lzdGVyZWQYASABKAgSEgoKZ2VuZXJhdGlvbhgCIAEoASIjChNHZXRQbGFjZW1lbnRSZXF1ZXN0EgwKBGV0YWcYASABKAkiMgoUR2V0UGxhY2VtZW50UmVzcG9uc2USDAoEZXRhZxgBIAEoCRIMCgRqc29uGAIgASgJMogCChBQbGFjZW1lbnRTZXJ2aWNlEkYKDlJlZ2lzdGVyV3JpdGVyEh0uY2luZGVyLnYxLldyaXRlclJlZ2lzdHJhdGlvbhoVLmNpbmRlci52MS5Xcml0ZXJUZXJtElsKEERlcmVnaXN0ZXJXcml0ZXISIi5jaW5kZXIudjEuRGVyZWdpc3RlcldyaXRlclJlcXVlc3QaIy5jaW5kZXIudjEuRGVyZWdpc3RlcldyaXRlclJlc3BvbnNlEk8KDEdldFBsYWNlbWVudBIeLmNpbmRlci52MS5HZXRQbGFjZW1lbnRSZXF1ZXN0Gh8uY2luZGVyLnYxLkdldFBsYWNlbWVudFJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChljaW5kZXIvdjEvcGxhY2VtZW50LnByb3RvEgljaW5kZXIudjEiZQoLU2VydmljZVJhdGUSDgoGdGVuYW50GAEgASgJEg8KB3NlcnZpY2UYAiABKAkSGAoQYnl0ZXNfcGVyX3NlY29uZBgDIAEoARIbChNwcm9maWxlc19wZXJfc2Vjb25kGAQgASgBIuMBChJXcml0ZXJSZWdpc3RyYXRpb24SEQoJd3JpdGVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBEg8KB2FkZHJlc3MYBCABKAkSDQoFc3RhdGUYBSABKAkSDgoGdHRsX21zGAYgASgBEiUKBXJhdGVzGAcgAygLMhYuY2luZGVyLnYxLlNlcnZpY2VSYXRlEh0KFXJlc3RfYnl0ZXNfcGVyX3NlY29uZBgIIAEoARIgChhyZXN0X3Byb2ZpbGVzX3Blcl9zZWNvbmQYCSABKAEiQAoKV3JpdGVyVGVybRIPCgd2ZXJkaWN0GAEgASgJEg0KBWVwb2NoGAIgASgBEhIKCmdlbmVyYXRpb24YAyABKAEiUAoXRGVyZWdpc3RlcldyaXRlclJlcXVlc3QSEQoJd3JpdGVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBIkQKGERlcmVnaXN0ZXJXcml0ZXJSZXNwb25zZRIUCgxkZXJlZ2lzdGVyZWQYASABKAgSEgoKZ2VuZXJhdGlvbhgCIAEoASIjChNHZXRQbGFjZW1lbnRSZXF1ZXN0EgwKBGV0YWcYASABKAkiMgoUR2V0UGxhY2VtZW50UmVzcG9uc2USDAoEZXRhZxgBIAEoCRIMCgRqc29uGAIgASgJIjYKFVNldFRlbmFudFdpZHRoUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDQoFd2lkdGgYAiABKAEiKAoWU2V0VGVuYW50V2lkdGhSZXNwb25zZRIOCgZiZWZvcmUYASABKAEy3wIKEFBsYWNlbWVudFNlcnZpY2USRgoOUmVnaXN0ZXJXcml0ZXISHS5jaW5kZXIudjEuV3JpdGVyUmVnaXN0cmF0aW9uGhUuY2luZGVyLnYxLldyaXRlclRlcm0SWwoQRGVyZWdpc3RlcldyaXRlchIiLmNpbmRlci52MS5EZXJlZ2lzdGVyV3JpdGVyUmVxdWVzdBojLmNpbmRlci52MS5EZXJlZ2lzdGVyV3JpdGVyUmVzcG9uc2USTwoMR2V0UGxhY2VtZW50Eh4uY2luZGVyLnYxLkdldFBsYWNlbWVudFJlcXVlc3QaHy5jaW5kZXIudjEuR2V0UGxhY2VtZW50UmVzcG9uc2USVQoOU2V0VGVuYW50V2lkdGgSIC5jaW5kZXIudjEuU2V0VGVuYW50V2lkdGhSZXF1ZXN0GiEuY2luZGVyLnYxLlNldFRlbmFudFdpZHRoUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message cinder.v1.ServiceRate
@@ -217,6 +217,45 @@ export const GetPlacementResponseSchema: GenMessage<GetPlacementResponse> = /*@_
   messageDesc(file_cinder_v1_placement, 6);
 
 /**
+ * @generated from message cinder.v1.SetTenantWidthRequest
+ */
+export type SetTenantWidthRequest = Message<"cinder.v1.SetTenantWidthRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: double width = 2;
+   */
+  width: number;
+};
+
+/**
+ * Describes the message cinder.v1.SetTenantWidthRequest.
+ * Use `create(SetTenantWidthRequestSchema)` to create a new message.
+ */
+export const SetTenantWidthRequestSchema: GenMessage<SetTenantWidthRequest> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_placement, 7);
+
+/**
+ * @generated from message cinder.v1.SetTenantWidthResponse
+ */
+export type SetTenantWidthResponse = Message<"cinder.v1.SetTenantWidthResponse"> & {
+  /**
+   * @generated from field: double before = 1;
+   */
+  before: number;
+};
+
+/**
+ * Describes the message cinder.v1.SetTenantWidthResponse.
+ * Use `create(SetTenantWidthResponseSchema)` to create a new message.
+ */
+export const SetTenantWidthResponseSchema: GenMessage<SetTenantWidthResponse> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_placement, 8);
+
+/**
  * Shapes equal core/rpc/placement.ts, which documents the fields.
  *
  * @generated from service cinder.v1.PlacementService
@@ -245,6 +284,14 @@ export const PlacementService: GenService<{
     methodKind: "unary";
     input: typeof GetPlacementRequestSchema;
     output: typeof GetPlacementResponseSchema;
+  },
+  /**
+   * @generated from rpc cinder.v1.PlacementService.SetTenantWidth
+   */
+  setTenantWidth: {
+    methodKind: "unary";
+    input: typeof SetTenantWidthRequestSchema;
+    output: typeof SetTenantWidthResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cinder_v1_placement, 0);
