@@ -16,6 +16,8 @@ const NAMES = [
   'CINDER_LIMITS_FILE',
   'CINDER_WRITER_THREADS',
   'CINDER_JOURNAL',
+  'CINDER_PUTS_PER_SECOND',
+  'CINDER_ADVERTISE_URL',
 ] as const
 
 /** Undefined = by cores. */
@@ -25,6 +27,21 @@ export const threadsSchema = v.optional(
     v.regex(/^\d{1,3}$/, `a number of threads from 0 to ${THREADS_MAX}`),
     v.transform(Number),
     v.maxValue(THREADS_MAX, `a number of threads from 0 to ${THREADS_MAX}`),
+  ),
+)
+
+/** Every four seconds an object is the least that answers pushes well within their deadline of eight. */
+const PUTS_PER_SECOND_MIN = 0.25
+const PUTS_PER_SECOND_MAX = 1_000
+const PUTS_PER_SECOND = `0 (no limit), or objects per second from ${PUTS_PER_SECOND_MIN} to ${PUTS_PER_SECOND_MAX}`
+
+/** Undefined = by the kind of store. */
+export const putsPerSecondSchema = v.optional(
+  v.pipe(
+    v.string(),
+    v.regex(/^\d{1,4}(\.\d{1,3})?$/, PUTS_PER_SECOND),
+    v.transform(Number),
+    v.check((puts) => puts === 0 || (puts >= PUTS_PER_SECOND_MIN && puts <= PUTS_PER_SECOND_MAX), PUTS_PER_SECOND),
   ),
 )
 
@@ -39,6 +56,8 @@ const schema = v.object({
   CINDER_LIMITS_FILE: v.optional(v.string()),
   CINDER_WRITER_THREADS: threadsSchema,
   CINDER_JOURNAL: journalSchema,
+  CINDER_PUTS_PER_SECOND: putsPerSecondSchema,
+  CINDER_ADVERTISE_URL: v.optional(urlSchema),
 })
 
 export interface SegmentWriterConfig {
@@ -52,6 +71,10 @@ export interface SegmentWriterConfig {
   /** Undefined = by cores. */
   readonly threads: number | undefined
   readonly journal: JournalMode
+  /** Segments that the writer may PUT; 0 = no limit, undefined = by the kind of store. */
+  readonly putsPerSecond: number | undefined
+  /** Where distributors call it; undefined = where it listens. */
+  readonly advertisedUrl: string | undefined
 }
 
 /** Fails with one sentence that names the setting. */
@@ -66,5 +89,7 @@ export function readConfig(env: Env): SegmentWriterConfig {
     limitsFile: settings.CINDER_LIMITS_FILE,
     threads: settings.CINDER_WRITER_THREADS,
     journal: settings.CINDER_JOURNAL,
+    putsPerSecond: settings.CINDER_PUTS_PER_SECOND,
+    advertisedUrl: settings.CINDER_ADVERTISE_URL,
   }
 }

@@ -1,5 +1,6 @@
 /** The segment-writer on Bun: settings from the environment, an object store, a metastore by URL, one listener. */
-import { availableParallelism } from 'node:os'
+import { availableParallelism, networkInterfaces } from 'node:os'
+import { RateMeter } from '#core/placement/rate-meter.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -8,6 +9,7 @@ import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { createLimitsClient } from '#platform/connect/limit-service.ts'
 import { createLedgerClient, mountLedger } from '#platform/connect/ledger-service.ts'
+import { createPlacementClient } from '#platform/connect/placement-service.ts'
 import { createMetastoreClient, mountSegmentWriter } from '#platform/connect/services.ts'
 import { createDigest } from '#platform/digest.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -26,13 +28,18 @@ import { runProcess } from '#platform/service.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from './app.ts'
 import { readConfig } from './config.ts'
 import { createDebuginfoStore } from './debuginfo-store.ts'
+import { createHandOver } from './hand-over.ts'
+import { addRegistrationMetrics, createRegistration, REGISTER_DEADLINE_MS } from './registration.ts'
+import { placeOfWriter } from './registration-address.ts'
+import { meterRates } from './registration-rates.ts'
 import { defaultThreads } from './shards.ts'
 import { addWriterMetrics } from './writer-metrics.ts'
 
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { limits, limitsFile, host, port, metastoreUrl, storageUrl, threads, journal } = readConfig(process.env)
+  const config = readConfig(process.env)
+  const { limits, limitsFile, host, port, metastoreUrl, storageUrl, threads, journal, advertisedUrl } = config
   const internal = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('segment-writer', clock)
@@ -44,8 +51,18 @@ await runProcess(log, async (lifecycle) => {
     overrides,
   })
   await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
-  const codec = nativeGunzip(nativeZstd(createCodec()))
   const random = createRandom()
+  const rates = new RateMeter(clock.nowMs())
+  const registration = await lifecycle.add(
+    createRegistration({
+      placement: createPlacementClient(metastoreUrl, { ...internal.client, deadlineMs: REGISTER_DEADLINE_MS }),
+      clock,
+      log,
+      readRates: (nowMs) => rates.read(nowMs),
+      instanceId: crypto.randomUUID(),
+    }),
+  )
+  const codec = nativeGunzip(nativeZstd(createCodec()))
   const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))
   const writer = createSegmentWriter(
     { store: instruments.store(store), metastore, codec, log, digest: createDigest(), clock, random },
@@ -53,7 +70,7 @@ await runProcess(log, async (lifecycle) => {
       limitsOf: (tenant) => tenants.limitsOf(tenant),
       policyOf: (tenant) => tenants.policyOf(tenant),
       flushPolicy: FLUSH_POLICY_DEFAULT,
-      putsPerSecondMax,
+      putsPerSecondMax: config.putsPerSecond ?? putsPerSecondMax,
       memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
       writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
       threads: threads ?? defaultThreads(availableParallelism()),
@@ -68,15 +85,22 @@ await runProcess(log, async (lifecycle) => {
   const counting = startLedger({ ledger, registry: instruments.registry, clock, log, random })
   await lifecycle.add(counting.sender)
   const served = { bodyLimitBytes, compression: codecCompression(codec), log }
-  mountSegmentWriter(app, instruments.pushes(counting.explain(writer)), served)
+  const handOver = createHandOver(registration, clock)
+  const measured = instruments.pushes(counting.explain(meterRates(writer, rates)))
+  mountSegmentWriter(app, handOver.watch(measured), served)
   // Distributors know no other address.
   mountLedger(app, ledger, served)
   const debuginfo = createDebuginfoStore({ store: instruments.store(store), clock })
   mountDebuginfoStore(app, debuginfo, { bodyLimitBytes, compression: codecCompression(codec), log })
-  mountReady(app)
+  mountReady(app, () => handOver.missing())
   internal.warnIfOpen({ name: 'segment-writer', host }, log)
   const { tls } = internal
   const serve = instruments.serve(app)
   const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes, tls, serve }))
+  await lifecycle.add(handOver)
+  const place = placeOfWriter(advertisedUrl, listener.url, networkInterfaces())
+  if (place !== undefined) registration.start(place)
+  else log.warn('writer has no address that others reach and does not register: set CINDER_ADVERTISE_URL', { host })
+  addRegistrationMetrics(instruments.registry, () => registration.status())
   log.info('segment-writer ready', { url: listener.url, metastore: metastoreUrl, storage: storageUrl })
 })

@@ -25,8 +25,30 @@ test('threads are a number, or follow the cores', () => {
     assert.throws(() => readConfig({ ...ENV, CINDER_WRITER_THREADS: bad }), /0 to 16/)
 })
 
+test('the PUT budget is that of the store, or a number that pushes can wait for', () => {
+  assert.equal(readConfig(ENV).putsPerSecond, undefined)
+  for (const [given, expected] of [
+    ['0', 0],
+    ['0.25', 0.25],
+    ['2.4', 2.4],
+    ['1000', 1_000],
+  ] as const)
+    assert.equal(readConfig({ ...ENV, CINDER_PUTS_PER_SECOND: given }).putsPerSecond, expected)
+  for (const bad of ['-1', '0.2', '1001', '1e1', 'many'])
+    assert.throws(
+      () => readConfig({ ...ENV, CINDER_PUTS_PER_SECOND: bad }),
+      /CINDER_PUTS_PER_SECOND is .*: 0 \(no limit\), or objects per second from 0.25 to 1000/,
+    )
+})
+
 test('the journal has three modes', () => {
   assert.equal(readConfig(ENV).journal, 'retry')
   assert.equal(readConfig({ ...ENV, CINDER_JOURNAL: 'off' }).journal, 'off')
   assert.throws(() => readConfig({ ...ENV, CINDER_JOURNAL: 'no' }), /CINDER_JOURNAL is "no": retry, acknowledge, off/)
+})
+
+test('the address that others call is where it listens, or what is set', () => {
+  assert.equal(readConfig(ENV).advertisedUrl, undefined)
+  assert.equal(readConfig({ ...ENV, CINDER_ADVERTISE_URL: 'https://w3.example' }).advertisedUrl, 'https://w3.example')
+  assert.throws(() => readConfig({ ...ENV, CINDER_ADVERTISE_URL: 'w3' }), /CINDER_ADVERTISE_URL is "w3": a URL/)
 })
