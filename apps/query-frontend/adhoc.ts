@@ -6,6 +6,7 @@ import { CinderError, invalidArgument } from '#core/errors.ts'
 import { cutTree } from '#core/flamegraph/cut.ts'
 import { cutPair, flameGraphDiffOf } from '#core/flamegraph/diff.ts'
 import { flameGraphOf } from '#core/flamegraph/flamegraph.ts'
+import { flamebearerDiffText, flamebearerText } from '#core/flamegraph/graph-text.ts'
 import { type ProfileTree, readProfileTrees } from '#core/flamegraph/profile-trees.ts'
 import type { AdhocStore } from '#core/rpc/adhoc.ts'
 import { MIB } from '#core/units.ts'
@@ -101,7 +102,7 @@ function shown({ id, name, uploadedAtMs, trees }: Opened, { type, maxNodes }: Wi
     uploadedAt: BigInt(uploadedAtMs),
     profileType: chosen.type,
     profileTypes: trees.map((each) => each.type),
-    flamebearerProfile: renderAnswer(renderType(chosen), graph, { timeline, groups: null }),
+    flamebearerProfile: renderAnswer(renderType(chosen), flamebearerText(graph), { timeline, groups: null }),
   }
 }
 
@@ -111,7 +112,10 @@ function compared(left: Opened, right: Opened, { type, maxNodes }: Wish) {
   if (types.length === 0) throw invalidArgument('the profiles have no sample type in common', 'profile_type')
   const chosen = treeOf(left.trees, type ?? types[0])
   const pair = cutPair(chosen.tree, treeOf(right.trees, chosen.type).tree, maxNodes)
-  return { profileTypes: types, flamebearerProfile: renderDiffAnswer(renderType(chosen), flameGraphDiffOf(pair)) }
+  return {
+    profileTypes: types,
+    flamebearerProfile: renderDiffAnswer(renderType(chosen), flamebearerDiffText(flameGraphDiffOf(pair))),
+  }
 }
 
 function treeOf(trees: readonly ProfileTree[], type: string | undefined): ProfileTree {

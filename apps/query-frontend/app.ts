@@ -12,9 +12,10 @@ import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import { ADMISSION_DEFAULT } from '#core/query/admission.ts'
+import type { AnswerWorker } from '#core/query/answer-task.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
-import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
+import { answerTextOf, type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
@@ -51,6 +52,8 @@ export interface QueryFrontendDeps extends AdhocDeps, AsyncDeps, RulesDeps, Sett
   /** Absent: one of its own, with the default policy. */
   readonly admission?: AdmissionGate
   readonly onMissing?: QuerySources['onMissing']
+  /** Where answers are merged and encoded; absent: in the loop that answers. */
+  readonly answerWorker?: AnswerWorker
   readonly regex: RegexCompiler
   readonly clock: Clock
   readonly log: Log
@@ -128,7 +131,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       ),
       selectMergeProfile: recorded((request, context, info) => selectMergeProfile(sources, request, context, info)),
       selectSeries: recorded((request, context, info) => selectSeries(sources, request, context, info)),
-      diff: recorded((request, context, { signal }) => answerDiff(sources, request, context, signal)),
+      diff: recorded((request, context, info) => answerDiff(sources, request, context, info)),
       selectHeatmap: recorded((request, context, { signal }) => selectHeatmap(sources, request, context, signal)),
       analyzeQuery: (request, call) => analyzeQuery(deps.metastore, request, contextOf(call)),
     },
@@ -162,7 +165,12 @@ function recordedBy(
       const record = recorder.begin(call.url, call.requestHeader)
       // Types are the same in any case, and Connect takes them so.
       const isJson = /json/i.test(call.requestHeader.get('content-type') ?? '')
-      const answer = await run(request, contextOf(call, record), { signal: call.signal, isJson }, call)
+      const answer = await run(
+        request,
+        contextOf(call, record),
+        { signal: call.signal, isJson, answerText: answerTextOf(call) },
+        call,
+      )
       for (const [name, value] of recorder.end(record, tenantsOf(call))) call.responseHeader.set(name, value)
       return answer
     }

@@ -2,8 +2,6 @@
  * The JSON of the render endpoints: a flame graph with names, units and timelines, as clients of old have it. Integers are
  * written in full, as the peers do: who reads them as doubles loses what is past 2^53, we do not.
  */
-import type { FlameGraphDiff } from '#core/flamegraph/diff.ts'
-import type { FlameGraph } from '#core/flamegraph/flamegraph.ts'
 import { getLabel } from '#core/labels/labels.ts'
 import { parseProfileType } from '#core/labels/profile-type.ts'
 import { buildTimeline, type Timeline } from '#core/query/timeline.ts'
@@ -43,27 +41,22 @@ export function timelinesOf(
   return { timeline, groups: byName }
 }
 
-/** JSON text. */
-export function renderAnswer(profileType: string, graph: FlameGraph, { timeline, groups }: RenderTimelines): string {
+/** JSON text, from that of the flame graph. */
+export function renderAnswer(profileType: string, flamebearer: string, { timeline, groups }: RenderTimelines): string {
   const byName = groups === null ? undefined : [...groups]
   const groupsText = byName?.map(([name, each]) => `${JSON.stringify(name)}:${timelineText(each)}`).join(',')
   return (
-    `{"version":1,"flamebearer":${flamebearerText(graph)},"metadata":${metadataText(profileType, 'single')},` +
+    `{"version":1,"flamebearer":${flamebearer},"metadata":${metadataText(profileType, 'single')},` +
     `"timeline":${timelineText(timeline)},"groups":${groupsText === undefined ? 'null' : `{${groupsText}}`},"heatmap":null}`
   )
 }
 
-/** JSON text. */
-export function renderDiffAnswer(profileType: string, graph: FlameGraphDiff): string {
+/** JSON text, from that of the difference with its ticks (core/query/answer-task.ts). */
+export function renderDiffAnswer(profileType: string, graph: string): string {
   return (
-    `{"version":1,"flamebearer":${flamebearerText(graph)},"metadata":${metadataText(profileType, 'double')},` +
-    `"timeline":null,"groups":null,"heatmap":null,"leftTicks":${graph.leftTicks},"rightTicks":${graph.rightTicks}}`
+    `{"version":1,${graph.slice(1, -1)},"metadata":${metadataText(profileType, 'double')},` +
+    `"timeline":null,"groups":null,"heatmap":null}`
   )
-}
-
-function flamebearerText({ names, levels, total, maxSelf }: FlameGraph): string {
-  const levelTexts = levels.map((values) => `[${values.join(',')}]`)
-  return `{"names":${JSON.stringify(names)},"levels":[${levelTexts.join(',')}],"numTicks":${total},"maxSelf":${maxSelf}}`
 }
 
 function timelineText({ samples, ...timeline }: Timeline): string {

@@ -8,9 +8,6 @@
  */
 import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
-import { cutTree } from '#core/flamegraph/cut.ts'
-import { cutPair, flameGraphDiffOf } from '#core/flamegraph/diff.ts'
-import { flameGraphOf } from '#core/flamegraph/flamegraph.ts'
 import { LABEL_NAME, LABEL_PROFILE_TYPE } from '#core/labels/labels.ts'
 import { listLabelNames, listLabelValues, partForLabelNames, partForLabelValues } from '#core/query/label-query.ts'
 import { cutTimelineRange, timelineRange } from '#core/query/timeline.ts'
@@ -23,13 +20,14 @@ import type { Log } from '#core/ports/log.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { readSeries } from './profiles.ts'
 import { type BlockLabelSources, labelSource } from './block-labels.ts'
+import { diffParts } from './diff.ts'
 import { renderAnswer, renderDiffAnswer, type RenderTimelines, timelinesOf } from './render-answer.ts'
 import { type RenderQuery, renderNodesOf, renderQueryOf, renderRangeOf } from './render-request.ts'
 import type { QueryRecord, QueryRecorder } from './query-record.ts'
 import { maxNodesOf, rangeOf, type RequestContext } from './request.ts'
 import { runTogether } from './run-together.ts'
 import type { SampleQuery } from './sample-request.ts'
-import { type ProfileSources, queryDot, queryTree } from './stacktraces.ts'
+import { type ProfileSources, queryDot, readTrees } from './stacktraces.ts'
 
 export interface RenderDeps extends ProfileSources {
   readonly metastore: Pick<Metastore, 'planQuery' | 'labelSets'>
@@ -155,10 +153,12 @@ async function render(deps: RenderDeps, request: RenderRequest): Promise<Answer>
   }
   const [flame, timelines] = await runTogether(
     signal,
-    (ended) => queryTree(deps, query, context, ended),
+    (ended) => readTrees(deps, query, context, ended),
     (ended) => queryTimelines(deps, asked, { ...request, signal: ended }, context),
   )
-  return json(renderAnswer(asked.profileType, flameGraphOf(cutTree(flame, maxNodes)), timelines))
+  const task = { parts: await flame.take(), nodesMax: flame.nodesMax, maxNodes }
+  const graph = await flame.run({ kind: 'flame-graph', ...task, as: 'flamebearer' })
+  return json(renderAnswer(asked.profileType, new TextDecoder().decode(graph), timelines))
 }
 
 function sampleQueryOf(asked: RenderQuery, context: RequestContext): SampleQuery {
@@ -200,12 +200,13 @@ async function renderDiff(deps: RenderDeps, { parameters, open, signal, ...reque
   if (left.profileType !== right.profileType) throw invalidArgument('profile types must match', 'profile_type')
   const maxNodes = maxNodesOf(renderNodesOf(parameters), context)
   const sides = [left, right].map((side) => sampleQueryOf(side, context))
-  const [leftTree, rightTree] = await runTogether(
+  const [ofLeft, ofRight] = await runTogether(
     signal,
-    (ended) => queryTree(deps, sides[0]!, context, ended),
-    (ended) => queryTree(deps, sides[1]!, context, ended),
+    (ended) => readTrees(deps, sides[0]!, context, ended),
+    (ended) => readTrees(deps, sides[1]!, context, ended),
   )
-  return json(renderDiffAnswer(left.profileType, flameGraphDiffOf(cutPair(leftTree, rightTree, maxNodes))))
+  const graph = await diffParts({ left: ofLeft, right: ofRight, maxNodes }, 'flamebearer')
+  return json(renderDiffAnswer(left.profileType, new TextDecoder().decode(graph)))
 }
 
 const RANGE_NAMES = { from: 'from', until: 'until' }

@@ -3,28 +3,24 @@
  * the end, as messages.
  *
  * Trees of functions answer flame graphs and the TREE format. Everything that shows lines is made of one merged pprof.
+ * What is done with answers is a task that may run elsewhere (core/query/answer-task.ts).
  */
 import { CinderError } from '#core/errors.ts'
-import { cutTree } from '#core/flamegraph/cut.ts'
-import { encodeFlameGraph } from '#core/flamegraph/flamegraph-wire.ts'
-import { type FlameGraph, flameGraphOf } from '#core/flamegraph/flamegraph.ts'
-import { encodeTreeFormat } from '#core/flamegraph/tree-format.ts'
-import { FunctionTree, TREE_NODES_LIMIT, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
-import { encodeMergedPprof } from '#core/pprof/encode-merged.ts'
-import { budgetOf, type QueryBudget, refuseNodes } from '#core/query/budget.ts'
-import { cutProfile, keepLeaves, type LeafRule } from '#core/query/profile-cut.ts'
-import { STACK_NODES_LIMIT, StackProfile, type SummedStacks } from '#core/query/stack-profile.ts'
+import { type AnswerWorker, WORK_HERE } from '#core/query/answer-task.ts'
+import { budgetOf } from '#core/query/budget.ts'
+import type { LeafRule } from '#core/query/profile-cut.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { namelessProfile, profileMessage } from '#platform/connect/profile-message.ts'
-import { rawMessage } from '#platform/connect/raw-message.ts'
+import { graphMessage } from '#platform/connect/graph-message.ts'
 import type { Profile } from '#platform/gen/google/v1/profile_pb.ts'
 import {
+  type FlameGraph,
   FlameGraphSchema,
   type SelectMergeProfileRequest,
   type SelectMergeSpanProfileRequest,
 } from '#platform/gen/querier/v1/querier_pb.ts'
-import { dotOf } from './dot.ts'
+import { AnswerParts } from './answer-parts.ts'
 import { type QuerySources, runQuery } from './execute.ts'
 import { checkFiltered } from './frame-filter.ts'
 import { mergedHeaderOf } from './merged-header.ts'
@@ -40,18 +36,22 @@ import {
 export interface ProfileSources extends QuerySources {
   readonly metastore: Pick<Metastore, 'planQuery' | 'labelSets'>
   readonly backend: QueryBackend
+  /** Where answers are merged and encoded; absent: here. */
+  readonly answerWorker?: AnswerWorker | undefined
 }
 
 export interface CallInfo {
   readonly signal: AbortSignal
   /** The answer goes out as JSON: messages must be complete, not bytes in disguise. */
   readonly isJson: boolean
+  /** Takes the whole answer as JSON text, in place of what is returned; absent: it goes out in another way. */
+  readonly answerText?: ((text: Uint8Array) => void) | undefined
 }
 
 /** One of them; a format without data has none. */
 interface TreeAnswer {
   readonly tree?: Uint8Array
-  readonly flamegraph?: Omit<FlameGraph, 'levels'> & { readonly levels: { readonly values: bigint[] }[] }
+  readonly flamegraph?: FlameGraph
 }
 
 interface StacktracesAnswer extends TreeAnswer {
@@ -74,7 +74,7 @@ export async function selectMergeStacktraces(
     const dot = await queryDot(sources, { ...query, maxNodes: query.givenNodes }, context, call.signal)
     return dot === '' ? {} : { dot }
   }
-  return treeAnswer(query, await queryTree(sources, query, context, call.signal), call.isJson)
+  return treeAnswer(query, await readTrees(sources, query, context, call.signal), call)
 }
 
 /** Selects by span; profiles and graphs have no place in its answer. */
@@ -86,15 +86,18 @@ export async function selectMergeSpanProfile(
 ) {
   const fields = { ...request, profileIdSelector: [], traceIdSelector: [] }
   const query = stacktracesQueryOf(fields, context)
-  return treeAnswer(query, await queryTree(sources, query, context, call.signal), call.isJson)
+  return treeAnswer(query, await readTrees(sources, query, context, call.signal), call)
 }
 
-function treeAnswer({ format, maxNodes }: StacktracesQuery, tree: FunctionTree, isJson: boolean): TreeAnswer {
-  const cut = cutTree(tree, maxNodes)
-  if (format === 'tree') return { tree: encodeTreeFormat(cut) }
-  if (!isJson) return { flamegraph: rawMessage(FlameGraphSchema, encodeFlameGraph(cut)) }
-  const { names, levels, total, maxSelf } = flameGraphOf(cut)
-  return { flamegraph: { names, levels: levels.map((values) => ({ values })), total, maxSelf } }
+async function treeAnswer(query: StacktracesQuery, parts: AnswerParts, call: CallInfo): Promise<TreeAnswer> {
+  const { format, maxNodes } = query
+  const task = { kind: 'flame-graph', parts: await parts.take(), nodesMax: parts.nodesMax, maxNodes } as const
+  if (format === 'tree') return { tree: await parts.run({ ...task, as: 'tree' }) }
+  if (call.answerText !== undefined) {
+    call.answerText(await parts.run({ ...task, as: 'json' }))
+    return {}
+  }
+  return { flamegraph: graphMessage(FlameGraphSchema, await parts.run({ ...task, as: 'proto' }), call.isJson) }
 }
 
 export async function selectMergeProfile(
@@ -110,38 +113,35 @@ export async function selectMergeProfile(
   return query.selector !== undefined && query.selector.callSite.length > 0 ? namelessProfile() : {}
 }
 
-/** The whole tree, uncut. */
-export async function queryTree(
+/** Whole trees, uncut and not yet merged. */
+export async function readTrees(
   sources: ProfileSources,
   query: SampleQuery,
   context: RequestContext,
   signal: AbortSignal,
-): Promise<FunctionTree> {
+): Promise<AnswerParts> {
   const { range, profileType, matchers, services, selector } = query
-  if (range.kind === 'empty') return new FunctionTree()
-  const { startMs, endMs } = range
   const budget = budgetOf(context.tenants.map(context.limitsOf))
+  const begin = () => new AnswerParts('trees', sources.answerWorker ?? WORK_HERE, { budget, signal })
+  if (range.kind === 'empty') return begin()
+  const { startMs, endMs } = range
+  let parts: AnswerParts | undefined
   return runQuery(
     sources,
     {
       kind: 'stacktraces',
       reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
-      begin: () => new FunctionTree(undefined, Math.min(budget.nodes || TREE_NODES_MAX, TREE_NODES_MAX)),
+      begin: () => (parts = begin()),
       async read(objects, ended) {
+        await parts?.room()
         const asked = { profileType, matchers, startMs, endMs, objects, selector }
         const answer = await sources.backend.stacktraces(asked, ended)
         if (selector !== undefined && !answer.selected) throw outdatedBackend()
         checkFiltered(selector?.frames, answer)
         return answer
       },
-      merge(merged, { tree }) {
-        try {
-          merged.mergeEncoded(tree)
-        } catch (error) {
-          throw budget.nodes <= TREE_NODES_MAX ? asRefusal(error, TREE_NODES_LIMIT, budget) : error
-        }
-      },
+      merge: (into, { tree }) => into.add(tree),
       statsOf: ({ stats }) => [stats],
     },
     { context, signal },
@@ -161,15 +161,15 @@ export async function queryPprof(
   context: RequestContext,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  let taken = await queryStacks(sources, query, context, signal)
-  if (taken !== undefined && query.leaves !== undefined) taken = keepLeaves(taken, query.leaves)
-  if (taken !== undefined && query.maxNodes !== undefined) taken = cutProfile(taken, query.maxNodes)
-  if (taken === undefined || query.range.kind === 'empty') return undefined
-  return encodeMergedPprof(
-    taken.symbols,
-    taken.sums,
-    mergedHeaderOf(query.profileType, query.range.endMs, context.record?.warnings),
-  )
+  if (query.range.kind === 'empty') return undefined
+  const { profileType, maxNodes, leaves, range } = query
+  const stacks = await readStacks(sources, query, context, signal)
+  const parts = await stacks.take()
+  if (parts.length === 0) return undefined
+  const header = mergedHeaderOf(profileType, range.endMs, context.record?.warnings)
+  const { nodesMax } = stacks
+  const pprof = await stacks.run({ kind: 'pprof', parts, nodesMax, maxNodes, leaves, header })
+  return pprof.length === 0 ? undefined : pprof
 }
 
 /** '' if nothing was selected. */
@@ -181,51 +181,44 @@ export async function queryDot(
 ): Promise<string> {
   if (query.range.kind === 'empty') return ''
   const { profileType, maxNodes = 0, range } = query
-  const taken = await queryStacks(sources, query, context, signal)
-  return dotOf(taken, { profileType, endMs: range.endMs, maxNodes })
+  const stacks = await readStacks(sources, query, context, signal)
+  const [parts, { nodesMax }, { endMs }] = [await stacks.take(), stacks, range]
+  const dot = await stacks.run({ kind: 'dot', parts, nodesMax, maxNodes, profileType, endMs })
+  return new TextDecoder().decode(dot)
 }
 
-/** A merge that has too many nodes is over the budget, if there is one. */
-function asRefusal(error: unknown, limit: string, budget: QueryBudget): unknown {
-  return error instanceof CinderError && error.reason === limit && budget.nodes > 0 ? refuseNodes(budget) : error
-}
-
-/** Line-level stacks, uncut. */
-async function queryStacks(
+/** Line-level stacks, uncut and not yet merged. */
+async function readStacks(
   sources: ProfileSources,
   query: SampleQuery,
   context: RequestContext,
   signal: AbortSignal,
-): Promise<SummedStacks | undefined> {
+): Promise<AnswerParts> {
   const { range, profileType, matchers, services, selector } = query
-  if (range.kind === 'empty') return undefined
-  const { startMs, endMs } = range
   const budget = budgetOf(context.tenants.map(context.limitsOf))
-  const merged = await runQuery(
+  const begin = () => new AnswerParts('stacks', sources.answerWorker ?? WORK_HERE, { budget, signal })
+  if (range.kind === 'empty') return begin()
+  const { startMs, endMs } = range
+  let parts: AnswerParts | undefined
+  return runQuery(
     sources,
     {
       kind: 'profile',
       reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
-      begin: () => new StackProfile(undefined, budget.nodes || undefined),
+      begin: () => (parts = begin()),
       async read(objects, ended) {
+        await parts?.room()
         const asked = { profileType, matchers, startMs, endMs, objects, selector }
         const answer = await sources.backend.mergeProfile(asked, ended)
         checkFiltered(selector?.frames, answer)
         return answer
       },
-      merge(profile, { stacks }) {
-        try {
-          profile.mergeEncoded(stacks)
-        } catch (error) {
-          throw asRefusal(error, STACK_NODES_LIMIT, budget)
-        }
-      },
+      merge: (into, { stacks }) => into.add(stacks),
       statsOf: ({ stats }) => [stats],
     },
     { context, signal },
   )
-  return merged.take()
 }
 
 /** While both releases run, the client tries again; a backend that ignores a selector answers for all samples. */

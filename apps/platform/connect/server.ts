@@ -62,6 +62,21 @@ const tenantsKey = createContextKey<readonly string[]>([], { description: 'tenan
 const refusalKey = createContextKey<Error | undefined>(undefined, { description: 'refusal' })
 const invocationKey = createContextKey<{ started: boolean } | undefined>(undefined, { description: 'invocation' })
 
+/** What goes out instead of the answer, as it is. */
+interface Replacement {
+  text: Uint8Array | undefined
+}
+const replacementKey = createContextKey<Replacement | undefined>(undefined, { description: 'replacement' })
+
+/** Takes JSON text that goes out as it is, where the answer of a call does; undefined where it goes out in another way. */
+export function answerTextOf(context: { readonly values: ContextValues }): ((text: Uint8Array) => void) | undefined {
+  const replacement = context.values.get(replacementKey)
+  if (replacement === undefined) return undefined
+  return (text) => {
+    replacement.text = text
+  }
+}
+
 /** Tenants that `authenticate` found. */
 export function tenantsOf(context: { readonly values: ContextValues }): readonly string[] {
   return context.values.get(tenantsKey)
@@ -171,6 +186,8 @@ async function handleConnect(
   const body = await readMessage(request, options, refusal)
   const invocation = { started: false }
   contextValues.set(invocationKey, invocation)
+  const replacement: Replacement = { text: undefined }
+  if (isJson(request.headers)) contextValues.set(replacementKey, replacement)
   const answer = await handler({
     httpVersion: '1.1',
     method: 'POST',
@@ -181,15 +198,21 @@ async function handleConnect(
     signal: request.signal,
     contextValues,
   })
-  const bytes = await firstChunk(answer.body)
+  const replaced = answer.status === 200 ? replacement.text : undefined
+  const bytes = replaced ?? (await firstChunk(answer.body))
   if (options.freesBodies === true) freeBytes(body)
   if (answer.status !== 200 && !invocation.started) return errorResponse(unreadable(bytes))
   const headers = new Headers(answer.header)
+  if (replaced !== undefined) headers.delete('content-length')
   if (!acceptsGzip(request.headers, bytes.length)) return toResponse(bytes, answer.status, headers)
   headers.delete('content-length')
   headers.set('Content-Encoding', 'gzip')
   headers.set('Vary', 'Accept-Encoding')
   return toResponse(await options.compression.gzip(bytes), answer.status, headers)
+}
+
+function isJson(headers: Headers): boolean {
+  return /json/i.test(headers.get('content-type') ?? '')
 }
 
 function toResponse(bytes: Uint8Array, status: number, headers: Headers): Response {

@@ -119,10 +119,8 @@ test('render-diff: two sides of one type', async () => {
   const { status, text, asked } = await get(`render-diff?${sides}&rightUntil=now`)
   assert.equal(status, 200)
   assert.match(text, /"format":"double"/)
-  assert.match(
-    text,
-    new RegExp(`"timeline":null,"groups":null,"heatmap":null,"leftTicks":${BIG + 1n},"rightTicks":${BIG + 1n}}$`),
-  )
+  assert.match(text, new RegExp(`"leftTicks":${BIG + 1n},"rightTicks":${BIG + 1n},`))
+  assert.match(text, /"timeline":null,"groups":null,"heatmap":null}$/)
   assert.equal(asked.stacks.length, 2)
 })
 

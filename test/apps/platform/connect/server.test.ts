@@ -6,7 +6,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import { createCodec } from '#platform/codec.ts'
-import { mountService, tenantsOf } from '#platform/connect/server.ts'
+import { answerTextOf, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { PusherService, PushRequestSchema } from '#platform/gen/push/v1/push_pb.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import { LabelNamesResponseSchema } from '#platform/gen/types/v1/types_pb.ts'
@@ -241,6 +241,36 @@ test('the memory of a body is given back with its answer, where that is asked fo
     assert.equal((await send(PUSH, { headers, body: gzipSync(body) })).status, 200)
     assert.equal(seen.profile?.length, kept)
   }
+})
+
+test('an answer may be given as JSON text, where JSON goes out and the call succeeds', async () => {
+  const app = new Hono()
+  const compression = codecCompression(createCodec())
+  const log = { info() {}, warn() {}, error() {} }
+  const text = JSON.stringify({ names: Array.from({ length: 300 }, (_, i) => `written_${i}`) })
+  mountService(
+    app,
+    QuerierService,
+    {
+      async labelNames({ start }, call) {
+        answerTextOf(call)?.(new TextEncoder().encode(text))
+        if (start === 1n) throw new CinderError('not_found', 'none')
+        return { names: ['message'] }
+      },
+    },
+    { bodyLimitBytes: BODY_LIMIT_BYTES, compression, log },
+  )
+  const ask = (headers: Record<string, string>, body: BodyInit) => app.request(NAMES, { method: 'POST', headers, body })
+  const plain = await ask(JSON_TYPE, '{}')
+  assert.deepEqual([plain.headers.get('content-type'), await plain.text()], ['application/json', text])
+  const zipped = await ask({ ...JSON_TYPE, 'Accept-Encoding': 'gzip' }, '{}')
+  assert.equal(gunzipSync(await zipped.arrayBuffer()).toString(), text)
+  assert.equal(await code(await ask(JSON_TYPE, '{"start":"1"}')), 'not_found')
+  const proto = await ask(PROTO_TYPE, new Uint8Array(0))
+  const message = fromBinary(LabelNamesResponseSchema, new Uint8Array(await proto.arrayBuffer()))
+  assert.deepEqual(message.names, ['message'])
+  const web = await ask({ 'Content-Type': 'application/grpc-web+json' }, Uint8Array.of(0, 0, 0, 0, 2, 0x7b, 0x7d))
+  assert.match(await web.text(), /{"names":\["message"\]}/)
 })
 
 test('errors: kind, Retry-After, hidden text', async () => {

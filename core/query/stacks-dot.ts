@@ -1,10 +1,10 @@
 /** A call graph in DOT: line-level stacks, cut to what a graph can show, as text. */
-import { baseName } from '#core/query/frame-name.ts'
-import { buildCallGraph } from '#core/query/call-graph.ts'
-import { writeDot } from '#core/query/dot.ts'
-import { parseProfileType } from '#core/labels/profile-type.ts'
-import { cutProfile } from '#core/query/profile-cut.ts'
-import type { SummedStacks } from '#core/query/stack-profile.ts'
+import { baseName } from './frame-name.ts'
+import { buildCallGraph } from './call-graph.ts'
+import { writeDot } from './dot.ts'
+import { parseProfileType } from '../labels/profile-type.ts'
+import { cutProfile } from './profile-cut.ts'
+import type { SummedStacks } from './stack-profile.ts'
 
 /** Where a request names no limit: more boxes than a screen shows, and text that a language model can take. */
 const NODES_DEFAULT = 100

@@ -1,0 +1,105 @@
+/**
+ * Partial answers of a query while they come: held as the bytes that they are, merged where work is done
+ * (core/query/answer-task.ts). Past `FOLD_BYTES` those that are there are merged into one, and past `HELD_BYTES_MAX` no
+ * other is asked for until that has happened.
+ */
+import { CinderError } from '#core/errors.ts'
+import type { AnswerTask, AnswerWorker, Parts } from '#core/query/answer-task.ts'
+import { type QueryBudget, refuseNodes } from '#core/query/budget.ts'
+import { TREE_NODES_LIMIT, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
+import { STACK_NODES_LIMIT } from '#core/query/stack-profile.ts'
+import { MIB } from '#core/units.ts'
+
+/** Answers overlap: ten of 1 MiB make one of 2 MiB mostly. */
+const FOLD_BYTES = 16 * MIB
+/** Beside what the eight calls bring that run already. */
+const HELD_BYTES_MAX = 64 * MIB
+
+const FOLDS = { trees: 'fold-trees', stacks: 'fold-stacks' } as const
+
+export interface PartLimits {
+  readonly foldBytes: number
+  readonly heldBytesMax: number
+}
+
+export class AnswerParts {
+  readonly #kind: keyof typeof FOLDS
+  readonly #worker: AnswerWorker
+  readonly #budget: QueryBudget
+  readonly #signal: AbortSignal | undefined
+  readonly #limits: PartLimits
+  #parts: Parts = []
+  #partBytes = 0
+  #folding: Promise<void> | undefined
+  #foldingBytes = 0
+
+  constructor(
+    kind: 'trees' | 'stacks',
+    worker: AnswerWorker,
+    options: {
+      readonly budget: QueryBudget
+      readonly signal?: AbortSignal | undefined
+      readonly limits?: PartLimits
+    },
+  ) {
+    this.#kind = kind
+    this.#worker = worker
+    this.#budget = options.budget
+    this.#signal = options.signal
+    this.#limits = options.limits ?? { foldBytes: FOLD_BYTES, heldBytesMax: HELD_BYTES_MAX }
+  }
+
+  /** Of a merge, whatever asks for it. */
+  get nodesMax(): number {
+    const { nodes } = this.#budget
+    if (this.#kind === 'trees') return Math.min(nodes || TREE_NODES_MAX, TREE_NODES_MAX)
+    return nodes || Number.MAX_SAFE_INTEGER
+  }
+
+  add(part: Uint8Array): void {
+    if (part.length === 0) return
+    this.#parts.push(part)
+    this.#partBytes += part.length
+    if (this.#partBytes < this.#limits.foldBytes || this.#parts.length < 2 || this.#folding !== undefined) return
+    const parts = this.#parts
+    this.#foldingBytes = this.#partBytes
+    this.#parts = []
+    this.#partBytes = 0
+    this.#folding = this.#fold(parts)
+    // Thrown to who waits for it next.
+    this.#folding.catch(() => undefined)
+  }
+
+  async #fold(parts: Parts): Promise<void> {
+    const folded = await this.run({ kind: FOLDS[this.#kind], parts, nodesMax: this.nodesMax })
+    this.#folding = undefined
+    this.#foldingBytes = 0
+    // No more folds for its own sake: what was merged is as small as it gets.
+    this.#parts.unshift(folded)
+  }
+
+  /** Before another one is asked for. */
+  async room(): Promise<void> {
+    if (this.#partBytes + this.#foldingBytes > this.#limits.heldBytesMax) await this.#folding
+  }
+
+  /** Ends the use of this. */
+  async take(): Promise<Parts> {
+    await this.#folding
+    const parts = this.#parts
+    this.#parts = []
+    return parts
+  }
+
+  /** A merge that has too many nodes is over the budget, if there is one. */
+  async run(task: AnswerTask): Promise<Uint8Array> {
+    try {
+      return await this.#worker.run(task, this.#signal)
+    } catch (error) {
+      const { nodes } = this.#budget
+      const isOver =
+        error instanceof CinderError && (error.reason === STACK_NODES_LIMIT || error.reason === TREE_NODES_LIMIT)
+      throw isOver && nodes > 0 && nodes <= this.nodesMax ? refuseNodes(this.#budget) : error
+    }
+  }
+}

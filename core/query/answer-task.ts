@@ -1,0 +1,131 @@
+/**
+ * What is left to do when all partial answers of a query are there: merge them, cut once, lay out, encode. One pure
+ * function from bytes to bytes, so that it may run where it holds up nobody: in the loop of a process that has nothing
+ * else to do, or in a thread of one that takes pushes.
+ *
+ * A fold merges partial answers into one of the same kind, so that few are held while more come. Merges are independent
+ * of order and grouping.
+ */
+import { cutTree } from '../flamegraph/cut.ts'
+import { encodeFlameGraphDiff } from '../flamegraph/diff-wire.ts'
+import { cutPair, flameGraphDiffOf, type FlameGraphDiff } from '../flamegraph/diff.ts'
+import { encodeFlameGraph } from '../flamegraph/flamegraph-wire.ts'
+import { flameGraphOf } from '../flamegraph/flamegraph.ts'
+import { connectGraphText, flamebearerDiffText, flamebearerText } from '../flamegraph/graph-text.ts'
+import { encodeTreeFormat } from '../flamegraph/tree-format.ts'
+import { encodeTree, FunctionTree } from '../flamegraph/tree.ts'
+import { encodeMergedPprof, type MergedHeader } from '../pprof/encode-merged.ts'
+import { cutProfile, keepLeaves, type LeafRule } from './profile-cut.ts'
+import { StackProfile, type SummedStacks } from './stack-profile.ts'
+import { dotOf } from './stacks-dot.ts'
+
+/** As `encodeTree`, or as StackProfile's `encode`, made them. */
+export type Parts = Uint8Array[]
+
+/** A message of Connect, the same as JSON, the object of the render endpoints. */
+export type GraphEncoding = 'proto' | 'json' | 'flamebearer'
+
+export type AnswerTask =
+  | { readonly kind: 'fold-trees' | 'fold-stacks'; readonly parts: Parts; readonly nodesMax: number }
+  | {
+      readonly kind: 'flame-graph'
+      readonly parts: Parts
+      readonly nodesMax: number
+      readonly maxNodes: number
+      readonly as: GraphEncoding | 'tree'
+    }
+  | {
+      readonly kind: 'diff'
+      readonly parts: Parts
+      readonly right: Parts
+      readonly nodesMax: number
+      readonly maxNodes: number
+      readonly as: GraphEncoding
+    }
+  | {
+      readonly kind: 'pprof'
+      readonly parts: Parts
+      readonly nodesMax: number
+      /** Functions that stay; undefined: all. */
+      readonly maxNodes: number | undefined
+      readonly leaves: LeafRule | undefined
+      readonly header: MergedHeader
+    }
+  | {
+      readonly kind: 'dot'
+      readonly parts: Parts
+      readonly nodesMax: number
+      readonly maxNodes: number
+      readonly profileType: string
+      readonly endMs: number
+    }
+
+export interface AnswerWorker {
+  /** Takes the parts: their buffers may be gone afterwards. No bytes: nothing was selected. */
+  run(task: AnswerTask, signal?: AbortSignal): Promise<Uint8Array>
+}
+
+/** In the loop of who asks. */
+export const WORK_HERE: AnswerWorker = { run: async (task) => runAnswerTask(task) }
+
+export function runAnswerTask(task: AnswerTask): Uint8Array {
+  const { parts, nodesMax } = task
+  switch (task.kind) {
+    case 'fold-trees':
+      return encodeTree(mergeTrees(parts, nodesMax))
+    case 'fold-stacks':
+      return mergeStacks(parts, nodesMax).encode()
+    case 'flame-graph': {
+      const cut = cutTree(mergeTrees(parts, nodesMax), task.maxNodes)
+      if (task.as === 'tree') return encodeTreeFormat(cut)
+      if (task.as === 'proto') return encodeFlameGraph(cut)
+      const graph = flameGraphOf(cut)
+      return utf8(task.as === 'json' ? connectGraphText(graph) : flamebearerText(graph))
+    }
+    case 'diff': {
+      const pair = cutPair(mergeTrees(parts, nodesMax), mergeTrees(task.right, nodesMax), task.maxNodes)
+      return encodeDiff(flameGraphDiffOf(pair), task.as)
+    }
+    case 'pprof': {
+      const taken = cutStacks(mergeStacks(parts, nodesMax).take(), task)
+      return taken === undefined ? new Uint8Array(0) : encodeMergedPprof(taken.symbols, taken.sums, task.header)
+    }
+    case 'dot':
+      return utf8(dotOf(mergeStacks(parts, nodesMax).take(), task))
+  }
+}
+
+/** Of all parts that a task takes along. */
+export function partsOf(task: AnswerTask): Parts {
+  return task.kind === 'diff' ? [...task.parts, ...task.right] : task.parts
+}
+
+function mergeTrees(parts: Parts, nodesMax: number): FunctionTree {
+  const tree = new FunctionTree(undefined, nodesMax)
+  for (const part of parts) tree.mergeEncoded(part)
+  return tree
+}
+
+function mergeStacks(parts: Parts, nodesMax: number): StackProfile {
+  const profile = new StackProfile(undefined, nodesMax)
+  for (const part of parts) profile.mergeEncoded(part)
+  return profile
+}
+
+function cutStacks(
+  taken: SummedStacks | undefined,
+  { leaves, maxNodes }: { readonly leaves: LeafRule | undefined; readonly maxNodes: number | undefined },
+): SummedStacks | undefined {
+  const kept = taken !== undefined && leaves !== undefined ? keepLeaves(taken, leaves) : taken
+  return kept !== undefined && maxNodes !== undefined ? cutProfile(kept, maxNodes) : kept
+}
+
+function encodeDiff(graph: FlameGraphDiff, as: GraphEncoding): Uint8Array {
+  if (as === 'proto') return encodeFlameGraphDiff(graph)
+  if (as === 'json') return utf8(connectGraphText(graph))
+  return utf8(flamebearerDiffText(graph))
+}
+
+function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
