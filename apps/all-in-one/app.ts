@@ -380,7 +380,7 @@ async function startWriter(
       limitsOf,
       policyOf,
       flushPolicy: FLUSH_POLICY_DEFAULT,
-      putsPerSecondMax,
+      putsPerSecondMax: config.putsPerSecond ?? putsPerSecondMax,
       memoryBytesMax: MEMORY_BYTES_MAX_DEFAULT,
       writeDeadlineMs: WRITE_DEADLINE_MS_DEFAULT,
       threads: config.writerThreads ?? defaultThreads(availableParallelism()),

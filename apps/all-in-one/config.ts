@@ -15,7 +15,7 @@ import {
   queryExecutionEntries,
   readQueryExecution,
 } from '../query-backend/execution.ts'
-import { journalSchema, threadsSchema } from '../segment-writer/config.ts'
+import { journalSchema, putsPerSecondSchema, threadsSchema } from '../segment-writer/config.ts'
 import type { JournalMode } from '../segment-writer/journal.ts'
 
 const NAMES = [
@@ -30,6 +30,7 @@ const NAMES = [
   'CINDER_LIMITS_FILE',
   'CINDER_WRITER_THREADS',
   'CINDER_JOURNAL',
+  'CINDER_PUTS_PER_SECOND',
   'CINDER_COMPACTION',
   ...RETENTION_NAMES,
   ...QUERY_EXECUTION_NAMES,
@@ -51,6 +52,7 @@ const schema = v.object({
   CINDER_LIMITS_FILE: v.optional(v.string()),
   CINDER_WRITER_THREADS: threadsSchema,
   CINDER_JOURNAL: journalSchema,
+  CINDER_PUTS_PER_SECOND: putsPerSecondSchema,
   CINDER_COMPACTION: v.optional(v.string()),
   CINDER_RETENTION: v.optional(v.string()),
   CINDER_DELETION_DELAY: v.optional(v.string()),
@@ -76,6 +78,8 @@ export interface AllInOneConfig {
   readonly writerThreads: number | undefined
   /** Of commits that Postgres does not answer. */
   readonly journal: JournalMode
+  /** Segments that the writer may PUT; 0 = no limit, undefined = by the kind of store. */
+  readonly putsPerSecond: number | undefined
   readonly retention: RetentionSettings
   /** Of the queue of compaction, where it differs from the defaults. */
   readonly compaction: Partial<JobQueuePolicy>
@@ -97,6 +101,7 @@ export function readConfig(env: Env): AllInOneConfig {
     limitsFile: settings.CINDER_LIMITS_FILE,
     writerThreads: settings.CINDER_WRITER_THREADS,
     journal: settings.CINDER_JOURNAL,
+    putsPerSecond: settings.CINDER_PUTS_PER_SECOND,
     retention: readRetention(settings),
     compaction: readCompaction(settings.CINDER_COMPACTION),
     queryExecution: readQueryExecution(settings),

@@ -17,6 +17,7 @@ test('no settings at all give the defaults', () => {
     limitsFile: undefined,
     writerThreads: undefined,
     journal: 'retry',
+    putsPerSecond: undefined,
     retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },
     compaction: {},
     queryExecution: { threads: undefined, cacheBytesMax: 67_108_864, keepsReports: true },
@@ -32,6 +33,7 @@ test('every setting is read; the objects follow the data directory', () => {
     CINDER_MULTITENANCY: 'true',
     CINDER_WRITER_THREADS: '0',
     CINDER_JOURNAL: 'acknowledge',
+    CINDER_PUTS_PER_SECOND: '2.4',
     CINDER_LIMITS: '{"rejectOlderThan":"2h","maxSamples":0}',
   })
   assert.equal(config.port, 0)
@@ -42,6 +44,7 @@ test('every setting is read; the objects follow the data directory', () => {
   assert.equal(config.isMultitenant, true)
   assert.equal(config.writerThreads, 0)
   assert.equal(config.journal, 'acknowledge')
+  assert.equal(config.putsPerSecond, 2.4)
   assert.deepEqual(config.limits, { ...DEFAULT_LIMITS, rejectOlderThanMs: 7_200_000, maxSamples: 0 })
 })
 
