@@ -9,7 +9,7 @@
 import type { SqlSession } from '../client.ts'
 import { heldLease } from './lease-held.ts'
 import type { LeaseTerm } from './leases.ts'
-import { segmentColumns, unpackedDatasets } from './source-rows.ts'
+import { segmentValues, unpackedDatasets } from './source-rows.ts'
 
 export interface UnpackBatch {
   readonly term: LeaseTerm
@@ -60,7 +60,7 @@ async function unpack(sql: SqlSession, batch: UnpackBatch, condition: ReturnType
       insert into datasets (object_id, level, object_size_bytes, dataset_index, tenant, service, window_start_ms,
         window_ms, min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count,
         skip_positions, is_live, incarnation)
-      select ${segmentColumns(sql)}, get_bit(s.live, (d.n - 1)::int) = 1, coalesce(s.incarnation[d.n], 1)
+      select ${segmentValues(sql)}, get_bit(s.live, (d.n - 1)::int) = 1, coalesce(s.incarnation[d.n], 1)
       from s cross join lateral ${unpackedDatasets(sql)}
     ), emptied as (
       update segments e set live = e.live # e.live, is_live = false
