@@ -25,7 +25,6 @@ import { selectLabelSets } from '#db/sql/label-sets.ts'
 import { planQuery, streamPlan } from '#db/sql/plan-query.ts'
 import { readVerdict } from '#db/sql/read-verdict.ts'
 import { releaseHolders } from '#db/sql/release-jobs.ts'
-import { registerWriter } from '#db/sql/register-writer.ts'
 import { selectTenantStats } from '#db/sql/tenant-stats.ts'
 import { claimTombstones, confirmDeleted, deferTombstones } from '#db/sql/tombstones.ts'
 import { uncompiled } from '#db/uncompiled.ts'
@@ -131,9 +130,6 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
       const { holder, refused = [] } = request
       if (refused.length > 0) await asWrite(deps, 'defer deletions', () => deferTombstones(sql, { holder, refused }))
       return { forgotten: await asWrite(deps, 'confirm deletions', () => confirmDeleted(sql, request)) }
-    },
-    async registerWriter(request) {
-      return { epoch: await asWrite(deps, 'register writer', () => registerWriter(sql, request)) }
     },
   }
 }

@@ -227,16 +227,6 @@ export interface ConfirmDeletedResponse {
   forgotten: number
 }
 
-export interface RegisterWriterRequest {
-  writerId: string
-  address: string
-  ttlMs: number
-}
-
-export interface RegisterWriterResponse {
-  epoch: number
-}
-
 export interface Metastore {
   commitSegment(request: CommitSegmentRequest): Promise<CommitSegmentResponse>
   /**
@@ -253,5 +243,4 @@ export interface Metastore {
   tenantStats(request: TenantStatsRequest): Promise<TenantStatsResponse>
   claimTombstones(request: ClaimTombstonesRequest): Promise<ClaimTombstonesResponse>
   confirmDeleted(request: ConfirmDeletedRequest): Promise<ConfirmDeletedResponse>
-  registerWriter(request: RegisterWriterRequest): Promise<RegisterWriterResponse>
 }

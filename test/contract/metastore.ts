@@ -303,15 +303,6 @@ export function metastoreContract(name: string, create: () => Promise<MetastoreH
       assert.equal((await metastore.confirmDeleted({ holder: 'd2', deleted: second })).forgotten, 0)
       assert.equal((await commit(`dead${n}`, [{ tenant, profiles: [base] }])).verdict, 'replayed')
     })
-
-    test('a writer keeps its epoch while it renews, and gets a new one at a new address', async () => {
-      const { n } = fresh()
-      const register = async (address: string) =>
-        (await metastore.registerWriter({ writerId: `w${n}`, address, ttlMs: 60_000 })).epoch
-      const epoch = await register('http://a')
-      assert.equal(await register('http://a'), epoch)
-      assert.ok((await register('http://b')) > epoch)
-    })
   })
 }
 

@@ -115,7 +115,6 @@ function served(deps: DatabaseDeps, life: Life): Metastore {
           forgotten: confirmDeleted(state, request.holder, request.deleted),
         }))
       }),
-    registerWriter: (request) => on(() => twin.registerWriter(request)),
   }
 }
 
@@ -171,7 +170,6 @@ export function metastoreFor(deps: DatabaseDeps, from: Life, replicas: readonly 
       return answer
     },
     confirmDeleted: (request) => over('confirm deletions', 0, (m) => m.confirmDeleted(request)),
-    registerWriter: (request) => over('register writer', 0, (m) => m.registerWriter(request)),
   }
 }
 

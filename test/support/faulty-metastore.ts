@@ -56,6 +56,5 @@ export function faultyMetastore(inner: Metastore): FaultyMetastore {
     tenantStats: (request) => through('tenantStats', () => inner.tenantStats(request)),
     claimTombstones: (request) => through('claimTombstones', () => inner.claimTombstones(request)),
     confirmDeleted: (request) => through('confirmDeleted', () => inner.confirmDeleted(request)),
-    registerWriter: (request) => through('registerWriter', () => inner.registerWriter(request)),
   }
 }

@@ -110,20 +110,6 @@ class MemoryMetastoreTwin implements MemoryMetastore {
     return { forgotten: confirmDeleted(this.state, holder, deleted) }
   }
 
-  async registerWriter({
-    writerId,
-    address,
-    ttlMs,
-  }: Parameters<Metastore['registerWriter']>[0]): ReturnType<Metastore['registerWriter']> {
-    const { writers } = this.state
-    const nowMs = this.state.nowMs()
-    const known = writers.get(writerId)
-    const isSame = known?.address === address && known.expiresAtMs > nowMs
-    const epoch = isSame ? known.epoch : (known?.epoch ?? 0) + 1
-    writers.set(writerId, { address, epoch, expiresAtMs: nowMs + ttlMs })
-    return { epoch }
-  }
-
   wake(): void {
     this.#jobsMade.resolve()
     this.#jobsMade = Promise.withResolvers()

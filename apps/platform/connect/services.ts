@@ -68,7 +68,6 @@ export function createMetastoreClient(url: string, options?: ConnectClientOption
     tenantStats: (request) => call(method.tenantStats, request),
     claimTombstones: (request) => call(method.claimTombstones, request),
     confirmDeleted: (request) => call(method.confirmDeleted, request),
-    registerWriter: (request) => call(method.registerWriter, request),
   }
 }
 
@@ -87,7 +86,6 @@ export function mountMetastore(app: Hono, metastore: Metastore, options: Interna
       tenantStats: (request) => metastore.tenantStats(request),
       claimTombstones: (request) => metastore.claimTombstones(request),
       confirmDeleted: (request) => metastore.confirmDeleted(request),
-      registerWriter: (request) => metastore.registerWriter(request),
     },
     { ...options, errorDetails: true },
   )

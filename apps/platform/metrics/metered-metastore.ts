@@ -70,7 +70,6 @@ export function meterMetastore(inner: Metastore, registry: Registry, nowMs: () =
       deleted.add(answer.forgotten, 'success')
       return answer
     },
-    registerWriter: (...call) => timed('register_writer', () => inner.registerWriter(...call)),
   }
 }
 

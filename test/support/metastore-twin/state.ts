@@ -181,7 +181,6 @@ export class TwinState {
   readonly labelSets = new Map<string, HeldLabelSet>()
   readonly jobs = new Map<string, HeldJob>()
   readonly tombstones = new Map<string, Tombstone>()
-  readonly writers = new Map<string, { address: string; epoch: number; expiresAtMs: number }>()
   readonly leases = new Map<string, DutyLease>()
   readonly tenants = new Map<string, TenantLife>()
   retention: readonly RetentionRule[] = []
@@ -265,7 +264,7 @@ export class TwinState {
     for (const [id, countedAtMs] of this.profileIds) if (countedAtMs > diedAtMs) this.profileIds.delete(id)
     // Whoever takes single datasets away leaves their label sets, and no object in the bucket tells of these.
     for (const [key, { tenant }] of this.labelSets) if (!this.tenants.has(tenant)) this.labelSets.delete(key)
-    for (const table of [this.workers, this.failedAtMs, this.orphanCandidates, this.writers]) table.clear()
+    for (const table of [this.workers, this.failedAtMs, this.orphanCandidates]) table.clear()
     this.committedAtMs.length = 0
     for (const objectId of inBucket) this.registered.delete(objectId)
     this.#lastJobId += 1_000
