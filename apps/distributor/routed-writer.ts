@@ -253,23 +253,20 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
 
   /** Notes what a call brought; returns the units that are not as they should be. */
   #settle(push: Push<Port>, indexes: readonly number[], outcome: Outcome<WriteResponse>): readonly number[] {
-    let failure: unknown
-    if (outcome.kind === 'failure') failure = outcome.error
-    else {
-      const units = indexes.map((index) => push.units[index]!)
-      try {
-        const split = splitVerdicts(outcome.answer.verdicts, units)
-        indexes.forEach((index, i) => {
-          const state = push.states[index]!
-          state.verdicts = laterVerdicts(state.verdicts, split[i]!)
-        })
-        return indexes.filter((index) => isRefusedByWriter(push.states[index]!.verdicts!))
-      } catch (error) {
-        failure = error
-      }
+    if (outcome.kind === 'failure') {
+      for (const index of indexes) push.states[index]!.error = outcome.error
+      return outcome.error instanceof CinderError ? indexes : []
     }
-    for (const index of indexes) push.states[index]!.error = failure
-    return failure instanceof CinderError ? indexes : []
+    const { verdicts } = outcome.answer
+    const units = indexes.map((index) => push.units[index]!)
+    const split = splitVerdicts(verdicts, units)
+    indexes.forEach((index, i) => {
+      const state = push.states[index]!
+      const own = split === undefined ? (i === 0 ? verdicts : []) : split[i]!
+      state.verdicts = laterVerdicts(state.verdicts, own)
+    })
+    if (split === undefined) return []
+    return indexes.filter((index) => isRefusedByWriter(push.states[index]!.verdicts!))
   }
 
   async #attempt<Answer>(member: Member<Port>, attempt: Attempt<Port, Answer>): Promise<Outcome<Answer>> {

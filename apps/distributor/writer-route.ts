@@ -4,13 +4,13 @@
  * 1. Series with equal labels are a unit: it goes to one writer in one call, and to another one only as a whole, because
  *    equal profiles are numbered in their order and a retry must number them alike.
  * 2. Units are placed by tenant, service and a hash of the sorted labels (core/placement/route.ts).
- * 3. Verdicts of a call belong to its units by position. A body of text makes as many verdicts as it holds profiles; it
- *    comes alone in its request, so all verdicts are its own.
+ * 3. Verdicts of a call belong to its units by position. A body of text makes as many verdicts as it holds profiles: alone
+ *    in its call all are its own, among others they are told as they came, and nothing of the call goes elsewhere.
  * 4. What one writer stored and the next one calls a duplicate was stored by this push.
  *
  * It must not look into a profile.
  */
-import { CinderError } from '#core/errors.ts'
+import type { CinderError } from '#core/errors.ts'
 import { mayPassElsewhere } from '#core/placement/attempts.ts'
 import type { PlacementRouter } from '#core/placement/route.ts'
 import { seriesHashOf, seriesKeyOf, serviceOfSeries } from '#core/placement/series-key.ts'
@@ -69,16 +69,17 @@ export function requestOf(request: WriteRequest, units: readonly RouteUnit[]): W
   return { ...request, series: placed.sort((a, b) => a.at - b.at).map(({ series }) => series) }
 }
 
-/** The verdicts of one call, unit by unit, each in the order of its series. */
-export function splitVerdicts(verdicts: readonly ProfileVerdict[], units: readonly RouteUnit[]): ProfileVerdict[][] {
+/**
+ * The verdicts of one call, unit by unit, each in the order of its series. Undefined: there are more or fewer than
+ * profiles, so that nothing says whose they are.
+ */
+export function splitVerdicts(
+  verdicts: readonly ProfileVerdict[],
+  units: readonly RouteUnit[],
+): ProfileVerdict[][] | undefined {
   if (units.length === 1) return [[...verdicts]]
   const wanted = units.reduce((sum, { series }) => sum + profilesOf(series), 0)
-  if (verdicts.length !== wanted) {
-    throw new CinderError('internal', `the writer answered ${verdicts.length} verdicts of ${wanted}`, {
-      reason: 'verdict_count',
-      outcome: 'unknown',
-    })
-  }
+  if (verdicts.length !== wanted) return undefined
   const placed = units.flatMap(({ series, at }, unit) =>
     series.map(({ profiles }, i) => ({ unit, at: at[i]!, count: profiles.length })),
   )
@@ -109,16 +110,17 @@ export function laterVerdicts(
   return after.map((verdict, i) => (before[i]!.status === 'rejected' ? verdict : before[i]!))
 }
 
-/** Every profile of a unit that nobody answered for; undefined counts are of bodies, one each. */
+/** Of every profile of a unit that nobody answered for. */
 export function failedVerdicts({ series }: RouteUnit, error: CinderError): ProfileVerdict[] {
   const { kind, reason, message, retryAfterMs = 0 } = error
   const verdict = { status: 'rejected', kind, reason, message, retryAfterMs, decompressedBytes: 0 }
   return Array.from({ length: profilesOf(series) }, () => verdict)
 }
 
-/** Answers of units in the order of the request. */
+/** Answers of units in the order of the request, as far as it is known whose they are. */
 export function joinVerdicts(units: readonly RouteUnit[], verdicts: readonly ProfileVerdict[][]): ProfileVerdict[] {
   if (units.length === 1) return verdicts[0]!
+  if (units.some(({ series }, unit) => verdicts[unit]!.length !== profilesOf(series))) return verdicts.flat()
   const parts: { readonly at: number; readonly verdicts: ProfileVerdict[] }[] = []
   units.forEach(({ series, at }, unit) => {
     let next = 0

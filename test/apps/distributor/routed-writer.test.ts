@@ -268,6 +268,17 @@ test('what a writer has no room for goes to the next, the whole of equal labels,
   assert.equal(first!.calls.length, 2, 'a writer without memory rests')
 })
 
+test('verdicts that nobody can tell apart are told as they came', async () => {
+  const { writer, writersOf } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  const full = refusal('unavailable', 'memory_limit', 1_000)
+  first!.behaviour = () => [STORED, STORED, full]
+  const { verdicts } = await writer.write(requestOf(series('shop'), series('shop', { pod: 'x' })))
+  assert.deepEqual(verdicts, [STORED, STORED, full])
+  assert.equal(second?.calls.length ?? 0, 0)
+})
+
 test('parts of a push that nobody takes are refused beside those that are stored', async () => {
   const { writer, orderOf, fakes, writersOf } = setUp(['w0', 'w1'])
   const [one, two] = twoServices(orderOf)
