@@ -21,6 +21,7 @@ import { headCase } from './head.ts'
 import { indexScaleCase } from './index-scale.ts'
 import { isolationCase } from './isolation.ts'
 import { jfrCase } from './jfr.ts'
+import { loadCase } from './load.ts'
 import { oldTransactionCase } from './old-transaction.ts'
 import { queryCase } from './query.ts'
 import { readsCase } from './reads.ts'
@@ -45,6 +46,7 @@ const CASES: readonly BenchCase[] = [
   oldTransactionCase,
   readsCase,
   isolationCase,
+  loadCase,
 ]
 
 interface ProfileRequest {
