@@ -66,8 +66,7 @@ import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenan
 import { createAdhocStore } from '../query-backend/adhoc-store.ts'
 import { createAsyncStore, startAsyncSweep } from '../query-backend/async-store.ts'
 import { AnswerPace } from '../query-backend/answer-pace.ts'
-import { openQueryBackend, queryThreads } from '../query-backend/execution.ts'
-import { createLabelReporter } from '../query-backend/labels.ts'
+import { gzipInThreads, openQueryBackend, queryThreads } from '../query-backend/execution.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
 import { openGuards } from '../query-frontend/frontend-metrics.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
@@ -317,7 +316,6 @@ async function startServices(
   const backend = instruments.queries(executing)
   const guards = openGuards(clock, instruments.registry, log)
   const adhoc = createAdhocStore({ store, clock, random })
-  const labels = createLabelReporter({ store, codec, regex })
   const asyncResults = createAsyncStore({ store, clock })
   await lifecycle.add(startAsyncSweep({ store, clock, log }))
   return {
@@ -343,12 +341,13 @@ async function startServices(
         tenantSettings,
         ledger,
         adhoc,
-        labels,
+        labels: executing,
+        answerWorker: executing.answerWorker,
         asyncResults,
         regex,
         clock,
         log,
-        compression,
+        compression: gzipInThreads(compression, executing.gzip),
       },
       { multitenancy, limitsOf },
     ),

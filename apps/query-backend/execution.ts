@@ -1,9 +1,13 @@
 /** How calls are executed: in threads, or in the loop of the process; and the settings that say so. */
 import * as v from 'valibot'
+import { type AnswerWorker, partsOf, WORK_HERE } from '#core/query/answer-task.ts'
 import { BlockCache } from '#core/query/block-cache.ts'
+import type { LabelReporter } from '#core/rpc/label-report.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
-import { MIB } from '#core/units.ts'
+import { KIB, MIB } from '#core/units.ts'
+import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { createQueryBackend, type QueryBackendDeps } from './app.ts'
+import { createLabelReporter } from './labels.ts'
 import { createThreadBackend, type ThreadBackendDeps } from './thread-backend.ts'
 
 /** Each holds a heap of its own; past the cores more of them do no more. */
@@ -65,13 +69,42 @@ export function queryThreads(
   return threads ?? Math.min(THREADS_MAX, Math.max(1, cores - spared))
 }
 
+export interface ExecutedQueries extends QueryBackend, LabelReporter {
+  /** Absent without threads. */
+  readonly answerWorker?: AnswerWorker
+  readonly gzip?: (bytes: Uint8Array) => Promise<Uint8Array>
+  stop(): Promise<void>
+}
+
+/** 32 KiB of a tree are 4,000 nodes, merged and encoded in a millisecond: going to a thread costs a query more than that. */
+const WORK_HERE_BYTES = 32 * KIB
+
+export function sparingThreads(threads: AnswerWorker): AnswerWorker {
+  return {
+    run(task, signal) {
+      const partBytes = partsOf(task).reduce((sum, { length }) => sum + length, 0)
+      return (partBytes <= WORK_HERE_BYTES ? WORK_HERE : threads).run(task, signal)
+    },
+  }
+}
+
+/** gzip of what takes longer than handing it over: 64 KiB take half a millisecond. */
+const GZIP_HERE_BYTES = 64 * KIB
+
+export function gzipInThreads(here: BodyCompression, gzip: ExecutedQueries['gzip']): BodyCompression {
+  if (gzip === undefined) return here
+  return { ...here, gzip: (bytes) => (bytes.length <= GZIP_HERE_BYTES ? here.gzip(bytes) : gzip(bytes)) }
+}
+
 export function openQueryBackend(
   deps: QueryBackendDeps & ThreadBackendDeps,
   { threads, cacheBytesMax, keepsReports }: QueryExecution & { readonly threads: number },
-): QueryBackend & { stop(): Promise<void> } {
+): ExecutedQueries {
   if (threads === 0) {
     const cache = cacheBytesMax === 0 ? undefined : new BlockCache(cacheBytesMax)
-    return { ...createQueryBackend({ ...deps, cache, keepsReports }), stop: async () => {} }
+    const backend = { ...createQueryBackend({ ...deps, cache, keepsReports }), ...createLabelReporter(deps) }
+    return { ...backend, stop: async () => {} }
   }
-  return createThreadBackend(deps, { threads, cacheBytesMax, keepsReports })
+  const backend = createThreadBackend(deps, { threads, cacheBytesMax, keepsReports })
+  return { ...backend, answerWorker: sparingThreads(backend.work) }
 }

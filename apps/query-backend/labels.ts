@@ -7,30 +7,34 @@
 import { coalesceRanges } from '#core/block/coalesce.ts'
 import { objectKey } from '#core/block/object-key.ts'
 import { FetchedRanges, openDataset } from '#core/block/read.ts'
-import { CinderError } from '#core/errors.ts'
-import type { StoreCallOptions } from '#core/ports/object-store.ts'
 import { compileMatchers } from '#core/labels/matcher.ts'
 import { LabelReport } from '#core/query/label-report.ts'
-import type { LabelReporter } from '#core/rpc/label-report.ts'
+import type { LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import type { ReadStats } from '#core/rpc/query-backend.ts'
 import type { QueryBackendDeps } from './app.ts'
+import { type CallEnd, throwIfGone } from './read-objects.ts'
 
 /** Hides the latency of a remote store; the heads of eight objects are a few MiB. */
 const OBJECTS_AHEAD = 8
 
-export function createLabelReporter({ store, codec, regex }: QueryBackendDeps): LabelReporter {
+/** A `LabelReporter` that looks at its caller's flag only, so that a thread may give one that is no signal. */
+export interface LocalLabelReporter {
+  labels(request: LabelReportRequest, signal?: CallEnd): Promise<LabelReportResponse>
+}
+
+export function createLabelReporter({ store, codec, regex }: QueryBackendDeps): LocalLabelReporter {
   async function readHeads(
     { objectId, datasets }: SourceObject,
     stats: ReadStats,
-    options: StoreCallOptions,
+    signal: CallEnd | undefined,
   ): Promise<FetchedRanges> {
     const wanted = datasets.map(({ descriptor: { offset, headBytes } }) => ({ offset, lengthBytes: headBytes }))
     const ranges = coalesceRanges(wanted)
     const key = objectKey(objectId)
     const parts = ranges.map(async ({ offset, lengthBytes }) => ({
       offset,
-      bytes: await store.getRange(key, offset, lengthBytes, options),
+      bytes: await store.getRange(key, offset, lengthBytes, signal instanceof AbortSignal ? { signal } : {}),
     }))
     stats.objects++
     stats.ranges += ranges.length
@@ -47,13 +51,13 @@ export function createLabelReporter({ store, codec, regex }: QueryBackendDeps): 
       let next = 0
       for (const object of objects) {
         while (next < objects.length && ahead.length < OBJECTS_AHEAD) {
-          const read = readHeads(objects[next++]!, stats, signal === undefined ? {} : { signal })
+          const read = readHeads(objects[next++]!, stats, signal)
           // Its error is thrown when its turn comes; until then it must not count as unhandled.
           read.catch(() => undefined)
           ahead.push(read)
         }
         const fetched = await ahead.shift()!
-        if (signal?.aborted === true) throw new CinderError('canceled', 'the client has gone')
+        throwIfGone(signal)
         for (const { descriptor, skip } of object.datasets) {
           const head = openDataset(fetched.view(descriptor.offset, descriptor.headBytes), descriptor, codec)
           report.addHead(head, { startMs, endMs, skip, matches })

@@ -23,7 +23,6 @@ import { createAdhocStore } from './adhoc-store.ts'
 import { createAsyncStore, startAsyncSweep } from './async-store.ts'
 import { readConfig } from './config.ts'
 import { openQueryBackend, queryThreads } from './execution.ts'
-import { createLabelReporter } from './labels.ts'
 
 /** A plan of 100,000 datasets takes about 10 MiB. */
 const BODY_LIMIT_BYTES = 64 * MIB
@@ -45,7 +44,7 @@ await runProcess(log, async (lifecycle) => {
   await lifecycle.add({ name: 'query threads', stop: () => backend.stop() })
   const options = { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountQueryBackend(app, backend, options)
-  mountLabelReport(app, createLabelReporter(deps), options)
+  mountLabelReport(app, backend, options)
   mountAsyncResults(app, createAsyncStore({ store, clock }), options)
   await lifecycle.add(startAsyncSweep({ store, clock, log }))
   mountAdhoc(app, createAdhocStore({ store, clock, random: createRandom() }), options)

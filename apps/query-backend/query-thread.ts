@@ -1,25 +1,33 @@
 /**
  * A thread of the query-backend: executes calls as the backend does in its own loop, and asks the thread that started it
- * for ranges of objects, so that connections, retries and counters of the store stay in one place.
+ * for ranges of objects, so that connections, retries and counters of the store stay in one place. It also does what
+ * would hold up that loop: label sets from heads, tasks of answers, gzip.
  *
  * A call ends early when its flag is set: it is looked at between datasets, and a read that was ended fails.
  */
 import { getPriority, setPriority } from 'node:os'
 import { BlockCache } from '#core/query/block-cache.ts'
+import { runAnswerTask } from '#core/query/answer-task.ts'
+import type { LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
+import { nativeGzip } from '#platform/native-gzip.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createQueryBackend, type LocalQueryBackend } from './app.ts'
+import { createLabelReporter } from './labels.ts'
 import type { CallEnd, RangeStore } from './read-objects.ts'
 import {
   packAnswer,
+  packBytes,
   packError,
+  packLabels,
   type QueryMethod,
   type QueryRequest,
   type ThreadQuestion,
   type ThreadReply,
   type ThreadSettings,
+  type ThreadWork,
   unpackError,
 } from './thread-messages.ts'
 
@@ -34,7 +42,12 @@ const NICENESS = 5
 const reads = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: Error): void }>()
 let nextRead = 1
 let ended = new Int32Array(new SharedArrayBuffer(0))
-let backendOf: (slot: number) => LocalQueryBackend = () => {
+const codec = nativeGzip(nativeZstd(createCodec()))
+
+interface SlotBackend extends LocalQueryBackend {
+  labels(request: LabelReportRequest, end: CallEnd): Promise<LabelReportResponse>
+}
+let backendOf: (slot: number) => SlotBackend = () => {
   throw new Error('settings come first')
 }
 
@@ -52,13 +65,13 @@ function storeOf(slot: number): RangeStore {
 
 function configure(settings: ThreadSettings): void {
   ended = new Int32Array(settings.ended)
-  const codec = nativeZstd(createCodec())
   const regex = createRegexCompiler()
   const cache = settings.cacheBytesMax === 0 ? undefined : new BlockCache(settings.cacheBytesMax)
   const { keepsReports } = settings
-  const backends = Array.from(ended, (_, slot) =>
-    createQueryBackend({ store: storeOf(slot), codec, regex, cache, keepsReports, freesRanges: true }),
-  )
+  const backends = Array.from(ended, (_, slot) => {
+    const deps = { store: storeOf(slot), codec, regex, cache, keepsReports, freesRanges: true }
+    return { ...createQueryBackend(deps), ...createLabelReporter(deps) }
+  })
   backendOf = (slot) => backends[slot]!
 }
 
@@ -69,15 +82,27 @@ async function call(slot: number, method: QueryMethod, request: QueryRequest): P
     },
   }
   try {
-    const run = backendOf(slot)[method] as (
-      request: QueryRequest,
-      end: CallEnd,
-    ) => ReturnType<QueryBackend[QueryMethod]>
-    const { packed, transfer } = packAnswer(await run(request, flag))
+    const { packed, transfer } = await answerOf(slot, { method, request }, flag)
     post({ kind: 'answer', slot, answer: packed }, transfer)
   } catch (error) {
     post({ kind: 'failed', slot, error: packError(error) })
   }
+}
+
+async function answerOf(
+  slot: number,
+  { method, request }: { readonly method: QueryMethod; readonly request: QueryRequest },
+  flag: CallEnd,
+) {
+  if (method === 'work') return packBytes(work(request as ThreadWork))
+  const backend = backendOf(slot)
+  if (method === 'labels') return packLabels(await backend.labels(request as LabelReportRequest, flag))
+  const run = backend[method] as (request: QueryRequest, end: CallEnd) => ReturnType<QueryBackend[keyof QueryBackend]>
+  return packAnswer(await run(request, flag))
+}
+
+function work(task: ThreadWork): Uint8Array {
+  return task.kind === 'gzip' ? codec.gzip(task.bytes) : runAnswerTask(task)
 }
 
 function post(reply: ThreadReply, transfer: ArrayBuffer[] = []): void {

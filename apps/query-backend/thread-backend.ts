@@ -9,11 +9,14 @@
  * 4. A caller that goes is told so at once; its reads are ended, its flag is set, and its slot is free when the thread has
  *    answered.
  * 5. Beside pushes answers come back at a pace (answer-pace.ts).
+ *    Merging and encoding of answers, gzip and label sets from heads are calls too, before those that wait.
  * 6. A thread that dies fails what it was asked as retryable; what waits goes to the next one. One that does not end a call
  *    that nobody waits for any more hangs, and is ended: every query is left at its deadline, and slots would never be free.
  */
 import { CinderError } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
+import type { AnswerWorker } from '#core/query/answer-task.ts'
+import type { LabelReporter } from '#core/rpc/label-report.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import { hashBytes } from '#core/wire/hash.ts'
@@ -26,8 +29,12 @@ import {
   type QueryRequest,
   type ThreadQuestion,
   type ThreadReply,
+  type ThreadWork,
+  transferOf,
   unpackAnswer,
+  unpackBytes,
   unpackError,
+  unpackLabels,
 } from './thread-messages.ts'
 
 /** Four calls in one thread: one merges, three read. What they hold is bounded by eight objects each. */
@@ -59,7 +66,10 @@ export interface ThreadBackendSettings {
   readonly keepsReports: boolean
 }
 
-export interface ThreadBackend extends QueryBackend {
+export interface ThreadBackend extends QueryBackend, LabelReporter {
+  /** Answers that are small enough are merged by who asks. */
+  readonly work: AnswerWorker
+  gzip(bytes: Uint8Array): Promise<Uint8Array>
   stop(): Promise<void>
 }
 
@@ -79,16 +89,24 @@ export function createThreadBackend(deps: ThreadBackendDeps, settings: ThreadBac
   const run = async (method: QueryMethod, request: QueryRequest, signal: AbortSignal | undefined) => {
     if (isStopped) throw stopping()
     if (signal?.aborted === true) throw gone()
-    const preferred = threads[hashText(request.objects[0]?.objectId ?? '') % threads.length]!
     const idlest = threads.reduce((best, each) => (each.load < best.load ? each : best))
+    if (!('objects' in request)) return idlest.run(method, request, signal)
+    const preferred = threads[hashText(request.objects[0]?.objectId ?? '') % threads.length]!
     const thread = preferred.load > idlest.load + LEAD_MAX ? idlest : preferred
     return thread.run(method, request, signal)
   }
+  const answer = async (method: keyof QueryBackend, request: QueryRequest, signal: AbortSignal | undefined) =>
+    unpackAnswer(await run(method, request, signal))
+  const work = async (task: ThreadWork, signal?: AbortSignal) => unpackBytes(await run('work', task, signal))
   return {
-    stacktraces: (request, signal) => run('stacktraces', request, signal) as ReturnType<QueryBackend['stacktraces']>,
-    mergeProfile: (request, signal) => run('mergeProfile', request, signal) as ReturnType<QueryBackend['mergeProfile']>,
-    timeSeries: (request, signal) => run('timeSeries', request, signal) as ReturnType<QueryBackend['timeSeries']>,
-    points: (request, signal) => run('points', request, signal) as ReturnType<QueryBackend['points']>,
+    stacktraces: (request, signal) => answer('stacktraces', request, signal) as ReturnType<QueryBackend['stacktraces']>,
+    mergeProfile: (request, signal) =>
+      answer('mergeProfile', request, signal) as ReturnType<QueryBackend['mergeProfile']>,
+    timeSeries: (request, signal) => answer('timeSeries', request, signal) as ReturnType<QueryBackend['timeSeries']>,
+    points: (request, signal) => answer('points', request, signal) as ReturnType<QueryBackend['points']>,
+    labels: async (request, signal) => unpackLabels(await run('labels', request, signal), nextTurn),
+    work: { run: work },
+    gzip: (bytes) => work({ kind: 'gzip', bytes }),
     async stop() {
       isStopped = true
       for (const thread of threads) thread.stop()
@@ -117,7 +135,7 @@ class QueryThread {
   }
 
   async run(method: QueryMethod, request: QueryRequest, signal: AbortSignal | undefined) {
-    if (this.#waiting.length >= WAITING_MAX) {
+    if (this.#waiting.length >= WAITING_MAX && method !== 'work') {
       const message = `${WAITING_MAX} calls wait for a query thread, the limit`
       throw new CinderError('resource_exhausted', message, { reason: 'query_threads', retryAfterMs: 1_000 })
     }
@@ -125,10 +143,12 @@ class QueryThread {
     const call: Call = { method, request, reads: new AbortController(), answer: resolve, fail: reject, isOver: false }
     const leave = () => this.#leave(call)
     signal?.addEventListener('abort', leave, { once: true })
-    this.#waiting.push(call)
+    // What ends a query goes first: it frees what the query holds.
+    if (method === 'work') this.#waiting.unshift(call)
+    else this.#waiting.push(call)
     this.#send()
     try {
-      return unpackAnswer(await promise)
+      return await promise
     } finally {
       signal?.removeEventListener('abort', leave)
     }
@@ -173,7 +193,8 @@ class QueryThread {
         const worker = this.#thread()
         Atomics.store(this.#ended, slot, 0)
         this.#slots[slot] = call
-        tell(worker, { kind: 'call', slot, method: call.method, request: call.request })
+        const { method, request } = call
+        tell(worker, { kind: 'call', slot, method, request }, transferOf(method, request))
       } catch (error) {
         // No thread to be had, or a request that the runtime cannot send: it has not been seen.
         this.#slots[slot] = undefined
@@ -260,6 +281,12 @@ function over(call: Call, why: Error): void {
 
 function tell(worker: Worker, question: ThreadQuestion, transfer: ArrayBuffer[] = []): void {
   worker.postMessage(question, transfer)
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }
 
 /** A process may end before. */

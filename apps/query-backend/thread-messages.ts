@@ -1,9 +1,12 @@
 /**
  * What the query-backend and a thread that executes its calls say to each other. Bytes travel by transfer; points travel
- * as columns, because a clone costs 1.6 µs an object and a day in steps of 15 s has 5,760 points a series.
+ * as columns, because a clone costs 1.6 µs an object and a day in steps of 15 s has 5,760 points a series. Label sets
+ * travel as text in pieces, so that reading 250,000 of them is many short turns of the loop.
  */
 import { CinderError, type ErrorKind } from '#core/errors.ts'
 import type { LabelPair } from '#core/labels/labels.ts'
+import { type AnswerTask, partsOf } from '#core/query/answer-task.ts'
+import type { LabelReporter, LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
 import type {
   MergeProfileRequest,
   PointExemplar,
@@ -25,9 +28,18 @@ export interface ThreadSettings {
   readonly keepsReports: boolean
 }
 
-export type QueryMethod = keyof QueryBackend
+/** Work that has nothing to do with a store. */
+export type ThreadWork = { readonly kind: 'gzip'; readonly bytes: Uint8Array } | AnswerTask
 
-export type QueryRequest = StacktracesRequest | MergeProfileRequest | TimeSeriesRequest | PointsRequest
+export type QueryMethod = keyof QueryBackend | keyof LabelReporter | 'work'
+
+export type QueryRequest =
+  | StacktracesRequest
+  | MergeProfileRequest
+  | TimeSeriesRequest
+  | PointsRequest
+  | LabelReportRequest
+  | ThreadWork
 
 /** To the thread. */
 export type ThreadQuestion =
@@ -80,6 +92,8 @@ interface PackedPoints {
 }
 
 export type PackedAnswer =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'labels'; readonly pieces: readonly Uint8Array[]; readonly stats: ReadStats }
   | { readonly kind: 'plain'; readonly answer: { readonly stats: ReadStats } }
   | { readonly kind: 'series'; readonly points: PackedPoints; readonly answer: { readonly stats: ReadStats } }
   | {
@@ -89,9 +103,50 @@ export type PackedAnswer =
       readonly answer: { readonly stats: ReadStats }
     }
 
-type Answer = Awaited<ReturnType<QueryBackend[QueryMethod]>>
+type Answer = Awaited<ReturnType<QueryBackend[keyof QueryBackend]>>
+type Packed = { readonly packed: PackedAnswer; readonly transfer: ArrayBuffer[] }
 
-export function packAnswer(answer: Answer): { readonly packed: PackedAnswer; readonly transfer: ArrayBuffer[] } {
+/** What may be given away with a request: whole buffers alone. */
+export function transferOf(method: QueryMethod, request: QueryRequest): ArrayBuffer[] {
+  if (method !== 'work') return []
+  const work = request as ThreadWork
+  const given = work.kind === 'gzip' ? [] : partsOf(work)
+  return given.flatMap(({ buffer, byteLength }) => (byteLength === buffer.byteLength ? [buffer as ArrayBuffer] : []))
+}
+
+export function packBytes(bytes: Uint8Array): Packed {
+  const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+  return { packed: { kind: 'bytes', bytes: own }, transfer: own.length === 0 ? [] : [own.buffer as ArrayBuffer] }
+}
+
+/** A piece is read in about 2 ms. */
+const SETS_PER_PIECE = 2_000
+
+export function packLabels({ sets, stats }: LabelReportResponse): Packed {
+  const pieces: Uint8Array[] = []
+  for (let at = 0; at < sets.length; at += SETS_PER_PIECE) {
+    pieces.push(new TextEncoder().encode(JSON.stringify(sets.slice(at, at + SETS_PER_PIECE))))
+  }
+  return { packed: { kind: 'labels', pieces, stats }, transfer: pieces.map(({ buffer }) => buffer as ArrayBuffer) }
+}
+
+/** `turn` lets others do something in between. */
+export async function unpackLabels(packed: PackedAnswer, turn: () => Promise<void>): Promise<LabelReportResponse> {
+  if (packed.kind !== 'labels') throw new Error(`label sets came as ${packed.kind}`)
+  const sets: LabelReportResponse['sets'] = []
+  for (const [i, piece] of packed.pieces.entries()) {
+    if (i > 0) await turn()
+    for (const set of JSON.parse(new TextDecoder().decode(piece)) as LabelReportResponse['sets']) sets.push(set)
+  }
+  return { sets, stats: packed.stats }
+}
+
+export function unpackBytes(packed: PackedAnswer): Uint8Array {
+  if (packed.kind !== 'bytes') throw new Error(`bytes came as ${packed.kind}`)
+  return packed.bytes
+}
+
+export function packAnswer(answer: Answer): Packed {
   if (!('series' in answer)) {
     const bytes = 'tree' in answer ? answer.tree : answer.stacks
     return { packed: { kind: 'plain', answer }, transfer: bytes.length === 0 ? [] : [bytes.buffer as ArrayBuffer] }
@@ -110,6 +165,7 @@ export function packAnswer(answer: Answer): { readonly packed: PackedAnswer; rea
 
 export function unpackAnswer(packed: PackedAnswer): Answer {
   if (packed.kind === 'plain') return packed.answer as Answer
+  if (packed.kind === 'bytes' || packed.kind === 'labels') throw new Error(`an answer came as ${packed.kind}`)
   const columns = unpackPoints(packed.points)
   if (packed.kind === 'series') {
     const series = columns.map(({ labels, steps, values, counts }) => ({

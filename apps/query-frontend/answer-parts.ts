@@ -28,7 +28,7 @@ export class AnswerParts {
   readonly #budget: QueryBudget
   readonly #signal: AbortSignal | undefined
   readonly #limits: PartLimits
-  #parts: Parts = []
+  #parts: Uint8Array[] = []
   #partBytes = 0
   #folding: Promise<void> | undefined
   #foldingBytes = 0

@@ -53,7 +53,7 @@ export interface QueryFrontendDeps extends AdhocDeps, AsyncDeps, RulesDeps, Sett
   readonly admission?: AdmissionGate
   readonly onMissing?: QuerySources['onMissing']
   /** Where answers are merged and encoded; absent: in the loop that answers. */
-  readonly answerWorker?: AnswerWorker
+  readonly answerWorker?: AnswerWorker | undefined
   readonly regex: RegexCompiler
   readonly clock: Clock
   readonly log: Log

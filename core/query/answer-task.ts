@@ -20,7 +20,7 @@ import { StackProfile, type SummedStacks } from './stack-profile.ts'
 import { dotOf } from './stacks-dot.ts'
 
 /** As `encodeTree`, or as StackProfile's `encode`, made them. */
-export type Parts = Uint8Array[]
+export type Parts = readonly Uint8Array[]
 
 /** A message of Connect, the same as JSON, the object of the render endpoints. */
 export type GraphEncoding = 'proto' | 'json' | 'flamebearer'

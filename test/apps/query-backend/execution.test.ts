@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import { readConfig } from '../../../apps/query-backend/config.ts'
-import { openQueryBackend, queryThreads } from '../../../apps/query-backend/execution.ts'
+import { gzipInThreads, openQueryBackend, queryThreads, sparingThreads } from '../../../apps/query-backend/execution.ts'
+import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
+import type { AnswerTask } from '#core/query/answer-task.ts'
 import { createCodec } from '#platform/codec.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
@@ -39,4 +43,29 @@ test('without threads calls run in the loop', async () => {
   const request = { profileType: 'a:b:c:d:e', matchers: [], startMs: 0, endMs: 1, objects: [] }
   assert.equal((await backend.stacktraces(request)).stats.objects, 0)
   await backend.stop()
+})
+
+test('small work is done where it is, large work in threads', async () => {
+  const asked: AnswerTask[] = []
+  const worker = sparingThreads({
+    async run(task) {
+      asked.push(task)
+      return new Uint8Array(0)
+    },
+  })
+  const tree = new FunctionTree()
+  for (let i = 0; i < 20_000; i++) tree.addSelf(tree.child(0, tree.internText(`f${i}`)), 1, 0)
+  const fold = (part: Uint8Array) => worker.run({ kind: 'fold-trees', parts: [part], nodesMax: 100_000 })
+  assert.ok((await fold(encodeTree(new FunctionTree()))).length > 0)
+  assert.equal(asked.length, 0)
+  await fold(encodeTree(tree))
+  assert.equal(asked.length, 1)
+})
+
+test('gzip is that of the loop for what is small, or where there are no threads', async () => {
+  const here = codecCompression(createCodec())
+  const threads = gzipInThreads(here, async () => Uint8Array.of(7))
+  assert.deepEqual(gunzipSync(await threads.gzip(new Uint8Array(10))), Buffer.alloc(10))
+  assert.deepEqual(await threads.gzip(new Uint8Array(100_000)), Uint8Array.of(7))
+  assert.equal(gzipInThreads(here, undefined), here)
 })

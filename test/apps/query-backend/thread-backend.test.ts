@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import { createQueryBackend } from '../../../apps/query-backend/app.ts'
+import { createLabelReporter } from '../../../apps/query-backend/labels.ts'
 import type { RangeStore } from '../../../apps/query-backend/read-objects.ts'
 import { createThreadBackend, type ThreadBackend } from '../../../apps/query-backend/thread-backend.ts'
 import { CinderError } from '#core/errors.ts'
 import type { ObjectStore, StoreCallOptions } from '#core/ports/object-store.ts'
+import { runAnswerTask } from '#core/query/answer-task.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import type { StacktracesRequest } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -88,6 +91,49 @@ function heldStore(inner: RangeStore) {
     letGo: () => waiting.splice(0).forEach((resolve) => resolve()),
   }
 }
+
+test('label sets, tasks of answers and gzip are the same from a thread', async () => {
+  const store = createMemoryStore()
+  const objects = await objectsIn(store, 3)
+  const regex = createRegexCompiler()
+  const { backend } = openThreads(store, { threads: 2 })
+  const wish = { objects, startMs: WINDOW_START_MS, endMs: WINDOW_START_MS, matchers: [], names: [], namesOnly: false }
+  const labels = await backend.labels(wish)
+  assert.ok(labels.sets.length >= 3)
+  assert.deepEqual(labels, await createLabelReporter({ store, codec: createCodec(), regex }).labels(wish))
+  const { tree } = await backend.stacktraces(stacktraces(objects))
+  const task = (part: Uint8Array) =>
+    ({ kind: 'flame-graph', parts: [part], nodesMax: 10_000, maxNodes: 8, as: 'json' }) as const
+  const graph = runAnswerTask(task(tree.slice()))
+  assert.deepEqual(await backend.work.run(task(tree)), graph)
+  assert.equal(tree.length, 0, 'its buffer was given away')
+  assert.deepEqual(new Uint8Array(gunzipSync(await backend.gzip(graph))), graph)
+  const few = {
+    kind: 'fold-trees',
+    parts: [(await backend.stacktraces(stacktraces(objects))).tree],
+    nodesMax: 2,
+  } as const
+  await assert.rejects(backend.work.run(few), { kind: 'invalid_argument', reason: 'tree_nodes_limit' })
+})
+
+test('what ends a query goes before calls that wait', async () => {
+  const store = createMemoryStore()
+  const held = heldStore(store)
+  const { backend } = openThreads(held.store)
+  const objects = await objectsIn(store, 1)
+  const order: string[] = []
+  const calls = Array.from({ length: 6 }, (_, i) =>
+    backend.stacktraces(stacktraces(objects)).then(() => void order.push(`call ${i}`)),
+  )
+  while (held.waiting() < 4) await held.nextRead()
+  const zipped = backend.gzip(new Uint8Array(10)).then(() => void order.push('gzip'))
+  held.letGo()
+  await zipped
+  while (held.waiting() < 2) await held.nextRead()
+  held.letGo()
+  await Promise.all(calls)
+  assert.ok(order.indexOf('gzip') < order.indexOf('call 4'), order.join(', '))
+})
 
 test('threads answer as the loop does, bytes and statistics', async () => {
   const store = createMemoryStore()

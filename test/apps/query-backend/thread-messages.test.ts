@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { packAnswer, packError, unpackAnswer, unpackError } from '../../../apps/query-backend/thread-messages.ts'
+import {
+  packAnswer,
+  packBytes,
+  packError,
+  packLabels,
+  transferOf,
+  unpackAnswer,
+  unpackBytes,
+  unpackError,
+  unpackLabels,
+} from '../../../apps/query-backend/thread-messages.ts'
 import { CinderError } from '#core/errors.ts'
 
 const stats = { objects: 1, ranges: 2, bytes: 3, datasets: 4, profiles: 5, samples: 6 }
@@ -46,4 +56,27 @@ test('errors keep kind, reason and time to retry; what is not ours is internal',
   const other = unpackError(send(packError(new TypeError('x is undefined')), []))
   assert.deepEqual([other.kind, other.message, other.retryAfterMs], ['internal', 'x is undefined', undefined])
   assert.equal(packError('text').message, 'text')
+})
+
+test('label sets travel in pieces, with a turn between them', async () => {
+  const sets = Array.from({ length: 4_500 }, (_, i) => ({ pairs: ['pod', `pod-${i}`] }))
+  const stats = { objects: 1, ranges: 1, bytes: 1, datasets: 1, profiles: 0, samples: 0 }
+  const { packed, transfer } = packLabels({ sets, stats })
+  assert.equal(transfer.length, 3)
+  let turns = 0
+  const answer = await unpackLabels(packed, async () => {
+    turns++
+  })
+  assert.deepEqual(answer, { sets, stats })
+  assert.equal(turns, 2)
+})
+
+test('of a task its parts are given away, if a buffer holds nothing else', () => {
+  const [whole, view] = [new Uint8Array(8), new Uint8Array(16).subarray(4, 8)]
+  const task = { kind: 'fold-trees', parts: [whole, view], nodesMax: 1 } as const
+  assert.deepEqual(transferOf('work', { ...task, parts: [...task.parts] }), [whole.buffer])
+  assert.deepEqual(transferOf('work', { kind: 'gzip', bytes: whole }), [])
+  const { packed, transfer } = packBytes(view)
+  assert.equal(transfer[0]!.byteLength, 4)
+  assert.equal(unpackBytes(packed).length, 4)
 })
