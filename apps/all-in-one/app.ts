@@ -14,6 +14,7 @@ import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import type { Log } from '#core/ports/log.ts'
 import { planningInParts } from '#core/query/plan-parts.ts'
 import type { LimitOverrides } from '#core/rpc/tenant-limits.ts'
+import type { TenantPolicies } from '#core/rpc/tenant-policies.ts'
 import type { IngestLedger } from '#core/rpc/ingest-ledger.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
@@ -27,7 +28,9 @@ import type { Internal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp, refuseChanges } from '#platform/connect/internal-token.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountLimits } from '#platform/connect/limit-service.ts'
+import { mountPolicies } from '#platform/connect/policy-service.ts'
 import { openLimitRows } from '#platform/limits-rows.ts'
+import { openPolicyRows } from '#platform/policy-rows.ts'
 import { startLedger } from '#platform/ledger/start-ledger.ts'
 import { mountSegmentWriter } from '#platform/connect/services.ts'
 import { mountTenants } from '#platform/connect/tenant-service.ts'
@@ -58,6 +61,7 @@ import { meterQueue } from '../metastore/queue-metrics.ts'
 import { addStoredMetrics, createIngestLedger } from '../metastore/ingest-ledger.ts'
 import { createRecordingRules } from '../metastore/recording-rules.ts'
 import { createLimitOverrides } from '../metastore/tenant-limits.ts'
+import { createTenantPolicies } from '../metastore/tenant-policies.ts'
 import { createTenantSettings } from '../metastore/tenant-settings.ts'
 import { createRecovery, type Recovery } from '../metastore/recovery.ts'
 import { defaultSettings, type MetastoreSettings } from '../metastore/settings.ts'
@@ -182,6 +186,7 @@ interface Index {
   readonly tenantSettings: TenantSettings
   readonly ledger: IngestLedger
   readonly overrides: LimitOverrides
+  readonly policies: TenantPolicies
 }
 
 /** The metastore with its duties, and the worker that it feeds. */
@@ -247,7 +252,8 @@ async function startMetastore(
   const rules = createRecordingRules({ sql: database.sql, random })
   const tenantSettings = createTenantSettings({ sql: database.sql })
   const overrides = createLimitOverrides({ sql: database.sql })
-  return { metastore: metered, rules, tenantSettings, ledger: ledger.service, overrides, retention }
+  const policies = createTenantPolicies({ sql: database.sql })
+  return { metastore: metered, rules, tenantSettings, ledger: ledger.service, overrides, policies, retention }
 }
 
 async function startTenants(
@@ -287,12 +293,12 @@ function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore
 
 async function startServices(
   shared: Shared,
-  { metastore, rules, tenantSettings, ledger, overrides }: Index,
+  { metastore, rules, tenantSettings, ledger, overrides, policies }: Index,
   opened: OpenedStore,
 ): Promise<EdgeApps> {
   const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
   const { store } = opened
-  const tenants = await openLimits(shared, overrides)
+  const tenants = await openLimits(shared, { overrides, policies })
   const { limitsOf } = tenants
   const writer = await startWriter(shared, metastore, { opened, tenants })
   addWriterMetrics(instruments.registry, () => writer.status())
@@ -356,13 +362,15 @@ async function startServices(
 
 async function openLimits(
   { config, clock, codec, log, lifecycle, operator }: Shared,
-  overrides: LimitOverrides,
+  { overrides, policies }: Pick<Index, 'overrides' | 'policies'>,
 ): Promise<LimitsFile> {
   const file = await openLimitsFile(config.limits, config.limitsFile, { clock, log })
-  const tenants = await openLimitRows(file, { clock, log, overrides })
+  const policed = await openPolicyRows(file, { clock, log, policies })
+  const tenants = await openLimitRows(policed, { clock, log, overrides })
   await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
   const options = { bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountLimits(operator, overrides, options)
+  mountPolicies(operator, policies, options)
   return tenants
 }
 

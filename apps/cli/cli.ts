@@ -12,6 +12,7 @@ import { INGEST_EXPLAIN, runIngestExplain } from './ingest-explain.ts'
 import { INSPECT, runInspect } from './inspect.ts'
 import { JOB_COMMANDS } from './jobs.ts'
 import { LIMIT_COMMANDS } from './limits.ts'
+import { POLICY_COMMANDS } from './policies.ts'
 import { MARK_COMMANDS } from './marks.ts'
 import { PUSH, runPush } from './push.ts'
 import { QUERY_DIFF, runQueryDiff } from './query-diff.ts'
@@ -86,6 +87,7 @@ const COMMANDS: readonly Command[] = [
   ...JOB_COMMANDS,
   ...MARK_COMMANDS,
   ...LIMIT_COMMANDS,
+  ...POLICY_COMMANDS,
 ]
 
 export async function runCli(argv: readonly string[], shell: Shell, version: string): Promise<ExitCode> {

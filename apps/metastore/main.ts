@@ -5,6 +5,7 @@ import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { mountLimits } from '#platform/connect/limit-service.ts'
+import { mountPolicies } from '#platform/connect/policy-service.ts'
 import { mountLedger } from '#platform/connect/ledger-service.ts'
 import { mountRecovery } from '#platform/connect/recovery-service.ts'
 import { mountRules } from '#platform/connect/rule-service.ts'
@@ -28,6 +29,7 @@ import { meterQueue } from './queue-metrics.ts'
 import { addStoredMetrics, createIngestLedger } from './ingest-ledger.ts'
 import { createRecordingRules } from './recording-rules.ts'
 import { createLimitOverrides } from './tenant-limits.ts'
+import { createTenantPolicies } from './tenant-policies.ts'
 import { createTenantSettings } from './tenant-settings.ts'
 import { createRecovery } from './recovery.ts'
 import { defaultSettings } from './settings.ts'
@@ -78,6 +80,7 @@ await runProcess(log, async (lifecycle) => {
   mountSettings(app, createTenantSettings({ sql: database.sql }), service)
   mountLedger(app, ledger.service, service)
   mountLimits(app, createLimitOverrides({ sql: database.sql }), service)
+  mountPolicies(app, createTenantPolicies({ sql: database.sql }), service)
   addStoredMetrics(instruments.registry, { sql: database.dutySql, clock })
   mountReady(app)
   internal.warnIfOpen({ name: 'metastore', host }, log)

@@ -1,21 +1,13 @@
 /**
- * Limits that operators changed in the metastore, over those of the process and its file.
- *
- * 1. Asked for at the start and every ten seconds, by generation: where nothing changed the answer is empty.
- * 2. A metastore that does not answer changes nothing: the last known limits stay, and it is said once.
- * 3. A row that this version cannot read is passed over and said; others hold.
+ * Limits that operators changed in the metastore, over those of the process and its file. A row that this version cannot
+ * read is passed over and said; others hold.
  */
 import { parseLimits, type TenantLimits } from '#core/limits/limits.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { LimitOverrides, TenantOverrides } from '#core/rpc/tenant-limits.ts'
-import { MS_PER_SECOND } from '#core/units.ts'
 import type { LimitsFile } from './limits-file.ts'
-
-/** As for the file. */
-const REREAD_MS = 10 * MS_PER_SECOND
-
-const START_WAIT_MS = 2 * MS_PER_SECOND
+import { watchRows } from './watch-rows.ts'
 
 interface Deps {
   readonly clock: Clock
@@ -25,37 +17,20 @@ interface Deps {
 
 /** What `inner` says, with the rows over it; stopping it stops `inner`. */
 export async function openLimitRows(inner: LimitsFile, { clock, log, overrides }: Deps): Promise<LimitsFile> {
-  const stopping = new AbortController()
   let rows = new Rows(inner, [], log)
-  let generation = 0
-  let isFailing = false
-  const read = async () => {
-    try {
-      const answer = await overrides.listOverrides({ generation })
-      isFailing = false
-      if (!answer.changed) return
-      generation = answer.generation
-      rows = new Rows(inner, answer.tenants, log)
-      log.info('limits of tenants read from the metastore', { tenants: answer.tenants.length, generation })
-    } catch (error) {
-      if (!isFailing) log.warn('limits of tenants are not read from the metastore, the last known ones stay', { error })
-      isFailing = true
-    }
+  const watched = {
+    what: 'limits of tenants',
+    ask: (known: { generation: number }) => overrides.listOverrides(known),
+    take: (tenants: readonly TenantOverrides[]) => {
+      rows = new Rows(inner, tenants, log)
+    },
   }
-  // A metastore that is silent does not keep a writer from starting.
-  await Promise.race([read(), clock.sleep(START_WAIT_MS)])
-  const watching = (async () => {
-    while (!stopping.signal.aborted) {
-      await clock.sleep(REREAD_MS, stopping.signal)
-      if (!stopping.signal.aborted) await read()
-    }
-  })()
+  const watching = await watchRows(watched, { clock, log })
   return {
     limitsOf: (tenant) => rows.limitsOf(tenant),
     policyOf: (tenant) => inner.policyOf(tenant),
     async stop() {
-      stopping.abort()
-      await Promise.all([watching, inner.stop()])
+      await Promise.all([watching.stop(), inner.stop()])
     },
   }
 }

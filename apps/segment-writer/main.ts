@@ -8,6 +8,7 @@ import { mountDebuginfoStore } from '#platform/connect/debuginfo-service.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { createLimitsClient } from '#platform/connect/limit-service.ts'
+import { createPoliciesClient } from '#platform/connect/policy-service.ts'
 import { createLedgerClient, mountLedger } from '#platform/connect/ledger-service.ts'
 import { createPlacementClient } from '#platform/connect/placement-service.ts'
 import { createMetastoreClient, mountSegmentWriter } from '#platform/connect/services.ts'
@@ -18,6 +19,7 @@ import { serveHttp } from '#platform/http/serve.ts'
 import { startLedger } from '#platform/ledger/start-ledger.ts'
 import { openLimitsFile } from '#platform/limits-file.ts'
 import { openLimitRows } from '#platform/limits-rows.ts'
+import { openPolicyRows } from '#platform/policy-rows.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
@@ -45,11 +47,10 @@ await runProcess(log, async (lifecycle) => {
   const instruments = createInstruments('segment-writer', clock)
   const { store, putsPerSecondMax } = await openStore(storageUrl, { log })
   const overrides = createLimitsClient(metastoreUrl, internal.client)
-  const tenants = await openLimitRows(await openLimitsFile(limits, limitsFile, { clock, log }), {
-    clock,
-    log,
-    overrides,
-  })
+  const policies = createPoliciesClient(metastoreUrl, internal.client)
+  const file = await openLimitsFile(limits, limitsFile, { clock, log })
+  const policed = await openPolicyRows(file, { clock, log, policies })
+  const tenants = await openLimitRows(policed, { clock, log, overrides })
   await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
   const random = createRandom()
   const rates = new RateMeter(clock.nowMs())

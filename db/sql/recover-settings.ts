@@ -15,6 +15,7 @@ const SETTINGS_TABLES = [
   'recording_rules',
   'tenant_settings',
   'tenant_limits',
+  'tenant_policies',
 ] as const
 
 /** A table with many rows comes in several of these, one after the other. */

@@ -13,6 +13,7 @@ import * as profileIds from '#db/schema/profile-ids.ts'
 import * as recordingRules from '#db/schema/recording-rules.ts'
 import * as recovery from '#db/schema/recovery.ts'
 import * as tenantLimits from '#db/schema/tenant-limits.ts'
+import * as tenantPolicies from '#db/schema/tenant-policies.ts'
 import * as tenantSettings from '#db/schema/tenant-settings.ts'
 import * as tenants from '#db/schema/tenants.ts'
 import { withDatabase, type TestDatabase } from '../../support/postgres.ts'
@@ -29,6 +30,7 @@ const tables = [
   recordingRules,
   recovery,
   tenantLimits,
+  tenantPolicies,
   tenantSettings,
   tenants,
 ]
