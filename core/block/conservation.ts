@@ -19,8 +19,13 @@ import type { ConservationSum, Dataset, GroupRows } from './dataset.ts'
 export const MIX_PRIME = 67108859
 const LOW26 = 0x3ffffff
 const TWO26 = 0x4000000
-/** Terms below 2^30 are added this often before a reduction: below 2^50, exact in a double. */
-const CHUNK_ROWS = 1 << 20
+const TWO32 = 4294967296
+/** Exact: a power of two. */
+const INVERSE_TWO26 = 1 / TWO26
+/** Of a value below it the product is added as it is: counts of samples are. */
+const SMALL_VALUE = 1 << 10
+/** Terms below 2^36 are added this often before a reduction: below 2^52, exact in a double. */
+const CHUNK_ROWS = 1 << 16
 
 function step1(h: number, word: number): number {
   h = Math.imul(h ^ word, 0x85ebca6b)
@@ -198,9 +203,14 @@ function mixRows(
     for (let i = from; i < to; i++) {
       const stack = stackId[i]!
       const low = lo[i]!
+      const high = hi[i]!
       mix32 = (mix32 + Math.imul(low, h1[stack]!)) | 0
-      const product = reduceValue(low, hi[i]!) * h2Reduced[stack]!
-      const quotient = Math.floor(product / TWO26)
+      if (high === 0 && low < SMALL_VALUE) {
+        sum += low * h2Reduced[stack]!
+        continue
+      }
+      const product = reduceValue(low, high) * h2Reduced[stack]!
+      const quotient = Math.floor(product * INVERSE_TWO26)
       sum += product - quotient * TWO26 + 5 * quotient
     }
     mixPrime = (mixPrime + sum) % MIX_PRIME
@@ -226,7 +236,10 @@ export function conservationSums(
 export function sumHeaders(
   dataset: {
     readonly rows: readonly GroupRows[]
-    readonly headers: Pick<Dataset['headers'], 'count' | 'group' | 'series' | 'rowStart' | 'rowLength'>
+    readonly headers: Pick<Dataset['headers'], 'count' | 'group' | 'series' | 'rowStart' | 'rowLength'> & {
+      /** Only if they are known to be the sums of the rows. */
+      readonly totals?: readonly Int64Column[]
+    }
   },
   prepared: PreparedHashes,
   scope: ConservationScope = {},
@@ -242,7 +255,11 @@ export function sumHeaders(
     for (i++; i < count && position(i) === last + 1 && sameSeries(headers, first, last + 1); i++) last++
     const range = { start: headers.rowStart[first]!, end: headers.rowStart[last]! + headers.rowLength[last]! }
     const group = headers.group[first]!
-    sumRun(dataset.rows[group]!, range, prepared).forEach((sums, type) => {
+    const totalOf = (column: Int64Column, type: number): bigint =>
+      headers.totals === undefined
+        ? sumInt64(column, range.start, range.end)
+        : sumInt64(headers.totals[type]!, first, last + 1)
+    sumRun(dataset.rows[group]!, range, { prepared, totalOf }).forEach((sums, type) => {
       parts.push({ group, series: headers.series[first]!, type, ...sums })
     })
   }
@@ -256,12 +273,31 @@ function sameSeries(headers: Pick<Dataset['headers'], 'group' | 'series'>, a: nu
 function sumRun(
   rows: GroupRows,
   range: { start: number; end: number },
-  hashes: PreparedHashes,
-): { total: bigint; mix32: number; mixPrime: number }[] {
-  return rows.values.map((column) => ({
-    total: sumInt64(column, range.start, range.end),
-    ...mixRows({ stackId: rows.stackId, column }, range, hashes),
-  }))
+  { prepared, totalOf }: { prepared: PreparedHashes; totalOf: (column: Int64Column, type: number) => bigint },
+): RunSums[] {
+  const sums: RunSums[] = []
+  rows.values.forEach((column, type) => {
+    const known = rows.factors?.[type]
+    if (known !== undefined) sums.push(timesFactor(sums[known.of]!, known.factor))
+    else sums.push({ total: totalOf(column, type), ...mixRows({ stackId: rows.stackId, column }, range, prepared) })
+  })
+  return sums
+}
+
+interface RunSums {
+  readonly total: bigint
+  readonly mix32: number
+  readonly mixPrime: number
+}
+
+/** All three are linear in the values. */
+function timesFactor({ total, mix32, mixPrime }: RunSums, factor: number): RunSums {
+  return {
+    total: BigInt.asIntN(64, total * BigInt(factor)),
+    // The low 32 bits of a product depend on those of the factor alone.
+    mix32: Math.imul(mix32, factor % TWO32) >>> 0,
+    mixPrime: ((factor % MIX_PRIME) * mixPrime) % MIX_PRIME,
+  }
 }
 
 type SumKey = Pick<ConservationSum, 'group' | 'series' | 'type'>

@@ -13,6 +13,7 @@
 import type { Labels } from '../labels/labels.ts'
 import type { Int64Column } from '../wire/int64.ts'
 import type { Symbols } from '../symbols/symbols.ts'
+import type { ColumnFactor } from './column-factor.ts'
 import type { StackKeys } from './stack-keys.ts'
 
 export interface SampleType {
@@ -33,6 +34,8 @@ export interface GroupRows {
   readonly stackId: Uint32Array
   /** One column per type of the group; values are never negative. */
   readonly values: readonly Int64Column[]
+  /** By type, where somebody looked (column-factor.ts): true of all rows, and of whatever part of them. */
+  readonly factors?: readonly (ColumnFactor | undefined)[]
   /** 0 = none. Absent columns mean that no row has one. Span: 8 bytes as one int64; trace: 16 bytes as two. */
   readonly spanId: Int64Column | undefined
   readonly traceIdHigh: Int64Column | undefined

@@ -11,6 +11,7 @@ import type { CinderError } from '../errors.ts'
 import type { Codec } from '../ports/codec.ts'
 import { crc32c } from '../wire/crc32c.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+import type { ColumnFactor } from './column-factor.ts'
 import type { GroupRows, ProfileHeaders, SampleGroup } from './dataset.ts'
 import type { EncodedColumn } from './column-codec.ts'
 import {
@@ -185,9 +186,14 @@ function encodeFrame(
   stackDeltas(rows.stackId, start, lengths, scratch.deltas)
   const stack = encodeNarrow(scratch.deltas, plan.rowCount, scratch.bytes)
   const chunks = [plan.rowCount === 0 ? zeroChunk() : packChunk(codec, stack, 0)]
-  const known: { type: number; wide: boolean }[] = []
+  const known: KnownResiduals[] = []
   const range = { start, end: start + plan.rowCount }
-  rows.values.forEach((column, type) => chunks.push(encodeValues({ column, type, known }, range, tools)))
+  rows.values.forEach((column, type) => {
+    const factor = rows.factors?.[type]
+    // Column 0 are the stacks.
+    const earlier = factor === undefined ? undefined : sameTimes(chunks[1 + factor.of]!, factor)
+    chunks.push(earlier ?? encodeValues({ column, type, known }, range, tools))
+  })
   for (const column of [rows.spanId, rows.traceIdHigh, rows.traceIdLow]) {
     if (column === undefined || isZero(column, range.start, range.end)) chunks.push(zeroChunk())
     else chunks.push(packChunk(codec, encodeSparse(column, range.start, range.end, scratch.bytes), 0))
@@ -195,8 +201,25 @@ function encodeFrame(
   return chunks
 }
 
+/** What `encodeValues` would find by itself: equal residuals, and the divisor times as large. */
+function sameTimes({ chunk }: BuiltChunk, { of, factor }: ColumnFactor): BuiltChunk {
+  if (chunk.encoding === CHUNK_ENCODING.zero) return zeroChunk()
+  const reference = chunk.encoding === CHUNK_ENCODING.same ? chunk.reference : of
+  return referenceTo(reference, chunk.divisor * factor)
+}
+
+function referenceTo(reference: number, divisor: number): BuiltChunk {
+  const { chunk } = zeroChunk()
+  return { chunk: { ...chunk, encoding: CHUNK_ENCODING.same, divisor, reference }, stored: NOTHING }
+}
+
+interface KnownResiduals {
+  readonly type: number
+  readonly wide: boolean
+}
+
 function encodeValues(
-  source: { column: Int64Column; type: number; known: { type: number; wide: boolean }[] },
+  source: { column: Int64Column; type: number; known: KnownResiduals[] },
   range: { readonly start: number; readonly end: number },
   tools: { codec: Codec; scratch: FrameScratch },
 ): BuiltChunk {
@@ -211,9 +234,7 @@ function encodeValues(
     const earlier = scratch.residuals[other.type]!
     if (!equalRows(residuals.lo, earlier.lo, rowCount)) continue
     if (other.wide && !equalRows(residuals.hi, earlier.hi, rowCount)) continue
-    const { chunk } = zeroChunk()
-    const reference = { encoding: CHUNK_ENCODING.same, divisor: measure.divisor, reference: other.type }
-    return { chunk: { ...chunk, ...reference }, stored: NOTHING }
+    return referenceTo(other.type, measure.divisor)
   }
   source.known.push({ type: source.type, wide: !measure.narrow })
   const encoded = measure.narrow
@@ -321,6 +342,35 @@ export function decodeValues(
   const raw = openChunk(source, frame, column)
   const decoded = decodeResiduals({ encoding: chunk.encoding, raw }, out, at, frame.rowCount)
   if (!decoded || !multiplyColumn(out, at, frame.rowCount, own.divisor)) throw malformedColumn(source, frame, 1 + type)
+}
+
+/** Values of all types into rows from 0 of `out`: what several refer to is checked, inflated and decoded once. */
+export function decodeAllValues(source: FrameSource, frame: Frame, out: readonly Int64Column[]): void {
+  const { rowCount } = frame
+  // Residuals first: a reference needs them as they were before they were multiplied.
+  out.forEach(({ lo, hi }, type) => {
+    const { encoding, reference } = frame.columns[1 + type]!
+    if (encoding === CHUNK_ENCODING.same) {
+      const referred = frame.columns[1 + reference]!.encoding
+      assert(referred !== CHUNK_ENCODING.same, 'a reference names a column with bytes')
+      if (referred === CHUNK_ENCODING.zero) throw malformedColumn(source, frame, 1 + type)
+      lo.set(out[reference]!.lo.subarray(0, rowCount))
+      hi.set(out[reference]!.hi.subarray(0, rowCount))
+      return
+    }
+    hi.fill(0, 0, rowCount)
+    if (encoding === CHUNK_ENCODING.zero) {
+      lo.fill(0, 0, rowCount)
+      return
+    }
+    const raw = openChunk(source, frame, 1 + type)
+    if (!decodeResiduals({ encoding, raw }, { lo, hi }, 0, rowCount)) throw malformedColumn(source, frame, 1 + type)
+  })
+  out.forEach((column, type) => {
+    const { encoding, divisor } = frame.columns[1 + type]!
+    if (encoding === CHUNK_ENCODING.zero || multiplyColumn(column, 0, rowCount, divisor)) return
+    throw malformedColumn(source, frame, 1 + type)
+  })
 }
 
 /** Span (0), trace high (1) or trace low (2) into rows from `at`, which are 0 before. */

@@ -24,7 +24,15 @@ import { checkHeader, decodeFooter, footerRange, type ObjectFooter } from './foo
 import { corrupt, SECTION_CODEC, type SectionName, sectionSubject } from './format.ts'
 import type { ColumnChunk, Frame } from './frame-index.ts'
 import { type FrameWish, type ResidualsFor, sumFrame } from './frame-sums.ts'
-import { decodeContext, decodeStackIds, decodeValues, emptyRows, frameHasContext, type FrameSource } from './frames.ts'
+import {
+  decodeAllValues,
+  decodeContext,
+  decodeStackIds,
+  decodeValues,
+  emptyRows,
+  frameHasContext,
+  type FrameSource,
+} from './frames.ts'
 import { PROFILE_ID_BYTES } from './header-section.ts'
 import { findOrderFault } from './order.ts'
 import { FetchedRanges } from './read-plan.ts'
@@ -186,11 +194,7 @@ export function decodeFrameInto(
 ): void {
   const source = frameSource(head, fetched, stackCount)
   decodeStackIds(source, frame, out.stackId, 0)
-  out.values.forEach((column, type) => {
-    column.lo.fill(0, 0, frame.rowCount)
-    column.hi.fill(0, 0, frame.rowCount)
-    decodeValues(source, { frame, type }, column, 0)
-  })
+  decodeAllValues(source, frame, out.values)
   const contexts = [out.spanId, out.traceIdHigh, out.traceIdLow]
   contexts.forEach((column, context) => {
     if (column !== undefined) decodeContext(source, { frame, context }, column, 0)

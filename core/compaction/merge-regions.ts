@@ -22,6 +22,7 @@ import {
   subtractSums,
   sumHeaders,
 } from '../block/conservation.ts'
+import { columnFactors } from '../block/column-factor.ts'
 import { FrameEncoder, type FramePlan, planFrames, rowsOfLargest } from '../block/frames.ts'
 import { findHeaderFault } from '../block/order.ts'
 import { ROLLUP_BYTES_FRACTION, packRollups } from '../block/rollup-section.ts'
@@ -164,14 +165,15 @@ function mergeRows(
     const group = groups[plan.group]!
     const read = { first, end: joins === undefined ? end : endOfRuns(joins, { first, end }) }
     const hasContext = mayHaveContext && anyContext(sources, merged, read)
-    const rows = scratch.rows.take(group, plan.rowCount, hasContext)
-    if (join === undefined) gatherRows(gatherer, { first, end }, rows)
+    const gathered = scratch.rows.take(group, plan.rowCount, hasContext)
+    if (join === undefined) gatherRows(gatherer, { first, end }, gathered)
     else {
-      const joined = gatherJoined(join, { first, end, group, hasContext }, headers, rows)
+      const joined = gatherJoined(join, { first, end, group, hasContext }, headers, gathered)
       plan = joinedFrame(plan, joined.rowCount, headers)
       lacking.push(joined.lacking)
     }
     storedRows += plan.rowCount
+    const rows = { ...gathered, factors: columnFactors(gathered.values, plan.rowCount) }
     wrongTotal ??= totalFault(merged, { first, end, group: plan.group }, rows)
     const lengths = headers.rowLength.subarray(first, end)
     parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, taken.hashes))
@@ -228,6 +230,8 @@ function sumFrame(
     series: headers.series.subarray(first, end),
     rowStart: headers.rowStart.slice(first, end).map((start) => start - base),
     rowLength: headers.rowLength.subarray(first, end),
+    // They have been compared with their rows: one that is wrong fails the merge, whatever the sums are.
+    totals: headers.totals.map(({ lo, hi }) => ({ lo: lo.subarray(first, end), hi: hi.subarray(first, end) })),
   }
   const ofGroup: GroupRows[] = []
   ofGroup[of.group] = rows
