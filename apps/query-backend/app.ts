@@ -104,7 +104,7 @@ async function readStacktraces(
   signal: CallEnd | undefined,
 ): Promise<StacktracesResponse> {
   const stats = zeroStats()
-  const query = sampleQuery(deps, request, 'samples')
+  const query = { ...sampleQuery(deps, request, 'samples'), takesTotals: request.selector === undefined }
   const stackTest = compileStackTest(request.selector, deps.regex)
   const total = new FunctionTree()
   await mergeObjects(deps.reports, request.objects, {

@@ -93,7 +93,7 @@ export async function mergeObjects<State, Packed>(
       continue
     }
     own ??= { key, state: work.begin(), profiles: 0, object: dataset.object }
-    own.profiles += dataset.profiles.reduce((sum, { positions }) => sum + positions.length, 0)
+    own.profiles += dataset.profileCount
     add(dataset, own.state)
   }
   finish()

@@ -4,7 +4,7 @@
  * 0. Heads and symbols that are kept from an earlier call are not read again.
  * 1. Round one: the head of each other dataset; where samples are wanted, a dataset below `WHOLE_DATASET_BYTES` is read whole,
  *    which saves its second round. Neighbours are coalesced: a segment is usually one range.
- * 2. Select profiles from the heads; datasets without any are done.
+ * 2. Select profiles from the heads; datasets without any are done. One that is wanted whole may be answered by its total.
  * 3. Where profiles are selected by id: a round for the ids, and what does not have one of them is done.
  * 4. Round two: symbols, rollups and frames of the rest, coalesced over the object.
  * A client that has gone ends it with `canceled`: nobody may take what was read so far for the answer.
@@ -20,6 +20,7 @@ import { selectProfiles, type SelectedProfiles, stacktracesRanges } from '#core/
 import { keepProfilesById, profileIdRanges } from '#core/query/profile-ids.ts'
 import type { CompiledSelector } from '#core/query/sample-selector.ts'
 import { planStacktraces, type StacktracePlan } from '#core/query/stacktrace-plan.ts'
+import { selectWhole, wholeTotals } from '#core/query/whole-dataset.ts'
 import type { SourceDataset, SourceObject } from '#core/rpc/metastore.ts'
 import type { ReadStats } from '#core/rpc/query-backend.ts'
 import { MIB } from '#core/units.ts'
@@ -37,6 +38,8 @@ export interface ObjectQuery {
   readonly wants: 'heads' | 'ids' | 'samples' | 'lines'
   /** Absent: all samples. */
   readonly selector?: CompiledSelector
+  /** Datasets that are wanted whole may be answered by their totals: of a flame graph of all samples. */
+  readonly takesTotals?: boolean
 }
 
 export interface ReadDataset {
@@ -44,7 +47,10 @@ export interface ReadDataset {
   readonly object: SourceObject
   readonly head: DatasetHead
   readonly fetched: FetchedRanges
+  /** None where a total answers. */
   readonly profiles: readonly SelectedProfiles[]
+  /** How many were selected. */
+  readonly profileCount: number
   /** Which samples and rollups the fetched ranges hold; empty if heads were wanted. */
   readonly plan: StacktracePlan
   /** Of all headers, in order; present if ids were wanted. */
@@ -142,10 +148,12 @@ async function readObject(
   object.datasets.forEach(({ skip }, i) => {
     stats.datasets++
     const { head, isWhole } = heads[i]!
-    const profiles = selectProfiles(head, { ...query, skip })
-    if (profiles.length === 0) return
-    stats.profiles += profiles.reduce((sum, { positions }) => sum + positions.length, 0)
-    selected.push({ object, head, isWhole, profiles })
+    const whole = query.takesTotals === true ? selectWhole(head, { ...query, skip }) : undefined
+    const profiles = whole === undefined ? selectProfiles(head, { ...query, skip }) : []
+    if (profiles.length === 0 && (whole ?? []).length === 0) return
+    const profileCount = profiles.reduce((sum, { positions }) => sum + positions.length, 0)
+    stats.profiles += profileCount
+    selected.push({ object, head, isWhole, profiles, profileCount, whole })
   })
   if (query.wants === 'heads') {
     return selected.map((dataset) => ({ ...dataset, plan: planStacktraces(dataset.head, []), fetched: first }))
@@ -162,11 +170,21 @@ async function readObject(
   }))
   const planned = named.map((dataset) => {
     const kept = deps.kept?.symbols(object.objectId, dataset.head)
-    return { ...dataset, plan: { ...planStacktraces(dataset.head, dataset.profiles, wish), kept } }
+    const { whole } = dataset
+    return { ...dataset, plan: { ...planStacktraces(dataset.head, dataset.profiles, wish), kept, whole } }
   })
   const missing = planned.filter(({ isWhole }) => !isWhole).flatMap(({ plan }) => stacktracesRanges(plan))
   const second = await fetchRanges(deps, object, missing, context)
-  return planned.map((dataset) => ({ ...dataset, fetched: dataset.isWhole ? first : second }))
+  return planned.map((dataset) => withTotals({ ...dataset, fetched: dataset.isWhole ? first : second }, stats))
+}
+
+function withTotals(dataset: ReadDataset, stats: ReadStats): ReadDataset {
+  const { head, fetched, plan } = dataset
+  if (plan.whole === undefined) return dataset
+  const totals = wholeTotals(head, fetched, plan.whole)
+  const profileCount = totals.reduce((sum, { profiles }) => sum + profiles, 0)
+  stats.profiles += profileCount
+  return { ...dataset, profileCount, plan: { ...plan, totals } }
 }
 
 interface OpenedHead {
@@ -199,7 +217,9 @@ async function readHeads(
   return { first, heads }
 }
 
-type HeadDataset = Pick<ReadDataset, 'object' | 'head' | 'profiles'> & Pick<OpenedHead, 'isWhole'>
+type HeadDataset = Pick<ReadDataset, 'object' | 'head' | 'profiles' | 'profileCount'> &
+  Pick<StacktracePlan, 'whole'> &
+  Pick<OpenedHead, 'isWhole'>
 
 /** Profiles that have one of the ids, in the datasets that have any. */
 async function keepNamed(

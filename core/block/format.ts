@@ -18,7 +18,7 @@ export const FOOTER_TAIL_BYTES = 16 * 1024
 export const FOOTER_BYTES_MAX = 64 * 1024 * 1024
 /** 1 GiB: inflated size of one section or column chunk; above it a runtime may not allocate the array. */
 export const SECTION_RAW_BYTES_MAX = 1024 * 1024 * 1024
-/** 256: version 1 knows 18 kinds; bounds the table of a crafted file. */
+/** 256: version 1 knows 19 kinds; bounds the table of a crafted file. */
 export const SECTIONS_MAX = 256
 /** 16 Mi rows of one profile in one dataset: 1,000 times the default limit of samples. Bounds one frame. */
 export const HEADER_ROWS_MAX = 1 << 24
@@ -50,6 +50,8 @@ export const SECTION_KIND = {
   rollups: 34,
   /** Numbers of stacks in the writer's dictionary: stack-keys.ts. */
   stackKeys: 35,
+  /** What each node of the function level sums to over the whole dataset: function-totals.ts. */
+  functionTotals: 36,
 } as const
 
 export type SectionName = keyof typeof SECTION_KIND
@@ -68,6 +70,7 @@ export const OPTIONAL_SECTIONS: ReadonlySet<SectionName> = new Set<SectionName>(
   'rollupIndex',
   'rollups',
   'stackKeys',
+  'functionTotals',
 ])
 
 /** Flags of a section: bit 0 required, bits 1 and 2 the codec. */

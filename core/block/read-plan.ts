@@ -24,6 +24,8 @@ export interface ReadNeed {
   readonly profileIds?: boolean
   /** Rollups to read instead of samples, ascending. */
   readonly rollups?: readonly number[]
+  /** The total of the dataset by function node. */
+  readonly functionTotals?: boolean
 }
 
 const FUNCTION_LEVEL: readonly SectionName[] = ['stacks', 'functionLevel', 'strings']
@@ -78,6 +80,7 @@ export function planDatasetRead(head: DatasetHead, need: ReadNeed): ByteRange[] 
   }
   for (const name of symbolSections(head, need.symbols)) addSection(name)
   if (need.profileIds === true) addSection('profileIds')
+  if (need.functionTotals === true) addSection('functionTotals')
   const addFrames = (section: SectionName, frames: readonly Frame[], spans: boolean): void => {
     if (frames.length === 0) return
     const framesOffset = base + head.section(section).offset

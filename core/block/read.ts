@@ -33,6 +33,7 @@ import {
   frameHasContext,
   type FrameSource,
 } from './frames.ts'
+import { decodeFunctionTotals, findFunctionTotalFault, type FunctionTotal } from './function-totals.ts'
 import { PROFILE_ID_BYTES } from './header-section.ts'
 import { findOrderFault } from './order.ts'
 import { FetchedRanges } from './read-plan.ts'
@@ -53,6 +54,7 @@ import {
 } from './symbol-sections.ts'
 
 export type { ByteRange } from './coalesce.ts'
+export type { FunctionTotal } from './function-totals.ts'
 export { type DatasetHead, openDataset } from './dataset-head.ts'
 export { checkHeader, decodeFooter, footerRange, type ObjectFooter } from './footer.ts'
 export type { Frame } from './frame-index.ts'
@@ -103,6 +105,12 @@ export function decodeSymbols(head: DatasetHead, fetched: FetchedRanges): Symbol
   const mappings = decodeMappings(openFetched(head, fetched, 'mappings'), strings.stringCount)
   const locations = decodeLocations(openFetched(head, fetched, 'locations'), lines, mappings.mappingCount)
   return { ...strings, ...functions, ...mappings, ...lines, ...locations, ...tree, ...stacks }
+}
+
+/** Empty if the dataset has none. */
+export function readFunctionTotals(head: DatasetHead, fetched: FetchedRanges): FunctionTotal[] {
+  if (findSection(head.table, 'functionTotals') === undefined) return []
+  return decodeFunctionTotals(openFetched(head, fetched, 'functionTotals'), head.groups)
 }
 
 /** Undefined if the dataset has none: its writer had no dictionary, or it is a block. */
@@ -279,7 +287,10 @@ function verifyRegion(region: Uint8Array, descriptor: DatasetDescriptor, codec: 
     checkSection(region.subarray(entry.offset, entry.offset + entry.storedBytes), entry, head.subject)
   }
   const fetched = new FetchedRanges([{ offset: descriptor.offset, bytes: region }])
-  if (findSection(head.table, 'functionLevel') !== undefined) decodeFunctionSymbols(head, fetched)
+  if (findSection(head.table, 'functionLevel') !== undefined) {
+    const symbols = decodeFunctionSymbols(head, fetched)
+    if (symbols.kind === 'function-level') verifyFunctionTotals(head, fetched, symbols.level.nodeCount)
+  }
   const keys = readStackKeys(head, fetched)
   if (keys !== undefined && keys.numbers.length !== dataset.symbols.stackCount)
     throw corrupt(
@@ -295,6 +306,14 @@ function verifyRegion(region: Uint8Array, descriptor: DatasetDescriptor, codec: 
     )
       throw corrupt(sectionSubject(head.subject, 'sums'), `sum of group ${group}, series ${series}, type ${type}`)
   }
+}
+
+function verifyFunctionTotals(head: DatasetHead, fetched: FetchedRanges, nodeCount: number): void {
+  if (findSection(head.table, 'functionTotals') === undefined) return
+  const totals = readFunctionTotals(head, fetched)
+  const largest = totals.reduce((max, { nodes }) => Math.max(max, nodes.at(-1) ?? 0), 0)
+  const fault = largest >= nodeCount ? `node ${largest} of ${nodeCount}` : findFunctionTotalFault(head, totals)
+  if (fault !== undefined) throw corrupt(sectionSubject(head.subject, 'functionTotals'), fault)
 }
 
 /** Decodes all rollups and compares their sums with the headers; the content of their stacks is checked by the writer. */

@@ -7,12 +7,14 @@
  * 2. Rows are summed by stack into the totals of their run; when the run ends, these go to the totals of its cell.
  * 3. A rollup with more than half as many rows as the samples it stands for is left out: reading it would save little.
  * 4. `finish` sorts them by (group, hour, scope).
+ * 5. Where the total of the whole dataset is wanted (function-totals.ts), runs go to that of their group, too.
  *
  * Memory follows distinct stacks (an hour open: its totals), never samples.
  */
 import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
 import type { Dataset, GroupRows, ProfileHeaders, SampleGroup } from './dataset.ts'
+import type { StackTotalsOfGroup } from './function-totals.ts'
 import { ALL_SERIES, groupByHour, type HourRun, hourRuns, ROLLUP_PROFILES_MIN, type Rollups } from './rollup.ts'
 
 export type RollupDataset = Pick<Dataset, 'groups' | 'rows' | 'headers'> & {
@@ -51,6 +53,8 @@ export interface RollupSubject {
   readonly groups: readonly SampleGroup[]
   readonly headers: Pick<ProfileHeaders, 'count' | 'group' | 'series' | 'timeNanos' | 'rowLength'>
   readonly stackCount: number
+  /** `takeTotals` is asked for. */
+  readonly keepsTotals?: boolean
 }
 
 export class RollupBuilder {
@@ -59,6 +63,8 @@ export class RollupBuilder {
   readonly #cells = new Map<HourRun, Cell>()
   readonly #totals: StackTotals
   readonly #entries: Entry[] = []
+  /** By group, if they are wanted. */
+  readonly #whole: (CellTotals | undefined)[] | undefined
   /** The run of the next header. */
   #run = 0
   #sampleRows = 0
@@ -75,6 +81,7 @@ export class RollupBuilder {
     }
     const typesMax = subject.groups.reduce((max, { types }) => Math.max(max, types.length), 0)
     this.#totals = new StackTotals(subject.stackCount, typesMax)
+    this.#whole = subject.keepsTotals === true ? subject.groups.map(() => undefined) : undefined
   }
 
   /** The next headers, of one group; their rows begin at `start` and lie one after the other. */
@@ -86,7 +93,7 @@ export class RollupBuilder {
       const stop = Math.min(end, run.end)
       const from = at
       for (; h < stop; h++) at += rowLength[h]!
-      if (this.#cells.get(run)!.profiles >= ROLLUP_PROFILES_MIN) this.#totals.add(rows, from, at)
+      if (this.#isSummed(this.#cells.get(run)!)) this.#totals.add(rows, from, at)
       this.#sampleRows += at - from
       if (h === run.end) this.#endRun(run)
     }
@@ -99,9 +106,17 @@ export class RollupBuilder {
     this.#sampleRows = 0
     cell.open--
     cell.sampleRows += sampleRows
-    if (cell.profiles < ROLLUP_PROFILES_MIN) return
+    if (!this.#isSummed(cell)) return
     const typeCount = this.#subject.groups[run.group]!.types.length
     const stacks = this.#totals.takeStacks(typeCount)
+    if (this.#whole !== undefined) {
+      this.#whole[run.group] ??= new CellTotals(this.#subject.stackCount, typeCount)
+      this.#whole[run.group]!.add(stacks, this.#totals.columns)
+    }
+    if (cell.profiles < ROLLUP_PROFILES_MIN) {
+      this.#totals.clear(stacks)
+      return
+    }
     const isAlone = cell.runs === 1
     const profiles = run.end - run.first
     if (profiles >= ROLLUP_PROFILES_MIN && stacks.length * 2 <= sampleRows) {
@@ -111,6 +126,15 @@ export class RollupBuilder {
     }
     if (!isAlone) this.#addToCell(cell, stacks)
     this.#totals.clear(stacks)
+  }
+
+  #isSummed({ profiles }: Cell): boolean {
+    return profiles >= ROLLUP_PROFILES_MIN || this.#whole !== undefined
+  }
+
+  /** By group, over all of its headers; once, at the end. */
+  takeTotals(): (StackTotalsOfGroup | undefined)[] {
+    return (this.#whole ?? []).map((totals) => totals?.take())
   }
 
   #addToCell(cell: Cell, stacks: Uint32Array): void {

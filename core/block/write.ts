@@ -17,6 +17,7 @@ import type { ConservationSum, Dataset } from './dataset.ts'
 import { encodeFooter, encodeHeader, type ObjectSource } from './footer.ts'
 import { HEADER_BYTES, SECTION_CODEC, SECTION_KIND, type SectionName } from './format.ts'
 import { encodeFrameIndex } from './frame-index.ts'
+import { buildFunctionTotals } from './function-totals-build.ts'
 import { type EncodedFrames, encodeFrames, planFrames } from './frames.ts'
 import { encodeHeaders, PROFILE_ID_BYTES, timeBounds } from './header-section.ts'
 import { encodeGroups, encodeSeries } from './label-sections.ts'
@@ -63,6 +64,8 @@ export interface EncodeDatasetOptions {
   readonly functionLevel?: FunctionLevel | undefined
   /** Bytes of rollups per byte of frames, at most; 0: none are written. Absent: `ROLLUP_BYTES_FRACTION`. */
   readonly rollupBytesFraction?: number
+  /** Bytes of the total per function node per byte of frames, at most. Absent: none is written. */
+  readonly functionTotalsFraction?: number
   /** Bytes of stack keys per byte of symbols and frames, at most. Absent: `STACK_KEYS_FRACTION`. */
   readonly stackKeysFraction?: number
   /** Computed if absent. */
@@ -80,8 +83,10 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
   const frames = encodeFrames(dataset, { codec }, planFrames(headers))
   const allowedBytes = frames.sizeBytes * (options.rollupBytesFraction ?? ROLLUP_BYTES_FRACTION)
   const rollups = functionLevel === undefined ? undefined : encodeRollups(dataset, codec, allowedBytes)
-  const { stackKeysFraction } = options
-  return encodeRegion({ ...dataset, functionLevel, sums, frames, rollups, stackKeysFraction }, codec)
+  const { stackKeysFraction, functionTotalsFraction = 0 } = options
+  const functionTotals = buildFunctionTotals({ ...dataset, functionLevel }, frames.sizeBytes * functionTotalsFraction)
+  const region = { ...dataset, functionLevel, sums, frames, rollups, functionTotals, stackKeysFraction }
+  return encodeRegion(region, codec)
 }
 
 /** A dataset whose rows are encoded already. Its order is the caller's to check (order.ts). */
@@ -90,6 +95,8 @@ export interface RegionContent extends Omit<Dataset, 'rows' | 'windowStartMs' | 
   readonly sums: readonly ConservationSum[]
   readonly frames: EncodedFrames
   readonly rollups: EncodedRollups | undefined
+  /** The section, if it pays. */
+  readonly functionTotals?: Uint8Array | undefined
   /** `packSymbols` of the symbols and the function level, if the caller has them. */
   readonly symbolSections?: readonly EncodedSection[]
   readonly stackKeysFraction?: number | undefined
@@ -116,6 +123,7 @@ export function encodeRegion(content: RegionContent, codec: Codec): EncodedDatas
     if (keys.stored.length <= otherBytes * (content.stackKeysFraction ?? STACK_KEYS_FRACTION)) body.push(keys)
   }
   body.push(...symbols)
+  if (content.functionTotals !== undefined) body.push(packSection('functionTotals', content.functionTotals, codec))
   if (rollups !== undefined) body.push(chunkedSection('rollups', rollups.frames))
   body.push(chunkedSection('frames', frames))
   const table = encodeTable([...head, ...body], head.length, content)

@@ -24,6 +24,8 @@ import {
 } from '../block/conservation.ts'
 import { columnFactors } from '../block/column-factor.ts'
 import { FrameEncoder, type FramePlan, planFrames, rowsOfLargest } from '../block/frames.ts'
+import { FUNCTION_TOTALS_FRACTION } from '../block/function-totals.ts'
+import { packFunctionTotals } from '../block/function-totals-build.ts'
 import { findHeaderFault } from '../block/order.ts'
 import { ROLLUP_BYTES_FRACTION, packRollups } from '../block/rollup-section.ts'
 import { RollupBuilder } from '../block/rollup-build.ts'
@@ -31,6 +33,7 @@ import { encodeRegion, type ObjectDataset } from '../block/write.ts'
 import { assert } from '../assert.ts'
 import { endOfRuns, gatherJoined, planJoins, RowJoiner } from './aggregation.ts'
 import type { Codec } from '../ports/codec.ts'
+import { hourOfNanos } from '../units.ts'
 import { mergeHeaders, type MergedHeaders, mergeNumbering } from './merge-headers.ts'
 import { gatherRows, RowScratch } from './merge-rows.ts'
 import type { MergeScratch } from './merge-scratch.ts'
@@ -96,8 +99,11 @@ function mergeTaken(
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
   const encode = (): ObjectDataset => {
     const rollups = rows.rollups && packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
+    const totalsBytes = rows.totals.length === 0 ? 0 : rows.frames.sizeBytes * FUNCTION_TOTALS_FRACTION
+    const functionTotals = packFunctionTotals({ ...named, ...symbols }, rows.totals, totalsBytes)
+    const { sums, frames } = rows
     const encoded = encodeRegion(
-      { ...named, ...symbols, symbolSections: symbols.sections, sums: rows.sums, frames: rows.frames, rollups },
+      { ...named, ...symbols, symbolSections: symbols.sections, sums, frames, rollups, functionTotals },
       codec,
     )
     return { tenant, service, ...window, encoded }
@@ -130,6 +136,8 @@ interface MergedRows {
   readonly gathered: readonly ConservationSum[]
   readonly frames: ReturnType<FrameEncoder['finish']>
   readonly rollups: ReturnType<RollupBuilder['finish']> | undefined
+  /** Of the whole dataset by group; empty where they would save nothing. */
+  readonly totals: ReturnType<RollupBuilder['takeTotals']>
   readonly joinedSamples: number
 }
 
@@ -145,7 +153,7 @@ function mergeRows(
   const encoder = new FrameEncoder(groups, { codec, scratch: scratch.frames }, rowsOfLargest(plans))
   const rowCount = plans.reduce((count, plan) => count + plan.rowCount, 0)
   const { stackCount } = taken.symbols
-  const rollups = rowCount < rollupRowsMin ? undefined : new RollupBuilder({ groups, headers, stackCount })
+  const rollups = rowCount < rollupRowsMin ? undefined : rollupBuilder(merged, stackCount)
   const gatherer = {
     refs,
     stackOf,
@@ -186,6 +194,7 @@ function mergeRows(
     gathered: addSums([...parts, ...lacking]),
     frames: encoder.finish(),
     rollups: rollups?.finish(),
+    totals: rollups?.takeTotals() ?? [],
     joinedSamples: rowCount - storedRows,
   }
 }
@@ -205,6 +214,15 @@ function joinedFrame(
     at += rowLength[h]!
   }
   return { ...plan, rowStart: start, rowCount }
+}
+
+/** The total of the dataset is kept where it spans more than an hour: of one hour the rollup over all series is the total. */
+function rollupBuilder({ groups, headers }: MergedHeaders, stackCount: number): RollupBuilder {
+  const { hi, lo } = headers.timeNanos
+  const hourOf = (h: number): number => hourOfNanos(hi[h]! | 0, lo[h]!)
+  let keepsTotals = false
+  for (let h = 1; h < headers.count && !keepsTotals; h++) keepsTotals = hourOf(h) !== hourOf(0)
+  return new RollupBuilder({ groups, headers, stackCount, keepsTotals })
 }
 
 function anyContext(

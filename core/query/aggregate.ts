@@ -38,6 +38,7 @@ import type { StackTest } from './stack-test.ts'
 import { StackSums } from './stack-sums.ts'
 import type { StacktracePlan, StacktraceSource } from './stacktrace-plan.ts'
 import { type StepRange, stepIndexOf, type TimeSeriesBuilder } from './time-series.ts'
+import { addWhole } from './whole-dataset.ts'
 
 export interface ProfileQuery extends SeriesQuery {
   /** Inclusive. */
@@ -74,14 +75,15 @@ export function stacktracesRanges(plan: StacktracePlan): ByteRange[] {
   return planDatasetRead(plan.head, stacktracesNeed(plan))
 }
 
-function stacktracesNeed({ head, sources, symbols, row, kept }: StacktracePlan): ReadNeed {
+function stacktracesNeed({ head, sources, symbols, row, kept, whole }: StacktracePlan): ReadNeed {
   const headers = Uint32Array.from(sources.flatMap(({ positions }) => [...positions])).sort()
   const rollups = sources.flatMap((source) => source.rollups).sort((a, b) => a - b)
   const columns = sources.map(({ selected }) => ({ group: selected.group, type: selected.type }))
   // Segments have no function level: frames without lines are named by mapping and address, so everything is read.
   const stored = symbols === 'functions' && hasFunctionLevel(head) ? 'functions' : 'all'
   const isHeld = (symbols === 'functions' ? kept?.named : kept?.lines) !== undefined
-  return { symbols: isHeld ? 'held' : stored, headers, rollups, columns, spans: row !== undefined }
+  const functionTotals = whole !== undefined
+  return { symbols: isHeld ? 'held' : stored, headers, rollups, columns, spans: row !== undefined, functionTotals }
 }
 
 function hasFunctionLevel(head: DatasetHead): boolean {
@@ -96,6 +98,7 @@ export function addStacktraces(
   stackTest?: StackTest,
 ): number {
   const named = namedStacks(plan, fetched)
+  if (plan.totals !== undefined) return addWhole(tree, { head: plan.head, totals: plan.totals }, named)
   const { sums, rows } = sumStacks(plan, fetched, named.stackNode.length)
   if (stackTest !== undefined) sums.retain(stackTest(named))
   sums.addToTree(tree, named.stackNode, named.level, named.viewName)

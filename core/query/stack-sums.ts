@@ -106,7 +106,6 @@ export class StackSums {
   ): void {
     this.#settle()
     const self = allocateInt64Column(level.nodeCount)
-    // 1 = leads to a value.
     const needed = new Uint8Array(level.nodeCount)
     for (let stack = 0; stack < stackNode.length; stack++) {
       const lo = this.#sums.lo[stack]!
@@ -117,26 +116,39 @@ export class StackSums {
       addInt64At(self, node, lo, hi)
       needed[node] = 1
     }
-    for (let node = level.nodeCount - 1; node > 0; node--) if (needed[node] === 1) needed[level.parent[node]!] = 1
-    const target = new Uint32Array(level.nodeCount)
-    // Name in the tree by row of the level's name table; 0 = not met yet, as is the empty name, which nobody waits for.
-    const names = new Uint32Array(level.name.reduce((max, name) => Math.max(max, name), 0) + 1)
-    // Datasets of one service bring the same names and nodes in nearly the same order: the next one is tried first.
-    let lastName = 0
-    let lastNode = 0
-    for (let node = 1; node < level.nodeCount; node++) {
-      if (needed[node] === 0) continue
-      const nameId = level.name[node]!
-      let name = names[nameId]!
-      if (name === 0) {
-        const bytes = viewName(nameId)
-        name = tree.internName(bytes, 0, bytes.length, lastName + 1)
-        names[nameId] = name
-        lastName = name
-      }
-      lastNode = tree.child(target[level.parent[node]!]!, name, lastNode + 1)
-      target[node] = lastNode
-      if (self.lo[node] !== 0 || self.hi[node] !== 0) tree.addSelf(lastNode, self.lo[node]!, self.hi[node]!)
+    addNodesToTree(tree, { level, viewName, self, needed })
+  }
+}
+
+export interface NodeSums {
+  readonly level: FunctionLevel
+  readonly viewName: (name: number) => Uint8Array
+  /** By node. */
+  readonly self: Int64Column
+  /** 1 = has a value; those that lead to one are marked here. */
+  readonly needed: Uint8Array
+}
+
+export function addNodesToTree(tree: FunctionTree, { level, viewName, self, needed }: NodeSums): void {
+  for (let node = level.nodeCount - 1; node > 0; node--) if (needed[node] === 1) needed[level.parent[node]!] = 1
+  const target = new Uint32Array(level.nodeCount)
+  // Name in the tree by row of the level's name table; 0 = not met yet, as is the empty name, which nobody waits for.
+  const names = new Uint32Array(level.name.reduce((max, name) => Math.max(max, name), 0) + 1)
+  // Datasets of one service bring the same names and nodes in nearly the same order: the next one is tried first.
+  let lastName = 0
+  let lastNode = 0
+  for (let node = 1; node < level.nodeCount; node++) {
+    if (needed[node] === 0) continue
+    const nameId = level.name[node]!
+    let name = names[nameId]!
+    if (name === 0) {
+      const bytes = viewName(nameId)
+      name = tree.internName(bytes, 0, bytes.length, lastName + 1)
+      names[nameId] = name
+      lastName = name
     }
+    lastNode = tree.child(target[level.parent[node]!]!, name, lastNode + 1)
+    target[node] = lastNode
+    if (self.lo[node] !== 0 || self.hi[node] !== 0) tree.addSelf(lastNode, self.lo[node]!, self.hi[node]!)
   }
 }

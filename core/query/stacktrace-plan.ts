@@ -10,9 +10,10 @@
  * Rollups have no spans: where rows are tested, samples answer everything.
  */
 import { ALL_SERIES, groupByHour, type HourRun, hourRuns, type RollupIndex } from '../block/rollup.ts'
-import type { DatasetHead } from '../block/read.ts'
+import type { DatasetHead, FunctionTotal } from '../block/read.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import type { SelectedProfiles } from './aggregate.ts'
+import type { SelectedType } from './select-series.ts'
 import type { NamedStacks } from './call-site.ts'
 import type { RowTest } from './sample-selector.ts'
 
@@ -40,6 +41,10 @@ export interface KeptSymbols {
 
 export interface StacktracePlan extends StacktraceWish {
   readonly head: DatasetHead
+  /** The types whose totals over the dataset answer, if it is wanted whole; then there are no sources. */
+  readonly whole?: readonly SelectedType[] | undefined
+  /** Theirs, when they were read. */
+  readonly totals?: readonly FunctionTotal[]
   readonly sources: readonly StacktraceSource[]
   /** Absent: nothing is kept. */
   readonly kept?: KeptSymbols | undefined

@@ -15,11 +15,14 @@ import {
   decodeFunctionSymbols,
   FetchedRanges,
   footerRange,
+  type FunctionTotal,
+  readFunctionTotals,
   readStackKeys,
   verifyObject,
 } from '#core/block/read.ts'
 import type { StackKeys } from '#core/block/stack-keys.ts'
 import type { ObjectFooter } from '#core/block/footer.ts'
+import { getBigInt } from '#core/wire/int64.ts'
 import { plainDataset } from '../../support/datasets.ts'
 import { plainRollups } from '../../support/rollups.ts'
 import { TEST_CODEC } from '../../support/block-objects.ts'
@@ -56,6 +59,7 @@ function dump(bytes: Uint8Array): unknown {
       // Absent, not null: the files before rollups say nothing of them.
       ...(head.rollups === undefined ? {} : { rollups: plainRollups(head, fetched) }),
       ...plainKeys(readStackKeys(head, fetched)),
+      ...plainTotals(readFunctionTotals(head, fetched)),
     }
   })
   return JSON.parse(JSON.stringify({ footer, datasets }))
@@ -63,6 +67,15 @@ function dump(bytes: Uint8Array): unknown {
 
 function plainKeys(keys: StackKeys | undefined): object {
   return keys === undefined ? {} : { stackKeys: { dictionaryId: [...keys.dictionaryId], numbers: [...keys.numbers] } }
+}
+
+function plainTotals(totals: readonly FunctionTotal[]): object {
+  if (totals.length === 0) return {}
+  const functionTotals = totals.map(({ nodes, values, ...of }) => ({
+    ...of,
+    rows: Array.from(nodes, (node, i) => [node, String(getBigInt(values, i))]),
+  }))
+  return { functionTotals }
 }
 
 function load(name: string): { bytes: Uint8Array; expected: unknown } {

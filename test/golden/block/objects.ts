@@ -92,10 +92,11 @@ function later(profile: ProfileSpec): ProfileSpec {
 function placed(
   dataset: Dataset,
   functionLevel?: FunctionLevel,
+  functionTotalsFraction = 0,
 ): Parameters<typeof encodeObject>[0]['datasets'][number] {
   const { tenant, service, windowStartMs, windowMs } = dataset
   // Twice the frames: these hours are too small for rollups to pay, and for keys.
-  const fractions = { rollupBytesFraction: 2, stackKeysFraction: 2 }
+  const fractions = { rollupBytesFraction: 2, stackKeysFraction: 2, functionTotalsFraction }
   const encoded = encodeDataset(dataset, { codec: TEST_CODEC, functionLevel, ...fractions })
   return { tenant, service, windowStartMs, windowMs, encoded }
 }
@@ -116,6 +117,7 @@ export function buildGoldenObjects(): GoldenObject[] {
   const segment = [tinyDataset('acme', 'checkout'), mixedDataset('acme', 'zürich'), tinyDataset('umbrella', 'a')]
   const compacted = [mixedDataset('acme', 'checkout')]
   const rolledUp = [rollupDataset('acme', 'checkout')]
+  const totalled = [rollupDataset('acme', 'checkout'), mixedDataset('acme', 'zürich')]
   const keyed = segment.slice(0, 2).map(withKeys)
   return [
     {
@@ -165,6 +167,18 @@ export function buildGoldenObjects(): GoldenObject[] {
         job: { jobId: 'job-18', epoch: 1 },
         sources: [{ objectId: '01HZ9V8S00C0MPACTED0000000', datasets: [0] }],
         datasets: rolledUp.map((dataset) => placed(dataset, functionLevelOf(dataset))),
+      }).bytes,
+    },
+    {
+      name: 'function-totals',
+      datasets: totalled,
+      bytes: encodeObject({
+        objectId: '01HZ9V8S00T0TAL00000000000',
+        level: 5,
+        createdMs: WINDOW_START_MS + 90_000,
+        job: { jobId: 'job-19', epoch: 2 },
+        sources: [{ objectId: '01HZ9V8S00R0LLVPS000000000', datasets: [0] }],
+        datasets: totalled.map((dataset) => placed(dataset, functionLevelOf(dataset), 4)),
       }).bytes,
     },
   ]
