@@ -5,15 +5,15 @@
  * Must not: be used by two merges at once, or hold anything that a later merge reads.
  */
 import { FrameScratch } from '../block/frames.ts'
+import { SymbolsSubset } from '../symbols/subset.ts'
 import { MIB } from '../units.ts'
-import { FirstUseOrder } from './merge-order.ts'
 import { RowScratch, RowSorter } from './merge-rows.ts'
 
 /** 24 MiB: full frames, four types wide, of the output and of ten sources. */
 const KEPT_BYTES_MAX = 24 * MIB
 
 export class MergeScratch {
-  order = new FirstUseOrder()
+  order = new SymbolsSubset()
   sorter = new RowSorter()
   /** Of the output. */
   frames = new FrameScratch()
@@ -35,7 +35,7 @@ export class MergeScratch {
     if (this.sizeBytes <= KEPT_BYTES_MAX) return
     this.#sources = []
     if (this.sizeBytes <= KEPT_BYTES_MAX) return
-    this.order = new FirstUseOrder()
+    this.order = new SymbolsSubset()
     this.sorter = new RowSorter()
     this.frames = new FrameScratch()
     this.rows = new RowScratch()

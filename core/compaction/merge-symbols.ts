@@ -6,15 +6,15 @@
  * 2. Rows are interned by their words (`WordRows`); a node by (parent, location), since most of the work is nodes.
  * 3. Stacks get their ids source by source, in the order of each source; one stack per node over all sources. So a
  *    profile's stacks stay near each other, and rows of the first source stay in order.
- * 4. `take` cuts what some stacks need out of the tables, in the order in which they use it (merge-order.ts). The tables
+ * 4. `take` cuts what some stacks need out of the tables, in the order in which they use it (core/symbols/subset.ts). The tables
  *    stay, so that the next merge of the service finds what this one brought (service-symbols.ts).
  *
  * Must not: look at values.
  */
 import { TextTable, viewOf } from './merge-text.ts'
 import { type FunctionLevel, storedFunctionLevel } from '../symbols/function-level.ts'
+import { SymbolsSubset } from '../symbols/subset.ts'
 import type { Symbols } from '../symbols/symbols.ts'
-import { FirstUseOrder } from './merge-order.ts'
 import { NodeTable, StackNumbers, UNKNOWN, WordRows } from './merge-tables.ts'
 
 const FUNCTION_WORDS = 5
@@ -138,12 +138,12 @@ export class MergedSymbols {
   }
 
   /** All stacks, or those given, each once; they are numbered in that order. */
-  take(stacks = allOf(this.stackCount), order = new FirstUseOrder()): TakenSymbols {
+  take(stacks = allOf(this.stackCount), order = new SymbolsSubset()): TakenSymbols {
     return storedFunctionLevel(this.takeSymbols(stacks, order))
   }
 
   /** As `take`, without the function level. */
-  takeSymbols(stacks = allOf(this.stackCount), order = new FirstUseOrder()): Symbols {
+  takeSymbols(stacks = allOf(this.stackCount), order = new SymbolsSubset()): Symbols {
     return order.take(this.#view(), stacks)
   }
 

@@ -14,10 +14,10 @@ import type { EncodedSection } from '../block/section-table.ts'
 import type { StackKeys } from '../block/stack-keys.ts'
 import { packSymbols } from '../block/write.ts'
 import type { Codec } from '../ports/codec.ts'
+import type { SymbolsSubset } from '../symbols/subset.ts'
 import type { Symbols } from '../symbols/symbols.ts'
 import { MIB } from '../units.ts'
 import { KnownStacks } from './known-stacks.ts'
-import type { FirstUseOrder } from './merge-order.ts'
 import { MergeScratch } from './merge-scratch.ts'
 import { MergedSymbols, type TakenSymbols } from './merge-symbols.ts'
 
@@ -79,7 +79,7 @@ export class ServiceSymbols {
   }
 
   /** Ends a merge: the stacks of all its sources, and `stackOf` in the numbers of the output. */
-  take(stackOf: readonly Uint32Array[], { codec, order }: { codec: Codec; order: FirstUseOrder }): PreparedSymbols {
+  take(stackOf: readonly Uint32Array[], { codec, order }: { codec: Codec; order: SymbolsSubset }): PreparedSymbols {
     const tables = this.#tables!
     const stacks = this.#takeUsed(tables.stackCount)
     const number = new Uint32Array(tables.stackCount)

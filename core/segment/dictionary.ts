@@ -48,6 +48,6 @@ export class Dictionary {
 
   /** Symbols of their own of stacks[0, count), in this order, each once. */
   take(stacks: Uint32Array, count: number): Symbols {
-    return this.#subset.take(this.#builder.view(), stacks, count)
+    return this.#subset.take(this.#builder.view(), stacks.subarray(0, count))
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { FirstUseOrder } from '#core/compaction/merge-order.ts'
+import { SymbolsSubset } from '#core/symbols/subset.ts'
 import { MergeMemory, ServiceSymbols } from '#core/compaction/service-symbols.ts'
 import { buildFunctionLevel } from '#core/symbols/function-level.ts'
 import { StringTable } from '#core/symbols/string-table.ts'
@@ -9,7 +9,7 @@ import { createCodec } from '#platform/codec.ts'
 import { distinctStacks } from '../../support/plain-dataset.ts'
 import { type PlainStack, stackNames, symbolsOf } from '../../support/symbols.ts'
 
-const tools = { codec: createCodec(), order: new FirstUseOrder() }
+const tools = { codec: createCodec(), order: new SymbolsSubset() }
 const stacksArbitrary = fc.uniqueArray(fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 5 }), {
   maxLength: 20,
   selector: (s) => JSON.stringify(s),
