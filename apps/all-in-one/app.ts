@@ -59,6 +59,8 @@ import { mountOperator } from '../metastore/operate.ts'
 import { addJournalMetrics } from '../metastore/journal.ts'
 import { meterQueue } from '../metastore/queue-metrics.ts'
 import { addStoredMetrics, createIngestLedger } from '../metastore/ingest-ledger.ts'
+import { createPlacement } from '../metastore/placement.ts'
+import { mountPlacement } from '../metastore/placement-routes.ts'
 import { createRecordingRules } from '../metastore/recording-rules.ts'
 import { createLimitOverrides } from '../metastore/tenant-limits.ts'
 import { createTenantPolicies } from '../metastore/tenant-policies.ts'
@@ -210,21 +212,20 @@ async function startMetastore(
   const { tenants, retention } = await startTenants(shared, settings, { database, opened })
   const recovery = await startRecovery(shared, settings, { database, opened })
   const ledger = createIngestLedger({ sql: database.sql })
-  const duties = [...tenants.duties, ...ledger.duties, ...recovery.duties]
+  const placement = createPlacement({ sql: database.dutySql, clock, log, holder: instanceId })
+  const duties = [...tenants.duties, ...ledger.duties, ...placement.duties, ...recovery.duties]
   const metastore = createMetastore({ ...metastoreDeps, duties })
   recovery.attach(metastore.duties)
   const inParts = planningInParts(recovery.guard.wrap(metastore))
   const metered = shared.instruments.metastore(meterQueue(inParts, shared.instruments.registry))
   const { registry } = shared.instruments
-  mountOperator(
-    shared.operator,
-    { ...metastoreDeps, registry },
-    {
-      bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES,
-      compression: codecCompression(shared.codec),
-      log,
-    },
-  )
+  const operatorOptions = {
+    bodyLimitBytes: OPERATOR_BODY_LIMIT_BYTES,
+    compression: codecCompression(shared.codec),
+    log,
+  }
+  mountOperator(shared.operator, { ...metastoreDeps, registry }, operatorOptions)
+  mountPlacement(shared.operator, placement.service, operatorOptions)
   // The lock of the data directory proves that every worker of an earlier process is dead, also after a kill -9. Before
   // the duties begin: they would count each lease that has run out as a failure.
   if (address.isEmbedded) await metastore.releaseHolders(WORKER_ID_PREFIX)

@@ -27,6 +27,8 @@ import { addJournalMetrics } from './journal.ts'
 import { mountOperator } from './operate.ts'
 import { meterQueue } from './queue-metrics.ts'
 import { addStoredMetrics, createIngestLedger } from './ingest-ledger.ts'
+import { createPlacement } from './placement.ts'
+import { mountPlacement } from './placement-routes.ts'
 import { createRecordingRules } from './recording-rules.ts'
 import { createLimitOverrides } from './tenant-limits.ts'
 import { createTenantPolicies } from './tenant-policies.ts'
@@ -58,7 +60,8 @@ await runProcess(log, async (lifecycle) => {
   const recovery =
     store === undefined ? undefined : createRecovery({ ...recoveryPorts, sql: database.dutySql, store, clock, log })
   const ledger = createIngestLedger({ sql: database.sql })
-  const duties = [...tenants.duties, ...ledger.duties, ...(recovery?.duties ?? [])]
+  const placement = createPlacement({ sql: database.dutySql, clock, log, holder: settings.instanceId })
+  const duties = [...tenants.duties, ...ledger.duties, ...placement.duties, ...(recovery?.duties ?? [])]
   const metastore = createMetastore({ ...deps, duties })
   recovery?.attach(metastore.duties)
   await recovery?.guard.checkFirst()
@@ -79,6 +82,7 @@ await runProcess(log, async (lifecycle) => {
   mountRules(app, createRecordingRules({ sql: database.sql, random: createRandom() }), service)
   mountSettings(app, createTenantSettings({ sql: database.sql }), service)
   mountLedger(app, ledger.service, service)
+  mountPlacement(app, placement.service, service)
   mountLimits(app, createLimitOverrides({ sql: database.sql }), service)
   mountPolicies(app, createTenantPolicies({ sql: database.sql }), service)
   addStoredMetrics(instruments.registry, { sql: database.dutySql, clock })

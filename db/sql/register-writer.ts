@@ -122,7 +122,7 @@ function tellRates(sql: SqlSession, request: RegisterWriterRequest) {
     insert into writer_rates as r (writer_id, tenants, services, bytes_per_second, profiles_per_second,
       rest_bytes_per_second, rest_profiles_per_second)
     select ${writerId}::text, ${rates.map(({ tenant }) => tenant)}::text[], ${rates.map(({ service }) => service)}::text[],
-      ${rates.map((rate) => rate.bytesPerSecond)}::float8[], ${rates.map((rate) => rate.profilesPerSecond)}::float8[],
+      ${rates.map((rate) => String(rate.bytesPerSecond))}::text[]::float8[], ${rates.map((rate) => String(rate.profilesPerSecond))}::text[]::float8[],
       ${restBytesPerSecond}::float8, ${restProfilesPerSecond}::float8
     from term
     on conflict (writer_id) do update set tenants = excluded.tenants, services = excluded.services,

@@ -1,0 +1,87 @@
+/**
+ * One pass of placement: reads what writers said, plans (core/placement/plan.ts), and writes if anything changed, fenced by
+ * the duty's lease. Time is Postgres' own, because leases are.
+ */
+import { PLACEMENT_POLICY_DEFAULT, type PlacementInput, planPlacement } from '#core/placement/plan.ts'
+import { placementStateJson, readPlacementState } from '#core/placement/state-json.ts'
+import {
+  emptyPlacementTable,
+  parsePlacementTable,
+  placementJson,
+  type PlacementTable,
+  TABLE_MAX_SERVICES,
+  TABLE_MAX_TENANTS,
+  TABLE_MAX_WRITERS,
+} from '#core/placement/table.ts'
+import type { Log } from '#core/ports/log.ts'
+import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
+import type { Sql } from '#db/client.ts'
+import { withSqlErrors } from '#db/errors.ts'
+import type { LeaseTerm } from '#db/sql/leases.ts'
+import {
+  type PlacementRow,
+  selectPlacement,
+  selectRates,
+  selectSeenWriters,
+  writePlacement,
+} from '#db/sql/placement-pass.ts'
+import { selectTenantWidths } from '#db/sql/placement-table.ts'
+import { forgetWriters } from '#db/sql/register-writer.ts'
+
+/** Longer than a writer's slots wait for it, and than a metastore is away for an upgrade. */
+const FORGET_WRITERS_MS = 10 * MS_PER_MINUTE
+const FORGET_ROWS = 1_000
+
+export class PlacementPass {
+  readonly #sql: Sql
+  readonly #log: Log
+
+  constructor({ sql, log }: { readonly sql: Sql; readonly log: Log }) {
+    this.#sql = sql
+    this.#log = log
+  }
+
+  /** The generation of the table after it; undefined: the lease has moved, somebody else makes the table. */
+  async run(term: LeaseTerm): Promise<number | undefined> {
+    return await withSqlErrors('placement', () => this.#run(term))
+  }
+
+  async #run(term: LeaseTerm): Promise<number | undefined> {
+    const sql = this.#sql
+    const { nowMs, row } = await selectPlacement(sql)
+    const table = row === undefined ? firstTable(nowMs) : parsePlacementTable(JSON.parse(row.content))
+    const plan = planPlacement(await this.#input(nowMs, table, row))
+    await forgetWriters(sql, { ageMs: FORGET_WRITERS_MS, rows: FORGET_ROWS })
+    const next: PlacementRow = {
+      generation: plan.table.generation,
+      content: placementJson(plan.table),
+      state: placementStateJson(plan.state),
+    }
+    // Quiet: no row is written every five seconds for nothing.
+    if (row !== undefined && next.content === row.content && next.state === row.state) return next.generation
+    if (!(await writePlacement(sql, term, { before: row?.generation, next }))) return undefined
+    if (plan.moved > 0 || table.writers.length !== plan.table.writers.length) this.#tell(plan.table, plan.moved)
+    return next.generation
+  }
+
+  async #input(nowMs: number, table: PlacementTable, row: PlacementRow | undefined): Promise<PlacementInput> {
+    const sql = this.#sql
+    const policy = PLACEMENT_POLICY_DEFAULT
+    const { unitBytesPerSecond: unitBytes, unitProfilesPerSecond: unitProfiles } = policy.widths
+    const writers = await selectSeenWriters(sql, TABLE_MAX_WRITERS)
+    const rates = await selectRates(sql, { servicesMax: TABLE_MAX_SERVICES, unitBytes, unitProfiles })
+    const tenants = await selectTenantWidths(sql, TABLE_MAX_TENANTS)
+    const state = readPlacementState(row?.state ?? '', table)
+    return { state, table, writers, ...rates, tenants, nowMs, policy }
+  }
+
+  #tell({ generation, writers }: PlacementTable, moved: number): void {
+    const serving = writers.filter(({ state }) => state === 'serving').length
+    this.#log.info('placement changed', { generation, writers: writers.length, serving, slotsMoved: moved })
+  }
+}
+
+/** Above every generation that an edge may have from a database that was lost or restored: those began in seconds too. */
+function firstTable(nowMs: number): PlacementTable {
+  return { ...emptyPlacementTable(), generation: Math.floor(nowMs / MS_PER_SECOND) }
+}
