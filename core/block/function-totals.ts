@@ -15,8 +15,8 @@ import type { ByteReader } from '../wire/byte-reader.ts'
 import { addInt64At, allocateInt64Column, type Int64Column, sumInt64 } from '../wire/int64.ts'
 import type { ProfileHeaders, SampleGroup } from './dataset.ts'
 
-/** 1/32 of the frames: from some three hours of a service on. Below that the rollups of its hours do as well. */
-export const FUNCTION_TOTALS_FRACTION = 1 / 32
+/** 1/8 of the frames: from some 20 profiles of a service on. Below that reading samples does as well. */
+export const FUNCTION_TOTALS_FRACTION = 1 / 8
 
 /** Of one type of one group; where no profile has a value there is none. */
 export interface FunctionTotal {
