@@ -23,6 +23,7 @@ import { positionalProfileId, profileIdOf } from '#core/segment/profile-id.ts'
 import { tablesDigestOf } from '#core/segment/tables-digest.ts'
 import { hourStartMs, MIB, MS_PER_HOUR, NANOS_PER_MS } from '#core/units.ts'
 import type { TakeAnswer, TakeInput } from './head-shard.ts'
+import { isOtlp, type OtlpRequests } from './otlp-intake.ts'
 import type { PolicyCache } from './policy-cache.ts'
 import { decodeRecording, isRecording, recordingLabels, recordingTablesDigest } from './recording-intake.ts'
 import type { RequestOrdinals } from './request-ordinals.ts'
@@ -44,6 +45,7 @@ export interface IntakeDeps {
   readonly digest: Digest
   readonly decoder: ProfileDecoder
   readonly recordings: RecordingDecoder
+  readonly otlp: OtlpRequests
   readonly policies: PolicyCache
   /** Undefined where somebody else counts. */
   readonly rates: TenantRates | undefined
@@ -73,6 +75,7 @@ export function* takeInSlices(deps: IntakeDeps, input: IntakeInput): Generator<v
     decompressedBytes = raw.length
     deps.rates?.take(input.tenant, decompressedBytes, input.nowMs)
     if (isRecording(input.ingest)) return yield* takeRecording(deps, { ...input, ingest: input.ingest }, raw)
+    if (isOtlp(input.ingest)) return takeOtlp(deps, { ...input, ingest: input.ingest })
     return takeDecoded(deps, input, raw)
   } catch (error) {
     if (!(error instanceof CinderError)) throw error
@@ -83,7 +86,7 @@ export function* takeInSlices(deps: IntakeDeps, input: IntakeInput): Generator<v
 
 function inflate(codec: Codec, { profile: { bytes }, limits, ingest }: IntakeInput): Uint8Array {
   const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b
-  if (!isGzip) return bytes
+  if (!isGzip || isOtlp(ingest)) return bytes
   const limit = isRecording(ingest) ? limits.maxRecordingSizeBytes : limits.maxProfileSizeBytes
   return codec.gunzip(bytes, limit || limits.bodyLimitBytes || INFLATED_BYTES_MAX)
 }
@@ -95,12 +98,31 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
   const profile = ingest === undefined ? decoded.profile : repairIngestProfile(decoded.profile, ingest)
   // A repaired profile has other tables than its bytes say.
   const isAsSent = profile === decoded.profile
-  const checked = check(deps, input, { raw, profile, labelsOf: () => pushedLabels(input, profile) })
-  if (checked === undefined) return empty(raw)
-  if (typeof checked === 'string') return dropped(raw, checked)
+  const sent = sentBytes(deps.digest, raw, decoded.profile.timeNanos)
+  const checked = check(deps, input, { sent, profile, labelsOf: () => pushedLabels(input, profile) })
+  if (checked === undefined) return empty(raw.length)
+  if (typeof checked === 'string') return dropped(raw.length, checked)
   const tablesDigest = isAsSent ? digestOfTables(profile, checked.profile, deps.digest) : undefined
-  const sent = { raw, timeNanos: decoded.profile.timeNanos }
   return append(deps, input, { sent, kept: [{ ...checked, tablesDigest }] })
+}
+
+/** A profile of a request that shares its tables. What it has in bytes is known once it is decoded. */
+function takeOtlp(deps: IntakeDeps, input: IntakeInput & { readonly ingest: IngestForm }): TakeAnswer {
+  const { request, limits, tenant, nowMs, ingest } = input
+  const { bytes } = input.profile
+  const requestBytesMax = limits.bodyLimitBytes || INFLATED_BYTES_MAX
+  const decoded = deps.otlp.decode({ request, bytes, ingest, limits, requestBytesMax })
+  const { sizeBytes } = decoded
+  deps.rates?.correct(tenant, sizeBytes - bytes.length, nowMs)
+  if (!decoded.ok) return { kind: 'verdict', verdict: rejectedVerdict(fault(decoded.fault), sizeBytes), isShed: false }
+  const { profile } = decoded
+  const contentDigest = deps.otlp.contentDigest(deps.digest, request)
+  const sent = { sizeBytes, contentDigest: () => contentDigest, timeNanos: profile.timeNanos }
+  const labelsOf = (): LabelsResult => ({ ok: true, labels: withServiceName(input.labels) })
+  const checked = check(deps, input, { sent, profile, labelsOf })
+  if (checked === undefined) return empty(sizeBytes)
+  if (typeof checked === 'string') return dropped(sizeBytes, checked)
+  return append(deps, input, { sent, kept: [{ ...checked, tablesDigest: undefined }] })
 }
 
 /** All of its profiles are checked before the first is stored. */
@@ -113,19 +135,32 @@ function* takeRecording(
   const { event, profiles } = yield* decodeRecording(deps.recordings, { raw, ingest, limits, codec: deps.codec })
   const labels = withServiceName(input.labels)
   const tablesDigest = profiles.length > 1 ? recordingTablesDigest(deps.digest, raw, ingest, limits) : undefined
+  const sent = sentBytes(deps.digest, raw, ingest.fromNanos)
   const kept: KeptProfile[] = []
   let why: DropReason | undefined
   for (const { name, profile } of profiles) {
     const labelsOf = (): LabelsResult => ({ ok: true, labels: recordingLabels(labels, event, name) })
-    const checked = check(deps, input, { raw, profile, labelsOf })
+    const checked = check(deps, input, { sent, profile, labelsOf })
     if (typeof checked === 'string') why = checked
     else if (checked !== undefined) {
       const hasOwnTables = checked.profile.mappingBuildId !== profile.mappingBuildId
       kept.push({ ...checked, tablesDigest: hasOwnTables ? undefined : tablesDigest })
     }
   }
-  if (kept.length === 0) return why === undefined ? empty(raw) : dropped(raw, why)
-  return append(deps, input, { sent: { raw, timeNanos: ingest.fromNanos }, kept })
+  if (kept.length === 0) return why === undefined ? empty(raw.length) : dropped(raw.length, why)
+  return append(deps, input, { sent, kept })
+}
+
+/** As it came, by which it is known again. */
+interface Sent {
+  /** Uncompressed. */
+  readonly sizeBytes: number
+  readonly contentDigest: () => Uint8Array
+  readonly timeNanos: bigint
+}
+
+function sentBytes(digest: Digest, raw: Uint8Array, timeNanos: bigint): Sent {
+  return { sizeBytes: raw.length, contentDigest: () => digest.digest128(raw), timeNanos }
 }
 
 interface CheckedProfile {
@@ -137,7 +172,7 @@ interface CheckedProfile {
 type DropReason = Extract<PipelineResult, { readonly kind: 'dropped' }>['reason']
 
 interface CheckInput {
-  readonly raw: Uint8Array
+  readonly sent: Sent
   readonly profile: DecodedProfile
   readonly labelsOf: () => LabelsResult
 }
@@ -146,7 +181,7 @@ interface CheckInput {
 function check(
   deps: IntakeDeps,
   input: IntakeInput,
-  { raw, profile, labelsOf }: CheckInput,
+  { sent, profile, labelsOf }: CheckInput,
 ): CheckedProfile | DropReason | undefined {
   const result = runPipeline({
     profile,
@@ -154,7 +189,7 @@ function check(
     limits: input.limits,
     policy: deps.policies.of(input.policy),
     nowMs: input.nowMs,
-    draw: () => drawOf(deps.digest, input, raw),
+    draw: () => drawOf(deps.digest, input, sent),
     seriesMax: SPLIT_SERIES_MAX,
   })
   if (result.kind === 'fault') throw fault(result.fault)
@@ -163,10 +198,10 @@ function check(
 }
 
 /** From 0 to below 1, and the same for a retry. */
-function drawOf(digest: Digest, { profile, tenant, ingest }: IntakeInput, raw: Uint8Array): number {
+function drawOf(digest: Digest, { profile, tenant, ingest }: IntakeInput, sent: Sent): number {
   const rest = encoder.encode(JSON.stringify([tenant, profile.clientId, String(ingest?.fromNanos ?? 0n)]))
   const bytes = new Uint8Array(PROFILE_ID_BYTES + rest.length)
-  bytes.set(digest.digest128(raw))
+  bytes.set(sent.contentDigest())
   bytes.set(rest, PROFILE_ID_BYTES)
   const drawn = digest.digest128(bytes)
   return new DataView(drawn.buffer, drawn.byteOffset).getUint32(0) / 2 ** 32
@@ -175,15 +210,13 @@ function drawOf(digest: Digest, { profile, tenant, ingest }: IntakeInput, raw: U
 type KeptProfile = CheckedProfile & { readonly tablesDigest: Uint8Array | undefined }
 
 interface Checked {
-  /** As it came, by which it is known again. */
-  readonly sent: { readonly raw: Uint8Array; readonly timeNanos: bigint }
+  readonly sent: Sent
   /** Of one time and one service. */
   readonly kept: readonly KeptProfile[]
 }
 
 /** Synchronous from here: profiles of one push get ordinals one after another. */
 function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): TakeAnswer {
-  const { raw } = sent
   const timeNanos = profileTimeNanos(kept[0]!.profile, input.nowMs)
   const reserved = kept.reduce((sum, { split }) => sum + split.series.length, 0)
   if (!deps.account.reserveHeaders(input.batch.number, reserved)) throw tooManySeries(reserved)
@@ -219,9 +252,9 @@ function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): 
     input.into.grew(entry)
     input.into.dropEmpty(entry)
   }
-  if (first === undefined) return empty(raw)
+  if (first === undefined) return empty(sent.sizeBytes)
   const newHeads = input.into.headCount - headsBefore
-  const size = { decompressedBytes: raw.length, headers }
+  const size = { decompressedBytes: sent.sizeBytes, headers }
   deps.account.addHeads(input.batch.number, newHeads)
   deps.account.add(deps.shard.index, 'pushes', input.into.account(size, newHeads))
   const isClockRepaired = kept.some((profile) => profile.isClockRepaired)
@@ -245,12 +278,12 @@ function digestOfTables(profile: DecodedProfile, fixed: DecodedProfile, digest: 
   return bytes
 }
 
-function empty(raw: Uint8Array): TakeAnswer {
-  return { kind: 'verdict', verdict: emptyVerdict(raw.length), isShed: false }
+function empty(sizeBytes: number): TakeAnswer {
+  return { kind: 'verdict', verdict: emptyVerdict(sizeBytes), isShed: false }
 }
 
-function dropped(raw: Uint8Array, reason: DropReason): TakeAnswer {
-  return { kind: 'verdict', verdict: droppedVerdict(reason, raw.length), isShed: false }
+function dropped(sizeBytes: number, reason: DropReason): TakeAnswer {
+  return { kind: 'verdict', verdict: droppedVerdict(reason, sizeBytes), isShed: false }
 }
 
 function pushedLabels({ ingest, labels }: IntakeInput, profile: DecodedProfile): LabelsResult {
@@ -259,11 +292,7 @@ function pushedLabels({ ingest, labels }: IntakeInput, profile: DecodedProfile):
 }
 
 /** A profile that came with neither id nor time cannot be told from a second one: it is never a duplicate. */
-function identify(
-  deps: IntakeDeps,
-  input: IntakeInput,
-  sent: { raw: Uint8Array; timeNanos: bigint },
-): { profileId: Uint8Array; deduplicate: boolean } {
+function identify(deps: IntakeDeps, input: IntakeInput, sent: Sent): { profileId: Uint8Array; deduplicate: boolean } {
   const { ingest, labels } = input
   const timeNanos = sent.timeNanos > 0n ? sent.timeNanos : (ingest?.fromNanos ?? 0n)
   const { clientId } = input.profile
@@ -273,7 +302,7 @@ function identify(
       profileId: positionalProfileId(deps.digest, input.batch.objectId, input.into.positions++ * count + index),
       deduplicate: false,
     }
-  const contentDigest = deps.digest.digest128(sent.raw)
+  const contentDigest = sent.contentDigest()
   const equal = `${labelsKey(labels)}\n${clientId}\n${String.fromCharCode(...contentDigest)}`
   const ordinal = input.ordinals.next(equal)
   const identity = { tenant: input.tenant, labels, contentDigest, clientId, timeNanos, ordinal }

@@ -17,6 +17,7 @@ import { RowScratch } from '#core/segment/rows.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { BATCH_LIMIT, type IntakeDeps, type IntakeInput, takeInSlices, takeProfile } from './intake.ts'
 import { LABEL_SETS_MAX, LabelSetCache } from './label-set-cache.ts'
+import { OtlpRequests } from './otlp-intake.ts'
 import { isRecording } from './recording-intake.ts'
 import { PolicyCache } from './policy-cache.ts'
 import { RequestOrdinals } from './request-ordinals.ts'
@@ -79,6 +80,7 @@ export class LocalShard implements HeadShard {
       shard: settings,
       decoder: new ProfileDecoder(),
       recordings: new RecordingDecoder(),
+      otlp: new OtlpRequests((bytes) => account.add(settings.index, 'waiting', bytes)),
       policies: new PolicyCache(),
     }
     this.#dictionaries = new DictionaryCache(settings.dictionariesBytesMax, {
@@ -192,6 +194,7 @@ export class LocalShard implements HeadShard {
 
   forget(request: number): void {
     this.#ordinals.delete(request)
+    this.#intake.otlp.forget(request)
   }
 
   stop(): void {

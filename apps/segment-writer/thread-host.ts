@@ -107,8 +107,12 @@ class Answers {
 }
 
 function inputOf(order: TakeOrder, { bodies, limits }: ThreadQuestion): Parameters<LocalShard['take']>[0] {
+  const { ingest, dictionary: at } = order
+  // It is kept longer than the message.
+  const dictionary = at && bodies.slice(at.start, at.end)
   return {
     ...order,
+    ingest: ingest && dictionary ? { ...ingest, dictionary } : ingest,
     labels: labelsFromPairs(order.labels),
     profile: { bytes: bodies.subarray(order.start, order.end), clientId: order.clientId },
     limits: limits[order.limits]!,

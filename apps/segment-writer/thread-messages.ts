@@ -26,7 +26,10 @@ export interface TakeOrder {
   readonly tenant: string
   /** Name, value, name, … */
   readonly labels: readonly string[]
+  /** Without its dictionary. */
   readonly ingest: IngestForm | undefined
+  /** Of the message's bodies: what this and later profiles of the request refer to. */
+  readonly dictionary?: { readonly start: number; readonly end: number } | undefined
   readonly clientId: string
   /** Of the message's bodies: [start, end). */
   readonly start: number

@@ -12,31 +12,22 @@
  * same account, and refuses too. Rates are kept here, over all threads: by the size that a gzip says it has, corrected
  * by the size it had.
  */
-import type { TenantLimits } from '#core/limits/limits.ts'
 import { CinderError } from '#core/errors.ts'
 import { labelsToPairs } from '#core/labels/labels.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
+import type { IngestForm } from '#core/rpc/segment-writer.ts'
 import { threadLost } from './flusher.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { boundOf, memoryFull } from './local-shard.ts'
 import type { TenantRates } from './tenant-rates.ts'
-import {
-  type TakeOrder,
-  type ThreadOrder,
-  type ThreadQuestion,
-  type ThreadReply,
-  unpackTaken,
-} from './thread-messages.ts'
+import { type ThreadReply, unpackTaken } from './thread-messages.ts'
+import { HeldDictionaries, ORDERS_MAX, QuestionMaker, type WaitingOrder } from './thread-question.ts'
 import { rejectedVerdict } from './verdicts.ts'
 import type { WriterAccount } from './writer-account.ts'
 
 /** One that is worked on and one behind it, so that the thread need not wait for us. */
 const QUESTIONS_MAX = 2
-/** 64 profiles are 30 ms: answers, and a flush, wait no longer than that for what was asked together. */
-const ORDERS_MAX = 64
-/** Likewise for large profiles: 1 MiB of gzip is as much work as 64 small ones. */
-const BODIES_BYTES_MAX = 1024 * 1024
 /** Held by a profile that waits besides its bytes: promises, labels, the order. */
 const WAITING_OVERHEAD_BYTES = 2_048
 /** A question is some 30 ms of work, and a flush of 5,000 services a second or two: three ticks are no load. */
@@ -62,10 +53,6 @@ export interface ThreadShardSettings {
   readonly dictionariesBytesMax: number
 }
 
-type WaitingOrder =
-  | (Omit<TakeOrder, 'start' | 'end' | 'limits'> & { readonly bytes: Uint8Array; readonly limits: TenantLimits })
-  | Exclude<ThreadOrder, TakeOrder>
-
 interface Pending {
   readonly answer: (answer: TakeAnswer | readonly HeadResult[]) => void
   readonly fail: (error: Error) => void
@@ -82,6 +69,8 @@ export class ThreadShard implements HeadShard {
   #nextId = 1
   /** Bounded by the writer's memory: what waits is counted. */
   #waiting: WaitingOrder[] = []
+  readonly #maker = new QuestionMaker()
+  readonly #dictionaries: HeldDictionaries
   readonly #pending = new Map<number, Pending>()
   #questions = 0
   /** Grows with every reply, and when an idle thread is asked: who is silent is known by it. */
@@ -93,6 +82,7 @@ export class ThreadShard implements HeadShard {
   constructor(deps: ThreadShardDeps, settings: ThreadShardSettings) {
     this.#deps = deps
     this.#settings = settings
+    this.#dictionaries = new HeldDictionaries((bytes) => deps.account.add(settings.index, 'waiting', bytes))
   }
 
   take(input: TakeInput): TakeAnswer | Promise<TakeAnswer> {
@@ -116,7 +106,12 @@ export class ThreadShard implements HeadShard {
     const { promise, resolve, reject } = Promise.withResolvers<TakeAnswer>()
     const { index } = this.#settings
     account.add(index, 'waiting', waitingBytes)
-    const done = (): void => account.add(index, 'waiting', -waitingBytes)
+    const { dictionary, ...form } = input.ingest ?? {}
+    const letGo = this.#dictionaries.hold(dictionary)
+    const done = (): void => {
+      account.add(index, 'waiting', -waitingBytes)
+      letGo()
+    }
     const id = this.#register({
       answer: (answer) => {
         done()
@@ -132,7 +127,7 @@ export class ThreadShard implements HeadShard {
         resolve({ kind: 'verdict', verdict: rejectedVerdict(threadLost(), 0), isShed: false })
       },
     })
-    const { batch, request, ingest, limits, policy, mayUseReserve } = input
+    const { batch, request, limits, policy, mayUseReserve } = input
     const labels = labelsToPairs(input.labels)
     const { bytes, clientId } = profile
     this.#order({
@@ -142,7 +137,8 @@ export class ThreadShard implements HeadShard {
       request,
       tenant,
       labels,
-      ingest,
+      ingest: input.ingest && (form as IngestForm),
+      dictionary,
       clientId,
       bytes,
       limits,
@@ -194,7 +190,8 @@ export class ThreadShard implements HeadShard {
 
   #send(): void {
     while (this.#questions < QUESTIONS_MAX && this.#waiting.length > 0) {
-      const question = this.#nextQuestion()
+      const question = this.#maker.next(this.#waiting)
+      for (const order of question.orders) if ('id' in order) this.#pending.get(order.id)!.isSent = true
       if (this.#questions++ === 0) this.#heard++
       try {
         const worker = this.#thread()
@@ -205,32 +202,6 @@ export class ThreadShard implements HeadShard {
         this.#end(String(error))
       }
     }
-  }
-
-  #nextQuestion(): ThreadQuestion {
-    let count = 0
-    let bodyBytes = 0
-    for (const order of this.#waiting) {
-      if (order.kind === 'take') {
-        if (bodyBytes > 0 && bodyBytes + order.bytes.length > BODIES_BYTES_MAX) break
-        bodyBytes += order.bytes.length
-      }
-      if (++count === ORDERS_MAX) break
-    }
-    const bodies = new Uint8Array(bodyBytes)
-    const limits: TenantLimits[] = []
-    let at = 0
-    const orders = this.#waiting.splice(0, count).map((order): ThreadOrder => {
-      if ('id' in order) this.#pending.get(order.id)!.isSent = true
-      if (order.kind !== 'take') return order
-      const { bytes, limits: own, ...rest } = order
-      const start = at
-      bodies.set(bytes, start)
-      at += bytes.length
-      if (!limits.includes(own)) limits.push(own)
-      return { ...rest, start, end: at, limits: limits.indexOf(own) }
-    })
-    return { orders, bodies, limits }
   }
 
   #thread(): Worker {
@@ -307,6 +278,7 @@ export class ThreadShard implements HeadShard {
 
   #lose(isLost: (pending: Pending) => boolean): void {
     this.#worker = undefined
+    this.#maker.restart()
     this.#watching?.abort()
     this.#watching = undefined
     this.#questions = 0

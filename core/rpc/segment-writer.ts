@@ -17,7 +17,10 @@ export interface IngestForm {
   fromNanos: bigint
   /** JSON of the form part `sample_type_config`; empty bytes if absent. */
   sampleTypeConfig: Uint8Array
-  /** Of the body: '' or absent is pprof; else `groups`, `lines`, `tree`, `trie`, `speedscope`, `jfr`. */
+  /**
+   * Of the body: '' or absent is pprof; else `groups`, `lines`, `tree`, `trie`, `speedscope`, `jfr`; `otlp-1.9` or `otlp-1.10`
+   * is a profile of OpenTelemetry.
+   */
   format?: string | undefined
   /** Of formats that do not say what they are of: the application as named, suffix included. */
   app?: string | undefined
@@ -26,6 +29,8 @@ export interface IngestForm {
   sampleRate?: number | undefined
   /** Of a JFR recording the form part `labels`, gzip or not. */
   recordingLabels?: Uint8Array | undefined
+  /** Of profiles of OpenTelemetry, what they refer to. All series of a request have the same object; it travels once. */
+  dictionary?: Uint8Array | undefined
 }
 
 export interface WriteSeries {

@@ -1,10 +1,13 @@
-/** The decoder of OTLP profiles, in both layouts, down to the pprofs that it makes. */
+/** The decoder of OTLP profiles, in both layouts, and against the model. */
+import assert from 'node:assert/strict'
 import { CinderError } from '#core/errors.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
-import { convertOtlp } from '#core/ingest/otlp/convert.ts'
+import { OtlpDecoder } from '#core/ingest/otlp/decode.ts'
+import { openOtlp } from '#core/ingest/otlp/envelope.ts'
 import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
-import { ProfileDecoder } from '#core/pprof/decode.ts'
+import { RequestTables } from '#core/ingest/otlp/request-tables.ts'
 import { buildOtlp, type OtlpModel } from '../support/otlp.ts'
+import { convertAndDecode, decodeOtlp } from '../support/otlp-profiles.ts'
 import { type FuzzTarget, fuzz } from './fuzz.ts'
 
 const MODEL: OtlpModel = {
@@ -48,25 +51,46 @@ const MODEL: OtlpModel = {
   ],
 }
 
-/** Of the pprofs of one request; small, so that a mutation meets it. */
+/** Of the profiles of one request; small, so that a mutation meets it. */
 const BYTES_MAX = 64 * 1024
+
+/** What an input that is refused says, without its numbers. */
+const sameOf = (texts: readonly string[]): string => texts.join().replaceAll(/\d+/g, '#')
 
 const otlp: FuzzTarget = {
   name: 'otlp',
   seeds: [buildOtlp(MODEL, '1.9'), buildOtlp(MODEL, '1.10')],
   read(input) {
-    const { profiles, refusals } = convertOtlp(readOtlpRequest(input), { bytesMax: BYTES_MAX })
-    const decoder = new ProfileDecoder()
-    for (const { bytes } of profiles) {
-      const decoded = decoder.decode(bytes, { ...DEFAULT_LIMITS, maxSamples: 0 })
-      // Strings are copied as they are: what is not UTF-8 is for the decoder of profiles to find.
-      if (!decoded.ok && !decoded.fault.message.startsWith('invalid utf8')) throw new Error(decoded.fault.message)
+    const envelope = openOtlp(readOtlpRequest(input), { bytesMax: BYTES_MAX })
+    const tables = new RequestTables(envelope.dictionary)
+    const decoder = new OtlpDecoder()
+    const refusals = envelope.refused.map(({ error }) => error.message)
+    let sizeMax = BYTES_MAX
+    for (const { bytes } of envelope.profiles) {
+      const decoded = decoder.decode({ tables, bytes, layout: envelope.layout, limits: DEFAULT_LIMITS, sizeMax })
+      sizeMax -= decoded.sizeBytes
+      if (!decoded.ok) refusals.push(decoded.fault.message)
     }
-    return refusals.join().replaceAll(/\d+/g, '#')
+    return sameOf(refusals)
   },
   isRefusal: (error) => error instanceof CinderError && error.kind === 'invalid_argument',
-  /** Writers begin with a few KiB each and double; columns of tables take 8 bytes for entries of two. */
+  /** Columns begin with a few KiB each and double; columns of tables take 8 bytes for entries of two. */
   memory: { baseBytes: 1024 * 1024, multiple: 64 },
 }
 
-fuzz([otlp])
+/** Whatever is decoded is what the model says, which makes a pprof of each profile. */
+const asPprof: FuzzTarget = {
+  ...otlp,
+  name: 'otlp as pprof',
+  read(input) {
+    const decoded = decodeOtlp(input, { ...DEFAULT_LIMITS, maxSamples: 0 })
+    const converted = convertAndDecode(input, { ...DEFAULT_LIMITS, maxSamples: 0 })
+    // Which of several faults is named first is not promised.
+    assert.equal(decoded.refusedCount, converted.refusedCount)
+    assert.deepEqual(decoded.profiles, converted.profiles)
+    return sameOf(decoded.refusals)
+  },
+  memory: { baseBytes: 8 * 1024 * 1024, multiple: 256 },
+}
+
+fuzz([otlp, asPprof])

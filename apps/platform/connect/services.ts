@@ -36,7 +36,7 @@ import {
 } from './client.ts'
 import { type ConnectServerOptions, mountService } from './server.ts'
 import { createStreamCall, type StreamCall } from './stream-call.ts'
-import { encodeWriteRequest } from './write-message.ts'
+import { encodeWriteRequest, withDictionaries } from './write-message.ts'
 
 export type InternalServerOptions = Omit<ConnectServerOptions, 'authenticate' | 'errorDetails'>
 
@@ -47,7 +47,7 @@ export function createSegmentWriterClient(url: string, options?: ConnectClientOp
 
 export function mountSegmentWriter(app: Hono, writer: SegmentWriter, options: InternalServerOptions): void {
   const internal = { ...options, errorDetails: true }
-  mountService(app, SegmentWriterService, { write: (request) => writer.write(request) }, internal)
+  mountService(app, SegmentWriterService, { write: (request) => writer.write(withDictionaries(request)) }, internal)
 }
 
 export function createMetastoreClient(url: string, options?: ConnectClientOptions): Metastore {

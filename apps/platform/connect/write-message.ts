@@ -8,7 +8,12 @@
  */
 import { fromBinary } from '@bufbuild/protobuf'
 import type { IngestForm, WriteProfile, WriteRequest, WriteResponse, WriteSeries } from '#core/rpc/segment-writer.ts'
-import { WriteResponseSchema } from '../gen/cinder/v1/segment_writer_pb.ts'
+import {
+  type WriteRequest as WriteRequestMessage,
+  WriteResponseSchema,
+  type WriteSeries as WriteSeriesMessage,
+} from '../gen/cinder/v1/segment_writer_pb.ts'
+import { invalidArgument } from '#core/errors.ts'
 import { ProtobufWriter, WIRE_FIXED64, WIRE_LENGTH } from '#core/wire/protobuf.ts'
 
 /** Copying 16 KiB takes about a microsecond, a chunk of a stream ten. */
@@ -22,8 +27,9 @@ export function encodeWriteRequest(request: WriteRequest): Uint8Array[] {
   const { small } = out
   if (request.tenant !== '') small.stringField(1, request.tenant)
   small.varintField(3, request.isImport === true ? 1 : 0)
+  const dictionaries = new Dictionaries()
   for (const series of request.series) {
-    const block = smallFieldsOf(series)
+    const block = smallFieldsOf(series, dictionaries)
     const profiles = series.profiles.map((profile) => measure(profile))
     const profileBytes = profiles.reduce((sum, { sizeBytes }) => sum + fieldBytes(sizeBytes), 0)
     small.tag(2, WIRE_LENGTH)
@@ -31,7 +37,49 @@ export function encodeWriteRequest(request: WriteRequest): Uint8Array[] {
     small.rawBytes(block)
     for (const profile of profiles) writeProfile(out, profile)
   }
+  for (const dictionary of dictionaries.all) {
+    small.tag(4, WIRE_LENGTH)
+    small.varint(dictionary.length)
+    out.view(dictionary)
+  }
   return out.take()
+}
+
+/** Those of a request, by object: its series share one. */
+class Dictionaries {
+  readonly #numbers = new Map<Uint8Array, number>()
+
+  get all(): Iterable<Uint8Array> {
+    return this.#numbers.keys()
+  }
+
+  numberOf(dictionary: Uint8Array): number {
+    let number = this.#numbers.get(dictionary)
+    if (number === undefined) {
+      number = this.#numbers.size + 1
+      this.#numbers.set(dictionary, number)
+    }
+    return number
+  }
+}
+
+/** A request as it was before it was encoded: forms have their dictionaries again, each one object. */
+export function withDictionaries({ tenant, series, isImport, dictionaries }: WriteRequestMessage): WriteRequest {
+  return { tenant, isImport, series: series.map((each) => withDictionary(each, dictionaries)) }
+}
+
+function withDictionary(series: WriteSeriesMessage, dictionaries: readonly Uint8Array[]): WriteSeries {
+  if (series.ingest === undefined) return series
+  const { dictionaryNumber, ...ingest } = series.ingest
+  if (dictionaryNumber === 0) return { ...series, ingest }
+  const dictionary = dictionaries[dictionaryNumber - 1]
+  if (dictionary === undefined) {
+    throw invalidArgument(
+      `there is no dictionary ${dictionaryNumber} in the request, which has ${dictionaries.length}`,
+      'otlp_dictionary',
+    )
+  }
+  return { ...series, ingest: { ...ingest, dictionary } }
 }
 
 interface MeasuredProfile {
@@ -64,7 +112,7 @@ export function decodeWriteResponse(bytes: Uint8Array): WriteResponse {
 }
 
 /** Labels and form. Fields of a message may come in any order. */
-function smallFieldsOf({ labels, ingest }: WriteSeries): Uint8Array {
+function smallFieldsOf({ labels, ingest }: WriteSeries, dictionaries: Dictionaries): Uint8Array {
   const out = new ProtobufWriter()
   for (const { name, value } of labels) {
     const label = new ProtobufWriter(64)
@@ -72,11 +120,11 @@ function smallFieldsOf({ labels, ingest }: WriteSeries): Uint8Array {
     if (value !== '') label.stringField(2, value)
     out.messageField(1, label)
   }
-  if (ingest !== undefined) out.messageField(3, formOf(ingest))
+  if (ingest !== undefined) out.messageField(3, formOf(ingest, dictionaries))
   return out.copyBytes()
 }
 
-function formOf(form: IngestForm): ProtobufWriter {
+function formOf(form: IngestForm, dictionaries: Dictionaries): ProtobufWriter {
   const { spyName, fromNanos, sampleTypeConfig, format = '', app = '', untilNanos = 0n } = form
   const { sampleRate = 0, recordingLabels } = form
   const out = new ProtobufWriter()
@@ -91,6 +139,7 @@ function formOf(form: IngestForm): ProtobufWriter {
     out.rawBytes(new Uint8Array(new Float64Array([sampleRate]).buffer))
   }
   if (recordingLabels !== undefined && recordingLabels.length > 0) out.bytesField(8, recordingLabels)
+  if (form.dictionary !== undefined) out.varintField(9, dictionaries.numberOf(form.dictionary))
   return out
 }
 

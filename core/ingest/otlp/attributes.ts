@@ -24,12 +24,18 @@ export interface Attribute {
 export interface StringTable {
   readonly raw: Uint8Array
   readonly strings: EntryRanges
+  /** Remembers the texts that are asked for, by index. */
+  readonly texts?: (string | undefined)[]
 }
 
 /** A string of the dictionary. */
 export function dictionaryText(table: StringTable, index: number): string {
   checkIndex(index, table.strings.count, 'string')
-  return decodeText(table.raw, table.strings.start.array[index]!, table.strings.end.array[index]!)
+  const known = table.texts?.[index]
+  if (known !== undefined) return known
+  const text = decodeText(table.raw, table.strings.start.array[index]!, table.strings.end.array[index]!)
+  if (table.texts !== undefined) table.texts[index] = text
+  return text
 }
 
 /** Fails with the name of the table if an index lies outside of it. */

@@ -17,13 +17,20 @@ export const TABLE_ENTRIES_MAX = 4 * 1024 * 1024
 /** 100,000 profiles of one request: 200 times what an agent of a busy host sends; each is an object here. */
 export const PROFILES_MAX = 100_000
 
+/** Tables of an agent have hundreds of entries. */
+const ENTRIES_FIRST = 512
+
 /** Entry i lies in raw[start.array[i], end.array[i]). */
 export class EntryRanges {
-  readonly start = new GrowingUint32()
-  readonly end = new GrowingUint32()
+  readonly start = new GrowingUint32(ENTRIES_FIRST)
+  readonly end = new GrowingUint32(ENTRIES_FIRST)
 
   get count(): number {
     return this.start.count
+  }
+
+  clear(): void {
+    this.start.count = this.end.count = 0
   }
 
   push(start: number, end: number): void {
@@ -61,6 +68,8 @@ export interface OtlpResource {
 export interface OtlpRequest {
   readonly raw: Uint8Array
   readonly dictionary: OtlpDictionary
+  /** Where it lies; more than one are one after another. */
+  readonly dictionaryRanges: readonly ByteRange[]
   readonly resources: readonly OtlpResource[]
   readonly profileCount: number
 }
@@ -72,7 +81,8 @@ export function readOtlpRequest(raw: Uint8Array): OtlpRequest {
   const reader = new ProtobufReader(raw)
   const resources: OtlpResource[] = []
   const dictionary = emptyDictionary()
-  const seen = { dictionary: false, profiles: 0 }
+  const dictionaryRanges: ByteRange[] = []
+  const seen = { profiles: 0 }
   while (reader.next()) {
     if (reader.wireType !== WIRE_LENGTH || reader.field > 2) {
       reader.skip()
@@ -81,14 +91,21 @@ export function readOtlpRequest(raw: Uint8Array): OtlpRequest {
     const message = reader.message()
     if (reader.field === 1) resources.push(readResource(message, seen))
     else {
-      seen.dictionary = true
+      dictionaryRanges.push({ start: message.position, end: message.end })
       readDictionary(message, dictionary)
     }
   }
   check(reader, 'the request')
-  if (!seen.dictionary) throw invalidArgument('missing profile metadata dictionary', 'otlp_dictionary')
+  if (dictionaryRanges.length === 0) throw invalidArgument('missing profile metadata dictionary', 'otlp_dictionary')
   if (resources.length === 0) throw invalidArgument('missing resource profiles', 'otlp_resources')
-  return { raw, dictionary, resources, profileCount: seen.profiles }
+  return { raw, dictionary, dictionaryRanges, resources, profileCount: seen.profiles }
+}
+
+/** A dictionary alone, as its request had it: the message, or several one after another. */
+export function readOtlpDictionary(raw: Uint8Array): OtlpDictionary {
+  const dictionary = emptyDictionary()
+  readDictionary(new ProtobufReader(raw), dictionary)
+  return dictionary
 }
 
 function emptyDictionary(): OtlpDictionary {

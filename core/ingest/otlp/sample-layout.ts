@@ -30,6 +30,18 @@ export interface SampleLayout {
 export const LAYOUT_1_9: SampleLayout = { name: '1.9', values: 2, attributes: 3, link: 4 }
 export const LAYOUT_1_10: SampleLayout = { name: '1.10', values: 4, attributes: 2, link: 3 }
 
+const LAYOUTS = [LAYOUT_1_9, LAYOUT_1_10]
+
+/** How a profile's form names the layout (core/rpc/segment-writer.ts). */
+export function formatOfLayout({ name }: SampleLayout): string {
+  return `otlp-${name}`
+}
+
+/** Undefined: it is no format of OpenTelemetry. */
+export function layoutOfFormat(format: string | undefined): SampleLayout | undefined {
+  return LAYOUTS.find((layout) => formatOfLayout(layout) === format)
+}
+
 interface Evidence {
   isOld: boolean
   /** A varint in field 4, and the largest. */

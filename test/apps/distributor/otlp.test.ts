@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { fromBinary, toJson } from '@bufbuild/protobuf'
 import { CinderError } from '#core/errors.ts'
+import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import type { ProfileVerdict, WriteRequest } from '#core/rpc/segment-writer.ts'
 import { createCodec } from '#platform/codec.ts'
 import { StatusSchema } from '#platform/gen/google/rpc/status_pb.ts'
@@ -13,6 +14,8 @@ import {
 } from '#platform/gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createDistributor } from '../../../apps/distributor/app.ts'
+import { OtlpRequests } from '../../../apps/segment-writer/otlp-intake.ts'
+import { columnsOf } from '../../support/otlp-profiles.ts'
 import { buildOtlp, type OtlpModel, type OtlpProfile } from '../../support/otlp.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 
@@ -36,13 +39,16 @@ const STORED: ProfileVerdict = {
   retryAfterMs: 0,
   decompressedBytes: 9,
 }
-const rejected = (kind: string, message: string, retryAfterMs = 0): ProfileVerdict => ({
+const rejected = (kind: string, message: string, retryAfterMs = 0, reason = ''): ProfileVerdict => ({
   ...STORED,
   status: 'rejected',
   kind,
+  reason,
   message,
   retryAfterMs,
 })
+/** The writer's, of a sample with neither values nor timestamps. */
+const VALUELESS = rejected('invalid_argument', 'sample value is required: none', 0, 'otlp_no_value')
 
 function setUp(verdicts: (request: WriteRequest) => ProfileVerdict[] = ({ series }) => series.map(() => STORED)) {
   const received: WriteRequest[] = []
@@ -69,6 +75,23 @@ function setUp(verdicts: (request: WriteRequest) => ProfileVerdict[] = ({ series
   return { app, send, received }
 }
 
+/** With what profiles say instead of their bytes, which come in other orders of fields from JSON. */
+function seriesOf({ series }: WriteRequest) {
+  const requests = new OtlpRequests(() => undefined)
+  return series.map(({ labels, profiles: [profile], ingest }) => {
+    const { bytes, clientId } = profile!
+    const result = requests.decode({
+      request: 1,
+      bytes,
+      ingest: ingest!,
+      limits: DEFAULT_LIMITS,
+      requestBytesMax: 1_000_000,
+    })
+    assert.ok(result.ok)
+    return { labels, clientId, format: ingest!.format, columns: columnsOf(result.profile) }
+  })
+}
+
 async function statusOf(response: Response) {
   return fromBinary(StatusSchema, new Uint8Array(await response.arrayBuffer()))
 }
@@ -89,6 +112,8 @@ test('all profiles of a request reach the writer in one call (H5)', async () => 
   assert.equal(received[0]!.series.length, 500)
   const labels = Object.fromEntries(received[0]!.series[0]!.labels.map(({ name, value }) => [name, value]))
   assert.deepEqual([labels.service_name, labels.__name__], ['shop', 'process_cpu'])
+  const dictionaries = new Set(received[0]!.series.map(({ ingest }) => ingest!.dictionary))
+  assert.equal(dictionaries.size, 1)
 })
 
 test('protobuf of both media types, gzip, and JSON with ids in base64 or hexadecimal are one request', async () => {
@@ -118,20 +143,22 @@ test('protobuf of both media types, gzip, and JSON with ids in base64 or hexadec
     assert.equal(response.headers.get('content-type'), isJson ? 'application/json' : 'application/x-protobuf')
   }
   assert.equal(received.length, requests.length)
-  for (const request of received) assert.deepEqual(request, received[0])
+  for (const request of received) assert.deepEqual(seriesOf(request), seriesOf(received[0]!))
   assert.equal(received[0]!.series[0]!.profiles[0]!.clientId, '01020304-0506-0708-090a-0b0c0d0e0f10')
 })
 
 test('some refused profiles are a partial success, whoever refused them', async () => {
-  const { send } = setUp(({ series }) =>
-    series.map((_, i) => (i === 1 ? rejected('invalid_argument', 'too old') : STORED)),
-  )
-  const response = await send(buildOtlp(model([PROFILE, PROFILE, { ...PROFILE, samples: [{ stack: ['f'] }] }])))
+  const { send, received } = setUp(() => [STORED, rejected('invalid_argument', 'too old'), VALUELESS, VALUELESS])
+  const typeless: OtlpProfile = { samples: PROFILE.samples }
+  const response = await send(buildOtlp(model([PROFILE, typeless, PROFILE, PROFILE, PROFILE])))
   assert.equal(response.status, 200)
+  assert.equal(received[0]!.series.length, 4)
   const partial = await partialOf(response)
-  assert.equal(partial?.rejectedProfiles, 2n)
-  assert.match(partial.errorMessage, /sample value is required/)
-  assert.match(partial.errorMessage, /too old/)
+  assert.equal(partial?.rejectedProfiles, 4n)
+  const [envelope, sample, last] = partial.errorMessage.split('\n')
+  assert.match(envelope!, /neither a sample type nor a period type/)
+  assert.equal(sample, VALUELESS.message)
+  assert.equal(last, 'too old')
 })
 
 test('what a retry mends fails the request, with the time to wait; nothing but refusals is 400', async () => {
@@ -148,10 +175,11 @@ test('what a retry mends fails the request, with the time to wait; nothing but r
 
   const refused = await setUp(({ series }) => series.map(() => rejected('invalid_argument', 'too old'))).send(body)
   assert.deepEqual([refused.status, (await statusOf(refused)).code], [400, 3])
-  const silent = setUp()
-  const valueless = await silent.send(buildOtlp(model([{ ...PROFILE, samples: [{ stack: ['f'] }] }])))
+  const valueless = await setUp(() => [VALUELESS, VALUELESS]).send(body)
   assert.equal(valueless.status, 400)
-  assert.match((await statusOf(valueless)).message, /sample value is required/)
+  assert.equal((await statusOf(valueless)).message, 'failed to convert OTLP profiles: sample value is required: none')
+  const silent = setUp()
+  assert.equal((await silent.send(buildOtlp(model([{ samples: PROFILE.samples }])))).status, 400)
   assert.equal(silent.received.length, 0)
 })
 

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { create, equals, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import * as fc from 'fast-check'
 import type { WriteRequest } from '#core/rpc/segment-writer.ts'
-import { encodeWriteRequest } from '#platform/connect/write-message.ts'
+import { encodeWriteRequest, withDictionaries } from '#platform/connect/write-message.ts'
 import { WriteRequestSchema } from '#platform/gen/cinder/v1/segment_writer_pb.ts'
 
 const arbitraryRequest: fc.Arbitrary<WriteRequest> = fc.record({
@@ -62,4 +62,24 @@ test('large profiles are views, small ones are copied', () => {
   assert.equal(pieces.length, 3)
   assert.equal(pieces[1], large)
   assert.ok(pieces.every((piece) => piece.buffer !== small.buffer))
+})
+
+test('a dictionary that series share travels once, and is one object again', () => {
+  const dictionaries = [new Uint8Array(50_000).fill(1), Uint8Array.of(2, 3)]
+  const form = (dictionary?: Uint8Array) => {
+    const ingest = { spyName: '', fromNanos: 0n, sampleTypeConfig: new Uint8Array(0), format: 'otlp-1.10' }
+    return { labels: [], profiles: [], ingest: { ...ingest, ...(dictionary && { dictionary }) } }
+  }
+  const series = [form(dictionaries[0]), form(dictionaries[1]), form(dictionaries[0]), form()]
+  const bytes = Buffer.concat(encodeWriteRequest({ tenant: 't', series }))
+  assert.ok(bytes.length < 51_000, String(bytes.length))
+  const received = withDictionaries(fromBinary(WriteRequestSchema, bytes))
+  const forms = received.series.map(({ ingest }) => ingest!)
+  assert.deepEqual(
+    forms.map(({ dictionary }) => dictionary && [...dictionary]),
+    series.map(({ ingest }) => ingest.dictionary && [...ingest.dictionary]),
+  )
+  assert.equal(forms[2]!.dictionary, forms[0]!.dictionary)
+  const wrong = create(WriteRequestSchema, { series: [{ ingest: { dictionaryNumber: 3 } }] })
+  assert.throws(() => withDictionaries(wrong), /there is no dictionary 3 in the request, which has 0/)
 })

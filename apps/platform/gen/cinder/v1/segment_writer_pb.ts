@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/segment_writer.proto.
  */
 export const file_cinder_v1_segment_writer: GenFile = /*@__PURE__*/
-  fileDesc("Ch5jaW5kZXIvdjEvc2VnbWVudF93cml0ZXIucHJvdG8SCWNpbmRlci52MSJZCgxXcml0ZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEiYKBnNlcmllcxgCIAMoCzIWLmNpbmRlci52MS5Xcml0ZVNlcmllcxIRCglpc19pbXBvcnQYAyABKAgilAEKC1dyaXRlU2VyaWVzEiMKBmxhYmVscxgBIAMoCzITLnR5cGVzLnYxLkxhYmVsUGFpchIpCghwcm9maWxlcxgCIAMoCzIXLmNpbmRlci52MS5Xcml0ZVByb2ZpbGUSKgoGaW5nZXN0GAMgASgLMhUuY2luZGVyLnYxLkluZ2VzdEZvcm1IAIgBAUIJCgdfaW5nZXN0IjAKDFdyaXRlUHJvZmlsZRINCgVieXRlcxgBIAEoDBIRCgljbGllbnRfaWQYAiABKAkirwEKCkluZ2VzdEZvcm0SEAoIc3B5X25hbWUYASABKAkSEgoKZnJvbV9uYW5vcxgCIAEoAxIaChJzYW1wbGVfdHlwZV9jb25maWcYAyABKAwSDgoGZm9ybWF0GAQgASgJEgsKA2FwcBgFIAEoCRITCgt1bnRpbF9uYW5vcxgGIAEoAxITCgtzYW1wbGVfcmF0ZRgHIAEoARIYChByZWNvcmRpbmdfbGFiZWxzGAggASgMIjwKDVdyaXRlUmVzcG9uc2USKwoIdmVyZGljdHMYASADKAsyGS5jaW5kZXIudjEuUHJvZmlsZVZlcmRpY3QigwEKDlByb2ZpbGVWZXJkaWN0Eg4KBnN0YXR1cxgBIAEoCRIMCgRraW5kGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhYKDnJldHJ5X2FmdGVyX21zGAUgASgBEhoKEmRlY29tcHJlc3NlZF9ieXRlcxgGIAEoATJSChRTZWdtZW50V3JpdGVyU2VydmljZRI6CgVXcml0ZRIXLmNpbmRlci52MS5Xcml0ZVJlcXVlc3QaGC5jaW5kZXIudjEuV3JpdGVSZXNwb25zZWIGcHJvdG8z", [file_types_v1_types]);
+  fileDesc("Ch5jaW5kZXIvdjEvc2VnbWVudF93cml0ZXIucHJvdG8SCWNpbmRlci52MSJvCgxXcml0ZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEiYKBnNlcmllcxgCIAMoCzIWLmNpbmRlci52MS5Xcml0ZVNlcmllcxIRCglpc19pbXBvcnQYAyABKAgSFAoMZGljdGlvbmFyaWVzGAQgAygMIpQBCgtXcml0ZVNlcmllcxIjCgZsYWJlbHMYASADKAsyEy50eXBlcy52MS5MYWJlbFBhaXISKQoIcHJvZmlsZXMYAiADKAsyFy5jaW5kZXIudjEuV3JpdGVQcm9maWxlEioKBmluZ2VzdBgDIAEoCzIVLmNpbmRlci52MS5Jbmdlc3RGb3JtSACIAQFCCQoHX2luZ2VzdCIwCgxXcml0ZVByb2ZpbGUSDQoFYnl0ZXMYASABKAwSEQoJY2xpZW50X2lkGAIgASgJIsoBCgpJbmdlc3RGb3JtEhAKCHNweV9uYW1lGAEgASgJEhIKCmZyb21fbmFub3MYAiABKAMSGgoSc2FtcGxlX3R5cGVfY29uZmlnGAMgASgMEg4KBmZvcm1hdBgEIAEoCRILCgNhcHAYBSABKAkSEwoLdW50aWxfbmFub3MYBiABKAMSEwoLc2FtcGxlX3JhdGUYByABKAESGAoQcmVjb3JkaW5nX2xhYmVscxgIIAEoDBIZChFkaWN0aW9uYXJ5X251bWJlchgJIAEoDSI8Cg1Xcml0ZVJlc3BvbnNlEisKCHZlcmRpY3RzGAEgAygLMhkuY2luZGVyLnYxLlByb2ZpbGVWZXJkaWN0IoMBCg5Qcm9maWxlVmVyZGljdBIOCgZzdGF0dXMYASABKAkSDAoEa2luZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgFIAEoARIaChJkZWNvbXByZXNzZWRfYnl0ZXMYBiABKAEyUgoUU2VnbWVudFdyaXRlclNlcnZpY2USOgoFV3JpdGUSFy5jaW5kZXIudjEuV3JpdGVSZXF1ZXN0GhguY2luZGVyLnYxLldyaXRlUmVzcG9uc2ViBnByb3RvMw", [file_types_v1_types]);
 
 /**
  * @generated from message cinder.v1.WriteRequest
@@ -32,6 +32,13 @@ export type WriteRequest = Message<"cinder.v1.WriteRequest"> & {
    * @generated from field: bool is_import = 3;
    */
   isImport: boolean;
+
+  /**
+   * Each once: forms name them by number.
+   *
+   * @generated from field: repeated bytes dictionaries = 4;
+   */
+  dictionaries: Uint8Array[];
 };
 
 /**
@@ -133,6 +140,13 @@ export type IngestForm = Message<"cinder.v1.IngestForm"> & {
    * @generated from field: bytes recording_labels = 8;
    */
   recordingLabels: Uint8Array;
+
+  /**
+   * 1 = the first of the request; 0 = none.
+   *
+   * @generated from field: uint32 dictionary_number = 9;
+   */
+  dictionaryNumber: number;
 };
 
 /**

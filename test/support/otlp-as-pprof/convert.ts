@@ -13,18 +13,25 @@
  * A profile that cannot be converted is refused alone, with its reason. Must not: allocate for a sample, or make more
  * than `bytesMax` of a small request that names one large dictionary again and again.
  */
-import { CinderError, invalidArgument } from '../../errors.ts'
-import { LABEL_NAME, LABEL_SERVICE_NAME, type LabelPair } from '../../labels/labels.ts'
-import { SERVICE_NAME_FALLBACK } from '../../pprof/service-name.ts'
-import { MS_PER_SECOND, NANOS_PER_MS } from '../../units.ts'
-import { ProtobufReader, ProtobufWriter, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
-import { parseSampleTypeConfig, profileName } from '../profile-name.ts'
-import { type Attribute, dictionaryText, readKeyValue } from './attributes.ts'
-import { hexOf } from './hex.ts'
-import { type ByteRange, check, EntryRanges, type OtlpRequest, type OtlpResource, type OtlpScope } from './request.ts'
-import { readIndex } from './dictionary-columns.ts'
+import { CinderError, invalidArgument } from '#core/errors.ts'
+import { LABEL_NAME, LABEL_SERVICE_NAME, type LabelPair } from '#core/labels/labels.ts'
+import { SERVICE_NAME_FALLBACK } from '#core/pprof/service-name.ts'
+import { MS_PER_SECOND, NANOS_PER_MS } from '#core/units.ts'
+import { ProtobufReader, ProtobufWriter, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '#core/wire/protobuf.ts'
+import { parseSampleTypeConfig, profileName } from '#core/ingest/profile-name.ts'
+import { type Attribute, dictionaryText, readKeyValue } from '#core/ingest/otlp/attributes.ts'
+import { hexOf } from '#core/ingest/otlp/hex.ts'
+import {
+  type ByteRange,
+  check,
+  EntryRanges,
+  type OtlpRequest,
+  type OtlpResource,
+  type OtlpScope,
+} from '#core/ingest/otlp/request.ts'
+import { readIndex } from '#core/ingest/otlp/dictionary-columns.ts'
 import { PprofTables } from './pprof-tables.ts'
-import { detectSampleLayout, type SampleLayout } from './sample-layout.ts'
+import { detectSampleLayout, type SampleLayout } from '#core/ingest/otlp/sample-layout.ts'
 import { SampleWriter } from './sample-writer.ts'
 
 const ATTRIBUTE_SERVICE_NAME = 'service.name'

@@ -8,14 +8,14 @@
  *
  * Must not: change the order of samples, or drop one (zeros and negatives are the writer's to judge).
  */
-import { invalidArgument } from '../../errors.ts'
-import { ProtobufReader, ProtobufWriter, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
-import { checkIndex } from './attributes.ts'
-import { hexOf } from './hex.ts'
-import { readIndex } from './dictionary-columns.ts'
+import { invalidArgument } from '#core/errors.ts'
+import { ProtobufReader, ProtobufWriter, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '#core/wire/protobuf.ts'
+import { checkIndex } from '#core/ingest/otlp/attributes.ts'
+import { hexOf } from '#core/ingest/otlp/hex.ts'
+import { readIndex } from '#core/ingest/otlp/dictionary-columns.ts'
 import type { PprofTables } from './pprof-tables.ts'
-import { check, EntryRanges, type OtlpRequest } from './request.ts'
-import type { SampleLayout } from './sample-layout.ts'
+import { check, EntryRanges, type OtlpRequest } from '#core/ingest/otlp/request.ts'
+import type { SampleLayout } from '#core/ingest/otlp/sample-layout.ts'
 
 const FIXED64_BYTES = 8
 

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { CinderError } from '#core/errors.ts'
-import { convertOtlp, type OtlpConversion } from '#core/ingest/otlp/convert.ts'
 import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
 import {
   buildOtlp,
@@ -11,8 +10,10 @@ import {
   type OtlpProfile,
   type OtlpSample,
   type OtlpVersion,
-} from '../../../support/otlp.ts'
-import { decodeReference } from '../../../support/reference-pprof.ts'
+} from '../otlp.ts'
+import { convertOtlp, type OtlpConversion } from './convert.ts'
+import { arbitraryOtlp } from '../arbitrary-otlp.ts'
+import { decodeReference } from '../reference-pprof.ts'
 
 const BYTES_MAX = 1024 * 1024
 
@@ -206,53 +207,6 @@ test('a small request does not become more bytes than allowed', () => {
   )
 })
 
-const arbitraryText = fc.constantFrom('a', 'main', 'größe', '日本', '')
-const arbitraryFrame = fc.record({
-  lines: fc.array(
-    fc.record({ name: arbitraryText, file: arbitraryText, line: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }) }),
-    { maxLength: 3 },
-  ),
-  mapping: fc.option(fc.record({ file: fc.constantFrom('libc', 'app'), buildId: fc.constantFrom('b1', 'b2') }), {
-    nil: undefined,
-  }),
-  address: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-})
-const arbitrarySample = fc.record({
-  stack: fc.array(arbitraryFrame, { maxLength: 6 }),
-  values: fc.array(fc.bigInt({ min: -(2n ** 40n), max: 2n ** 62n }), { minLength: 1, maxLength: 3 }),
-  timestamps: fc.array(fc.bigInt({ min: 1n, max: 2n ** 63n }), { maxLength: 2 }),
-  attributes: fc.dictionary(fc.constantFrom('thread.name', 'k', 'service.name'), fc.constantFrom('x', 'y')),
-  link: fc.option(
-    fc.record({
-      traceId: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-      spanId: fc.uint8Array({ minLength: 8, maxLength: 8 }),
-    }),
-    { nil: undefined },
-  ),
-})
-const arbitraryModel = fc.record({
-  resources: fc.array(
-    fc.record({
-      attributes: fc.constantFrom({}, { 'service.name': 'shop' }),
-      scopes: fc.array(
-        fc.record({
-          profiles: fc.array(
-            fc.record({
-              type: fc.constantFrom<readonly [string, string]>(['samples', 'count'], ['alloc_space', 'bytes']),
-              periodType: fc.constantFrom<readonly [string, string]>(['cpu', 'nanoseconds'], ['', '']),
-              period: fc.constantFrom(0n, 10_000_000n, 3n),
-              samples: fc.array(arbitrarySample, { minLength: 1, maxLength: 5 }),
-            }),
-            { maxLength: 3 },
-          ),
-        }),
-        { maxLength: 2 },
-      ),
-    }),
-    { minLength: 1, maxLength: 3 },
-  ),
-})
-
 /** What the rules say, sample by sample, with nothing shared. */
 function expectedSamples(model: OtlpModel): string[] {
   const lines: string[] = []
@@ -307,7 +261,7 @@ function convertedSamples(conversion: OtlpConversion): string[] {
 
 test('any request in either layout becomes the samples that its model says (H4)', () => {
   fc.assert(
-    fc.property(arbitraryModel, (model) => {
+    fc.property(arbitraryOtlp, (model) => {
       const [old, current] = [convert(model, '1.9'), convert(model, '1.10')]
       assert.deepEqual(convertedSamples(current), expectedSamples(model))
       assert.deepEqual(current.refusals, [])

@@ -11,18 +11,18 @@
  * and only a mapping of index 0 that is empty is none.
  * Must not: decode a symbol to a JavaScript string.
  */
-import { GrowingUint32 } from '../../wire/growing.ts'
-import { ProtobufReader, type ProtobufWriter, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
-import { type Attribute, checkIndex, readTableAttribute } from './attributes.ts'
+import { GrowingUint32 } from '#core/wire/growing.ts'
+import { ProtobufReader, type ProtobufWriter, WIRE_LENGTH, WIRE_VARINT } from '#core/wire/protobuf.ts'
+import { type Attribute, checkIndex, readTableAttribute } from '#core/ingest/otlp/attributes.ts'
 import {
   type FunctionColumns,
   type LocationColumns,
   readFunctions,
   readIndex,
   readLocations,
-} from './dictionary-columns.ts'
+} from '#core/ingest/otlp/dictionary-columns.ts'
 import { MessageBytes } from './message-bytes.ts'
-import { check, type EntryRanges, type OtlpRequest } from './request.ts'
+import { check, type EntryRanges, type OtlpRequest } from '#core/ingest/otlp/request.ts'
 
 const BUILD_ID = 'process.executable.build_id.gnu'
 

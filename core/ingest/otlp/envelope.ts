@@ -1,0 +1,248 @@
+/**
+ * The envelope of an OTLP request: which series its profiles belong to. Profiles stay bytes, which the writer decodes with
+ * the dictionary that all of them share (decode.ts).
+ *
+ * 1. Service: the attribute `service.name` of a sample, else of the resource, else `unknown_service`, with the executable's
+ *    name behind a colon if there is one. Samples of several services make as many profiles.
+ * 2. Labels: attributes of the resource, then of the scope (the first of a key counts), `__otel__`, `__name__` (by the
+ *    profile's types, profile-head.ts).
+ * 3. The layout of samples is told by all samples of the request together (sample-layout.ts).
+ *
+ * A profile whose own fields are wrong is refused alone, with its reason. Must not: decode a sample, but where samples
+ * may name a service.
+ */
+import { CinderError, invalidArgument } from '../../errors.ts'
+import { LABEL_NAME, LABEL_SERVICE_NAME, type LabelPair } from '../../labels/labels.ts'
+import { PROFILE_BYTES_MAX } from '../../pprof/decode.ts'
+import { SERVICE_NAME_FALLBACK } from '../../pprof/service-name.ts'
+import { ProtobufReader, WIRE_LENGTH } from '../../wire/protobuf.ts'
+import {
+  type Attribute,
+  checkIndex,
+  dictionaryText,
+  readKeyValue,
+  readTableAttribute,
+  type StringTable,
+} from './attributes.ts'
+import { OTLP_BYTES_LIMIT, OtlpDecoder } from './decode.ts'
+import { meaningOf, readProfileHead } from './profile-head.ts'
+import type { ByteRange, OtlpRequest, OtlpResource, OtlpScope } from './request.ts'
+import { RequestTables } from './request-tables.ts'
+import { detectSampleLayout, type SampleLayout } from './sample-layout.ts'
+import { SampleReader } from './sample-reader.ts'
+
+const ATTRIBUTE_SERVICE_NAME = 'service.name'
+const ATTRIBUTE_EXECUTABLE = 'process.executable.name'
+const FIELD_SAMPLE = 2
+const NO_LIMITS = { maxProfileSizeBytes: 0, maxSamples: 0, maxSymbolBytes: 0 }
+
+export interface EnvelopedProfile {
+  /** Of the profile in its request. */
+  readonly position: number
+  readonly labels: readonly LabelPair[]
+  /** A profile's message, with the samples of one service. */
+  readonly bytes: Uint8Array
+  /** The profile's own id as a UUID; empty if it has none. */
+  readonly id: string
+}
+
+export interface RefusedProfile {
+  readonly position: number
+  readonly error: CinderError
+}
+
+export interface OtlpEnvelope {
+  readonly layout: SampleLayout
+  /** Of all profiles; bytes of the request if it has one. */
+  readonly dictionary: Uint8Array
+  readonly profiles: readonly EnvelopedProfile[]
+  readonly refused: readonly RefusedProfile[]
+}
+
+export interface OpenOptions {
+  /** All copies of profiles that are split by service. */
+  readonly bytesMax: number
+  /** Undefined: told by the bytes. */
+  readonly layout?: SampleLayout
+}
+
+/** Fails with `invalid_argument` if the request as a whole cannot be taken. */
+export function openOtlp(request: OtlpRequest, options: OpenOptions): OtlpEnvelope {
+  const layout = options.layout ?? detectSampleLayout(request)
+  const opener = new Opener(request, layout, options.bytesMax)
+  const refused: RefusedProfile[] = []
+  let position = 0
+  for (const resource of request.resources) {
+    for (const scope of resource.scopes) {
+      const labels = opener.labelsOf(resource, scope)
+      for (const range of scope.profiles) {
+        try {
+          opener.open(position, range, labels)
+        } catch (error) {
+          if (!(error instanceof CinderError) || error.reason === OTLP_BYTES_LIMIT) throw error
+          refused.push({ position, error })
+        }
+        position++
+      }
+    }
+  }
+  return { layout, dictionary: dictionaryOf(request), profiles: opener.profiles, refused }
+}
+
+function dictionaryOf({ raw, dictionaryRanges }: OtlpRequest): Uint8Array {
+  const parts = dictionaryRanges.map(({ start, end }) => raw.subarray(start, end))
+  return parts.length === 1 ? parts[0]! : join(parts)
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    joined.set(part, at)
+    at += part.length
+  }
+  return joined
+}
+
+interface ScopeLabels {
+  readonly service: string
+  readonly attributes: readonly LabelPair[]
+}
+
+class Opener {
+  readonly profiles: EnvelopedProfile[] = []
+  readonly #request: OtlpRequest
+  readonly #strings: StringTable
+  readonly #samples: SampleReader
+  /** By index of the attribute: the service that it names, '' = none. */
+  readonly #services: (string | undefined)[] = []
+  readonly #layout: SampleLayout
+  readonly #bytesMax: number
+  #bytes = 0
+  #namesService: boolean | undefined
+  #whole: { readonly decoder: OtlpDecoder; readonly tables: RequestTables } | undefined
+
+  constructor(request: OtlpRequest, layout: SampleLayout, bytesMax: number) {
+    this.#request = request
+    this.#layout = layout
+    this.#bytesMax = bytesMax
+    this.#strings = { raw: request.raw, strings: request.dictionary.strings, texts: [] }
+    this.#samples = new SampleReader(layout)
+  }
+
+  labelsOf(resource: OtlpResource, scope: OtlpScope): ScopeLabels {
+    const read = (range: ByteRange): Attribute => readKeyValue(this.#strings, range)
+    const own = resource.attributes.map(read)
+    const attributes = new Map<string, string>()
+    for (const { key, value } of [...own, ...scope.attributes.map(read)]) {
+      if (key !== '' && value !== undefined && !attributes.has(key)) attributes.set(key, value)
+    }
+    for (const name of OWN_LABELS) attributes.delete(name)
+    return { service: serviceOf(own), attributes: Array.from(attributes, ([name, value]) => ({ name, value })) }
+  }
+
+  open(position: number, range: ByteRange, labels: ScopeLabels): void {
+    const { raw } = this.#request
+    const head = readProfileHead(new ProtobufReader(raw, range.start, range.end), (index) =>
+      dictionaryText(this.#strings, index),
+    )
+    const { name } = meaningOf(head)
+    if (!head.hasSamples) return
+    const add = (service: string, bytes: Uint8Array): void => {
+      this.profiles.push({ position, labels: seriesLabels(labels, name, service), bytes, id: head.id })
+    }
+    this.#namesService ??= this.#hasServiceAttribute()
+    if (!this.#namesService) {
+      add(labels.service, raw.subarray(range.start, range.end))
+      return
+    }
+    for (const [service, bytes] of this.#splitByService(range)) add(service || labels.service, bytes)
+  }
+
+  #hasServiceAttribute(): boolean {
+    const { attributes } = this.#request.dictionary
+    for (let i = 0; i < attributes.count; i++) if (this.#isServiceAttribute(i)) return true
+    return false
+  }
+
+  #isServiceAttribute(index: number): boolean {
+    return this.#attributeAt(index).key === ATTRIBUTE_SERVICE_NAME
+  }
+
+  #attributeAt(index: number): Attribute {
+    const { attributes } = this.#request.dictionary
+    checkIndex(index, attributes.count, 'attribute')
+    const range = { start: attributes.start.array[index]!, end: attributes.end.array[index]! }
+    return readTableAttribute(this.#strings, range)
+  }
+
+  /** In order of first use, '' = that of the resource. Each is the profile with the samples of its service alone. */
+  #splitByService(range: ByteRange): Map<string, Uint8Array> {
+    const { raw } = this.#request
+    const others: Uint8Array[] = []
+    const groups = new Map<string, Uint8Array[]>()
+    const reader = new ProtobufReader(raw, range.start, range.end)
+    for (let at = reader.position; reader.next(); at = reader.position) {
+      if (reader.field !== FIELD_SAMPLE || reader.wireType !== WIRE_LENGTH) {
+        reader.skip()
+        others.push(raw.subarray(at, reader.position))
+        continue
+      }
+      const start = reader.payload()
+      this.#samples.read(raw, start, reader.position)
+      const service = this.#serviceOfSample()
+      const group = groups.get(service)
+      if (group === undefined) groups.set(service, [raw.subarray(at, reader.position)])
+      else group.push(raw.subarray(at, reader.position))
+    }
+    if (groups.size === 1) return new Map([[[...groups.keys()][0]!, raw.subarray(range.start, range.end)]])
+    this.#checkWhole(raw.subarray(range.start, range.end))
+    this.#bytes += range.end - range.start + (groups.size - 1) * others.reduce((sum, { length }) => sum + length, 0)
+    if (this.#bytes > this.#bytesMax) {
+      throw invalidArgument(
+        `profiles with samples of many services take more than the allowed ${this.#bytesMax} bytes: send fewer in a request`,
+        OTLP_BYTES_LIMIT,
+      )
+    }
+    return new Map(Array.from(groups, ([service, group]) => [service, join([...others, ...group])]))
+  }
+
+  /** A profile is refused as a whole: once it is split, the writer sees its parts alone. */
+  #checkWhole(bytes: Uint8Array): void {
+    this.#whole ??= { decoder: new OtlpDecoder(), tables: new RequestTables(dictionaryOf(this.#request)) }
+    const { decoder, tables } = this.#whole
+    decoder.decode({ tables, bytes, layout: this.#layout, limits: NO_LIMITS, sizeMax: PROFILE_BYTES_MAX })
+  }
+
+  #serviceOfSample(): string {
+    for (const index of this.#samples.attributes) {
+      const service = (this.#services[index] ??= this.#serviceNamedBy(index))
+      if (service !== '') return service
+    }
+    return ''
+  }
+
+  #serviceNamedBy(index: number): string {
+    const { key, value } = this.#attributeAt(index)
+    return key === ATTRIBUTE_SERVICE_NAME ? (value ?? '') : ''
+  }
+}
+
+function serviceOf(attributes: readonly Attribute[]): string {
+  const valueOf = (wanted: string) => attributes.find(({ key, value }) => key === wanted && value)?.value
+  const executable = valueOf(ATTRIBUTE_EXECUTABLE)
+  const fallback = executable === undefined ? SERVICE_NAME_FALLBACK : `${SERVICE_NAME_FALLBACK}:${executable}`
+  return valueOf(ATTRIBUTE_SERVICE_NAME) ?? fallback
+}
+
+const OWN_LABELS = [LABEL_NAME, LABEL_SERVICE_NAME, '__otel__', '__delta__'] as const
+
+function seriesLabels({ attributes }: ScopeLabels, name: string, service: string): LabelPair[] {
+  return [
+    { name: LABEL_NAME, value: name },
+    { name: LABEL_SERVICE_NAME, value: service },
+    { name: '__otel__', value: 'true' },
+    { name: '__delta__', value: 'false' },
+    ...attributes,
+  ]
+}

@@ -1,0 +1,252 @@
+/**
+ * The dictionary of an OTLP request, decoded for all profiles that refer to it: each entry once, and when it is first
+ * needed, because an entry that nobody uses may be wrong, and costs nothing.
+ *
+ * Stacks become lists of locations, attributes and links the numbers of their texts, mappings their numbers; locations and
+ * functions are columns. Which of them a profile uses is kept here too (`used…`), one profile at a time.
+ * Must not: keep more than its bytes and columns of its entries, which `baseBytes` tells.
+ */
+import { GrowingUint32 } from '../../wire/growing.ts'
+import { allocateInt64Column, type Int64Column } from '../../wire/int64.ts'
+import { ProtobufReader, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
+import { checkIndex, dictionaryText, readTableAttribute, type StringTable } from './attributes.ts'
+import {
+  type FunctionColumns,
+  type LocationColumns,
+  readFunctions,
+  readIndex,
+  readLocations,
+} from './dictionary-columns.ts'
+import { hexOf } from './hex.ts'
+import { RequestStrings } from './request-strings.ts'
+import { type ByteRange, check, type OtlpDictionary, readOtlpDictionary } from './request.ts'
+import { UsedRows } from './used-rows.ts'
+
+const BUILD_ID = 'process.executable.build_id.gnu'
+/** It is a label of the series. */
+const SERVICE_NAME = 'service.name'
+
+/** As numbers of strings. */
+export interface LabelNumbers {
+  readonly key: number
+  readonly value: number
+}
+
+export interface MappingEntry {
+  /** Start, limit, offset, and the bytes that their varints take. */
+  readonly range: Int64Column
+  readonly rangeBytes: readonly number[]
+  /** Index of a string of the dictionary. */
+  readonly filename: number
+  /** Number of a string; -1 = none. */
+  readonly buildId: number
+}
+
+export class RequestTables {
+  readonly dictionary: OtlpDictionary
+  readonly strings: RequestStrings
+  readonly usedStrings: UsedRows
+  readonly usedFunctions: UsedRows
+  readonly usedLocations: UsedRows
+  /** By index times two, plus one where its locations have lines. */
+  readonly usedMappings: UsedRows
+  readonly #bytes: Uint8Array
+  readonly #reader: ProtobufReader
+  readonly #texts: StringTable
+  readonly #attributes: (LabelNumbers | null | undefined)[] = []
+  readonly #links: (readonly LabelNumbers[] | undefined)[] = []
+  readonly #mappings: (MappingEntry | undefined)[] = []
+  /** Locations of stack i: [stackStart[i] - 1, stackEnd[i]); a start of 0 = not read yet. */
+  readonly #stackStart: Uint32Array
+  readonly #stackEnd: Uint32Array
+  readonly #stackLocations = new GrowingUint32(1_024)
+  #functions: FunctionColumns | undefined
+  #locations: LocationColumns | undefined
+
+  /** Of `readOtlpDictionary`. */
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#reader = new ProtobufReader(bytes)
+    this.dictionary = readOtlpDictionary(bytes)
+    const { strings, functions, locations, mappings, stacks } = this.dictionary
+    this.#texts = { raw: bytes, strings, texts: [] }
+    this.strings = new RequestStrings(bytes, strings)
+    this.usedStrings = new UsedRows(strings.count)
+    this.usedFunctions = new UsedRows(functions.count)
+    this.usedLocations = new UsedRows(locations.count)
+    this.usedMappings = new UsedRows(mappings.count * 2)
+    this.#stackStart = new Uint32Array(stacks.count)
+    this.#stackEnd = new Uint32Array(stacks.count)
+  }
+
+  /** Memory besides the bytes, about, also of what is not read yet: a list of locations has a byte or more for each. */
+  get baseBytes(): number {
+    const { functions, locations } = this.dictionary
+    const used = [this.usedStrings, this.usedFunctions, this.usedLocations, this.usedMappings]
+    const columns = (functions.count * 7 + locations.count * 12 + this.#bytes.length / 4) * 4
+    return used.reduce((sum, { sizeBytes }) => sum + sizeBytes, this.strings.sizeBytes + columns)
+  }
+
+  get functions(): FunctionColumns {
+    return (this.#functions ??= readFunctions(this.#bytes, this.dictionary.functions))
+  }
+
+  get locations(): LocationColumns {
+    return (this.#locations ??= readLocations(this.#bytes, this.dictionary.locations))
+  }
+
+  /** Number of a string by its index in the dictionary. */
+  string(index: number): number {
+    checkIndex(index, this.dictionary.strings.count, 'string')
+    return index
+  }
+
+  /** A string of the dictionary as a text. */
+  text(index: number): string {
+    return dictionaryText(this.#texts, index)
+  }
+
+  /** Undefined if no label comes of it. */
+  attribute(index: number): LabelNumbers | undefined {
+    const { attributes } = this.dictionary
+    checkIndex(index, attributes.count, 'attribute')
+    let known = this.#attributes[index]
+    if (known === undefined) {
+      const range = { start: attributes.start.array[index]!, end: attributes.end.array[index]! }
+      known = this.#readText(range) ?? this.#readAttribute(range)
+      this.#attributes[index] = known
+    }
+    return known ?? undefined
+  }
+
+  /** An attribute as most are, key and text by place; undefined: it is another, or wrong. */
+  #readText({ start, end }: ByteRange): LabelNumbers | null | undefined {
+    const reader = this.#reader
+    reader.begin(this.#bytes, start, end)
+    if (!isNext(reader, 1, WIRE_VARINT)) return undefined
+    const keyIndex = readIndex(reader)
+    if (!isNext(reader, 2, WIRE_LENGTH)) return undefined
+    const valueAt = reader.payload()
+    const valueEnd = reader.position
+    if (valueEnd !== end || keyIndex >= this.dictionary.strings.count) return undefined
+    reader.begin(this.#bytes, valueAt, valueEnd)
+    if (!isNext(reader, 1, WIRE_LENGTH)) return undefined
+    const textAt = reader.payload()
+    if (reader.position !== end || reader.fault !== undefined) return undefined
+    const { strings } = this
+    const key = strings.numberAt(strings.start.array[keyIndex]!, strings.end.array[keyIndex]!)
+    const value = strings.numberAt(textAt, end)
+    if (!strings.look(key) || !strings.look(value)) return undefined
+    return strings.lengthOf(key) === 0 || key === strings.numberOf(SERVICE_NAME) ? null : { key, value }
+  }
+
+  #readAttribute(range: ByteRange): LabelNumbers | null {
+    const { key, value } = readTableAttribute(this.#texts, range)
+    if (value === undefined || key === '' || key === SERVICE_NAME) return null
+    return { key: this.strings.numberOf(key), value: this.strings.numberOf(value) }
+  }
+
+  /** Span and trace, hexadecimal, where the bytes are such ids. */
+  link(index: number): readonly LabelNumbers[] {
+    const { links } = this.dictionary
+    checkIndex(index, links.count, 'link')
+    return (this.#links[index] ??= this.#readLink(links.start.array[index]!, links.end.array[index]!))
+  }
+
+  #readLink(start: number, end: number): LabelNumbers[] {
+    const reader = new ProtobufReader(this.#bytes, start, end)
+    let trace = ''
+    let span = ''
+    while (reader.next()) {
+      if (reader.field === 1 && reader.wireType === WIRE_LENGTH) trace = idText(reader.bytes(), 16)
+      else if (reader.field === 2 && reader.wireType === WIRE_LENGTH) span = idText(reader.bytes(), 8)
+      else reader.skip()
+    }
+    check(reader, 'a link')
+    const named = [
+      ['span_id', span],
+      ['trace_id', trace],
+    ] as const
+    return named
+      .filter(([, id]) => id !== '')
+      .map(([name, id]) => ({ key: this.strings.numberOf(name), value: this.strings.numberOf(id) }))
+  }
+
+  /** Locations of a stack are [start, end) of `stackLocations`. */
+  stackStart(index: number): number {
+    checkIndex(index, this.dictionary.stacks.count, 'stack')
+    if (this.#stackStart[index] === 0) this.#readStack(index)
+    return this.#stackStart[index]! - 1
+  }
+
+  stackEnd(index: number): number {
+    return this.#stackEnd[index]!
+  }
+
+  get stackLocations(): Uint32Array {
+    return this.#stackLocations.array
+  }
+
+  #readStack(index: number): void {
+    const { start, end } = this.dictionary.stacks
+    const locations = this.#stackLocations
+    const first = locations.count
+    const reader = new ProtobufReader(this.#bytes, start.array[index]!, end.array[index]!)
+    while (reader.next()) {
+      if (reader.field === 1 && reader.wireType === WIRE_LENGTH) {
+        const list = reader.message()
+        while (list.position < list.end && list.fault === undefined) locations.push(readIndex(list))
+        check(list, 'a stack')
+      } else if (reader.field === 1 && reader.wireType === WIRE_VARINT) locations.push(readIndex(reader))
+      else reader.skip()
+    }
+    check(reader, 'a stack')
+    this.#stackStart[index] = first + 1
+    this.#stackEnd[index] = locations.count
+  }
+
+  mapping(index: number): MappingEntry {
+    const { mappings } = this.dictionary
+    return (this.#mappings[index] ??= this.#readMapping(mappings.start.array[index]!, mappings.end.array[index]!))
+  }
+
+  #readMapping(start: number, end: number): MappingEntry {
+    const reader = new ProtobufReader(this.#bytes, start, end)
+    const range = allocateInt64Column(3)
+    const rangeBytes = [0, 0, 0]
+    let filename = 0
+    let buildId = -1
+    while (reader.next()) {
+      const { field, wireType, position } = reader
+      if (field < 4 && wireType === WIRE_VARINT) {
+        if (!reader.varint()) continue
+        range.lo[field - 1] = reader.lo
+        range.hi[field - 1] = reader.hi
+        rangeBytes[field - 1] = reader.position - position
+      } else if (field === 4 && wireType === WIRE_VARINT) filename = this.string(readIndex(reader))
+      else if (field === 5 && wireType === WIRE_LENGTH) {
+        const list = reader.message()
+        while (list.position < list.end && list.fault === undefined) buildId = this.#buildId(readIndex(list), buildId)
+        check(list, 'a mapping')
+      } else if (field === 5 && wireType === WIRE_VARINT) buildId = this.#buildId(readIndex(reader), buildId)
+      else reader.skip()
+    }
+    check(reader, 'a mapping')
+    return { range, rangeBytes, filename, buildId }
+  }
+
+  /** Of the attribute if it is one, else what is known. */
+  #buildId(attributeIndex: number, known: number): number {
+    const label = this.attribute(attributeIndex)
+    const isBuildId = label !== undefined && label.key === this.strings.numberOf(BUILD_ID)
+    return isBuildId && this.strings.lengthOf(label.value) > 0 ? label.value : known
+  }
+}
+
+function isNext(reader: ProtobufReader, field: number, wireType: number): boolean {
+  return reader.next() && reader.field === field && reader.wireType === wireType
+}
+
+function idText(bytes: Uint8Array, sizeBytes: number): string {
+  return bytes.length === sizeBytes ? hexOf(bytes) : ''
+}
