@@ -21,7 +21,7 @@ import { toCinderError, withConflictRetries, withSqlErrors } from '#db/errors.ts
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
 import { commitCompaction } from '#db/sql/commit-compaction.ts'
 import { commitSegment, type SegmentOutcome } from '#db/sql/commit-segment.ts'
-import { selectLabelSets } from '#db/sql/label-sets.ts'
+import { isCut, selectLabelSets } from '#db/sql/label-sets.ts'
 import { planQuery, streamPlan } from '#db/sql/plan-query.ts'
 import { readVerdict } from '#db/sql/read-verdict.ts'
 import { releaseHolders } from '#db/sql/release-jobs.ts'
@@ -81,6 +81,7 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
   const cleaner = new Cleaner({ ...deps, sql: dutySql })
   const ensureDays = createDayPartitions(deps)
   const grace = { deletionGraceMs: settings.jobPolicy.deletionGraceMs }
+  const { labelSetsPerHourMax } = settings
   const { instanceId: holder, leaseTtlMs } = settings
   const listed = [...listDuties({ settings, cleaner }), ...(deps.duties ?? [])]
   const duties = new Duties({ sql: dutySql, clock, log, holder, leaseTtlMs }, listed)
@@ -92,7 +93,9 @@ export function createMetastore(deps: MetastoreDeps): RunningMetastore {
     ...createLoops({ ...deps, planner, cleaner, singletons: duties, wake, stopping }),
     async commitSegment(request) {
       checkSegment(request)
-      const outcome = await asWrite(deps, 'commit segment', () => commitSegment(sql, request, grace))
+      const outcome = await asWrite(deps, 'commit segment', () =>
+        commitSegment(sql, request, { ...grace, labelSetsPerHourMax }),
+      )
       planner.noteCommit()
       return await answerCommit(deps, request.objectId, outcome)
     },
@@ -171,11 +174,12 @@ function createReads({
       }
     },
     async labelSets(request) {
-      const { labelSetsMax } = settings
+      const { labelSetsMax, labelSetsPerHourMax } = settings
       const sets = await withSqlErrors('label sets', () =>
         uncompiled(sql, (session) => selectLabelSets(session, request, labelSetsMax)),
       )
       if (sets.length > labelSetsMax) throw tooManyLabelSets(request, labelSetsMax)
+      if (isCut(sets)) throw cutLabelSets(labelSetsPerHourMax)
       return { sets }
     },
     async tenantStats(request) {
@@ -193,6 +197,16 @@ function tooManyLabelSets({ names, namesOnly }: LabelSetsRequest, labelSetsMax: 
     'resource_exhausted',
     `the range has more than ${labelSetsMax} different ${what}, the most that one query may list: ` +
       `narrow the range, or ask about labels with fewer values`,
+    { reason: 'label_sets_limit' },
+  )
+}
+
+/** Blocks answer instead, where the query-frontend can ask them. */
+function cutLabelSets(labelSetsPerHourMax: number): CinderError {
+  return new CinderError(
+    'resource_exhausted',
+    `an hour of the range has more than ${labelSetsPerHourMax} label sets, the most that are listed without reading ` +
+      'profiles: drop labels with a value per request',
     { reason: 'label_sets_limit' },
   )
 }

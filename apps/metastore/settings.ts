@@ -8,6 +8,7 @@ import {
   type WindowCompactionPolicy,
 } from '#core/compaction/policy.ts'
 import { MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
+import { LABEL_SETS_PER_HOUR_MAX } from '#db/sql/label-sets.ts'
 
 export interface MetastoreSettings {
   /** Unique per process start: the holder in lease rows. */
@@ -28,6 +29,8 @@ export interface MetastoreSettings {
   readonly deletedObjectAgeMs: number
   /** Label sets of one answer, as they are asked for: 100,000 whole ones are about 30 MiB. */
   readonly labelSetsMax: number
+  /** Kept of a tenant and data hour (db/sql/label-sets.ts). */
+  readonly labelSetsPerHourMax: number
   /** The caller gives up on a commit after this: below the 8 s by which a push must be answered. */
   readonly commitDeadlineMs: number
 }
@@ -52,6 +55,7 @@ export function defaultSettings(instanceId: string, queue: Partial<JobQueuePolic
     // The age of the retired list.
     deletedObjectAgeMs: 7 * MS_PER_DAY,
     labelSetsMax: 100_000,
+    labelSetsPerHourMax: LABEL_SETS_PER_HOUR_MAX,
     commitDeadlineMs: 6 * MS_PER_SECOND,
   }
 }

@@ -12,7 +12,8 @@
  * 3. judged: a profile is lost if its id was not won, or if an earlier position of this commit has the same id.
  * 4. skip, live: lost positions per dataset; a dataset that lost every profile is dead on arrival. So is one that is
  *    older than the bound of its retention, and one of an incarnation of its tenant that is being removed (born).
- * 5. The segment, its object with the verdict, its label sets, and a tombstone if nothing in it is live.
+ * 5. The segment, its object with the verdict, its label sets, and a tombstone if nothing in it is live. Of a tenant and
+ *    hour that has its fill of sets (full_hour) none is added, but a row that says so: who asks is told by the blocks.
  *
  * Steps 3 and 4 use sorts (window functions) and array subscripts and no joins: the generic plan expects ten rows of an
  * unnested parameter, and a sort is n log n whatever the planner believes (5,000 profiles: 60 ms all in).
@@ -24,6 +25,7 @@ import type { SqlSession } from '../client.ts'
 import { LATE_COMMIT_MS } from '#core/retention/tenant-object.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 import { formatTextArray } from '../array-literal.ts'
+import { CUT_HOUR_HASH, CUT_HOUR_PAIRS, LABEL_SETS_PER_HOUR_MAX } from './label-sets.ts'
 
 const PROFILE_ID_BYTES = 16
 
@@ -60,10 +62,14 @@ export interface HiddenTenant {
 export async function commitSegment(
   sql: SqlSession,
   request: CommitSegmentRequest,
-  options: { readonly deletionGraceMs: number; readonly hidden?: readonly HiddenTenant[] },
+  options: {
+    readonly deletionGraceMs: number
+    readonly hidden?: readonly HiddenTenant[]
+    readonly labelSetsPerHourMax?: number
+  },
 ): Promise<SegmentOutcome> {
   const { objectId, sizeBytes, datasets, labelSets } = request
-  const { hidden = [] } = options
+  const { hidden = [], labelSetsPerHourMax = LABEL_SETS_PER_HOUR_MAX } = options
   const { ids, ordinals } = selectDeduplicated(request)
   const starts = profileStarts(request)
   const profileCounts = datasets.map((dataset) => dataset.profileCount)
@@ -155,17 +161,37 @@ export async function commitSegment(
       insert into tombstones (object_id, due_at)
       select ${objectId}::text, now() + ${options.deletionGraceMs}::float8 * interval '1 millisecond'
       from facts where bit_count(live) = 0
-    ), label_set as (
-      insert into label_sets (tenant, window_start_ms, hash, pairs, incarnation)
-      select l.tenant, l.window_start_ms, md5(l.pairs)::uuid, l.pairs::text[],
-        coalesce((select max(incarnation) from born where (${tenants}::text[])[born.n] = l.tenant), 1)
+    ), named as materialized (
+      select l.tenant, l.window_start_ms, md5(l.pairs)::uuid as hash, l.pairs::text[] as pairs,
+        coalesce((select max(incarnation) from born where (${tenants}::text[])[born.n] = l.tenant), 1) as incarnation
       from facts, unnest(
         ${labelSets.map((set) => set.tenant)}::text[],
         ${labelSets.map((set) => set.windowStartMs)}::bigint[],
         ${labelSets.map((set) => formatTextArray(set.pairs))}::text[]
       ) as l(tenant, window_start_ms, pairs)
+    ), full_hour as materialized (
+      select c.tenant, c.window_start_ms from (select distinct tenant, window_start_ms from named) as c
+      where (
+        select count(*) from (
+          select from label_sets k where k.tenant = c.tenant and k.window_start_ms = c.window_start_ms
+          limit ${labelSetsPerHourMax}::int
+        ) as known
+      ) >= ${labelSetsPerHourMax}::int
+    ), label_set as (
+      insert into label_sets (tenant, window_start_ms, hash, pairs, incarnation)
+      select * from (
+        select n.tenant, n.window_start_ms, n.hash, n.pairs, n.incarnation from named n
+        where (n.tenant, n.window_start_ms) not in (select f.tenant, f.window_start_ms from full_hour f)
+        union all
+        select distinct n.tenant, n.window_start_ms, ${CUT_HOUR_HASH}::uuid, ${CUT_HOUR_PAIRS}::text[], n.incarnation
+        from named n join full_hour f on f.tenant = n.tenant and f.window_start_ms = n.window_start_ms
+        where not exists (
+          select from label_sets k
+          where k.tenant = n.tenant and k.window_start_ms = n.window_start_ms and k.hash = n.hash
+        )
+      ) as l
       where (select count(*) from won) >= 0
-      order by l.tenant collate "C", l.window_start_ms, md5(l.pairs)
+      order by l.tenant collate "C", l.window_start_ms, l.hash
       on conflict do nothing
     )
     select f.skip_dataset, f.skip_position, coalesce(l.is_outdated, false) as is_outdated,
