@@ -3,6 +3,7 @@
  * segment-writers by URL or placement. `main.edge.ts` serves it on workers, `main.deno.ts` on Deno.
  */
 import type { Hono } from 'hono'
+import { PushCounts } from '#core/ingest/push-counts.ts'
 import type { Random } from '#core/ports/random.ts'
 import { createClock } from '#platform/clock.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
@@ -10,6 +11,9 @@ import type { Env } from '#platform/env.ts'
 import type { ReadBody } from '#platform/http/body.ts'
 import { webCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
+import { startLedgerSender } from '#platform/ledger/ledger-sender.ts'
+import { RequestLedger } from '#platform/ledger/request-ledger.ts'
+import { sourceName } from '#platform/ledger/source-name.ts'
 import { createLog } from '#platform/log.ts'
 import { createDistributor } from './app.ts'
 import { readEdgeConfig } from './config.ts'
@@ -20,12 +24,14 @@ export interface EdgeRuntime {
   readonly readBody?: ReadBody
   /** One process for all requests, with timers of its own; a worker may have neither. */
   readonly isProcess?: boolean
+  /** Where there are no timers: gets what sends the counts of refusals, after answers. */
+  readonly keepLedger?: (ledger: RequestLedger) => void
 }
 
 /** Workers have no module for randomness, and every runtime has the global. */
 const webRandom: Random = { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)) }
 
-export function composeEdge(env: Env, { readBody, isProcess = false }: EdgeRuntime = {}): Hono {
+export function composeEdge(env: Env, { readBody, isProcess = false, keepLedger }: EdgeRuntime = {}): Hono {
   const { writers: place, ...settings } = readEdgeConfig(env)
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output
@@ -41,7 +47,13 @@ export function composeEdge(env: Env, { readBody, isProcess = false }: EdgeRunti
   const { writer, debuginfo, placed } = writers
   // It ends with the process.
   if (isProcess && placed !== undefined) keepFresh(placed.source, { clock, random: webRandom })
-  const deps = { writer, debuginfo, clock, log, compression: webCompression, readBody }
+  // The writers hand on what is counted here.
+  const counting = { ledger: writers.ledger, clock, log, source: sourceName(webRandom) }
+  const byRequest = isProcess ? undefined : new RequestLedger(counting)
+  const counts = byRequest?.counts ?? new PushCounts()
+  if (byRequest === undefined) startLedgerSender({ ...counting, counts })
+  else keepLedger?.(byRequest)
+  const deps = { writer, debuginfo, counts, clock, log, compression: webCompression, readBody }
   const composed = createDistributor(deps, { ...settings, freesBodies: true })
   // A worker fetches the table with its first push.
   mountReady(composed, () => (isProcess ? missingWriters(writers) : undefined))

@@ -1,13 +1,22 @@
 /** The distributor on workers: settings come as bindings with each request and do not change while a worker lives. */
 import type { Hono } from 'hono'
 import type { Env } from '#platform/env.ts'
+import type { RequestLedger } from '#platform/ledger/request-ledger.ts'
 import { composeEdge } from './edge.ts'
 
+/** What a runtime gives with each request. */
+interface RequestTime {
+  waitUntil(work: Promise<unknown>): void
+}
+
 let app: Hono | undefined
+let ledger: RequestLedger | undefined
 
 export default {
-  fetch(request: Request, env: Env): Response | Promise<Response> {
-    app ??= composeEdge(env)
-    return app.fetch(request)
+  async fetch(request: Request, env: Env, time?: RequestTime): Promise<Response> {
+    app ??= composeEdge(env, { keepLedger: (made) => (ledger = made) })
+    const answer = await app.fetch(request)
+    if (time !== undefined) ledger?.after((sending) => time.waitUntil(sending))
+    return answer
   },
 }

@@ -27,7 +27,7 @@ import {
 export const LABEL_NAME_REPLACED = '__name_replaced__'
 export const LABEL_SESSION_ID = '__session_id__'
 
-const DELTA_PREFIX = 'godeltaprof_'
+export const DELTA_PREFIX = 'godeltaprof_'
 
 const NEVER_STORED: ReadonlySet<string> = new Set([
   '__delta__',

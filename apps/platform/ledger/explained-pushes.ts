@@ -4,13 +4,11 @@
  */
 import { CinderError } from '#core/errors.ts'
 import { parseAppType } from '#core/ingest/app-type.ts'
+import { LABEL_REPAIRS, type LabelRepair, labelRepairs } from '#core/ingest/label-repairs.ts'
 import type { PushCounts, PushNote } from '#core/ingest/push-counts.ts'
 import { getLabel, LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
 import { withServiceName } from '#core/pprof/service-name.ts'
 import type { ProfileVerdict, SegmentWriter, WriteRequest } from '#core/rpc/segment-writer.ts'
-
-/** Reason of profiles that name no service: they are kept under the name that stands for it. */
-export const SERVICE_NAME_ADDED = 'service_name_added'
 
 const OUTCOMES: Readonly<Record<string, string>> = { rejected: 'refused' }
 
@@ -42,11 +40,11 @@ export function explainPushes(inner: SegmentWriter, counts: PushCounts, clock: {
 
 interface SentProfile {
   readonly service: string
-  readonly isNamed: boolean
+  readonly repairs: readonly LabelRepair[]
   readonly sizeBytes: number
 }
 
-const NOBODY: SentProfile = { service: '', isNamed: true, sizeBytes: 0 }
+const NOBODY: SentProfile = { service: '', repairs: [], sizeBytes: 0 }
 
 /** Before the call: the bytes may be freed with the answer. */
 function sentProfiles({ series }: WriteRequest): SentProfile[] {
@@ -54,7 +52,9 @@ function sentProfiles({ series }: WriteRequest): SentProfile[] {
     const named = getLabel(labels, LABEL_SERVICE_NAME) || serviceOfApp(ingest?.app)
     const isNamed = named !== ''
     const service = isNamed ? named : getLabel(withServiceName(labels), LABEL_SERVICE_NAME)
-    return profiles.map(({ bytes }) => ({ service, isNamed, sizeBytes: bytes.length }))
+    const repairs = labelRepairs(labels)
+    if (!isNamed) repairs.unshift('service_name_added')
+    return profiles.map(({ bytes }) => ({ service, repairs, sizeBytes: bytes.length }))
   })
 }
 
@@ -67,14 +67,14 @@ function serviceOfApp(app: string | undefined): string {
 
 type Noted = Omit<PushNote, 'tenant' | 'service' | 'nowMs' | 'bytes'>
 
-function notesOf({ status, reason, message, decompressedBytes }: ProfileVerdict, { isNamed }: SentProfile): Noted[] {
+function notesOf({ status, reason, message, decompressedBytes }: ProfileVerdict, { repairs }: SentProfile): Noted[] {
   const outcome = OUTCOMES[status] ?? status
   const isStored = outcome === 'stored'
   const note = { outcome, reason: isStored ? '' : reason, decompressedBytes, message }
-  if (!isStored || (isNamed && reason === '')) return [note]
-  const repairs = isNamed ? [] : [SERVICE_NAME_ADDED]
-  if (reason !== '') repairs.push(reason)
-  return [note, ...repairs.map((repair) => ({ ...note, outcome: 'repaired', reason: repair }))]
+  if (!isStored || (repairs.length === 0 && reason === '')) return [note]
+  const repaired = { ...note, outcome: 'repaired' }
+  const notes = repairs.map((repair) => ({ ...repaired, reason: repair, message: LABEL_REPAIRS[repair] }))
+  return [note, ...notes, ...(reason === '' ? [] : [{ ...repaired, reason }])]
 }
 
 function noteOf(error: unknown): Noted {

@@ -15,7 +15,7 @@ import type { IngestLedger, RecordPushesRequest } from '#core/rpc/ingest-ledger.
 import { MS_PER_SECOND } from '#core/units.ts'
 
 /** Who looks for a profile looks for it seconds later. */
-const INTERVAL_MS = 5 * MS_PER_SECOND
+export const INTERVAL_MS = 5 * MS_PER_SECOND
 /** About 30 ms of Postgres. */
 const BATCH_ROWS_MAX = 1_000
 /** 5,000 rows are all that there may be. */
@@ -40,7 +40,7 @@ export interface LedgerSender {
 export function startLedgerSender(deps: LedgerSenderDeps): LedgerSender {
   const { clock } = deps
   const stopping = new AbortController()
-  const sender = new Sender(deps)
+  const sender = new BatchSender(deps)
   const running = (async () => {
     while (!stopping.signal.aborted) {
       await clock.sleep(INTERVAL_MS, stopping.signal)
@@ -59,15 +59,21 @@ export function startLedgerSender(deps: LedgerSenderDeps): LedgerSender {
   }
 }
 
-class Sender {
-  readonly #deps: LedgerSenderDeps
+/** The batches of one process life, a turn at a time. */
+export class BatchSender {
+  readonly #deps: Omit<LedgerSenderDeps, 'clock'>
   #sequence = 0
   /** What was sent and not answered. */
   #open: RecordPushesRequest | undefined
   #isFailing = false
 
-  constructor(deps: LedgerSenderDeps) {
+  constructor(deps: Omit<LedgerSenderDeps, 'clock'>) {
     this.#deps = deps
+  }
+
+  /** A batch was sent and not answered. */
+  get hasOpen(): boolean {
+    return this.#open !== undefined
   }
 
   async turn(): Promise<void> {

@@ -3,6 +3,7 @@ import { PushCounts } from '#core/ingest/push-counts.ts'
 import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import type { Registry } from '../metrics/registry.ts'
 import { explainPushes } from './explained-pushes.ts'
+import { sourceName } from './source-name.ts'
 import { type LedgerSender, type LedgerSenderDeps, startLedgerSender } from './ledger-sender.ts'
 
 export interface LedgerDeps extends Omit<LedgerSenderDeps, 'counts' | 'source'> {
@@ -17,9 +18,6 @@ export interface StartedLedger {
   explain(writer: SegmentWriter): SegmentWriter
 }
 
-/** 128 bits: no two lives of a process have the same name. */
-const SOURCE_BYTES = 16
-
 export function startLedger(deps: LedgerDeps): StartedLedger {
   const { clock, registry, random } = deps
   const counts = new PushCounts()
@@ -29,7 +27,7 @@ export function startLedger(deps: LedgerDeps): StartedLedger {
     rows.set(counts.rowCount)
     lost.set(counts.lost)
   })
-  const source = [...random.bytes(SOURCE_BYTES)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+  const source = sourceName(random)
   return {
     counts,
     sender: startLedgerSender({ ...deps, counts, source }),

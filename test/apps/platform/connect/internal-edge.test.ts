@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Env } from '#platform/env.ts'
+import type { RequestLedger } from '#platform/ledger/request-ledger.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { composeEdge as composeDistributor } from '../../../../apps/distributor/edge.ts'
 import { composeEdge as composeFrontend } from '../../../../apps/query-frontend/edge.ts'
@@ -60,4 +61,25 @@ test('both edge apps call through the binding, with the token', async () => {
     { path: '/cinder.v1.SegmentWriterService/Write', authorization: `Bearer ${TOKEN}` },
     { path: '/cinder.v1.MetastoreService/LabelSets', authorization: `Bearer ${TOKEN}` },
   ])
+})
+
+test('what an edge without timers refuses by itself is told to the writers after the answer', async () => {
+  const seen: Seen[] = []
+  let ledger: RequestLedger | undefined
+  const env = { ...bindingTo(seen), WRITER_URL: 'https://writer' }
+  const distributor = composeDistributor(env, { keepLedger: (made) => (ledger = made) })
+  const push = await distributor.request('/ingest?name=shop&format=pprof', {
+    method: 'POST',
+    headers: { 'Content-Length': String(2 ** 40) },
+    body: 'x',
+  })
+  assert.ok(push.status >= 400 && push.status < 500, `${push.status}`)
+  assert.deepEqual(seen, [])
+  const sending: Promise<void>[] = []
+  ledger!.after((work) => sending.push(work))
+  await Promise.all(sending)
+  assert.deepEqual(
+    seen.map(({ path }) => path),
+    ['/cinder.v1.IngestLedgerService/RecordPushes'],
+  )
 })

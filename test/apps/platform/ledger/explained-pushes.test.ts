@@ -67,6 +67,23 @@ test('a profile without a service is stored under a name, which is a repair', as
   assert.notEqual(stored![0], '')
 })
 
+test('labels that are stored in another way are repairs, by kind, with a sentence', async () => {
+  const { labels, profiles } = series('shop', [1])
+  const changed = [...labels, { name: 'pod', value: '' }, { name: '__name__', value: 'godeltaprof_memory' }]
+  const { rows } = await countsOf([{ labels: changed, profiles }], [{ ...STORED, reason: 'clock_repaired' }])
+  assert.deepEqual(
+    rows.map((row) => row.slice(1, 3)),
+    [
+      ['stored', ''],
+      ['repaired', 'empty_label_dropped'],
+      ['repaired', 'profile_name_replaced'],
+      ['repaired', 'clock_repaired'],
+    ],
+  )
+  const refused = { ...STORED, status: 'rejected', kind: 'invalid_argument', reason: 'max_samples' }
+  assert.equal((await countsOf([{ labels: changed, profiles }], [refused])).rows.length, 1, 'nothing of it is stored')
+})
+
 test('a body with several profiles is counted where it was sent to', async () => {
   const { rows } = await countsOf([series('shop', [9])], [STORED, STORED])
   assert.deepEqual(rows, [['shop', 'stored', '', 2, 9]])
