@@ -105,6 +105,8 @@ class Writer implements SegmentWriterService {
   readonly #flusher: FlusherDeps
   #open: Batch
   #nextRequest = 1
+  /** Requests of which profiles are still to be taken. */
+  #taking = 0
   #stopped = false
   #timer: AbortController | undefined
   #timerAtMs = Number.POSITIVE_INFINITY
@@ -138,6 +140,7 @@ class Writer implements SegmentWriterService {
     const number = this.#nextRequest++
     const asked = new Set<HeadShard>()
     let sliceStartMs = clock.nowMs()
+    this.#taking++
     try {
       for (const read of readBodies(request.series, this.#settings.limitsOf(request.tenant))) {
         if (read.kind === 'verdict') {
@@ -157,6 +160,7 @@ class Writer implements SegmentWriterService {
         }
       }
     } finally {
+      this.#taking--
       for (const shard of asked) shard.forget(number)
       // Also when a profile met a fault of ours: those before it are in the batch.
       this.#pump()
@@ -308,6 +312,7 @@ class Writer implements SegmentWriterService {
           lastFlushStartedMs: this.#lastFlushStartedMs,
           lastFlushDurationMs: this.#lastFlushDurationMs,
           flushesInFlight: this.#flushes.size,
+          isTaking: this.#taking > 0,
           putAllowedAtMs: putAllowedAtMs(this.#lastFlushStartedMs, this.#settings.putsPerSecondMax, nowMs),
         },
         this.#settings.flushPolicy,

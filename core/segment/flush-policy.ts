@@ -5,6 +5,8 @@
  * - Busy: the time between starts of flushes grows with what a flush costs (`dutyFactor` times its duration), up to
  *   `intervalMaxMs`; so a slow store or a full CPU gets larger segments, not more of them.
  * - Full: bytes or profiles past their maximum go out at once, if a flush slot and the PUT budget allow.
+ * - While a request is being taken in, what waits does so for all of it, up to `intervalMaxMs`: 500 profiles of one request are
+ *   one segment, however long the CPU takes for them.
  * The time is a wall clock: after it was set back, times from before lie ahead and decide nothing, so nobody waits an hour.
  * Segments in flight are bounded: a stalled store fills the memory bound, and then the writer sheds.
  */
@@ -28,6 +30,8 @@ export interface FlushState {
   readonly lastFlushStartedMs: number | undefined
   readonly lastFlushDurationMs: number
   readonly flushesInFlight: number
+  /** A request of many profiles is half taken. */
+  readonly isTaking: boolean
   /** When the PUT budget allows the next object; not later than now if it does already. */
   readonly putAllowedAtMs: number
 }
@@ -64,6 +68,7 @@ export function decideFlush(state: FlushState, policy: FlushPolicy, nowMs: numbe
 }
 
 function ageDueMs(state: FlushState, policy: FlushPolicy): number {
+  if (state.isTaking) return state.oldestArrivalMs + policy.intervalMaxMs
   const lingeredMs = state.oldestArrivalMs + policy.lingerMs
   if (state.lastFlushStartedMs === undefined) return lingeredMs
   const intervalMs = Math.min(policy.intervalMaxMs, policy.dutyFactor * state.lastFlushDurationMs)

@@ -16,6 +16,7 @@ const base: FlushState = {
   lastFlushStartedMs: undefined,
   lastFlushDurationMs: 0,
   flushesInFlight: 0,
+  isTaking: false,
   putAllowedAtMs: 0,
 }
 
@@ -52,6 +53,24 @@ const cases: { name: string; state: Partial<FlushState>; nowMs: number; expected
     state: { lastFlushStartedMs: 3_609_000, lastFlushDurationMs: 40 },
     nowMs: 10_000,
     expected: { kind: 'wait', untilMs: 10_500 },
+  },
+  {
+    name: 'lingered, but the rest of a request is on its way',
+    state: { isTaking: true },
+    nowMs: 10_003,
+    expected: { kind: 'wait', untilMs: 10_500 },
+  },
+  {
+    name: 'a request that takes longer than the largest interval is cut',
+    state: { isTaking: true },
+    nowMs: 10_500,
+    expected: { kind: 'flush' },
+  },
+  {
+    name: 'full while a request is taken goes at once',
+    state: { isTaking: true, profiles: policy.batchProfilesMax },
+    nowMs: 10_001,
+    expected: { kind: 'flush' },
   },
   {
     name: 'full by bytes goes at once',
