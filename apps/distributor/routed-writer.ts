@@ -68,6 +68,8 @@ export interface WriterState {
 
 /** A push of a service that is spread widely has as many calls as the service has writers. */
 const CALLS_AT_ONCE = 8
+/** 128 bits: no two pushes have the same. */
+const PUSH_ID_BYTES = 16
 /** Reasons by which a writer says that it takes nothing from anybody. */
 const WHOLE_WRITER_REASONS: ReadonlySet<string> = new Set(['memory_limit', 'stopping'])
 
@@ -119,7 +121,8 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     this.#deps = deps
   }
 
-  async write(request: WriteRequest, call: WriteCall = {}): Promise<WriteResponse> {
+  async write(asked: WriteRequest, call: WriteCall = {}): Promise<WriteResponse> {
+    const request = { ...asked, pushId: asked.pushId ?? this.#newPushId() }
     const startedMs = this.#deps.clock.nowMs()
     const placement = await this.#deps.placement.current()
     const units = routeUnits(request, placement.router)
@@ -131,6 +134,12 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     if (failed !== undefined && states.every(({ verdicts }) => verdicts === undefined)) throw failed.error
     const verdicts = states.map((state, i) => state.verdicts ?? failedVerdicts(units[i]!, asError(state.error)))
     return { verdicts: joinVerdicts(units, verdicts) }
+  }
+
+  #newPushId(): string {
+    let id = ''
+    for (const byte of this.#deps.random.bytes(PUSH_ID_BYTES)) id += byte.toString(16).padStart(2, '0')
+    return id
   }
 
   /** A call that any writer can answer: the first that does, of those that the key names. */

@@ -151,8 +151,8 @@ class Writer implements SegmentWriterService {
         const shard = this.#shardOf(request.tenant, labels)
         asked.add(this.#shards[shard]!)
         for (const profile of profiles) {
-          const { tenant, isImport = false } = request
-          answers.push(this.#takeOne(shard, { request: number, tenant, labels, ingest, profile }, isImport))
+          const { tenant, pushId, isImport = false } = request
+          answers.push(this.#takeOne(shard, { request: number, tenant, labels, ingest, profile, pushId }, isImport))
           if (Math.abs(clock.nowMs() - sliceStartMs) < TAKE_SLICE_MS) continue
           this.#pump()
           await clock.sleep(0)
@@ -205,7 +205,7 @@ class Writer implements SegmentWriterService {
 
   #takeOne(
     shard: number,
-    input: Pick<TakeInput, 'request' | 'tenant' | 'labels' | 'ingest' | 'profile'>,
+    input: Pick<TakeInput, 'request' | 'tenant' | 'labels' | 'ingest' | 'profile' | 'pushId'>,
     isImport: boolean,
   ): ProfileVerdict | Promise<ProfileVerdict> {
     if (this.#stopped) {

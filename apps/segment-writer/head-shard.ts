@@ -27,6 +27,8 @@ export interface TakeInput {
   readonly labels: readonly LabelPair[]
   readonly ingest: IngestForm | undefined
   readonly profile: WriteProfile
+  /** Of the request (core/rpc/segment-writer.ts). */
+  readonly pushId?: string | undefined
   readonly limits: TenantLimits
   /** The tenant's ingest policy, as JSON that was checked; undefined = the default. */
   readonly policy?: string | undefined

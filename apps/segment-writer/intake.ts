@@ -291,13 +291,14 @@ function pushedLabels({ ingest, labels }: IntakeInput, profile: DecodedProfile):
   return ingest === undefined ? { ok: true, labels: named } : ingestLabels(named, profile, ingest.sampleTypeConfig)
 }
 
-/** A profile that came with neither id nor time cannot be told from a second one: it is never a duplicate. */
+/** A profile that came with neither id nor time is known within its push alone, and never a duplicate if that has no id. */
 function identify(deps: IntakeDeps, input: IntakeInput, sent: Sent): { profileId: Uint8Array; deduplicate: boolean } {
   const { ingest, labels } = input
   const timeNanos = sent.timeNanos > 0n ? sent.timeNanos : (ingest?.fromNanos ?? 0n)
-  const { clientId } = input.profile
+  const isNameless = input.profile.clientId === '' && timeNanos === 0n
+  const clientId = isNameless ? (input.pushId ?? '') : input.profile.clientId
   const { index, count } = deps.shard
-  if (clientId === '' && timeNanos === 0n)
+  if (isNameless && clientId === '')
     return {
       profileId: positionalProfileId(deps.digest, input.batch.objectId, input.into.positions++ * count + index),
       deduplicate: false,

@@ -31,6 +31,7 @@ export interface TakeOrder {
   /** Of the message's bodies: what this and later profiles of the request refer to. */
   readonly dictionary?: { readonly start: number; readonly end: number } | undefined
   readonly clientId: string
+  readonly pushId: string | undefined
   /** Of the message's bodies: [start, end). */
   readonly start: number
   readonly end: number

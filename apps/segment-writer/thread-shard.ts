@@ -127,7 +127,7 @@ export class ThreadShard implements HeadShard {
         resolve({ kind: 'verdict', verdict: rejectedVerdict(threadLost(), 0), isShed: false })
       },
     })
-    const { batch, request, limits, policy, mayUseReserve } = input
+    const { batch, request, pushId, limits, policy, mayUseReserve } = input
     const labels = labelsToPairs(input.labels)
     const { bytes, clientId } = profile
     this.#order({
@@ -140,6 +140,7 @@ export class ThreadShard implements HeadShard {
       ingest: input.ingest && (form as IngestForm),
       dictionary,
       clientId,
+      pushId,
       bytes,
       limits,
       policy,

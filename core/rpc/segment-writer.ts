@@ -44,6 +44,11 @@ export interface WriteRequest {
   series: WriteSeries[]
   /** Of an operator who brings old profiles: the limit of their age does not hold. All others do. */
   isImport?: boolean | undefined
+  /**
+   * Random, of one push by one client: it stands for the identity of profiles that came with neither id nor time, where an
+   * edge may bring one push to several writers. Absent or empty: such a profile is never a duplicate.
+   */
+  pushId?: string | undefined
 }
 
 /** One per profile, series by series in request order. */

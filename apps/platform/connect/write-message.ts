@@ -27,6 +27,7 @@ export function encodeWriteRequest(request: WriteRequest): Uint8Array[] {
   const { small } = out
   if (request.tenant !== '') small.stringField(1, request.tenant)
   small.varintField(3, request.isImport === true ? 1 : 0)
+  if (request.pushId !== undefined && request.pushId !== '') small.stringField(5, request.pushId)
   const dictionaries = new Dictionaries()
   for (const series of request.series) {
     const block = smallFieldsOf(series, dictionaries)
@@ -64,8 +65,9 @@ class Dictionaries {
 }
 
 /** A request as it was before it was encoded: forms have their dictionaries again, each one object. */
-export function withDictionaries({ tenant, series, isImport, dictionaries }: WriteRequestMessage): WriteRequest {
-  return { tenant, isImport, series: series.map((each) => withDictionary(each, dictionaries)) }
+export function withDictionaries(message: WriteRequestMessage): WriteRequest {
+  const { tenant, series, isImport, pushId, dictionaries } = message
+  return { tenant, isImport, pushId, series: series.map((each) => withDictionary(each, dictionaries)) }
 }
 
 function withDictionary(series: WriteSeriesMessage, dictionaries: readonly Uint8Array[]): WriteSeries {

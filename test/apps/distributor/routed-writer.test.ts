@@ -85,6 +85,7 @@ function setUp(ids: readonly string[] = ['w0', 'w1', 'w2', 'w3']) {
   }
   const calls: string[] = []
   const elsewhere: string[] = []
+  let random = 0
   const writer = new RoutedWriter<FakeWriter>({
     placement: source,
     open(address) {
@@ -94,7 +95,7 @@ function setUp(ids: readonly string[] = ['w0', 'w1', 'w2', 'w3']) {
       return fake
     },
     clock,
-    random: { bytes: (count) => new Uint8Array(count).fill(128) },
+    random: { bytes: (count) => new Uint8Array(count).fill(random++) },
     on: { call: (id, outcome) => calls.push(`${id} ${outcome}`), elsewhere: (id) => elsewhere.push(id) },
   })
   const orderOf = (service: string): string[] => {
@@ -155,6 +156,9 @@ test('a writer that is gone costs a try elsewhere, and after three calls nothing
   for (let i = 0; i < 6; i++) assert.deepEqual(statuses(await writer.write(requestOf(series('shop')))), ['stored'])
   assert.equal(first!.calls.length, 1 + 3)
   assert.equal(second!.calls.length, 6)
+  const pushIds = (fake: FakeWriter) => fake.calls.map(({ pushId }) => pushId)
+  assert.deepEqual(pushIds(first!).slice(1), pushIds(second!).slice(0, 3), 'the same push to both')
+  assert.equal(new Set([...pushIds(first!), ...pushIds(second!)]).size, 7, 'and each push another')
   assert.deepEqual(
     elsewhere,
     Array.from({ length: 3 }, () => orderOf('shop')[0]),

@@ -105,3 +105,20 @@ test('a retry after the data hour of its first attempt has changed head and writ
   assert.deepEqual(statusesOf(await settle(clock, push(addWriter(), [old]))), ['duplicate'])
   assert.equal((await read()).total, 6n)
 })
+
+test('a push that goes on to another writer counts once, even without any id and time, and the next push again', async () => {
+  const path = createWritePath()
+  const { writer, clock, read } = path
+  const other = path.addWriter()
+  const timeless = simplePprof(5, { timeNanos: 0n })
+  const push = (pushId: string) => ({ tenant: 'acme', pushId, series: [seriesOf([timeless, timeless])] })
+  const statuses = async (at: typeof writer, pushId: string) =>
+    statusesOf((await settle(clock, at.write(push(pushId)))).verdicts)
+  assert.deepEqual(await statuses(writer, 'one'), ['stored', 'stored'])
+  assert.deepEqual(await statuses(other, 'one'), ['duplicate', 'duplicate'])
+  assert.deepEqual(await statuses(other, 'two'), ['stored', 'stored'])
+  assert.equal((await read()).total, 20n)
+  assert.deepEqual(await statuses(writer, ''), ['stored', 'stored'], 'a caller that names no push makes no promise')
+  assert.deepEqual(await statuses(other, ''), ['stored', 'stored'])
+  assert.equal((await read()).total, 40n)
+})

@@ -86,6 +86,7 @@ test('segment-writer: request and verdicts arrive as sent', async () => {
       { labels: [], profiles: [] },
     ],
     isImport: true,
+    pushId: '00ff',
   }
   const verdict = {
     status: 'rejected',
