@@ -1,5 +1,5 @@
 /**
- * `GET /status`, `/compactor/jobs` and `/compactor/ring`: one report, three views, three forms.
+ * `GET /status`, `/compactor/jobs`, `/compactor/ring` and `/distributor/ring`: one report, four views, three forms.
  *
  * A browser gets HTML, who asks for JSON (Accept, or `?format=json`) the report, and `curl` a text of tables. The ring's
  * JSON begins with what tools of other compactors read: `shards` and `now`.
@@ -16,6 +16,7 @@ const VIEW_BY_PATH: Readonly<Record<string, StatusView>> = {
   '/status': 'status',
   '/compactor/jobs': 'jobs',
   '/compactor/ring': 'ring',
+  '/distributor/ring': 'writers',
 }
 
 /** An hour: who wants to look less often opens the page anew. */
@@ -62,6 +63,7 @@ function jsonOf(report: StatusReport, view: StatusView): object {
   const { nowMs, concerns, failed, backlog, running, runningTotal, parked, parkedTotal } = report
   if (view === 'status') return report
   if (view === 'jobs') return { nowMs, concerns, failed, backlog, running, runningTotal, parked, parkedTotal }
+  if (view === 'writers') return { nowMs, concerns, failed, writers: report.writers, placement: report.placement }
   const { workers, writers, leases } = report
   return { shards: workers.map(shardOf), now: instant(nowMs), nowMs, concerns, failed, workers, writers, leases }
 }

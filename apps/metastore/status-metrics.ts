@@ -18,6 +18,7 @@ export function addStatusMetrics(registry: Registry, status: StatusService): voi
     addLeases(registry),
     addDuties(registry),
     addQueues(registry),
+    addPlacement(registry),
   ]
   registry.collect(async () => {
     const report = await status.getStatus()
@@ -134,6 +135,23 @@ function addDuties(registry: Registry): Set {
       failures.set(duty.failures, duty.name)
       last.set(duty.finishedMs / 1_000, duty.name)
     }
+  }
+}
+
+function addPlacement(registry: Registry): Set {
+  const generation = registry.gauge('cinder_placement_generation', 'Of the placement table that edges read.')
+  const writers = registry.gauge('cinder_placement_writers', 'Registered segment-writers.', { state: 4 })
+  const slots = registry.gauge('cinder_placement_slots_max', 'Routing slots of the writer that has the most.')
+  const spread = registry.gauge('cinder_placement_spread_services', 'Services over more than one slot.')
+  const width = registry.gauge('cinder_placement_width_max', 'Slots of the widest service.')
+  return ({ placement, writers: registered }) => {
+    generation.set(placement?.generation ?? 0)
+    spread.set(placement?.servicesTotal ?? 0)
+    width.set(placement?.services[0]?.width ?? 1)
+    writers.clear()
+    for (const state of ['serving', 'leaving', 'away'])
+      writers.set(registered.filter((writer) => writer.state === state).length, state)
+    slots.set(registered.reduce((most, writer) => Math.max(most, writer.slots), 0))
   }
 }
 

@@ -21,11 +21,12 @@ import { type DatabaseFacts, selectDatabaseFacts } from '#db/sql/status-database
 import { selectDefaultRetention, selectDeletions } from '#db/sql/status-deletions.ts'
 import { selectDutyStatus } from '#db/sql/status-duties.ts'
 import { selectStatusJobs } from '#db/sql/status-jobs.ts'
-import { selectLeases, selectWriters } from '#db/sql/status-leases.ts'
+import { selectLeases } from '#db/sql/status-leases.ts'
 import { selectRestore } from '#db/sql/status-restore.ts'
 import { selectTombstoneStatus } from '#db/sql/status-tombstones.ts'
 import { selectOldTransaction } from '#db/sql/status-transactions.ts'
 import { selectWorkers } from '#db/sql/status-workers.ts'
+import { readPlacementStatus } from './placement-status.ts'
 
 export interface StatusDeps {
   readonly sql: Sql
@@ -140,7 +141,7 @@ async function readSections(deps: StatusDeps, report: StatusReport, late: Promis
   await section('jobs', () => selectStatusJobs(sql))
   await section('leases', async () => ({ leases: await selectLeases(sql) }))
   await section('duties', async () => ({ duties: await selectDutyStatus(sql) }))
-  await section('writers', async () => ({ writers: await selectWriters(sql) }))
+  await section('writers', () => readPlacementStatus(sql))
   await section('tombstones', async () => ({ tombstones: await selectTombstoneStatus(sql, TOMBSTONE_OVERDUE_MS) }))
   await section('workers', async () => ({ workers: await selectWorkers(sql) }))
   await section('retention', async () => {

@@ -131,6 +131,36 @@ export interface WriterStatus {
   address: string
   epoch: number
   expiresMs: number
+  /** `serving`, `leaving`; `away`: its lease has run out. */
+  state: string
+  registeredMs: number
+  /** Routing slots that it owns. */
+  slots: number
+  /** What it takes in, as it said last. */
+  bytesPerSecond: number
+  profilesPerSecond: number
+}
+
+/** A service that is spread over several slots. */
+export interface SpreadService {
+  tenant: string
+  service: string
+  /** In slots. */
+  width: number
+  /** Writers of those slots: objects that a query of it reads for one flush of each. */
+  writers: number
+  bytesPerSecond: number
+  profilesPerSecond: number
+}
+
+/** The placement table that edges read. */
+export interface PlacementStatus {
+  generation: number
+  changedMs: number
+  slots: number
+  /** The widest. */
+  services: SpreadService[]
+  servicesTotal: number
 }
 
 export interface TombstoneStatus {
@@ -193,6 +223,8 @@ export interface StatusReport {
   duties: DutyStatus[]
   workers: WorkerStatus[]
   writers: WriterStatus[]
+  /** Undefined: no writer ever registered, or the server is older. */
+  placement?: PlacementStatus | undefined
   tombstones: TombstoneStatus
   deletions: DeletionStatus[]
   restore: RestoreStatus

@@ -17,6 +17,7 @@ export interface ConcernThresholds {
   /** A lease of a duty that nobody holds for so long is not being moved. */
   readonly leaseFreeMs: number
   readonly dutyFailures: number
+  readonly writerAwayMs: number
 }
 
 export const CONCERN_THRESHOLDS: ConcernThresholds = {
@@ -27,6 +28,8 @@ export const CONCERN_THRESHOLDS: ConcernThresholds = {
   leaseFreeMs: 30 * MS_PER_SECOND,
   // Three in a row are about 35 s of retries: no blip.
   dutyFailures: 3,
+  // A restart takes less; ten minutes later it is forgotten.
+  writerAwayMs: MS_PER_MINUTE,
 }
 
 /** The one lease that is held all the time; the others are held while their duty runs. */
@@ -97,6 +100,18 @@ const duties: Rule = ({ duties }, { dutyFailures }) =>
       warning('duties', `${name} failed ${formatCount(failures)} times in a row: ${lastError || 'its process died'}`),
     )
 
+/** Away for longer than edges and slots wait: its machine is gone, or it cannot reach the metastore. */
+const writers: Rule = ({ writers: all, nowMs }, { writerAwayMs }) => {
+  const known = all.filter(({ state }) => state !== '')
+  if (known.length > 0 && known.every(({ state }) => state === 'away'))
+    return [critical('writers', 'no segment-writer renews its registration: pushes go by the last table')]
+  return known
+    .filter(({ state, expiresMs }) => state === 'away' && nowMs - expiresMs > writerAwayMs)
+    .map(({ writerId, expiresMs }) =>
+      warning('writers', `${writerId} has not renewed its registration since ${formatAge(nowMs - expiresMs)}`),
+    )
+}
+
 const tombstones: Rule = ({ tombstones: { overdue, oldestDueMs }, nowMs }) =>
   overdue === 0
     ? []
@@ -117,6 +132,7 @@ const RULES: readonly Rule[] = [
   sections,
   parked,
   duties,
+  writers,
   tombstones,
   oldTransactionConcern,
 ]

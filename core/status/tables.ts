@@ -36,6 +36,7 @@ export interface StatusTable {
 const text = (value: string, tone: Tone = 'plain'): Cell => ({ text: value, tone })
 const quiet = (value: string): Cell => text(value, 'quiet')
 const count = (value: number, tone: Tone = 'plain'): Cell => text(formatCount(value), value === 0 ? 'quiet' : tone)
+const rate = (value: number): Cell => text(value < 10 ? value.toFixed(1) : formatCount(Math.round(value)))
 const size = (value: number): Cell => text(formatSize(value), value === 0 ? 'quiet' : 'plain')
 
 /** `name` is text, `name#` a number. */
@@ -215,19 +216,57 @@ function workersTable({ workers, nowMs }: StatusReport): StatusTable {
   }
 }
 
-function writersTable({ writers, nowMs }: StatusReport): StatusTable {
+function writersTable({ writers, placement, nowMs }: StatusReport): StatusTable {
+  const slots = placement?.slots ?? 0
   return {
     id: 'writers',
     title: 'Segment writers',
-    columns: columns('writer', 'address', 'until#', 'epoch#'),
+    columns: columns(
+      'writer',
+      'state',
+      'address',
+      'slots',
+      'profiles/s#',
+      'bytes/s#',
+      'registered#',
+      'until#',
+      'epoch#',
+    ),
     rows: writers.map((writer) => [
       text(writer.writerId),
+      writer.state === 'serving' ? text('serving', 'good') : text(writer.state, 'warn'),
       quiet(writer.address),
+      { ...text(`${formatCount(writer.slots)} of ${formatCount(slots)}`), fraction: writer.slots / Math.max(1, slots) },
+      rate(writer.profilesPerSecond),
+      size(Math.round(writer.bytesPerSecond)),
+      quiet(formatWhen(writer.registeredMs, nowMs)),
       quiet(formatWhen(writer.expiresMs, nowMs)),
       text(formatCount(writer.epoch)),
     ]),
     empty: 'None has registered: a distributor names its writer by address.',
-    note: '',
+    note:
+      placement === undefined
+        ? ''
+        : `Placement table ${placement.generation}, changed ${formatWhen(placement.changedMs, nowMs)}.`,
+  }
+}
+
+function spreadTable({ placement }: StatusReport): StatusTable {
+  const services = placement?.services ?? []
+  return {
+    id: 'spread',
+    title: 'Services over several slots',
+    columns: columns('tenant', 'service', 'slots#', 'writers#', 'profiles/s#', 'bytes/s#'),
+    rows: services.map((service) => [
+      text(service.tenant),
+      text(service.service),
+      count(service.width),
+      count(service.writers),
+      rate(service.profilesPerSecond),
+      size(Math.round(service.bytesPerSecond)),
+    ]),
+    empty: 'None: every service fits into one.',
+    note: leftOut(services.length, placement?.servicesTotal ?? 0, 'they are in GET /api/v1/placement.'),
   }
 }
 
@@ -273,11 +312,11 @@ function deletionsTable({ deletions, nowMs }: StatusReport): StatusTable {
   }
 }
 
-function leftOut(shown: number, total: number): string {
-  return total > shown ? `${formatCount(total - shown)} more: cinder jobs list shows them all.` : ''
+function leftOut(shown: number, total: number, where = 'cinder jobs list shows them all.'): string {
+  return total > shown ? `${formatCount(total - shown)} more: ${where}` : ''
 }
 
-export type StatusView = 'status' | 'jobs' | 'ring'
+export type StatusView = 'status' | 'jobs' | 'ring' | 'writers'
 
 /** The tables of a view, in the order in which a person who was woken up asks. */
 export const TABLES_OF_VIEW: Readonly<Record<StatusView, readonly ((report: StatusReport) => StatusTable)[]>> = {
@@ -291,7 +330,9 @@ export const TABLES_OF_VIEW: Readonly<Record<StatusView, readonly ((report: Stat
     deletionsTable,
     workersTable,
     writersTable,
+    spreadTable,
   ],
   jobs: [backlogTable, runningTable, parkedTable],
   ring: [workersTable, writersTable, leasesTable],
+  writers: [writersTable, spreadTable],
 }

@@ -1,8 +1,8 @@
-/** Who holds what by the database's clock: leases of duties, writers. A lease that has run out shows its last holder. */
-import type { LeaseStatus, WriterStatus } from '#core/rpc/status.ts'
+/** Who holds which duty's lease by the database's clock. One that has run out shows its last holder. */
+import type { LeaseStatus } from '#core/rpc/status.ts'
 import type { SqlSession } from '../client.ts'
 
-/** Writers and leases are tens; a fleet that is larger by mistake must not make the page unreadable. */
+/** They are tens; more by mistake must not make the page unreadable. */
 const ROWS_MAX = 200
 
 export async function selectLeases(sql: SqlSession): Promise<LeaseStatus[]> {
@@ -19,17 +19,5 @@ export async function selectLeases(sql: SqlSession): Promise<LeaseStatus[]> {
     sinceMs: row.since_ms,
     expiresMs: row.expires_ms,
     isHeld: row.is_held,
-  }))
-}
-
-export async function selectWriters(sql: SqlSession): Promise<WriterStatus[]> {
-  const rows = await sql<{ writer_id: string; address: string; epoch: number; expires_ms: number }[]>`
-    select writer_id, address, epoch, floor(extract(epoch from expires_at) * 1000)::float8 as expires_ms
-    from writers where expires_at > now() order by writer_id limit ${ROWS_MAX}`
-  return rows.map((row) => ({
-    writerId: row.writer_id,
-    address: row.address,
-    epoch: row.epoch,
-    expiresMs: row.expires_ms,
   }))
 }

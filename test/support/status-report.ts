@@ -147,7 +147,28 @@ export function makeBadNight(): StatusReport {
       worker('worker-1', { runningJobs: ['88123'], usedBytes: 700 * MIB }),
       worker(HOSTILE, { runningJobs: ['88124'], isAlive: false, lastSeenMs: ago(100_000) }),
     ],
-    writers: [{ writerId: HOSTILE, address: 'http://10.0.0.7:4042', epoch: 9, expiresMs: NOW_MS + 4_000 }],
+    writers: [
+      {
+        writerId: HOSTILE,
+        address: 'http://10.0.0.7:4042',
+        epoch: 9,
+        expiresMs: NOW_MS + 4_000,
+        state: 'leaving',
+        registeredMs: ago(MS_PER_HOUR),
+        slots: 256,
+        bytesPerSecond: 3 * MIB,
+        profilesPerSecond: 4.25,
+      },
+    ],
+    placement: {
+      generation: 1_760_000_007,
+      changedMs: ago(60_000),
+      slots: 1_024,
+      services: [
+        { tenant: 't', service: HOSTILE, width: 12, writers: 10, bytesPerSecond: 20 * MIB, profilesPerSecond: 1_000 },
+      ],
+      servicesTotal: 2,
+    },
     tombstones: {
       queued: 51_200,
       due: 40_000,

@@ -20,6 +20,7 @@ const VIEWS: readonly { readonly view: StatusView; readonly path: string; readon
   { view: 'status', path: '/status', title: 'Status' },
   { view: 'jobs', path: '/compactor/jobs', title: 'Compaction jobs' },
   { view: 'ring', path: '/compactor/ring', title: 'Workers' },
+  { view: 'writers', path: '/distributor/ring', title: 'Writers' },
 ]
 
 export function renderStatusPage(report: StatusReport, { view, refreshSeconds }: PageOptions): string {

@@ -33,7 +33,7 @@ test('who asks for what gets it', () => {
 })
 
 test('each view in each form', async () => {
-  for (const path of ['/status', '/compactor/jobs', '/compactor/ring']) {
+  for (const path of ['/status', '/compactor/jobs', '/compactor/ring', '/distributor/ring']) {
     const html = await get(path, BROWSER)
     assert.match(html.type, /^text\/html/)
     assert.match(html.body, /^<!doctype html>/)

@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test'
 import { Hono } from 'hono'
 import { createPlacement } from '../../../apps/metastore/placement.ts'
 import { knownTags, mountPlacement } from '../../../apps/metastore/placement-routes.ts'
+import { readPlacementStatus } from '../../../apps/metastore/placement-status.ts'
 import { CinderError } from '#core/errors.ts'
 import { parsePlacementTable } from '#core/placement/table.ts'
 import { readPlacementState, placementStateJson } from '#core/placement/state-json.ts'
@@ -240,4 +241,39 @@ test('a table that begins anew has a generation above the one that was lost', as
   await harness.clear()
   const { generation } = await harness.service.registerWriter(registration('a'))
   assert.ok(generation > 1_700_000_000)
+})
+
+test('the status report has writers with what they take in, and services that are spread', async () => {
+  await harness.clear()
+  assert.deepEqual(await readPlacementStatus(harness.sql), { writers: [] })
+  const rates = [
+    { tenant: 't', service: 'busy', bytesPerSecond: 1_000, profilesPerSecond: 700 },
+    { tenant: 't', service: 'calm', bytesPerSecond: 500, profilesPerSecond: 1 },
+  ]
+  await harness.service.registerWriter({
+    ...registration('a'),
+    rates,
+    restBytesPerSecond: 25,
+    restProfilesPerSecond: 2,
+  })
+  await harness.service.registerWriter({ ...registration('b'), state: 'leaving' })
+  await harness.pass()
+  const { writers, placement } = await readPlacementStatus(harness.sql)
+  assert.deepEqual(
+    writers.map(({ writerId, state, slots, bytesPerSecond, profilesPerSecond }) => [
+      writerId,
+      state,
+      slots,
+      Math.round(bytesPerSecond),
+      Math.round(profilesPerSecond),
+    ]),
+    [
+      ['a', 'serving', 1_024, 1_525, 703],
+      ['b', 'leaving', 0, 1, 0],
+    ],
+  )
+  const [busy, ...rest] = placement!.services
+  assert.deepEqual([busy!.service, busy!.width, busy!.writers, rest.length], ['busy', 12, 1, 0])
+  await harness.age(61_000)
+  assert.equal((await readPlacementStatus(harness.sql)).writers[0]!.state, 'away')
 })

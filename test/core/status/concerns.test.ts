@@ -48,6 +48,20 @@ test('a job that does not conserve is critical, and named; where there are sever
   assert.deepEqual(judge({ parked: [bad, bad] }), [`critical jobs: 2 jobs are ${words}`])
 })
 
+test('writers that are away, for longer than a restart or all of them', () => {
+  const [writer] = makeBadNight().writers as [StatusReport['writers'][number]]
+  const serving = { ...writer, writerId: 'a', state: 'serving' }
+  const away = { ...writer, writerId: 'b', state: 'away', expiresMs: NOW_MS - 61_000 }
+  assert.deepEqual(judge({ writers: [serving, { ...away, expiresMs: NOW_MS - 60_000 }] }), [])
+  assert.deepEqual(judge({ writers: [serving, away] }), [
+    'warning writers: b has not renewed its registration since 1 min 1 s',
+  ])
+  assert.deepEqual(judge({ writers: [away] }), [
+    'critical writers: no segment-writer renews its registration: pushes go by the last table',
+  ])
+  assert.deepEqual(judge({ writers: [{ ...away, state: '' }] }), [], 'of an older server')
+})
+
 test('a database that is away is one concern, not one for each section', () => {
   const database = {
     ...makeQuietReport().database,

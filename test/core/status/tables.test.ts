@@ -10,7 +10,7 @@ const rowsOf = (id: string, report = makeBadNight()) =>
     .rows.map((row) => row.map(({ text }) => text))
 
 test('every row has a cell for each column, in every view', () => {
-  for (const view of ['status', 'jobs', 'ring'] as const) {
+  for (const view of ['status', 'jobs', 'ring', 'writers'] as const) {
     for (const report of [makeQuietReport(), makeBadNight()]) {
       for (const table of tables(view, report)) {
         for (const row of table.rows) assert.equal(row.length, table.columns.length, table.id)
@@ -70,4 +70,22 @@ test('facts: retention and recovery in words', () => {
   assert.equal(factsOf()['database'], 'Postgres 15.4, schema 7')
   assert.equal(factsOf()['recovery'], undefined)
   assert.match(factsOf(makeBadNight())['recovery']!, /behind the bucket/)
+})
+
+test('writers with their share, and the services that are spread over several', () => {
+  assert.deepEqual(rowsOf('writers')[0]!.slice(1), [
+    'leaving',
+    'http://10.0.0.7:4042',
+    '256 of 1,024',
+    '4.3',
+    '3.00 MiB',
+    '1 h ago',
+    'in 4.0 s',
+    '9',
+  ])
+  assert.deepEqual(rowsOf('spread')[0]!.slice(2), ['12', '10', '1,000', '20.0 MiB'])
+  const [writers, spread] = tables('writers')
+  assert.equal(writers!.note, 'Placement table 1760000007, changed 1 min ago.')
+  assert.equal(spread!.note, '1 more: they are in GET /api/v1/placement.')
+  assert.deepEqual([tables('writers', makeQuietReport())[0]!.note, rowsOf('spread', makeQuietReport())], ['', []])
 })

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/status.proto.
  */
 export const file_cinder_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("ChZjaW5kZXIvdjEvc3RhdHVzLnByb3RvEgljaW5kZXIudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCK4AQoORGF0YWJhc2VTdGF0dXMSDQoFc3RhdGUYASABKAkSEAoIc2luY2VfbXMYAiABKAESDQoFd29yZHMYAyABKAkSEgoKbGFzdF9lcnJvchgEIAEoCRIWCg5zZXJ2ZXJfdmVyc2lvbhgFIAEoCRIWCg5zY2hlbWFfdmVyc2lvbhgGIAEoDRIyCg9vbGRfdHJhbnNhY3Rpb24YByABKAsyGS5jaW5kZXIudjEuT2xkVHJhbnNhY3Rpb24iYQoOT2xkVHJhbnNhY3Rpb24SCwoDcGlkGAEgASgNEhMKC2FwcGxpY2F0aW9uGAIgASgJEgwKBHVzZXIYAyABKAkSDQoFc3RhdGUYBCABKAkSEAoIc2luY2VfbXMYBSABKAEiOgoHQ29uY2VybhIQCghzZXZlcml0eRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEgwKBHRleHQYAyABKAkizAEKDExldmVsQmFja2xvZxINCgVsZXZlbBgBIAEoDRIPCgd3YWl0aW5nGAIgASgBEhUKDXdhaXRpbmdfYnl0ZXMYAyABKAESDgoGcXVldWVkGAQgASgBEhQKDHF1ZXVlZF9ieXRlcxgFIAEoARIPCgdydW5uaW5nGAYgASgBEhUKDXJ1bm5pbmdfYnl0ZXMYByABKAESDgoGcGFya2VkGAggASgBEhQKDHBhcmtlZF9ieXRlcxgJIAEoARIRCglvbGRlc3RfbXMYCiABKAEi1QEKEFJ1bm5pbmdKb2JTdGF0dXMSDgoGam9iX2lkGAEgASgJEg0KBWxldmVsGAIgASgNEg4KBmhvbGRlchgDIAEoCRINCgVlcG9jaBgEIAEoARISCgpleHBpcmVzX21zGAUgASgBEhIKCmNyZWF0ZWRfbXMYBiABKAESDwoHc291cmNlcxgHIAEoDRISCgpzaXplX2J5dGVzGAggASgBEhAKCGZhaWx1cmVzGAkgASgNEhAKCHByb2dyZXNzGAogASgBEhIKCnN0YXJ0ZWRfbXMYCyABKAEimwEKD1BhcmtlZEpvYlN0YXR1cxIOCgZqb2JfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SDwoHc291cmNlcxgDIAEoDRISCgpzaXplX2J5dGVzGAQgASgBEhAKCGZhaWx1cmVzGAUgASgNEhIKCmNyZWF0ZWRfbXMYBiABKAESDgoGdGVuYW50GAcgASgJEg4KBnJlYXNvbhgIIAEoCSJxCgtMZWFzZVN0YXR1cxIMCgRuYW1lGAEgASgJEg4KBmhvbGRlchgCIAEoCRINCgVlcG9jaBgDIAEoARIQCghzaW5jZV9tcxgEIAEoARISCgpleHBpcmVzX21zGAUgASgBEg8KB2lzX2hlbGQYBiABKAgiuQEKCkR1dHlTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZob2xkZXIYAiABKAkSEgoKaXNfcnVubmluZxgDIAEoCBISCgpzdGFydGVkX21zGAQgASgBEhMKC2ZpbmlzaGVkX21zGAUgASgBEhMKC25leHRfZHVlX21zGAYgASgBEhAKCGZhaWx1cmVzGAcgASgNEhIKCmxhc3RfZXJyb3IYCCABKAkSFQoNbGFzdF9lcnJvcl9tcxgJIAEoASL5AQoMV29ya2VyU3RhdHVzEhEKCXdvcmtlcl9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDwoHdGhyZWFkcxgEIAEoDRIQCghjYXBhY2l0eRgFIAEoDRIUCgxidWRnZXRfYnl0ZXMYBiABKAESEgoKdXNlZF9ieXRlcxgHIAEoARIVCg1yZWdpc3RlcmVkX21zGAggASgBEhQKDGxhc3Rfc2Vlbl9tcxgJIAEoARISCgpleHBpcmVzX21zGAogASgBEhAKCGlzX2FsaXZlGAsgASgIEhQKDHJ1bm5pbmdfam9icxgMIAMoCSJVCgxXcml0ZXJTdGF0dXMSEQoJd3JpdGVyX2lkGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSDQoFZXBvY2gYAyABKAESEgoKZXhwaXJlc19tcxgEIAEoASKKAQoPVG9tYnN0b25lU3RhdHVzEg4KBnF1ZXVlZBgBIAEoARILCgNkdWUYAiABKAESDwoHb3ZlcmR1ZRgDIAEoARIVCg1vbGRlc3RfZHVlX21zGAQgASgBEhAKCGRlbGV0aW5nGAUgASgBEg8KB3JlZnVzZWQYBiABKAESDwoHcmVmdXNhbBgHIAEoCSJ0Cg5EZWxldGlvblN0YXR1cxIMCgRraW5kGAEgASgJEg4KBnRlbmFudBgCIAEoCRIPCgdzZXJ2aWNlGAMgASgJEg0KBXN0YXRlGAQgASgJEhQKDGVmZmVjdGl2ZV9tcxgFIAEoARIOCgZkZXRhaWwYBiABKAkiPwoNUmVzdG9yZVN0YXR1cxINCgVzdGF0ZRgBIAEoCRINCgV3b3JkcxgCIAEoCRIQCghzaW5jZV9tcxgDIAEoASIxCg1GYWlsZWRTZWN0aW9uEg8KB3NlY3Rpb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCSLpBQoMU3RhdHVzUmVwb3J0Eg4KBm5vd19tcxgBIAEoARIPCgd2ZXJzaW9uGAIgASgJEhMKC2luc3RhbmNlX2lkGAMgASgJEhIKCnN0YXJ0ZWRfbXMYBCABKAESKwoIZGF0YWJhc2UYBSABKAsyGS5jaW5kZXIudjEuRGF0YWJhc2VTdGF0dXMSJAoIY29uY2VybnMYBiADKAsyEi5jaW5kZXIudjEuQ29uY2VybhIoCgZmYWlsZWQYByADKAsyGC5jaW5kZXIudjEuRmFpbGVkU2VjdGlvbhIoCgdiYWNrbG9nGAggAygLMhcuY2luZGVyLnYxLkxldmVsQmFja2xvZxIXCg9vbGRlc3RfaW5wdXRfbXMYCSABKAESLAoHcnVubmluZxgKIAMoCzIbLmNpbmRlci52MS5SdW5uaW5nSm9iU3RhdHVzEhUKDXJ1bm5pbmdfdG90YWwYCyABKAESKgoGcGFya2VkGAwgAygLMhouY2luZGVyLnYxLlBhcmtlZEpvYlN0YXR1cxIUCgxwYXJrZWRfdG90YWwYDSABKAESJgoGbGVhc2VzGA4gAygLMhYuY2luZGVyLnYxLkxlYXNlU3RhdHVzEiUKBmR1dGllcxgPIAMoCzIVLmNpbmRlci52MS5EdXR5U3RhdHVzEigKB3dvcmtlcnMYECADKAsyFy5jaW5kZXIudjEuV29ya2VyU3RhdHVzEigKB3dyaXRlcnMYESADKAsyFy5jaW5kZXIudjEuV3JpdGVyU3RhdHVzEi4KCnRvbWJzdG9uZXMYEiABKAsyGi5jaW5kZXIudjEuVG9tYnN0b25lU3RhdHVzEiwKCWRlbGV0aW9ucxgTIAMoCzIZLmNpbmRlci52MS5EZWxldGlvblN0YXR1cxIpCgdyZXN0b3JlGBQgASgLMhguY2luZGVyLnYxLlJlc3RvcmVTdGF0dXMSHAoUcmV0ZW50aW9uX2RlZmF1bHRfbXMYFSABKAEyUgoNU3RhdHVzU2VydmljZRJBCglHZXRTdGF0dXMSGy5jaW5kZXIudjEuR2V0U3RhdHVzUmVxdWVzdBoXLmNpbmRlci52MS5TdGF0dXNSZXBvcnRiBnByb3RvMw");
+  fileDesc("ChZjaW5kZXIvdjEvc3RhdHVzLnByb3RvEgljaW5kZXIudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCK4AQoORGF0YWJhc2VTdGF0dXMSDQoFc3RhdGUYASABKAkSEAoIc2luY2VfbXMYAiABKAESDQoFd29yZHMYAyABKAkSEgoKbGFzdF9lcnJvchgEIAEoCRIWCg5zZXJ2ZXJfdmVyc2lvbhgFIAEoCRIWCg5zY2hlbWFfdmVyc2lvbhgGIAEoDRIyCg9vbGRfdHJhbnNhY3Rpb24YByABKAsyGS5jaW5kZXIudjEuT2xkVHJhbnNhY3Rpb24iYQoOT2xkVHJhbnNhY3Rpb24SCwoDcGlkGAEgASgNEhMKC2FwcGxpY2F0aW9uGAIgASgJEgwKBHVzZXIYAyABKAkSDQoFc3RhdGUYBCABKAkSEAoIc2luY2VfbXMYBSABKAEiOgoHQ29uY2VybhIQCghzZXZlcml0eRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEgwKBHRleHQYAyABKAkizAEKDExldmVsQmFja2xvZxINCgVsZXZlbBgBIAEoDRIPCgd3YWl0aW5nGAIgASgBEhUKDXdhaXRpbmdfYnl0ZXMYAyABKAESDgoGcXVldWVkGAQgASgBEhQKDHF1ZXVlZF9ieXRlcxgFIAEoARIPCgdydW5uaW5nGAYgASgBEhUKDXJ1bm5pbmdfYnl0ZXMYByABKAESDgoGcGFya2VkGAggASgBEhQKDHBhcmtlZF9ieXRlcxgJIAEoARIRCglvbGRlc3RfbXMYCiABKAEi1QEKEFJ1bm5pbmdKb2JTdGF0dXMSDgoGam9iX2lkGAEgASgJEg0KBWxldmVsGAIgASgNEg4KBmhvbGRlchgDIAEoCRINCgVlcG9jaBgEIAEoARISCgpleHBpcmVzX21zGAUgASgBEhIKCmNyZWF0ZWRfbXMYBiABKAESDwoHc291cmNlcxgHIAEoDRISCgpzaXplX2J5dGVzGAggASgBEhAKCGZhaWx1cmVzGAkgASgNEhAKCHByb2dyZXNzGAogASgBEhIKCnN0YXJ0ZWRfbXMYCyABKAEimwEKD1BhcmtlZEpvYlN0YXR1cxIOCgZqb2JfaWQYASABKAkSDQoFbGV2ZWwYAiABKA0SDwoHc291cmNlcxgDIAEoDRISCgpzaXplX2J5dGVzGAQgASgBEhAKCGZhaWx1cmVzGAUgASgNEhIKCmNyZWF0ZWRfbXMYBiABKAESDgoGdGVuYW50GAcgASgJEg4KBnJlYXNvbhgIIAEoCSJxCgtMZWFzZVN0YXR1cxIMCgRuYW1lGAEgASgJEg4KBmhvbGRlchgCIAEoCRINCgVlcG9jaBgDIAEoARIQCghzaW5jZV9tcxgEIAEoARISCgpleHBpcmVzX21zGAUgASgBEg8KB2lzX2hlbGQYBiABKAgiuQEKCkR1dHlTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZob2xkZXIYAiABKAkSEgoKaXNfcnVubmluZxgDIAEoCBISCgpzdGFydGVkX21zGAQgASgBEhMKC2ZpbmlzaGVkX21zGAUgASgBEhMKC25leHRfZHVlX21zGAYgASgBEhAKCGZhaWx1cmVzGAcgASgNEhIKCmxhc3RfZXJyb3IYCCABKAkSFQoNbGFzdF9lcnJvcl9tcxgJIAEoASL5AQoMV29ya2VyU3RhdHVzEhEKCXdvcmtlcl9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDwoHdGhyZWFkcxgEIAEoDRIQCghjYXBhY2l0eRgFIAEoDRIUCgxidWRnZXRfYnl0ZXMYBiABKAESEgoKdXNlZF9ieXRlcxgHIAEoARIVCg1yZWdpc3RlcmVkX21zGAggASgBEhQKDGxhc3Rfc2Vlbl9tcxgJIAEoARISCgpleHBpcmVzX21zGAogASgBEhAKCGlzX2FsaXZlGAsgASgIEhQKDHJ1bm5pbmdfam9icxgMIAMoCSLBAQoMV3JpdGVyU3RhdHVzEhEKCXdyaXRlcl9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg0KBWVwb2NoGAMgASgBEhIKCmV4cGlyZXNfbXMYBCABKAESDQoFc3RhdGUYBSABKAkSFQoNcmVnaXN0ZXJlZF9tcxgGIAEoARINCgVzbG90cxgHIAEoARIYChBieXRlc19wZXJfc2Vjb25kGAggASgBEhsKE3Byb2ZpbGVzX3Blcl9zZWNvbmQYCSABKAEihwEKDVNwcmVhZFNlcnZpY2USDgoGdGVuYW50GAEgASgJEg8KB3NlcnZpY2UYAiABKAkSDQoFd2lkdGgYAyABKAESDwoHd3JpdGVycxgEIAEoARIYChBieXRlc19wZXJfc2Vjb25kGAUgASgBEhsKE3Byb2ZpbGVzX3Blcl9zZWNvbmQYBiABKAEijAEKD1BsYWNlbWVudFN0YXR1cxISCgpnZW5lcmF0aW9uGAEgASgBEhIKCmNoYW5nZWRfbXMYAiABKAESDQoFc2xvdHMYAyABKAESKgoIc2VydmljZXMYBCADKAsyGC5jaW5kZXIudjEuU3ByZWFkU2VydmljZRIWCg5zZXJ2aWNlc190b3RhbBgFIAEoASKKAQoPVG9tYnN0b25lU3RhdHVzEg4KBnF1ZXVlZBgBIAEoARILCgNkdWUYAiABKAESDwoHb3ZlcmR1ZRgDIAEoARIVCg1vbGRlc3RfZHVlX21zGAQgASgBEhAKCGRlbGV0aW5nGAUgASgBEg8KB3JlZnVzZWQYBiABKAESDwoHcmVmdXNhbBgHIAEoCSJ0Cg5EZWxldGlvblN0YXR1cxIMCgRraW5kGAEgASgJEg4KBnRlbmFudBgCIAEoCRIPCgdzZXJ2aWNlGAMgASgJEg0KBXN0YXRlGAQgASgJEhQKDGVmZmVjdGl2ZV9tcxgFIAEoARIOCgZkZXRhaWwYBiABKAkiPwoNUmVzdG9yZVN0YXR1cxINCgVzdGF0ZRgBIAEoCRINCgV3b3JkcxgCIAEoCRIQCghzaW5jZV9tcxgDIAEoASIxCg1GYWlsZWRTZWN0aW9uEg8KB3NlY3Rpb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCSKYBgoMU3RhdHVzUmVwb3J0Eg4KBm5vd19tcxgBIAEoARIPCgd2ZXJzaW9uGAIgASgJEhMKC2luc3RhbmNlX2lkGAMgASgJEhIKCnN0YXJ0ZWRfbXMYBCABKAESKwoIZGF0YWJhc2UYBSABKAsyGS5jaW5kZXIudjEuRGF0YWJhc2VTdGF0dXMSJAoIY29uY2VybnMYBiADKAsyEi5jaW5kZXIudjEuQ29uY2VybhIoCgZmYWlsZWQYByADKAsyGC5jaW5kZXIudjEuRmFpbGVkU2VjdGlvbhIoCgdiYWNrbG9nGAggAygLMhcuY2luZGVyLnYxLkxldmVsQmFja2xvZxIXCg9vbGRlc3RfaW5wdXRfbXMYCSABKAESLAoHcnVubmluZxgKIAMoCzIbLmNpbmRlci52MS5SdW5uaW5nSm9iU3RhdHVzEhUKDXJ1bm5pbmdfdG90YWwYCyABKAESKgoGcGFya2VkGAwgAygLMhouY2luZGVyLnYxLlBhcmtlZEpvYlN0YXR1cxIUCgxwYXJrZWRfdG90YWwYDSABKAESJgoGbGVhc2VzGA4gAygLMhYuY2luZGVyLnYxLkxlYXNlU3RhdHVzEiUKBmR1dGllcxgPIAMoCzIVLmNpbmRlci52MS5EdXR5U3RhdHVzEigKB3dvcmtlcnMYECADKAsyFy5jaW5kZXIudjEuV29ya2VyU3RhdHVzEigKB3dyaXRlcnMYESADKAsyFy5jaW5kZXIudjEuV3JpdGVyU3RhdHVzEi4KCnRvbWJzdG9uZXMYEiABKAsyGi5jaW5kZXIudjEuVG9tYnN0b25lU3RhdHVzEiwKCWRlbGV0aW9ucxgTIAMoCzIZLmNpbmRlci52MS5EZWxldGlvblN0YXR1cxIpCgdyZXN0b3JlGBQgASgLMhguY2luZGVyLnYxLlJlc3RvcmVTdGF0dXMSHAoUcmV0ZW50aW9uX2RlZmF1bHRfbXMYFSABKAESLQoJcGxhY2VtZW50GBYgASgLMhouY2luZGVyLnYxLlBsYWNlbWVudFN0YXR1czJSCg1TdGF0dXNTZXJ2aWNlEkEKCUdldFN0YXR1cxIbLmNpbmRlci52MS5HZXRTdGF0dXNSZXF1ZXN0GhcuY2luZGVyLnYxLlN0YXR1c1JlcG9ydGIGcHJvdG8z");
 
 /**
  * @generated from message cinder.v1.GetStatusRequest
@@ -521,6 +521,31 @@ export type WriterStatus = Message<"cinder.v1.WriterStatus"> & {
    * @generated from field: double expires_ms = 4;
    */
   expiresMs: number;
+
+  /**
+   * @generated from field: string state = 5;
+   */
+  state: string;
+
+  /**
+   * @generated from field: double registered_ms = 6;
+   */
+  registeredMs: number;
+
+  /**
+   * @generated from field: double slots = 7;
+   */
+  slots: number;
+
+  /**
+   * @generated from field: double bytes_per_second = 8;
+   */
+  bytesPerSecond: number;
+
+  /**
+   * @generated from field: double profiles_per_second = 9;
+   */
+  profilesPerSecond: number;
 };
 
 /**
@@ -529,6 +554,85 @@ export type WriterStatus = Message<"cinder.v1.WriterStatus"> & {
  */
 export const WriterStatusSchema: GenMessage<WriterStatus> = /*@__PURE__*/
   messageDesc(file_cinder_v1_status, 10);
+
+/**
+ * @generated from message cinder.v1.SpreadService
+ */
+export type SpreadService = Message<"cinder.v1.SpreadService"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string service = 2;
+   */
+  service: string;
+
+  /**
+   * @generated from field: double width = 3;
+   */
+  width: number;
+
+  /**
+   * @generated from field: double writers = 4;
+   */
+  writers: number;
+
+  /**
+   * @generated from field: double bytes_per_second = 5;
+   */
+  bytesPerSecond: number;
+
+  /**
+   * @generated from field: double profiles_per_second = 6;
+   */
+  profilesPerSecond: number;
+};
+
+/**
+ * Describes the message cinder.v1.SpreadService.
+ * Use `create(SpreadServiceSchema)` to create a new message.
+ */
+export const SpreadServiceSchema: GenMessage<SpreadService> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_status, 11);
+
+/**
+ * @generated from message cinder.v1.PlacementStatus
+ */
+export type PlacementStatus = Message<"cinder.v1.PlacementStatus"> & {
+  /**
+   * @generated from field: double generation = 1;
+   */
+  generation: number;
+
+  /**
+   * @generated from field: double changed_ms = 2;
+   */
+  changedMs: number;
+
+  /**
+   * @generated from field: double slots = 3;
+   */
+  slots: number;
+
+  /**
+   * @generated from field: repeated cinder.v1.SpreadService services = 4;
+   */
+  services: SpreadService[];
+
+  /**
+   * @generated from field: double services_total = 5;
+   */
+  servicesTotal: number;
+};
+
+/**
+ * Describes the message cinder.v1.PlacementStatus.
+ * Use `create(PlacementStatusSchema)` to create a new message.
+ */
+export const PlacementStatusSchema: GenMessage<PlacementStatus> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_status, 12);
 
 /**
  * @generated from message cinder.v1.TombstoneStatus
@@ -575,7 +679,7 @@ export type TombstoneStatus = Message<"cinder.v1.TombstoneStatus"> & {
  * Use `create(TombstoneStatusSchema)` to create a new message.
  */
 export const TombstoneStatusSchema: GenMessage<TombstoneStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 11);
+  messageDesc(file_cinder_v1_status, 13);
 
 /**
  * @generated from message cinder.v1.DeletionStatus
@@ -617,7 +721,7 @@ export type DeletionStatus = Message<"cinder.v1.DeletionStatus"> & {
  * Use `create(DeletionStatusSchema)` to create a new message.
  */
 export const DeletionStatusSchema: GenMessage<DeletionStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 12);
+  messageDesc(file_cinder_v1_status, 14);
 
 /**
  * @generated from message cinder.v1.RestoreStatus
@@ -644,7 +748,7 @@ export type RestoreStatus = Message<"cinder.v1.RestoreStatus"> & {
  * Use `create(RestoreStatusSchema)` to create a new message.
  */
 export const RestoreStatusSchema: GenMessage<RestoreStatus> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 13);
+  messageDesc(file_cinder_v1_status, 15);
 
 /**
  * @generated from message cinder.v1.FailedSection
@@ -666,7 +770,7 @@ export type FailedSection = Message<"cinder.v1.FailedSection"> & {
  * Use `create(FailedSectionSchema)` to create a new message.
  */
 export const FailedSectionSchema: GenMessage<FailedSection> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 14);
+  messageDesc(file_cinder_v1_status, 16);
 
 /**
  * @generated from message cinder.v1.StatusReport
@@ -776,6 +880,11 @@ export type StatusReport = Message<"cinder.v1.StatusReport"> & {
    * @generated from field: double retention_default_ms = 21;
    */
   retentionDefaultMs: number;
+
+  /**
+   * @generated from field: cinder.v1.PlacementStatus placement = 22;
+   */
+  placement?: PlacementStatus | undefined;
 };
 
 /**
@@ -783,7 +892,7 @@ export type StatusReport = Message<"cinder.v1.StatusReport"> & {
  * Use `create(StatusReportSchema)` to create a new message.
  */
 export const StatusReportSchema: GenMessage<StatusReport> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_status, 15);
+  messageDesc(file_cinder_v1_status, 17);
 
 /**
  * Shapes equal core/rpc/status.ts, which documents the fields. Times and durations in milliseconds, sizes, epochs and
