@@ -42,7 +42,7 @@ export function gatherRows(
     const isSorted = sorter.sort(rows, { start, length }, from.stackOf[input]!)
     sorter.putStacks(out.stackId, at, length)
     if (isSorted) copySpan(out, at, rows, { start, length })
-    else copyRows(out, at, rows, sorter.order.subarray(0, length))
+    else copyRows({ out, at, length }, rows, sorter.order)
     at += length
   }
 }
@@ -189,10 +189,14 @@ function eachColumn(out: GroupRows, source: GroupRows, copy: (to: Int64Column, f
   copy(out.traceIdLow!, source.traceIdLow!)
 }
 
-/** Rows `rows` of the source become rows at, at + 1, … of the output; their stacks are already in place. */
-function copyRows(out: GroupRows, at: number, source: GroupRows, rows: Uint32Array): void {
+/** The first `length` of `rows` of the source become rows at, at + 1, … of the output; their stacks are already in place. */
+function copyRows(
+  { out, at, length }: { readonly out: GroupRows; readonly at: number; readonly length: number },
+  source: GroupRows,
+  rows: Uint32Array,
+): void {
   eachColumn(out, source, (to, { lo, hi }) => {
-    for (let k = 0; k < rows.length; k++) {
+    for (let k = 0; k < length; k++) {
       const row = rows[k]!
       to.lo[at + k] = lo[row]!
       to.hi[at + k] = hi[row]!
