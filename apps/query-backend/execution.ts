@@ -1,6 +1,6 @@
 /** How calls are executed: in threads, or in the loop of the process; and the settings that say so. */
 import * as v from 'valibot'
-import { type AnswerWorker, partsOf, WORK_HERE } from '#core/query/answer-task.ts'
+import { type AnswerWorker, taskBytes, WORK_HERE } from '#core/query/answer-task.ts'
 import { BlockCache } from '#core/query/block-cache.ts'
 import type { LabelReporter } from '#core/rpc/label-report.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
@@ -82,8 +82,7 @@ const WORK_HERE_BYTES = 32 * KIB
 export function sparingThreads(threads: AnswerWorker): AnswerWorker {
   return {
     run(task, signal) {
-      const partBytes = partsOf(task).reduce((sum, { length }) => sum + length, 0)
-      return (partBytes <= WORK_HERE_BYTES ? WORK_HERE : threads).run(task, signal)
+      return (taskBytes(task) <= WORK_HERE_BYTES ? WORK_HERE : threads).run(task, signal)
     },
   }
 }

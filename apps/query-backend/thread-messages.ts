@@ -5,7 +5,7 @@
  */
 import { CinderError, type ErrorKind } from '#core/errors.ts'
 import type { LabelPair } from '#core/labels/labels.ts'
-import { type AnswerTask, partsOf } from '#core/query/answer-task.ts'
+import { type AnswerTask, taskBuffers } from '#core/query/answer-task.ts'
 import type { LabelReporter, LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
 import type {
   MergeProfileRequest,
@@ -110,8 +110,7 @@ type Packed = { readonly packed: PackedAnswer; readonly transfer: ArrayBuffer[] 
 export function transferOf(method: QueryMethod, request: QueryRequest): ArrayBuffer[] {
   if (method !== 'work') return []
   const work = request as ThreadWork
-  const given = work.kind === 'gzip' ? [] : partsOf(work)
-  return given.flatMap(({ buffer, byteLength }) => (byteLength === buffer.byteLength ? [buffer as ArrayBuffer] : []))
+  return work.kind === 'gzip' ? [] : taskBuffers(work)
 }
 
 export function packBytes(bytes: Uint8Array): Packed {

@@ -2,14 +2,15 @@
 import { CinderError } from '#core/errors.ts'
 import { LABEL_PROFILE_TYPE, type Labels, labelsKey } from '#core/labels/labels.ts'
 import type { Matcher } from '#core/labels/matcher.ts'
+import { WORK_HERE } from '#core/query/answer-task.ts'
 import { budgetOf, type QueryBudget, refuseSeries } from '#core/query/budget.ts'
 import { listSeries, partForSeries } from '#core/query/label-query.ts'
 import type { ReadKind } from '#core/query/plan-cost.ts'
 import { PointRows } from '#core/query/point-rows.ts'
-import { encodeSeriesAnswers } from '#core/query/series-wire.ts'
+import { packSeries } from '#core/query/series-columns.ts'
 import { dataRangeOf, finishTimeSeries, type StepRange, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { PointExemplar } from '#core/rpc/query-backend.ts'
-import { rawMessage } from '#platform/connect/raw-message.ts'
+import { graphMessage } from '#platform/connect/graph-message.ts'
 import { type SelectSeriesRequest, SelectSeriesResponseSchema } from '#platform/gen/querier/v1/querier_pb.ts'
 import { runQuery } from './execute.ts'
 import { checkFiltered } from './frame-filter.ts'
@@ -22,16 +23,25 @@ export async function selectSeries(
   sources: ProfileSources,
   request: SelectSeriesRequest,
   context: RequestContext,
-  { signal, isJson }: CallInfo,
+  { signal, isJson, answerText }: CallInfo,
 ) {
   const query = seriesQueryOf(request, context)
   const { range, aggregation, limit } = query
   if (range.kind === 'empty') return {}
   const steps = stepRangeOf(range, query.stepMs)
   const { builder, best } = await readSeries(sources, { query, steps }, context, signal)
+  if (query.exemplars === 'none') {
+    const worker = sources.answerWorker ?? WORK_HERE
+    const columns = packSeries(builder.build())
+    const task = { kind: 'series', columns, range: steps, aggregation, limit } as const
+    if (answerText === undefined) {
+      return graphMessage(SelectSeriesResponseSchema, await worker.run({ ...task, as: 'proto' }, signal), isJson)
+    }
+    answerText(await worker.run({ ...task, as: 'json' }, signal))
+    return {}
+  }
   const answers = finishTimeSeries(builder.build(), { range: steps, aggregation, limit })
-  if (query.exemplars === 'none' && !isJson) return rawMessage(SelectSeriesResponseSchema, encodeSeriesAnswers(answers))
-  const exemplars = query.exemplars === 'none' ? () => [] : exemplarsOf(best, steps)
+  const exemplars = exemplarsOf(best, steps)
   return {
     series: answers.map(({ labels, points }) => ({
       labels: [...labels],

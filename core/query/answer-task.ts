@@ -17,7 +17,11 @@ import { encodeTree, FunctionTree } from '../flamegraph/tree.ts'
 import { encodeMergedPprof, type MergedHeader } from '../pprof/encode-merged.ts'
 import { cutProfile, keepLeaves, type LeafRule } from './profile-cut.ts'
 import { StackProfile, type SummedStacks } from './stack-profile.ts'
+import { type SeriesColumns, seriesBuffers, seriesBytes, unpackSeries } from './series-columns.ts'
+import { seriesAnswersText } from './series-text.ts'
+import { encodeSeriesAnswers } from './series-wire.ts'
 import { dotOf } from './stacks-dot.ts'
+import { type Aggregation, finishTimeSeries, type StepRange } from './time-series.ts'
 
 /** As `encodeTree`, or as StackProfile's `encode`, made them. */
 export type Parts = readonly Uint8Array[]
@@ -59,6 +63,15 @@ export type AnswerTask =
       readonly profileType: string
       readonly endMs: number
     }
+  | {
+      readonly kind: 'series'
+      readonly columns: SeriesColumns
+      readonly range: StepRange
+      readonly aggregation: Aggregation
+      /** 0 = all. */
+      readonly limit: number
+      readonly as: 'proto' | 'json'
+    }
 
 export interface AnswerWorker {
   /** Takes the parts: their buffers may be gone afterwards. No bytes: nothing was selected. */
@@ -69,6 +82,10 @@ export interface AnswerWorker {
 export const WORK_HERE: AnswerWorker = { run: async (task) => runAnswerTask(task) }
 
 export function runAnswerTask(task: AnswerTask): Uint8Array {
+  if (task.kind === 'series') {
+    const answers = finishTimeSeries(unpackSeries(task.columns), task)
+    return task.as === 'proto' ? encodeSeriesAnswers(answers) : utf8(seriesAnswersText(answers))
+  }
   const { parts, nodesMax } = task
   switch (task.kind) {
     case 'fold-trees':
@@ -97,7 +114,22 @@ export function runAnswerTask(task: AnswerTask): Uint8Array {
 
 /** Of all parts that a task takes along. */
 export function partsOf(task: AnswerTask): Parts {
+  if (task.kind === 'series') return []
   return task.kind === 'diff' ? [...task.parts, ...task.right] : task.parts
+}
+
+/** What a task takes along. */
+export function taskBytes(task: AnswerTask): number {
+  if (task.kind === 'series') return seriesBytes(task.columns)
+  return partsOf(task).reduce((sum, { length }) => sum + length, 0)
+}
+
+/** What may be given away with a task: whole buffers alone. */
+export function taskBuffers(task: AnswerTask): ArrayBuffer[] {
+  if (task.kind === 'series') return seriesBuffers(task.columns)
+  return partsOf(task).flatMap(({ buffer, byteLength }) =>
+    byteLength === buffer.byteLength ? [buffer as ArrayBuffer] : [],
+  )
 }
 
 function mergeTrees(parts: Parts, nodesMax: number): FunctionTree {

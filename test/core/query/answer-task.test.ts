@@ -5,8 +5,12 @@ import fc from 'fast-check'
 import { buildFlameGraph, type FlameGraph } from '#core/flamegraph/flamegraph.ts'
 import { connectGraphText } from '#core/flamegraph/graph-text.ts'
 import { encodeTree } from '#core/flamegraph/tree.ts'
-import { type AnswerTask, partsOf, runAnswerTask, WORK_HERE } from '#core/query/answer-task.ts'
+import { type AnswerTask, partsOf, runAnswerTask, taskBuffers, taskBytes, WORK_HERE } from '#core/query/answer-task.ts'
+import { packSeries } from '#core/query/series-columns.ts'
+import { seriesAnswersText } from '#core/query/series-text.ts'
+import { encodeSeriesAnswers } from '#core/query/series-wire.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
+import { finishTimeSeries } from '#core/query/time-series.ts'
 import { allocateInt64Column } from '#core/wire/int64.ts'
 import { type Stack, treeOf } from '../flamegraph/stacks.ts'
 import { symbolsOf } from '../../support/symbols.ts'
@@ -79,6 +83,19 @@ test('a difference has both sides, and what each of them is asked for', () => {
   assert.match(text(runAnswerTask({ ...task, as: 'json' })), /"leftTicks":"3","rightTicks":"5"}}$/)
   assert.ok(runAnswerTask({ ...task, as: 'proto' }).length > 0)
   assert.equal(partsOf({ ...task, as: 'json' }).length, 2)
+})
+
+test('series are ranked, cut and encoded as they are without a task', () => {
+  const series = [
+    { labels: [{ name: 'pod', value: 'small' }], stepIndexes: [0], sums: [1n], counts: [1] },
+    { labels: [{ name: 'pod', value: 'large' }], stepIndexes: [0, 2], sums: [8n, 5n], counts: [2, 1] },
+  ]
+  const options = { range: { startMs: 1_000, endMs: 5_000, stepMs: 1_000 }, aggregation: 'average', limit: 1 } as const
+  const answers = finishTimeSeries(series, options)
+  const task = () => ({ kind: 'series', columns: packSeries(series), ...options }) as const
+  assert.deepEqual(runAnswerTask({ ...task(), as: 'proto' }), encodeSeriesAnswers(answers))
+  assert.equal(text(runAnswerTask({ ...task(), as: 'json' })), seriesAnswersText(answers))
+  assert.deepEqual([taskBytes({ ...task(), as: 'json' }), taskBuffers({ ...task(), as: 'json' }).length], [72, 4])
 })
 
 test('nothing is no bytes, and too many nodes are told by their reason', async () => {

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { create, toJson } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import { seriesAnswersText } from '#core/query/series-text.ts'
+import { SelectSeriesResponseSchema } from '#platform/gen/querier/v1/querier_pb.ts'
+
+test('series are the JSON that their message has', () => {
+  const label = fc.record({ name: fc.constantFrom('pod', 'é"\\', ''), value: fc.constantFrom('a', '') })
+  const point = fc.record({
+    timestampMs: fc.constantFrom(0, -1, 1_760_000_000_123),
+    value: fc.oneof(fc.constantFrom(0, 0.5, 1e300, -3), fc.integer()),
+  })
+  const series = fc.record({ labels: fc.array(label, { maxLength: 3 }), points: fc.array(point, { maxLength: 5 }) })
+  fc.assert(
+    fc.property(fc.array(series, { maxLength: 4 }), (answers) => {
+      const message = create(SelectSeriesResponseSchema, {
+        series: answers.map(({ labels, points }) => ({
+          labels,
+          points: points.map(({ timestampMs, value }) => ({ timestamp: BigInt(timestampMs), value })),
+        })),
+      })
+      assert.deepEqual(JSON.parse(seriesAnswersText(answers)), toJson(SelectSeriesResponseSchema, message))
+    }),
+  )
+})
