@@ -13,6 +13,7 @@ import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { createProcessLog } from '#platform/log.ts'
+import { standBehindPushes } from '#platform/niceness.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
 import { openStore } from '#platform/object-store/open-store.ts'
@@ -27,6 +28,7 @@ import { openQueryBackend, queryThreads } from './execution.ts'
 /** A plan of 100,000 datasets takes about 10 MiB. */
 const BODY_LIMIT_BYTES = 64 * MIB
 
+standBehindPushes()
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {

@@ -5,7 +5,6 @@
  *
  * A call ends early when its flag is set: it is looked at between datasets, and a read that was ended fails.
  */
-import { getPriority, setPriority } from 'node:os'
 import { BlockCache } from '#core/query/block-cache.ts'
 import { runAnswerTask } from '#core/query/answer-task.ts'
 import type { LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
@@ -13,6 +12,7 @@ import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
+import { standBehindPushes } from '#platform/niceness.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createQueryBackend, type LocalQueryBackend } from './app.ts'
 import { createLabelReporter } from './labels.ts'
@@ -32,12 +32,6 @@ import {
 } from './thread-messages.ts'
 
 declare const self: Worker
-
-/**
- * Where a core has both to do, a push comes first: a query of seconds may take 1.5 times as long, a push that waits for it
- * ten. On Linux the call is for this thread alone; elsewhere it would slow the whole process down.
- */
-const NICENESS = 5
 
 const reads = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: Error): void }>()
 let nextRead = 1
@@ -120,5 +114,4 @@ self.onmessage = ({ data }: MessageEvent<ThreadQuestion>) => {
   }
 }
 
-// A process that is nicer already stays so: going back is not allowed.
-if (process.platform === 'linux' && getPriority(0) < NICENESS) setPriority(0, NICENESS)
+standBehindPushes()

@@ -17,6 +17,7 @@ import { createInstruments } from '#platform/metrics/instruments.ts'
 import { openLimitsFile } from '#platform/limits-file.ts'
 import { openLimitRows } from '#platform/limits-rows.ts'
 import { createProcessLog } from '#platform/log.ts'
+import { standBehindPushes } from '#platform/niceness.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
@@ -28,6 +29,7 @@ import { firstReachable } from './first-reachable.ts'
 import { createSpreadBackend } from './spread-backend.ts'
 import { webRandom } from './web-random.ts'
 
+standBehindPushes()
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
