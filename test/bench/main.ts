@@ -19,7 +19,7 @@ import { firstCompactionCase } from './first-compaction.ts'
 import { gunzipCase } from './gunzip.ts'
 import { headCase } from './head.ts'
 import { indexScaleCase } from './index-scale.ts'
-import { isolationCase } from './isolation.ts'
+import { isolationCase, isolationFleetCase } from './isolation.ts'
 import { jfrCase } from './jfr.ts'
 import { loadCase } from './load.ts'
 import { oldTransactionCase } from './old-transaction.ts'
@@ -46,6 +46,7 @@ const CASES: readonly BenchCase[] = [
   oldTransactionCase,
   readsCase,
   isolationCase,
+  isolationFleetCase,
   loadCase,
 ]
 

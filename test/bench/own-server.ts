@@ -20,7 +20,7 @@ const READY_DEADLINE_MS = 60_000
 /** What is in flight is flushed; beyond it something hangs, and a bench must end. */
 const STOP_DEADLINE_MS = 20_000
 /** The corpus is a day old and arrives in seconds; a query may end in the past day. */
-const LIMITS = { ingestionRateBytes: 0, ingestionBurstBytes: 0, rejectOlderThan: 0, maxQueryLookback: 0 }
+export const BENCH_LIMITS = { ingestionRateBytes: 0, ingestionBurstBytes: 0, rejectOlderThan: 0, maxQueryLookback: 0 }
 
 /** `more`: settings beside those that every bench needs. */
 export async function startOwnServer(more: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
@@ -28,7 +28,7 @@ export async function startOwnServer(more: Readonly<Record<string, string>> = {}
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(CINDER_|DATABASE_URL|STORAGE_URL|PORT|HOST)/.test(name),
   )
-  const settings = { PORT: '0', CINDER_DATA_DIR: dataDir, CINDER_LIMITS: JSON.stringify(LIMITS), ...more }
+  const settings = { PORT: '0', CINDER_DATA_DIR: dataDir, CINDER_LIMITS: JSON.stringify(BENCH_LIMITS), ...more }
   const startMs = performance.now()
   const child = spawn(process.execPath, [join(ROOT, 'apps', 'all-in-one', 'main.ts')], {
     cwd: dataDir,
