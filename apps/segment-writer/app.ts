@@ -20,18 +20,16 @@ import type { Digest } from '#core/ports/digest.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Random } from '#core/ports/random.ts'
-import { getLabel, LABEL_SERVICE_NAME, type LabelPair } from '#core/labels/labels.ts'
-import { withServiceName } from '#core/pprof/service-name.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 import { decideFlush, type FlushPolicy, putAllowedAtMs } from '#core/segment/flush-policy.ts'
-import { hashBytes } from '#core/wire/hash.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
 import { Batch } from './batch.ts'
 import { flushBatch, type FlusherDeps } from './flusher.ts'
 import type { HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { type JournalMode, WriterJournal } from './journal.ts'
 import { readBodies } from './read-bodies.ts'
+import { ShardRoute } from './shard-route.ts'
 import { createShards } from './shards.ts'
 import { TenantShares } from './tenant-shares.ts'
 import { rejectedVerdict, settledVerdict } from './verdicts.ts'
@@ -103,6 +101,7 @@ class Writer implements SegmentWriterService {
   readonly #shares: TenantShares
   readonly #shards: readonly HeadShard[]
   readonly #flusher: FlusherDeps
+  readonly #route: ShardRoute
   #open: Batch
   #nextRequest = 1
   /** Requests of which profiles are still to be taken. */
@@ -129,6 +128,7 @@ class Writer implements SegmentWriterService {
     this.#account = account
     this.#shares = new TenantShares(settings.memoryBytesMax)
     this.#shards = shards
+    this.#route = new ShardRoute(shards.length)
     this.#flusher = { ...deps, shards, journal: new WriterJournal(deps, settings.journal ?? 'off') }
     this.#open = this.#newBatch()
   }
@@ -139,6 +139,8 @@ class Writer implements SegmentWriterService {
     const { clock } = this.#deps
     const number = this.#nextRequest++
     const asked = new Set<HeadShard>()
+    // Once a request: equal profiles of it meet in one shard, whatever an operator changes meanwhile.
+    const policy = this.#settings.policyOf?.(request.tenant)
     let sliceStartMs = clock.nowMs()
     this.#taking++
     try {
@@ -148,11 +150,13 @@ class Writer implements SegmentWriterService {
           continue
         }
         const { labels, ingest, profiles } = read.series
-        const shard = this.#shardOf(request.tenant, labels)
+        const shard = this.#route.shardOf(request.tenant, labels, policy)
         asked.add(this.#shards[shard]!)
         for (const profile of profiles) {
           const { tenant, pushId, isImport = false } = request
-          answers.push(this.#takeOne(shard, { request: number, tenant, labels, ingest, profile, pushId }, isImport))
+          answers.push(
+            this.#takeOne(shard, { request: number, tenant, labels, ingest, profile, pushId, policy }, isImport),
+          )
           if (Math.abs(clock.nowMs() - sliceStartMs) < TAKE_SLICE_MS) continue
           this.#pump()
           await clock.sleep(0)
@@ -195,17 +199,9 @@ class Writer implements SegmentWriterService {
     return this.#account.bytesOf('pushes') + this.#account.bytesOf('waiting')
   }
 
-  /** Of a service: all its heads, and profiles that are counted for being equal, meet in one shard. */
-  #shardOf(tenant: string, labels: readonly LabelPair[]): number {
-    if (this.#shards.length === 1) return 0
-    const service = getLabel(withServiceName(labels), LABEL_SERVICE_NAME)
-    const bytes = encoder.encode(JSON.stringify([tenant, service]))
-    return hashBytes(bytes, 0, bytes.length) % this.#shards.length
-  }
-
   #takeOne(
     shard: number,
-    input: Pick<TakeInput, 'request' | 'tenant' | 'labels' | 'ingest' | 'profile' | 'pushId'>,
+    input: Pick<TakeInput, 'request' | 'tenant' | 'labels' | 'ingest' | 'profile' | 'pushId' | 'policy'>,
     isImport: boolean,
   ): ProfileVerdict | Promise<ProfileVerdict> {
     if (this.#stopped) {
@@ -225,7 +221,6 @@ class Writer implements SegmentWriterService {
     const { number, objectId } = batch
     const own = this.#settings.limitsOf(tenant)
     const limits = isImport ? limitsOfImport(own) : own
-    const policy = this.#settings.policyOf?.(tenant)
     const wasEmpty = batch.isEmpty
     batch.ask(shard, nowMs)
     let answer: TakeAnswer | Promise<TakeAnswer>
@@ -234,7 +229,6 @@ class Writer implements SegmentWriterService {
         ...input,
         batch: { number, objectId },
         limits,
-        policy,
         mayUseReserve,
         nowMs,
       })
@@ -379,8 +373,6 @@ function limitsOfImport(own: TenantLimits): TenantLimits {
   }
   return limits
 }
-
-const encoder = new TextEncoder()
 
 function stopping(): CinderError {
   return new CinderError('unavailable', 'the writer is stopping', { reason: 'stopping', retryAfterMs: 1000 })

@@ -6,7 +6,7 @@
  */
 import { CinderError } from '#core/errors.ts'
 import { ingestLabels } from '#core/ingest/profile-name.ts'
-import { type LabelsResult, type PipelineResult, runPipeline } from '#core/ingest/pipeline.ts'
+import { type LabelsResult, type PipelineResult, runPipeline, servicesFault } from '#core/ingest/pipeline.ts'
 import type { RecordingDecoder } from '#core/ingest/jfr/decode.ts'
 import { decodeRepairs, repairIngestProfile } from '#core/ingest/spy-repairs.ts'
 import { getLabel, LABEL_SERVICE_NAME, labelsKey } from '#core/labels/labels.ts'
@@ -217,6 +217,9 @@ interface Checked {
 
 /** Synchronous from here: profiles of one push get ordinals one after another. */
 function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): TakeAnswer {
+  const [service, ...others] = kept.map(({ split }) => getLabel(split.series[0]!, LABEL_SERVICE_NAME))
+  const other = others.find((name) => name !== service)
+  if (other !== undefined) throw fault(servicesFault(service!, other))
   const timeNanos = profileTimeNanos(kept[0]!.profile, input.nowMs)
   const reserved = kept.reduce((sum, { split }) => sum + split.series.length, 0)
   if (!deps.account.reserveHeaders(input.batch.number, reserved)) throw tooManySeries(reserved)
@@ -224,7 +227,7 @@ function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): 
   const headsBefore = input.into.headCount
   const entry = input.into.headOf({
     tenant: input.tenant,
-    service: getLabel(kept[0]!.split.series[0]!, LABEL_SERVICE_NAME),
+    service: service!,
     windowStartMs: hourStartMs(Number(timeNanos / NANOS_PER_MS)),
     windowMs: MS_PER_HOUR,
   })

@@ -87,7 +87,7 @@ export function runPipeline(input: PipelineInput): PipelineResult {
   }
   const drawn = sample(input, { profile: typed, split, labels })
   if (drawn === undefined) return { kind: 'dropped', reason: 'dropped_by_sampling' }
-  const fault = checkSeries(drawn.split, labels, input)
+  const fault = checkSeries(drawn.split, input)
   if (fault !== undefined) return { kind: 'fault', fault }
   const versioned = withMappingVersions(drawn.profile, labels)
   return { kind: 'kept', ...drawn, profile: versioned, isClockRepaired: profile !== input.profile }
@@ -125,25 +125,24 @@ function sample(
   return stripped.keptCount === 0 ? undefined : { profile: totals, split: stripped }
 }
 
-function checkSeries(
-  split: SplitProfile,
-  pushed: readonly LabelPair[],
-  { limits, seriesMax }: PipelineInput,
-): PipelineFault | undefined {
+function checkSeries(split: SplitProfile, { limits, seriesMax }: PipelineInput): PipelineFault | undefined {
   if (split.series.length > seriesMax) {
     const message = `sample labels split the profile into ${split.series.length} series, ${seriesMax} are allowed`
     return { reason: 'series_limit', message }
   }
-  const service = getLabel(pushed, LABEL_SERVICE_NAME)
+  const service = getLabel(split.series[0]!, LABEL_SERVICE_NAME)
   for (const labels of split.series) {
     const invalid = validateLabels(labels, limits)
     if (invalid !== undefined) return invalid
-    const now = getLabel(labels, LABEL_SERVICE_NAME)
-    // Who takes the profile in was chosen by the service.
-    if (now !== service) {
-      const message = `relabelRules change service_name from ${JSON.stringify(service)} to ${JSON.stringify(now)}, which they must not`
-      return { reason: 'relabel_changes_service', message }
-    }
+    const other = getLabel(labels, LABEL_SERVICE_NAME)
+    if (other !== service) return servicesFault(service, other)
   }
   return undefined
+}
+
+/** Rules may rename a service, but what came in one profile is stored in one. */
+export function servicesFault(service: string, other: string): PipelineFault {
+  const names = `${JSON.stringify(service)} and ${JSON.stringify(other)}`
+  const message = `relabelRules give parts of one profile the service names ${names}: a service_name must not follow from labels of samples or events`
+  return { reason: 'relabel_splits_service', message }
 }

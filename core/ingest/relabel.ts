@@ -7,7 +7,7 @@
  * An empty value means that the label is absent. Must not: keep state between calls.
  */
 import { invalidArgument } from '../errors.ts'
-import type { LabelPair } from '../labels/labels.ts'
+import { LABEL_SERVICE_NAME, type LabelPair } from '../labels/labels.ts'
 import type { CaptureCompiler, Captures } from '../ports/captures.ts'
 import { md5 } from '../wire/md5.ts'
 
@@ -174,6 +174,34 @@ function expand(template: string, found: Captures): string {
   return template.replaceAll(/\$(?:(\$)|(\w+)|\{(\w+)\})/g, (_, dollar?: string, bare?: string, braced?: string) =>
     dollar === undefined ? found.group(bare ?? braced ?? '') : '$',
   )
+}
+
+/** Whether some labels may come out with another `service_name`; taking it away is refused later. */
+export function mayRenameService(rules: readonly RelabelRule[]): boolean {
+  return rules.some(({ action, targetLabel, replacement }) => {
+    switch (action) {
+      case 'replace':
+        return mayBeService(targetLabel)
+      case 'labelmap':
+        return mayBeService(replacement)
+      case 'hashmod':
+      case 'lowercase':
+      case 'uppercase':
+        return targetLabel === LABEL_SERVICE_NAME
+      case 'keep':
+      case 'drop':
+      case 'keepequal':
+      case 'dropequal':
+      case 'labeldrop':
+      case 'labelkeep':
+        return false
+    }
+  })
+}
+
+/** Of a template, what it becomes is known with the labels alone. */
+function mayBeService(template: string): boolean {
+  return template === LABEL_SERVICE_NAME || template.includes('$')
 }
 
 const encoder = new TextEncoder()

@@ -126,11 +126,22 @@ test('the default rules stand first, last or nowhere', () => {
   assert.deepEqual(of('disabled'), ['godeltaprof_memory', 'godeltaprof_memory'])
 })
 
-test('rules may not move a profile to another service', () => {
-  const result = run({}, { relabelRules: [{ target_label: 'service_name', replacement: 'other' }] })
+test('rules may give a profile another service, but one for all of it', () => {
+  const renamed = run({}, { relabelRules: [{ target_label: 'service_name', replacement: 'other' }] })
+  assert.deepEqual(
+    kept(renamed).series.map(({ service_name }) => service_name),
+    ['other'],
+  )
+  const samples = ['/a', '/b'].map((route) => ({ stack: ['f'], values: [1], labels: { route } }))
+  const byRoute = [{ source_labels: ['route'], target_label: 'service_name' }]
+  const result = run({ samples }, { relabelRules: byRoute })
   assert.ok(result.kind === 'fault')
-  assert.equal(result.fault.reason, 'relabel_changes_service')
-  assert.match(result.fault.message, /from "shop" to "other"/)
+  assert.equal(result.fault.reason, 'relabel_splits_service')
+  assert.match(result.fault.message, /service names "\/a" and "\/b"/)
+  assert.equal(kept(run({ samples: samples.slice(1) }, { relabelRules: byRoute })).series[0]!.service_name, '/b')
+  const gone = run({}, { relabelRules: [{ action: 'labeldrop', regex: 'service_name' }] })
+  assert.ok(gone.kind === 'fault')
+  assert.equal(gone.fault.reason, 'missing_labels')
 })
 
 test('sampling keeps, drops, or leaves the totals behind', () => {

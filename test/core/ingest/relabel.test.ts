@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compileRelabel, parseRelabelRules } from '#core/ingest/relabel.ts'
+import { compileRelabel, mayRenameService, parseRelabelRules } from '#core/ingest/relabel.ts'
 import { createCaptureCompiler } from '#platform/captures.ts'
 
 const LABELS = { __name__: 'process_cpu', pod: 'shop-7', namespace: 'prod', region: 'EU' }
@@ -73,4 +73,25 @@ test('a rule that is wrong is named', () => {
   for (const [rules, message] of cases) assert.throws(() => parseRelabelRules(rules), message)
   assert.throws(() => relabel([{ action: 'drop', regex: '(' }]), /rule 0: the expression "\(" does not parse/)
   assert.throws(() => parseRelabelRules([{ target_label: 'a' }], ['keep', 'drop']), /replace is not one of keep, drop/)
+})
+
+test('rules that may rename a service are told from others', () => {
+  const may = (rule: Record<string, unknown>) => mayRenameService(parseRelabelRules([rule]))
+  for (const rule of [
+    { target_label: 'service_name', replacement: 'x' },
+    { source_labels: ['a'], target_label: 'service_${1}' },
+    { action: 'lowercase', source_labels: ['service_name'], target_label: 'service_name' },
+    { action: 'hashmod', source_labels: ['a'], target_label: 'service_name', modulus: 2 },
+    { action: 'labelmap', regex: 'app_(.*)', replacement: '$1' },
+    { action: 'labelmap', regex: 'app', replacement: 'service_name' },
+  ])
+    assert.equal(may(rule), true, JSON.stringify(rule))
+  for (const rule of [
+    { source_labels: ['service_name'], target_label: 'app' },
+    { action: 'drop', source_labels: ['service_name'], regex: 'x' },
+    { action: 'keepequal', source_labels: ['a'], target_label: 'service_name' },
+    { action: 'labeldrop', regex: 'service_.*' },
+    { action: 'labelmap', regex: 'app', replacement: 'application' },
+  ])
+    assert.equal(may(rule), false, JSON.stringify(rule))
 })
