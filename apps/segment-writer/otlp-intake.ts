@@ -24,6 +24,8 @@ interface OpenRequest {
   readonly dictionary: Uint8Array
   /** Or why there are none. */
   readonly tables: RequestTables | CinderError
+  /** As it was told; tables grow a little with their texts. */
+  readonly heldBytes: number
   /** Of its profiles, as pprof. */
   bytesTaken: number
 }
@@ -70,7 +72,7 @@ export class OtlpRequests {
     const open = this.#open.get(request)
     if (open === undefined) return
     this.#open.delete(request)
-    this.#account(-heldBytes(open))
+    this.#account(-open.heldBytes)
   }
 
   /** Without a dictionary: with the one that came last. */
@@ -83,9 +85,11 @@ export class OtlpRequests {
       })
     }
     this.forget(request)
-    const open = { dictionary, tables: readTables(dictionary), bytesTaken: 0 }
+    const tables = readTables(dictionary)
+    const heldBytes = dictionary.length + (tables instanceof RequestTables ? tables.baseBytes : 0)
+    const open = { dictionary, tables, heldBytes, bytesTaken: 0 }
     this.#open.set(request, open)
-    this.#account(heldBytes(open))
+    this.#account(heldBytes)
     return open
   }
 }
@@ -97,8 +101,4 @@ function readTables(dictionary: Uint8Array): RequestTables | CinderError {
     if (error instanceof CinderError) return error
     throw error
   }
-}
-
-function heldBytes({ dictionary, tables }: OpenRequest): number {
-  return dictionary.length + (tables instanceof RequestTables ? tables.baseBytes : 0)
 }

@@ -7,7 +7,7 @@
  */
 import { invalidArgument } from '../../errors.ts'
 import { MS_PER_SECOND, NANOS_PER_MS } from '../../units.ts'
-import { ProtobufReader, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
+import { type ProtobufReader, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
 import { parseSampleTypeConfig, profileName } from '../profile-name.ts'
 import { readIndex } from './dictionary-columns.ts'
 import { hexOf } from './hex.ts'

@@ -183,7 +183,7 @@ test('links are span and trace, timestamps without values are counted, an id is 
   ])
 })
 
-test('a profile that cannot be read is refused alone and by its reason; values that cannot be recovered are refused (H4)', () => {
+test('a profile that cannot be read is refused alone and by its reason; values that cannot be recovered are refused', () => {
   const good: OtlpProfile = { ...CPU, samples: [{ stack: ['f'], values: [1n] }] }
   const empty: OtlpProfile = { ...CPU, samples: [{ stack: ['f'] }] }
   const typeless: OtlpProfile = { samples: [{ stack: ['f'], values: [1n] }] }
@@ -259,7 +259,7 @@ function convertedSamples(conversion: OtlpConversion): string[] {
   return lines.sort()
 }
 
-test('any request in either layout becomes the samples that its model says (H4)', () => {
+test('any request in either layout becomes the samples that its model says', { timeout: 120_000 }, () => {
   fc.assert(
     fc.property(arbitraryOtlp, (model) => {
       const [old, current] = [convert(model, '1.9'), convert(model, '1.10')]
@@ -267,6 +267,6 @@ test('any request in either layout becomes the samples that its model says (H4)'
       assert.deepEqual(current.refusals, [])
       assert.deepEqual(old.profiles, current.profiles)
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   )
 })
