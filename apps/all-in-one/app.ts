@@ -18,6 +18,7 @@ import type { TenantPolicies } from '#core/rpc/tenant-policies.ts'
 import type { IngestLedger } from '#core/rpc/ingest-ledger.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import { MIB } from '#core/units.ts'
+import type { PlacementService } from '#core/rpc/placement.ts'
 import type { RecordingRules } from '#core/rpc/recording-rules.ts'
 import type { TenantSettings } from '#core/rpc/tenant-settings.ts'
 import type { RetentionRuleStatus } from '#core/rpc/tenants.ts'
@@ -86,7 +87,9 @@ import {
 import { defaultThreads } from '../segment-writer/shards.ts'
 import type { AllInOneConfig } from './config.ts'
 import { lockDataDir } from './data-lock.ts'
+import { registerOwnWriter } from './own-writer.ts'
 import { createEdge, type EdgeApps } from './edge.ts'
+import { openExercise } from './exercise.ts'
 import { watchPushes } from './push-pressure.ts'
 import type { StartFacts } from './start-block.ts'
 
@@ -133,7 +136,7 @@ export async function startAllInOne(config: AllInOneConfig, deps: AllInOneDeps):
     const opened = meterStores(await openStore(config.storageUrl, { log: deps.log }), instruments)
     const database = await startDatabase(shared)
     const { retention, ...index } = await startMetastore(shared, database, opened)
-    edge.open(await startServices(shared, index, opened))
+    edge.open(await startServices(shared, { ...index, listenerUrl: listener.url }, opened))
     await lifecycle.add(listener)
     const readyMs = performance.now() - startedMs
     const where = { url: shownUrl(config, listener.url), database: database.describe, objects: opened.describe }
@@ -189,6 +192,7 @@ interface Index {
   readonly ledger: IngestLedger
   readonly overrides: LimitOverrides
   readonly policies: TenantPolicies
+  readonly placement: PlacementService
 }
 
 /** The metastore with its duties, and the worker that it feeds. */
@@ -254,7 +258,8 @@ async function startMetastore(
   const tenantSettings = createTenantSettings({ sql: database.sql })
   const overrides = createLimitOverrides({ sql: database.sql })
   const policies = createTenantPolicies({ sql: database.sql })
-  return { metastore: metered, rules, tenantSettings, ledger: ledger.service, overrides, policies, retention }
+  const services = { rules, tenantSettings, ledger: ledger.service, overrides, policies, placement: placement.service }
+  return { ...services, metastore: metered, retention }
 }
 
 async function startTenants(
@@ -294,7 +299,7 @@ function meterStores(opened: OpenedStore, instruments: Instruments): OpenedStore
 
 async function startServices(
   shared: Shared,
-  { metastore, rules, tenantSettings, ledger, overrides, policies }: Index,
+  { metastore, rules, tenantSettings, ledger, overrides, policies, ...own }: Index & { readonly listenerUrl: string },
   opened: OpenedStore,
 ): Promise<EdgeApps> {
   const { config, clock, codec, log, random, lifecycle, operator, instruments } = shared
@@ -303,6 +308,8 @@ async function startServices(
   const { limitsOf } = tenants
   const writer = await startWriter(shared, metastore, { opened, tenants })
   addWriterMetrics(instruments.registry, () => writer.status())
+  const profiles = () => writer.status().profiles
+  await lifecycle.add(registerOwnWriter({ ...own, clock, log, instanceId: randomUUID(), profiles }))
   const operatorOptions = { bodyLimitBytes: config.limits.bodyLimitBytes, compression: codecCompression(codec), log }
   const counting = startLedger({ ledger, registry: instruments.registry, clock, log, random })
   await lifecycle.add(counting.sender)
@@ -315,8 +322,9 @@ async function startServices(
   const pushes = watchPushes(instruments.pushes(explained))
   // Pushes, plans and Postgres have the other core.
   const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
+  const exercise = openExercise(nativeZstd(codec))
   const executing = openQueryBackend(
-    { store, codec: nativeZstd(codec), regex, log, pace: new AnswerPace(pushes.isPressed) },
+    { store: exercise.over(store), codec: nativeZstd(codec), regex, log, pace: new AnswerPace(pushes.isPressed) },
     { ...config.queryExecution, threads },
   )
   await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
@@ -325,6 +333,24 @@ async function startServices(
   const adhoc = createAdhocStore({ store, clock, random })
   const asyncResults = createAsyncStore({ store, clock })
   await lifecycle.add(startAsyncSweep({ store, clock, log }))
+  const frontend = {
+    metastore,
+    backend,
+    ...guards,
+    rules,
+    tenantSettings,
+    ledger,
+    adhoc,
+    labels: executing,
+    answerWorker: executing.answerWorker,
+    asyncResults,
+    regex,
+    clock,
+    log,
+    compression: gzipInThreads(compression, executing.gzip),
+  }
+  const exercised = createQueryFrontend({ ...frontend, ...exercise.sources(executing) }, exercise.settings)
+  await lifecycle.add(exercise.start({ clock, isPressed: pushes.isPressed, ask: (request) => exercised.fetch(request) }))
   return {
     operator,
     time: instruments.time,
@@ -339,25 +365,7 @@ async function startServices(
       },
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
-    queryFrontend: createQueryFrontend(
-      {
-        metastore,
-        backend,
-        ...guards,
-        rules,
-        tenantSettings,
-        ledger,
-        adhoc,
-        labels: executing,
-        answerWorker: executing.answerWorker,
-        asyncResults,
-        regex,
-        clock,
-        log,
-        compression: gzipInThreads(compression, executing.gzip),
-      },
-      { multitenancy, limitsOf },
-    ),
+    queryFrontend: createQueryFrontend(frontend, { multitenancy, limitsOf }),
   }
 }
 
