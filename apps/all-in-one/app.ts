@@ -89,7 +89,6 @@ import type { AllInOneConfig } from './config.ts'
 import { lockDataDir } from './data-lock.ts'
 import { registerOwnWriter } from './own-writer.ts'
 import { createEdge, type EdgeApps } from './edge.ts'
-import { openExercise } from './exercise.ts'
 import { watchPushes } from './push-pressure.ts'
 import type { StartFacts } from './start-block.ts'
 
@@ -322,9 +321,8 @@ async function startServices(
   const pushes = watchPushes(instruments.pushes(explained))
   // Pushes, plans and Postgres have the other core.
   const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
-  const exercise = openExercise(nativeZstd(codec))
   const executing = openQueryBackend(
-    { store: exercise.over(store), codec: nativeZstd(codec), regex, log, pace: new AnswerPace(pushes.isPressed) },
+    { store, codec: nativeZstd(codec), regex, log, pace: new AnswerPace(pushes.isPressed) },
     { ...config.queryExecution, threads },
   )
   await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
@@ -333,24 +331,6 @@ async function startServices(
   const adhoc = createAdhocStore({ store, clock, random })
   const asyncResults = createAsyncStore({ store, clock })
   await lifecycle.add(startAsyncSweep({ store, clock, log }))
-  const frontend = {
-    metastore,
-    backend,
-    ...guards,
-    rules,
-    tenantSettings,
-    ledger,
-    adhoc,
-    labels: executing,
-    answerWorker: executing.answerWorker,
-    asyncResults,
-    regex,
-    clock,
-    log,
-    compression: gzipInThreads(compression, executing.gzip),
-  }
-  const exercised = createQueryFrontend({ ...frontend, ...exercise.sources(executing) }, exercise.settings)
-  await lifecycle.add(exercise.start({ clock, isPressed: pushes.isPressed, ask: (request) => exercised.fetch(request) }))
   return {
     operator,
     time: instruments.time,
@@ -365,7 +345,25 @@ async function startServices(
       },
       { multitenancy, bodyLimitBytes: config.limits.bodyLimitBytes },
     ),
-    queryFrontend: createQueryFrontend(frontend, { multitenancy, limitsOf }),
+    queryFrontend: createQueryFrontend(
+      {
+        metastore,
+        backend,
+        ...guards,
+        rules,
+        tenantSettings,
+        ledger,
+        adhoc,
+        labels: executing,
+        answerWorker: executing.answerWorker,
+        asyncResults,
+        regex,
+        clock,
+        log,
+        compression: gzipInThreads(compression, executing.gzip),
+      },
+      { multitenancy, limitsOf },
+    ),
   }
 }
 
