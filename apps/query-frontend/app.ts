@@ -132,7 +132,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       selectMergeProfile: recorded((request, context, info) => selectMergeProfile(sources, request, context, info)),
       selectSeries: recorded((request, context, info) => selectSeries(sources, request, context, info)),
       diff: recorded((request, context, info) => answerDiff(sources, request, context, info)),
-      selectHeatmap: recorded((request, context, { signal }) => selectHeatmap(sources, request, context, signal)),
+      selectHeatmap: recorded((request, context, info) => selectHeatmap(sources, request, context, info)),
       analyzeQuery: (request, call) => analyzeQuery(deps.metastore, request, contextOf(call)),
     },
     options,

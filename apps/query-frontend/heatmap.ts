@@ -1,15 +1,22 @@
 /** Heat maps of profiles and spans: points of the query-backends, merged, cut into ranges once, as messages. */
 import { invalidArgument } from '#core/errors.ts'
+import { WORK_HERE } from '#core/query/answer-task.ts'
 import { budgetOf, refuseSeries } from '#core/query/budget.ts'
 import { finishHeatmap } from '#core/query/heatmap.ts'
 import { PointRows } from '#core/query/point-rows.ts'
+import { packSeries } from '#core/query/series-columns.ts'
 import { stepMsOf } from '#core/query/time-series.ts'
 import type { PointExemplar } from '#core/rpc/query-backend.ts'
-import { HeatmapQueryType, type SelectHeatmapRequest } from '#platform/gen/querier/v1/querier_pb.ts'
+import { graphMessage } from '#platform/connect/graph-message.ts'
+import {
+  HeatmapQueryType,
+  type SelectHeatmapRequest,
+  SelectHeatmapResponseSchema,
+} from '#platform/gen/querier/v1/querier_pb.ts'
 import { ExemplarType } from '#platform/gen/types/v1/types_pb.ts'
 import { runQuery } from './execute.ts'
 import { type ProfileQuery, profileQueryOf, type RequestContext } from './request.ts'
-import type { ProfileSources } from './stacktraces.ts'
+import type { CallInfo, ProfileSources } from './stacktraces.ts'
 
 interface HeatmapQuery extends ProfileQuery {
   readonly stepMs: number
@@ -25,7 +32,7 @@ export async function selectHeatmap(
   sources: ProfileSources,
   request: SelectHeatmapRequest,
   context: RequestContext,
-  signal: AbortSignal,
+  { signal, isJson, answerText }: CallInfo,
 ) {
   const query = heatmapQueryOf(request, context)
   const { range, profileType, matchers, services, stepMs, groupBy, of, exemplars, limit } = query
@@ -54,6 +61,18 @@ export async function selectHeatmap(
     },
     { context, signal },
   )
+  if (!exemplars) {
+    const worker = sources.answerWorker ?? WORK_HERE
+    const points = rows.build().map(({ labels, steps, values, counts }) => {
+      return { labels, stepIndexes: steps, sums: values, counts }
+    })
+    const task = { kind: 'heatmap', columns: packSeries(points), originMs: startMs, stepMs, limit } as const
+    if (answerText === undefined) {
+      return graphMessage(SelectHeatmapResponseSchema, await worker.run({ ...task, as: 'proto' }, signal), isJson)
+    }
+    answerText(await worker.run({ ...task, as: 'json' }, signal))
+    return {}
+  }
   const answers = finishHeatmap(rows.build(), { originMs: startMs, stepMs, limit })
   return {
     series: answers.map(({ labels, slots }) => ({

@@ -15,6 +15,8 @@ import { connectGraphText, flamebearerDiffText, flamebearerText } from '../flame
 import { encodeTreeFormat } from '../flamegraph/tree-format.ts'
 import { encodeTree, FunctionTree } from '../flamegraph/tree.ts'
 import { encodeMergedPprof, type MergedHeader } from '../pprof/encode-merged.ts'
+import { encodeHeatmaps, heatmapsText } from './heatmap-wire.ts'
+import { finishHeatmap } from './heatmap.ts'
 import { cutProfile, keepLeaves, type LeafRule } from './profile-cut.ts'
 import { StackProfile, type SummedStacks } from './stack-profile.ts'
 import { type SeriesColumns, seriesBuffers, seriesBytes, unpackSeries } from './series-columns.ts'
@@ -72,6 +74,15 @@ export type AnswerTask =
       readonly limit: number
       readonly as: 'proto' | 'json'
     }
+  | {
+      readonly kind: 'heatmap'
+      /** Values are `sums`. */
+      readonly columns: SeriesColumns
+      readonly originMs: number
+      readonly stepMs: number
+      readonly limit: number
+      readonly as: 'proto' | 'json'
+    }
 
 export interface AnswerWorker {
   /** Takes the parts: their buffers may be gone afterwards. No bytes: nothing was selected. */
@@ -85,6 +96,13 @@ export function runAnswerTask(task: AnswerTask): Uint8Array {
   if (task.kind === 'series') {
     const answers = finishTimeSeries(unpackSeries(task.columns), task)
     return task.as === 'proto' ? encodeSeriesAnswers(answers) : utf8(seriesAnswersText(answers))
+  }
+  if (task.kind === 'heatmap') {
+    const points = unpackSeries(task.columns).map(({ labels, stepIndexes, sums, counts }) => {
+      return { labels, steps: stepIndexes, values: sums, counts, exemplars: [] }
+    })
+    const answers = finishHeatmap(points, task)
+    return task.as === 'proto' ? encodeHeatmaps(answers) : utf8(heatmapsText(answers))
   }
   const { parts, nodesMax } = task
   switch (task.kind) {
@@ -112,21 +130,25 @@ export function runAnswerTask(task: AnswerTask): Uint8Array {
   }
 }
 
+function hasColumns(task: AnswerTask): task is Extract<AnswerTask, { readonly columns: SeriesColumns }> {
+  return task.kind === 'series' || task.kind === 'heatmap'
+}
+
 /** Of all parts that a task takes along. */
 export function partsOf(task: AnswerTask): Parts {
-  if (task.kind === 'series') return []
+  if (hasColumns(task)) return []
   return task.kind === 'diff' ? [...task.parts, ...task.right] : task.parts
 }
 
 /** What a task takes along. */
 export function taskBytes(task: AnswerTask): number {
-  if (task.kind === 'series') return seriesBytes(task.columns)
+  if (hasColumns(task)) return seriesBytes(task.columns)
   return partsOf(task).reduce((sum, { length }) => sum + length, 0)
 }
 
 /** What may be given away with a task: whole buffers alone. */
 export function taskBuffers(task: AnswerTask): ArrayBuffer[] {
-  if (task.kind === 'series') return seriesBuffers(task.columns)
+  if (hasColumns(task)) return seriesBuffers(task.columns)
   return partsOf(task).flatMap(({ buffer, byteLength }) =>
     byteLength === buffer.byteLength ? [buffer as ArrayBuffer] : [],
   )

@@ -1,19 +1,26 @@
-/** Series as the JSON text of a SelectSeriesResponse, as Connect writes it: zeros left out, times as text. Points with exemplars are not written here. */
+/**
+ * Series as the JSON text of a SelectSeriesResponse, as Connect writes it: zeros left out, times as text. Points with
+ * exemplars are not written here.
+ */
+import type { Labels } from '../labels/labels.ts'
 import type { SeriesAnswer, SeriesPoint } from './time-series.ts'
 
 export function seriesAnswersText(answers: readonly SeriesAnswer[]): string {
   if (answers.length === 0) return '{}'
   const series = answers.map(({ labels, points }) => {
-    const named = labels.map(({ name, value }) =>
-      JSON.stringify({ name: name || undefined, value: value || undefined }),
-    )
     const fields = [
-      ...(named.length === 0 ? [] : [`"labels":[${named.join(',')}]`]),
+      ...labelsText(labels),
       ...(points.length === 0 ? [] : [`"points":[${points.map(pointText).join(',')}]`]),
     ]
     return `{${fields.join(',')}}`
   })
   return `{"series":[${series.join(',')}]}`
+}
+
+/** The field `labels` of an object; none without labels. */
+export function labelsText(labels: Labels): string[] {
+  const pairs = labels.map(({ name, value }) => JSON.stringify({ name: name || undefined, value: value || undefined }))
+  return pairs.length === 0 ? [] : [`"labels":[${pairs.join(',')}]`]
 }
 
 function pointText({ timestampMs, value }: SeriesPoint): string {

@@ -31,7 +31,7 @@ export function encodeSeriesAnswers(answers: readonly SeriesAnswer[]): Uint8Arra
   return out.copyBytes()
 }
 
-function encodeLabels(labels: Labels): Uint8Array {
+export function encodeLabels(labels: Labels): Uint8Array {
   const out = new ProtobufWriter()
   const pair = new ProtobufWriter()
   for (const { name, value } of labels) {

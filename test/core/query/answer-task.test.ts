@@ -6,6 +6,8 @@ import { buildFlameGraph, type FlameGraph } from '#core/flamegraph/flamegraph.ts
 import { connectGraphText } from '#core/flamegraph/graph-text.ts'
 import { encodeTree } from '#core/flamegraph/tree.ts'
 import { type AnswerTask, partsOf, runAnswerTask, taskBuffers, taskBytes, WORK_HERE } from '#core/query/answer-task.ts'
+import { encodeHeatmaps, heatmapsText } from '#core/query/heatmap-wire.ts'
+import { finishHeatmap } from '#core/query/heatmap.ts'
 import { packSeries } from '#core/query/series-columns.ts'
 import { seriesAnswersText } from '#core/query/series-text.ts'
 import { encodeSeriesAnswers } from '#core/query/series-wire.ts'
@@ -96,6 +98,16 @@ test('series are ranked, cut and encoded as they are without a task', () => {
   assert.deepEqual(runAnswerTask({ ...task(), as: 'proto' }), encodeSeriesAnswers(answers))
   assert.equal(text(runAnswerTask({ ...task(), as: 'json' })), seriesAnswersText(answers))
   assert.deepEqual([taskBytes({ ...task(), as: 'json' }), taskBuffers({ ...task(), as: 'json' }).length], [72, 4])
+})
+
+test('heat maps are cut into ranges and encoded as they are without a task', () => {
+  const points = [{ labels: [], stepIndexes: [0, 0, 3], sums: [1n, 21n, 5n], counts: [2, 1, 1] }]
+  const options = { originMs: 1_000, stepMs: 1_000, limit: 0 }
+  const series = [{ labels: [], steps: [0, 0, 3], values: [1n, 21n, 5n], counts: [2, 1, 1], exemplars: [] }]
+  const answers = finishHeatmap(series, options)
+  const task = () => ({ kind: 'heatmap', columns: packSeries(points), ...options }) as const
+  assert.deepEqual(runAnswerTask({ ...task(), as: 'proto' }), encodeHeatmaps(answers))
+  assert.equal(text(runAnswerTask({ ...task(), as: 'json' })), heatmapsText(answers))
 })
 
 test('nothing is no bytes, and too many nodes are told by their reason', async () => {
