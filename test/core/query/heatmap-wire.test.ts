@@ -17,7 +17,7 @@ test('heat maps are the bytes and the JSON that their message has', () => {
     fc.property(fc.array(series, { maxLength: 4 }), (drawn) => {
       const answers = drawn.map(([labels, yMin, slots]) => ({
         labels,
-        slots: slots.map((each) => ({ ...each, yMin })),
+        slots: slots.map((each) => ({ ...each, yMin, exemplars: [] })),
       }))
       const message = create(SelectHeatmapResponseSchema, {
         series: answers.map(({ labels, slots }) => ({
