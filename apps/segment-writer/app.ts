@@ -25,6 +25,7 @@ import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from 
 import { decideFlush, type FlushPolicy, putAllowedAtMs } from '#core/segment/flush-policy.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
 import { Batch } from './batch.ts'
+import { Deadlines } from './deadlines.ts'
 import { flushBatch, type FlusherDeps } from './flusher.ts'
 import type { HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { type JournalMode, WriterJournal } from './journal.ts'
@@ -102,6 +103,7 @@ class Writer implements SegmentWriterService {
   readonly #shards: readonly HeadShard[]
   readonly #flusher: FlusherDeps
   readonly #route: ShardRoute
+  readonly #deadlines: Deadlines
   #open: Batch
   #nextRequest = 1
   /** Requests of which profiles are still to be taken. */
@@ -130,6 +132,8 @@ class Writer implements SegmentWriterService {
     this.#shards = shards
     this.#route = new ShardRoute(shards.length)
     this.#flusher = { ...deps, shards, journal: new WriterJournal(deps, settings.journal ?? 'off') }
+    const { writeDeadlineMs } = settings
+    this.#deadlines = new Deadlines(deps.clock, writeDeadlineMs, () => notStoredWithin(writeDeadlineMs))
     this.#open = this.#newBatch()
   }
 
@@ -169,7 +173,7 @@ class Writer implements SegmentWriterService {
       // Also when a profile met a fault of ours: those before it are in the batch.
       this.#pump()
     }
-    return { verdicts: await this.#withinDeadline(answers) }
+    return { verdicts: await this.#deadlines.within(Promise.all(answers)) }
   }
 
   async stop(): Promise<void> {
@@ -281,19 +285,6 @@ class Writer implements SegmentWriterService {
     })
   }
 
-  async #withinDeadline(answers: readonly (ProfileVerdict | Promise<ProfileVerdict>)[]): Promise<ProfileVerdict[]> {
-    const over = new AbortController()
-    const deadline = this.#deps.clock.sleep(this.#settings.writeDeadlineMs, over.signal).then(() => 'late' as const)
-    const outcome = await Promise.race([Promise.all(answers), deadline])
-    over.abort()
-    if (outcome !== 'late') return outcome
-    throw new CinderError('unavailable', `not stored within ${this.#settings.writeDeadlineMs} ms: send it again`, {
-      reason: 'write_deadline',
-      outcome: 'unknown',
-      retryAfterMs: 1000,
-    })
-  }
-
   /** Asks the policy and acts; called when anything changes. */
   #pump(): void {
     for (;;) {
@@ -372,6 +363,14 @@ function limitsOfImport(own: TenantLimits): TenantLimits {
     importLimits.set(own, limits)
   }
   return limits
+}
+
+function notStoredWithin(deadlineMs: number): CinderError {
+  return new CinderError('unavailable', `not stored within ${deadlineMs} ms: send it again`, {
+    reason: 'write_deadline',
+    outcome: 'unknown',
+    retryAfterMs: 1000,
+  })
 }
 
 function stopping(): CinderError {

@@ -15,7 +15,11 @@ import { buildPprof } from '../../support/profiles.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { NOW_MS, NOW_NANOS } from '../../support/write-path.ts'
 
-const nextTurn = () => new Promise<void>((resolve) => void setImmediate(resolve))
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+}
 
 /** Time passes with `pass` alone; a sleep of 0 is a turn of the loop. */
 function createStepClock() {
@@ -90,12 +94,9 @@ function createScene(takeMs: number) {
   /** Statuses of all profiles of a request, and how many objects there are then. */
   async function write(services: readonly string[], count: number) {
     const answer = writer.write({ tenant: 'acme', series: services.map((service) => series(service, count)) })
-    let isDone = false
-    void answer.finally(() => (isDone = true))
-    while (!isDone) {
-      pass(1)
-      await nextTurn()
-    }
+    const waited = answer.then(() => true)
+    do pass(1)
+    while (!(await Promise.race([waited, nextTurn()])))
     const { verdicts } = await answer
     const objects = await store.list(OBJECT_KEY_PREFIX)
     return {
