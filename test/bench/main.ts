@@ -23,6 +23,7 @@ import { isolationCase, isolationFleetCase } from './isolation.ts'
 import { jfrCase } from './jfr.ts'
 import { loadCase } from './load.ts'
 import { oldTransactionCase } from './old-transaction.ts'
+import { otlpCase } from './otlp.ts'
 import { queryCase } from './query.ts'
 import { readsCase } from './reads.ts'
 import { runtimesCase } from './runtimes.ts'
@@ -34,6 +35,7 @@ const CASES: readonly BenchCase[] = [
   gunzipCase,
   decodeCase,
   jfrCase,
+  otlpCase,
   headCase,
   blockCase,
   compactionCase,

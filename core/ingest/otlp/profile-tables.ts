@@ -14,16 +14,11 @@
  */
 import { NO_ROW } from '../../pprof/profile.ts'
 import { checkIndex } from './attributes.ts'
-import type { LocationColumns } from './dictionary-columns.ts'
+import type { FunctionColumns } from './dictionary-columns.ts'
 import { copiedBytes, fieldBytes, messageBytes } from './pprof-size.ts'
 import { FunctionRows, LocationRows, MappingRows, StringColumns } from './profile-rows.ts'
 import type { EntryRanges } from './request.ts'
-import type { RequestTables } from './request-tables.ts'
-
-/** Flags of a mapping in pprof. */
-const HAS_FUNCTIONS = 1
-const HAS_FILENAMES = 2
-const HAS_LINE_NUMBERS = 4
+import { HAS_FUNCTIONS, HAS_LINE_NUMBERS, type RequestTables } from './request-tables.ts'
 
 export class ProfileTables {
   #request: RequestTables | undefined
@@ -59,12 +54,12 @@ export class ProfileTables {
   /** Row of a string by its number in the request. */
   string(number: number): number {
     const { strings, usedStrings } = this.#request!
-    const start = strings.start.array[number]!
-    const length = strings.end.array[number]! - start
-    if (length === 0) return 0
     usedStrings.reserve(strings.count)
     const known = usedStrings.get(number)
     if (known >= 0) return known
+    const start = strings.start.array[number]!
+    const length = strings.end.array[number]! - start
+    if (length === 0) return 0
     if (!strings.look(number)) this.hasBadString = true
     const row = this.strings.add(number, start, length)
     usedStrings.set(number, row)
@@ -74,47 +69,41 @@ export class ProfileTables {
 
   /** Row of a location of the dictionary. */
   location(index: number): number {
-    const { dictionary, locations, usedLocations } = this.#request!
-    checkIndex(index, dictionary.locations.count, 'location')
-    const known = usedLocations.get(index)
-    if (known >= 0) return known
+    const request = this.#request!
+    checkIndex(index, request.dictionary.locations.count, 'location')
+    const known = request.usedLocations.get(index)
+    return known >= 0 ? known : this.#addLocation(request, index)
+  }
+
+  #addLocation(request: RequestTables, index: number): number {
+    const { locations, functions, usedFunctions } = request
     const first = locations.lineStart[index]!
     const end = locations.lineStart[index + 1]!
-    let flags = HAS_FUNCTIONS | HAS_FILENAMES | HAS_LINE_NUMBERS
-    for (let line = first; line < end; line++)
-      flags &= this.#function(locations.lineFunction[line]!) | lineFlag(locations, line)
-    const mapping = this.#mapping(locations.mapping[index]!, end > first ? flags : 0)
+    // Functions before their location, and all that it names before its mapping.
+    for (let line = first; line < end; line++) {
+      const functionIndex = locations.lineFunction[line]!
+      checkIndex(functionIndex, request.dictionary.functions.count, 'function')
+      if (usedFunctions.get(functionIndex) < 0) this.#addFunction(request, functions, functionIndex)
+    }
+    const flags = end > first ? request.flagsOf(first, end) : 0
+    const mapping = this.#mapping(locations.mapping[index]!, flags)
     const rows = this.locations
     const row = rows.add(mapping, locations.address.lo[index]!, locations.address.hi[index]!)
     let bytes = fieldBytes(row + 1) + (mapping === NO_ROW ? 0 : fieldBytes(mapping + 1))
     bytes += copiedBytes(locations.addressEnd[index]! - locations.addressAt[index]!)
-    for (let line = first; line < end; line++) bytes += this.#addLine(locations, line)
+    for (let line = first; line < end; line++) {
+      const functionRow = usedFunctions.get(locations.lineFunction[line]!)
+      rows.addLine(functionRow, locations.lineNumber.lo[line]!, locations.lineNumber.hi[line]!)
+      const numberBytes = copiedBytes(locations.lineEnd[line]! - locations.lineAt[line]!)
+      bytes += messageBytes(fieldBytes(functionRow + 1) + numberBytes)
+    }
     rows.lineStart[row + 1] = rows.lineCount
     this.sizeBytes += messageBytes(bytes)
-    usedLocations.set(index, row)
+    request.usedLocations.set(index, row)
     return row
   }
 
-  /** Returns its size. */
-  #addLine(locations: LocationColumns, line: number): number {
-    const functionRow = this.#request!.usedFunctions.get(locations.lineFunction[line]!)
-    const { lineNumber } = locations
-    this.locations.addLine(functionRow, lineNumber.lo[line]!, lineNumber.hi[line]!)
-    const numberBytes = copiedBytes(locations.lineEnd[line]! - locations.lineAt[line]!)
-    return messageBytes(fieldBytes(functionRow + 1) + numberBytes)
-  }
-
-  /** What the function has, as flags of its mapping. */
-  #function(index: number): number {
-    const { dictionary, functions, usedFunctions, strings } = this.#request!
-    checkIndex(index, dictionary.functions.count, 'function')
-    if (usedFunctions.get(index) < 0) this.#addFunction(index)
-    return HAS_FUNCTIONS | (strings.lengthOf(functions.filename[index]!) === 0 ? 0 : HAS_FILENAMES)
-  }
-
-  #addFunction(index: number): void {
-    const request = this.#request!
-    const { functions } = request
+  #addFunction(request: RequestTables, functions: FunctionColumns, index: number): void {
     const name = this.string(request.string(functions.name[index]!))
     const systemName = this.string(request.string(functions.systemName[index]!))
     const filename = this.string(request.string(functions.filename[index]!))
@@ -159,10 +148,6 @@ export class ProfileTables {
       this.sizeBytes += messageBytes(bytes)
     }
   }
-}
-
-function lineFlag(columns: LocationColumns, line: number): number {
-  return columns.lineAt[line] === columns.lineEnd[line] ? 0 : HAS_LINE_NUMBERS
 }
 
 function isNullEntry(table: EntryRanges): boolean {

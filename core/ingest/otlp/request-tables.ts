@@ -23,6 +23,11 @@ import { type ByteRange, check, type OtlpDictionary, readOtlpDictionary } from '
 import { UsedRows } from './used-rows.ts'
 
 const BUILD_ID = 'process.executable.build_id.gnu'
+/** Flags of a mapping, as in pprof. */
+export const HAS_FUNCTIONS = 1
+const HAS_FILENAMES = 2
+export const HAS_LINE_NUMBERS = 4
+
 /** It is a label of the series. */
 const SERVICE_NAME = 'service.name'
 
@@ -93,6 +98,18 @@ export class RequestTables {
 
   get locations(): LocationColumns {
     return (this.#locations ??= readLocations(this.#bytes, this.dictionary.locations))
+  }
+
+  /** What all of lines [first, end) have. */
+  flagsOf(first: number, end: number): number {
+    const { lineFunction, lineAt, lineEnd } = this.locations
+    const { filename } = this.functions
+    let flags = HAS_FUNCTIONS | HAS_FILENAMES | HAS_LINE_NUMBERS
+    for (let line = first; line < end; line++) {
+      if (this.strings.lengthOf(filename[lineFunction[line]!]!) === 0) flags &= ~HAS_FILENAMES
+      if (lineAt[line] === lineEnd[line]) flags &= ~HAS_LINE_NUMBERS
+    }
+    return flags
   }
 
   /** Number of a string by its index in the dictionary. */
