@@ -5,7 +5,8 @@
  * 1. Settings open the store; a job that comes meanwhile waits for it, and fails if it cannot be opened.
  * 2. A job is read, merged and written here (run-job.ts). Groups are merged one after the other; between them the thread
  *    looks at its messages and its requests, at most every `PAUSE_EVERY_MS`.
- * 3. Progress and the calls of the store are told when there is something to tell: the loop that hears of it answers
+ * 3. What was read for a merge is given back right after it.
+ * 4. Progress and the calls of the store are told when there is something to tell: the loop that hears of it answers
  *    pushes, and has better to do.
  * Between jobs it holds the symbols of the services it merged last, within the bounds of `MergeMemory`.
  */
@@ -96,8 +97,16 @@ class JobHost {
   }
 
   async #merge(task: MergeTask, progress: JobProgress, signal: AbortSignal): Promise<MergeTaskResult> {
-    const { codec, pause } = this.#deps
     this.#tellProgress(progress)
+    try {
+      return await this.#mergeGroups(task, signal)
+    } finally {
+      freeRegions(task)
+    }
+  }
+
+  async #mergeGroups(task: MergeTask, signal: AbortSignal): Promise<MergeTaskResult> {
+    const { codec, pause } = this.#deps
     const datasets: MergeTaskResult['datasets'][number][] = []
     for (const group of task.groups) {
       const nowMs = this.#deps.clock.nowMs()
@@ -129,4 +138,10 @@ class JobHost {
     this.#told = { progress, usedBytes }
     this.#deps.post({ kind: 'progress', progress, usedBytes })
   }
+}
+
+/** At once, not when the collector comes by: outputs are written next, and take as much again. Regions of a read share its buffer. */
+function freeRegions({ groups }: MergeTask): void {
+  const buffers = new Set(groups.flatMap(({ inputs }) => inputs.map(({ region }) => region.buffer as ArrayBuffer)))
+  for (const buffer of buffers) buffer.transfer(0)
 }

@@ -71,6 +71,21 @@ test('a thread writes the objects that this one would, with a store of its own',
   assert.deepEqual(verifyObject(bytes, createCodec()).datasets, threaded!.datasets)
 })
 
+test('a thread that merged a service before merges it again right: nothing that it keeps was given back with the sources', async () => {
+  const own = createJobThreads({}, { threadsMax: 1, storageUrl })
+  for (const counts of [[3, 2], [4, 4, 1], [3, 2], [9]]) {
+    const sources = await sourcesOf(...counts)
+    for (const level of [1, 5]) {
+      const [output] = await own.run(jobOf(sources, level), NEVER)
+      const { datasets } = verifyObject(await store.get(objectKey(output!.objectId)), createCodec())
+      const profiles = datasets.reduce((sum, { profileCount }) => sum + profileCount, 0)
+      // Each source skips one.
+      assert.equal(profiles, counts.reduce((sum, count) => sum + count, 0) - counts.length)
+    }
+  }
+  await own.stop()
+})
+
 test('a fault in the thread fails its job with kind, reason and culprits, and nothing stays; the next job works', async () => {
   const sources = await sourcesOf(4, 2)
   const { objectId } = sources[0]!
