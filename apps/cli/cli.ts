@@ -12,6 +12,7 @@ import { INGEST_EXPLAIN, runIngestExplain } from './ingest-explain.ts'
 import { INSPECT, runInspect } from './inspect.ts'
 import { JOB_COMMANDS } from './jobs.ts'
 import { LIMIT_COMMANDS } from './limits.ts'
+import { PLACEMENT_COMMANDS } from './placement.ts'
 import { POLICY_COMMANDS } from './policies.ts'
 import { MARK_COMMANDS } from './marks.ts'
 import { PUSH, runPush } from './push.ts'
@@ -88,6 +89,7 @@ const COMMANDS: readonly Command[] = [
   ...MARK_COMMANDS,
   ...LIMIT_COMMANDS,
   ...POLICY_COMMANDS,
+  ...PLACEMENT_COMMANDS,
 ]
 
 export async function runCli(argv: readonly string[], shell: Shell, version: string): Promise<ExitCode> {

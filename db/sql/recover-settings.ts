@@ -16,6 +16,7 @@ const SETTINGS_TABLES = [
   'tenant_settings',
   'tenant_limits',
   'tenant_policies',
+  'placement_tenants',
 ] as const
 
 /** A table with many rows comes in several of these, one after the other. */
