@@ -68,8 +68,11 @@ export interface WriterState {
 
 /** A push of a service that is spread widely has as many calls as the service has writers. */
 const CALLS_AT_ONCE = 8
+/** Without a reason of ours a runtime makes an error with a stack, for every push. */
+const SETTLED = 'settled'
 /** 128 bits: no two pushes have the same. */
 const PUSH_ID_BYTES = 16
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 /** Reasons by which a writer says that it takes nothing from anybody. */
 const WHOLE_WRITER_REASONS: ReadonlySet<string> = new Set(['memory_limit', 'stopping'])
 
@@ -138,7 +141,7 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
 
   #newPushId(): string {
     let id = ''
-    for (const byte of this.#deps.random.bytes(PUSH_ID_BYTES)) id += byte.toString(16).padStart(2, '0')
+    for (const byte of this.#deps.random.bytes(PUSH_ID_BYTES)) id += HEX[byte]!
     return id
   }
 
@@ -296,7 +299,8 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
       outcome: end,
       retryAfterMs,
       nowMs: clock.nowMs(),
-      random: random.bytes(1)[0]! / 256,
+      // Only what opens a breaker has jitter, and calls without an answer are few.
+      random: end === 'no-answer' ? random.bytes(1)[0]! / 256 : 0,
     })
     on?.call?.(member.writerId, end)
     return outcome
@@ -314,11 +318,11 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
       if (settled.signal.aborted || (await member.port.isAlive())) return work
       const why = `writer ${member.writerId} gave no answer within ${LATE_MS} ms and does not say that it lives`
       const error = new CinderError('unavailable', why, { reason: 'writer_silent', outcome: 'unknown' })
+      ending.abort(error)
       return { kind: 'failure', error } as const
     })
     const outcome = await Promise.race([work, silent])
-    settled.abort()
-    ending.abort()
+    settled.abort(SETTLED)
     return outcome
   }
 }

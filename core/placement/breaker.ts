@@ -82,7 +82,7 @@ export function onCallEnd(breaker: Breaker, end: CallEnd): Breaker {
   const { outcome, nowMs } = end
   switch (CHANGES[breaker.state][outcome]) {
     case 'close':
-      return { ...CLOSED_BREAKER, restsUntilMs: outcome === 'overloaded' ? nowMs + restMs(end) : 0 }
+      return outcome === 'answered' ? CLOSED_BREAKER : { ...CLOSED_BREAKER, restsUntilMs: nowMs + restMs(end) }
     case 'count': {
       const failures = breaker.failures + 1
       return failures >= FAILURES_MAX ? trip({ ...breaker, failures }, end) : { ...breaker, failures }
