@@ -54,9 +54,9 @@ class ChangedNames {
   }
 
   #nameOf(index: number): number {
-    const bytes = viewString(this.#profile, index)
-    if (bytes.indexOf(OPEN) < 0) return index
-    const name = decoder.decode(bytes)
+    // Of hundreds of names a few have brackets: no view is made of the others.
+    if (!hasBracket(this.#profile, index)) return index
+    const name = decoder.decode(viewString(this.#profile, index))
     const short = dropTypeParameters(name)
     if (short === name) return index
     let found = this.#indexByName.get(short)
@@ -67,6 +67,12 @@ class ChangedNames {
     }
     return found
   }
+}
+
+function hasBracket({ raw, stringStart, stringLength }: DecodedProfile, index: number): boolean {
+  const end = stringStart[index]! + stringLength[index]!
+  for (let at = stringStart[index]!; at < end; at++) if (raw[at] === OPEN) return true
+  return false
 }
 
 /** `pkg.Map[int,string].Get` is `pkg.Map.Get`. */

@@ -13,6 +13,10 @@ import type { GroupRows } from '../block/dataset.ts'
 /** A writer may hold thousands of heads with a handful of rows each: a new one is small. */
 const ROWS_FIRST = 32
 const STAMP_MAX = 0xffffffff
+/** Looking at a stamp costs 1 ns, sorting an id 25. */
+const STAMPS_PER_ROW_MAX = 16
+/** A stack's id times this, and a row, are a whole number below 2^53. */
+const KEY_ROWS = 2 ** 21
 
 export class GrowingRows {
   readonly stackId = new GrowingUint32(ROWS_FIRST)
@@ -105,6 +109,7 @@ export class RowScratch {
   #contextMask = 0
   #rowsMax = 0
   #order = new Uint32Array(ROWS_FIRST)
+  #keys = new Float64Array(0)
 
   /** `profiles` that went through it before. */
   constructor(profiles = 0) {
@@ -234,31 +239,44 @@ export class RowScratch {
     return this.#contextColumns
   }
 
-  /** Without contexts stack ids are unique: sort the ids natively, then find each row by its stamp slot. */
+  /** Without contexts stack ids are unique, and dense in a head: those of this profile are seen by their stamps. */
   #orderByStack(): Uint32Array {
+    const { count } = this
     const order = this.#order
-    for (let i = 0; i < this.count; i++) order[i] = this.stackId[i]!
-    order.subarray(0, this.count).sort()
-    for (let i = 0; i < this.count; i++) order[i] = this.#slot[order[i]!]!
+    let last = 0
+    for (let row = 0; row < count; row++) if (this.stackId[row]! > last) last = this.stackId[row]!
+    if (last < STAMPS_PER_ROW_MAX * count) {
+      let at = 0
+      for (let id = 0; id <= last; id++) if (this.#stamp[id] === this.#epoch) order[at++] = this.#slot[id]!
+      return order
+    }
+    for (let row = 0; row < count; row++) order[row] = this.stackId[row]!
+    order.subarray(0, count).sort()
+    for (let i = 0; i < count; i++) order[i] = this.#slot[order[i]!]!
     return order
   }
 
-  #orderByContext(context: NonNullable<RowScratch['context']>): Uint32Array {
-    const columns = [
-      this.stackId,
-      context.span.hi,
-      context.span.lo,
-      context.traceHigh.hi,
-      context.traceHigh.lo,
-      context.traceLow.hi,
-      context.traceLow.lo,
-    ]
+  /** By stack in one native sort, then rows of one stack, of which there are few, by span and trace. */
+  #orderByContext(context: RowIds): Uint32Array {
+    const { count, stackId } = this
     const order = this.#order
-    for (let i = 0; i < this.count; i++) order[i] = i
-    order.subarray(0, this.count).sort((a, b) => {
-      for (const column of columns) if (column[a] !== column[b]) return column[a]! - column[b]!
-      return 0
-    })
+    const compare = (a: number, b: number): number => compareContexts(context, a, b)
+    if (count > KEY_ROWS) {
+      for (let row = 0; row < count; row++) order[row] = row
+      order.subarray(0, count).sort((a, b) => stackId[a]! - stackId[b]! || compare(a, b))
+      return order
+    }
+    if (this.#keys.length < count) this.#keys = new Float64Array(stackId.length)
+    const keys = this.#keys.subarray(0, count)
+    for (let row = 0; row < count; row++) keys[row] = stackId[row]! * KEY_ROWS + row
+    keys.sort()
+    for (let i = 0; i < count; i++) order[i] = keys[i]! % KEY_ROWS
+    for (let start = 0; start < count; ) {
+      let end = start + 1
+      while (end < count && stackId[order[end]!] === stackId[order[start]!]) end++
+      if (end > start + 1) order.subarray(start, end).sort(compare)
+      start = end
+    }
     return order
   }
 
@@ -295,6 +313,14 @@ function hashOfContext({ span, traceHigh, traceLow }: RowIds, row: number, stack
   state = hashStep(hashStep(state, span.lo[row]!), span.hi[row]!)
   state = hashStep(hashStep(state, traceHigh.lo[row]!), traceHigh.hi[row]!)
   return mix32(hashStep(hashStep(state, traceLow.lo[row]!), traceLow.hi[row]!))
+}
+
+function compareContexts({ span, traceHigh, traceLow }: RowIds, a: number, b: number): number {
+  return compareLanes(span, a, b) || compareLanes(traceHigh, a, b) || compareLanes(traceLow, a, b)
+}
+
+function compareLanes({ lo, hi }: Int64Column, a: number, b: number): number {
+  return hi[a]! - hi[b]! || lo[a]! - lo[b]!
 }
 
 function hasEqualContext({ span, traceHigh, traceLow }: RowIds, a: number, b: number): boolean {
