@@ -6,22 +6,21 @@
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
 import {
-  boundForRetention,
   boundOf,
   decideChange,
   effectiveRetentionMs,
-  NO_BOUND_MS,
   type RetentionRule,
   type RetentionScope,
 } from '#core/retention/rules.ts'
 import type { RetentionRuleStatus, TenantDeletion, TenantService, TenantSummary } from '#core/rpc/tenants.ts'
-import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import { withSqlErrors } from '#db/errors.ts'
 import { hasObjects, selectTenants } from '#db/sql/list-tenants.ts'
 import { selectExpiryPreview } from '#db/sql/retention-preview.ts'
 import { cancelPending, selectRetentionRules, upsertRetentionRule, withRules } from '#db/sql/retention-rules.ts'
 import { beginDeletion, beginRestore, type DeletionRow, selectDeletions } from '#db/sql/tenant-deletions.ts'
+import { nameOf, ownNow, previewBound, statusOf, toStatus, toWireBound } from './retention-status.ts'
+import { checkDelay, checkRetention, checkTenant } from './tenant-checks.ts'
 
 export interface TenantServiceDeps {
   readonly sql: Sql
@@ -33,12 +32,6 @@ export interface TenantServiceDeps {
 const PAGE_MAX = 1_000
 /** Each is summed over all that is live of it: 200 tenants with 480,000 datasets take 2 s. */
 const TENANTS_PAGE_MAX = 100
-/** A year: longer is a typing error in a unit. */
-const DELAY_MAX_MS = 366 * MS_PER_DAY
-/** A hundred years. */
-const RETENTION_MAX_MS = 36_525 * MS_PER_DAY
-/** Shorter than a data hour nothing can be kept: a dataset expires with its newest hour. */
-const RETENTION_MIN_MS = MS_PER_HOUR
 /** As many as a fleet of a thousand tenants with ten services each; every commit may look one up. */
 const RULES_MAX = 10_000
 
@@ -190,52 +183,8 @@ async function changeRule(
   })
 }
 
-function ownNow(rule: RetentionRule | undefined, nowMs: number): number | undefined {
-  if (rule?.pending !== undefined && rule.pending.fromMs <= nowMs) return rule.pending.retentionMs
-  return rule?.retentionMs
-}
-
 function ownNames(rules: readonly RetentionRule[], tenant: string): string[] {
   return rules.filter((rule) => rule.tenant === tenant && rule.service !== '').map((rule) => rule.service)
-}
-
-function previewBound(
-  rules: readonly RetentionRule[],
-  asked: RetentionScope & { readonly retentionMs?: number | undefined },
-  nowMs: number,
-): number {
-  const rule = rules.find(({ tenant, service }) => tenant === asked.tenant && service === asked.service)
-  if (asked.retentionMs !== undefined) return boundForRetention(asked.retentionMs, nowMs)
-  // What is announced, as if its time had come.
-  const atMs = Math.max(nowMs, rule?.pending?.fromMs ?? nowMs)
-  return boundForRetention(effectiveRetentionMs(rules, asked, atMs), nowMs)
-}
-
-function statusOf(rules: readonly RetentionRule[], scope: RetentionScope, nowMs: number): RetentionRuleStatus {
-  return toStatus(
-    rules,
-    rules.find(({ tenant, service }) => tenant === scope.tenant && service === scope.service)!,
-    nowMs,
-  )
-}
-
-function toStatus(rules: readonly RetentionRule[], rule: RetentionRule, nowMs: number): RetentionRuleStatus {
-  const { tenant, service, boundMs } = rule
-  const pending = rule.pending !== undefined && rule.pending.fromMs > nowMs ? rule.pending : undefined
-  return {
-    tenant,
-    service,
-    inherits: ownNow(rule, nowMs) === undefined,
-    retentionMs: effectiveRetentionMs(rules, rule, nowMs),
-    boundMs: toWireBound(boundMs),
-    pendingFromMs: pending?.fromMs ?? 0,
-    pendingRetentionMs: pending?.retentionMs ?? 0,
-    pendingInherits: pending !== undefined && pending.retentionMs === undefined,
-  }
-}
-
-function toWireBound(boundMs: number): number {
-  return boundMs === NO_BOUND_MS ? 0 : boundMs
 }
 
 function toDeletion(row: DeletionRow): TenantDeletion {
@@ -259,33 +208,6 @@ function toDeletion(row: DeletionRow): TenantDeletion {
   }
 }
 
-function nameOf({ tenant, service }: RetentionScope): string {
-  if (tenant === '') return 'the default'
-  return service === '' ? `tenant ${tenant}` : `service ${service} of tenant ${tenant}`
-}
-
 function pageSize(limit: number): number {
   return limit === 0 ? PAGE_MAX : Math.min(limit, PAGE_MAX)
-}
-
-function checkTenant(tenant: string): void {
-  if (tenant === '' || tenant.length > 150 || tenant.includes('\0')) {
-    throw invalidArgument(
-      `tenant ${JSON.stringify(tenant.slice(0, 200))} is no tenant id: 1 to 150 characters are allowed`,
-    )
-  }
-}
-
-function checkDelay(delayMs: number): void {
-  if (!(delayMs >= 0 && delayMs <= DELAY_MAX_MS))
-    throw invalidArgument(`a delay of ${delayMs} ms is not allowed: 0 to ${DELAY_MAX_MS}`)
-}
-
-function checkRetention(retentionMs: number | undefined): void {
-  if (retentionMs === undefined || retentionMs === 0) return
-  if (!(retentionMs >= RETENTION_MIN_MS && retentionMs <= RETENTION_MAX_MS)) {
-    throw invalidArgument(
-      `a retention of ${retentionMs} ms is not allowed: ${RETENTION_MIN_MS} (an hour) to ${RETENTION_MAX_MS}, or 0 for ever`,
-    )
-  }
 }

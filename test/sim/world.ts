@@ -128,7 +128,12 @@ class World {
     const clock = new Life('database', scheduler, 0).clock
     const caps = { tenantShardSize: this.#dice.pick([0, 0, 1]), runningPerTenantMax: this.#dice.pick([0, 0, 1]) }
     const jobPolicy = { ...SIM_JOB_POLICY, ...caps }
-    this.#twin = createMemoryMetastore(clock, { jobPolicy, rules: mutation?.rules ?? {} })
+    this.#twin = createMemoryMetastore(clock, {
+      jobPolicy,
+      rules: mutation?.rules ?? {},
+      renewsIds: false,
+      tellsExpired: false,
+    })
     this.#trouble = drawTrouble(this.#dice, this.#faults)
     const note = (what: string): void => this.#note('world', what)
     const stored = (key: string): Uint8Array | undefined => this.#objects.get(key)

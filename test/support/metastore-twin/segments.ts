@@ -40,7 +40,10 @@ export function commitSegment(state: TwinState, request: CommitSegmentRequest): 
   state.buryIfDead(objectId)
   // What went to a dead incarnation is not worth remembering.
   const isLate = datasets.some(({ incarnation, descriptor: { tenant } }) => incarnation < liveFromOf(state, tenant))
-  return { verdict: 'committed', skips, labelEpoch: isLate ? 0 : labelEpoch }
+  const expired = datasets.flatMap(({ descriptor }) =>
+    state.tellsExpired && state.rules.keepsBounds && isExpired(state, descriptor) ? [descriptor.index] : [],
+  )
+  return { verdict: 'committed', skips, labelEpoch: isLate ? 0 : labelEpoch, expired }
 }
 
 /** First position of an id wins; who lost everything is dead on arrival. */
@@ -48,13 +51,15 @@ function judge(state: TwinState, { objectId, datasets, profileIds, deduplicate }
   let at = 0
   return datasets.map((descriptor) => {
     const skip: number[] = []
+    const { incarnation, isRemoved } = incarnationFor(state, descriptor.tenant, objectId)
     for (let position = 0; position < descriptor.profileCount; position++, at++) {
       if (deduplicate[at] === 0) continue
-      const id = profileIds.subarray(at * 16, at * 16 + 16).join()
+      const own = profileIds.subarray(at * 16, at * 16 + 16).join()
+      // What is pushed again after a deletion is new.
+      const id = incarnation > 1 && state.renewsIds ? `${own}/${incarnation}` : own
       if (!state.profileIds.has(id)) state.profileIds.set(id, state.nowMs())
       else if (state.rules.dedupes) skip.push(position)
     }
-    const { incarnation, isRemoved } = incarnationFor(state, descriptor.tenant, objectId)
     const isBelow = state.rules.keepsBounds && isExpired(state, descriptor)
     const isLive = skip.length < descriptor.profileCount && !isRemoved && !isBelow
     return { descriptor: { ...descriptor }, skip, incarnation, isLive }

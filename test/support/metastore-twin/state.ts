@@ -167,12 +167,18 @@ export interface TwinOptions {
   readonly nowMs?: () => number
   readonly jobPolicy?: JobQueuePolicy
   readonly rules?: Partial<TwinRules>
+  /** False: what is pushed again after a deletion of its tenant is a duplicate of what is hidden. Default: it is new. */
+  readonly renewsIds?: boolean
+  /** False: a commit does not say which datasets are older than their retention, and their pushes succeed. Default: it does. */
+  readonly tellsExpired?: boolean
 }
 
 export class TwinState {
   readonly nowMs: () => number
   readonly jobPolicy: JobQueuePolicy
   readonly rules: TwinRules
+  readonly renewsIds: boolean
+  readonly tellsExpired: boolean
   readonly objects = new Map<string, HeldObject>()
   /** Every id that was ever given out; with a verdict if it was a segment's. */
   readonly registered = new Map<string, DatasetSkips[] | undefined>()
@@ -200,6 +206,8 @@ export class TwinState {
     this.nowMs = options.nowMs ?? (() => 0)
     this.jobPolicy = options.jobPolicy ?? JOB_QUEUE_POLICY
     this.rules = { ...TWIN_RULES, ...options.rules }
+    this.renewsIds = options.renewsIds ?? true
+    this.tellsExpired = options.tellsExpired ?? true
   }
 
   addJob(job: Pick<HeldJob, 'level' | 'sources'> & Partial<HeldJob>): HeldJob {
