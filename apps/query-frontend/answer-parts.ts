@@ -26,7 +26,6 @@ export class AnswerParts {
   readonly #kind: keyof typeof FOLDS
   readonly #worker: AnswerWorker
   readonly #budget: QueryBudget
-  readonly #signal: AbortSignal | undefined
   readonly #limits: PartLimits
   #parts: Uint8Array[] = []
   #partBytes = 0
@@ -38,14 +37,12 @@ export class AnswerParts {
     worker: AnswerWorker,
     options: {
       readonly budget: QueryBudget
-      readonly signal?: AbortSignal | undefined
       readonly limits?: PartLimits
     },
   ) {
     this.#kind = kind
     this.#worker = worker
     this.#budget = options.budget
-    this.#signal = options.signal
     this.#limits = options.limits ?? { foldBytes: FOLD_BYTES, heldBytesMax: HELD_BYTES_MAX }
   }
 
@@ -92,9 +89,9 @@ export class AnswerParts {
   }
 
   /** A merge that has too many nodes is over the budget, if there is one. */
-  async run(task: AnswerTask): Promise<Uint8Array> {
+  async run(task: AnswerTask, signal?: AbortSignal): Promise<Uint8Array> {
     try {
-      return await this.#worker.run(task, this.#signal)
+      return await this.#worker.run(task, signal)
     } catch (error) {
       const { nodes } = this.#budget
       const isOver =

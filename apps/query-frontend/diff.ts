@@ -31,7 +31,7 @@ export async function answerDiff(
     (ended) => readTrees(sources, right, context, ended),
   )
   const maxNodes = Math.max(left.maxNodes, right.maxNodes)
-  const graph = (as: GraphEncoding) => diffParts({ left: ofLeft, right: ofRight, maxNodes }, as)
+  const graph = (as: GraphEncoding) => diffParts({ left: ofLeft, right: ofRight, maxNodes }, as, call.signal)
   if (call.answerText !== undefined) {
     call.answerText(await graph('json'))
     return {}
@@ -43,10 +43,11 @@ export async function answerDiff(
 export async function diffParts(
   sides: { readonly left: AnswerParts; readonly right: AnswerParts; readonly maxNodes: number },
   as: GraphEncoding,
+  signal: AbortSignal,
 ): Promise<Uint8Array> {
   const { left, maxNodes } = sides
   const [parts, right] = [await left.take(), await sides.right.take()]
-  return left.run({ kind: 'diff', parts, right, nodesMax: left.nodesMax, maxNodes, as })
+  return left.run({ kind: 'diff', parts, right, nodesMax: left.nodesMax, maxNodes, as }, signal)
 }
 
 function sideOf(side: SelectMergeStacktracesRequest | undefined, context: RequestContext): StacktracesQuery {

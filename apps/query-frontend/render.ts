@@ -157,7 +157,7 @@ async function render(deps: RenderDeps, request: RenderRequest): Promise<Answer>
     (ended) => queryTimelines(deps, asked, { ...request, signal: ended }, context),
   )
   const task = { parts: await flame.take(), nodesMax: flame.nodesMax, maxNodes }
-  const graph = await flame.run({ kind: 'flame-graph', ...task, as: 'flamebearer' })
+  const graph = await flame.run({ kind: 'flame-graph', ...task, as: 'flamebearer' }, signal)
   return json(renderAnswer(asked.profileType, new TextDecoder().decode(graph), timelines))
 }
 
@@ -205,7 +205,7 @@ async function renderDiff(deps: RenderDeps, { parameters, open, signal, ...reque
     (ended) => readTrees(deps, sides[0]!, context, ended),
     (ended) => readTrees(deps, sides[1]!, context, ended),
   )
-  const graph = await diffParts({ left: ofLeft, right: ofRight, maxNodes }, 'flamebearer')
+  const graph = await diffParts({ left: ofLeft, right: ofRight, maxNodes }, 'flamebearer', signal)
   return json(renderDiffAnswer(left.profileType, new TextDecoder().decode(graph)))
 }
 

@@ -92,12 +92,14 @@ export async function selectMergeSpanProfile(
 async function treeAnswer(query: StacktracesQuery, parts: AnswerParts, call: CallInfo): Promise<TreeAnswer> {
   const { format, maxNodes } = query
   const task = { kind: 'flame-graph', parts: await parts.take(), nodesMax: parts.nodesMax, maxNodes } as const
-  if (format === 'tree') return { tree: await parts.run({ ...task, as: 'tree' }) }
+  if (format === 'tree') return { tree: await parts.run({ ...task, as: 'tree' }, call.signal) }
   if (call.answerText !== undefined) {
-    call.answerText(await parts.run({ ...task, as: 'json' }))
+    call.answerText(await parts.run({ ...task, as: 'json' }, call.signal))
     return {}
   }
-  return { flamegraph: graphMessage(FlameGraphSchema, await parts.run({ ...task, as: 'proto' }), call.isJson) }
+  return {
+    flamegraph: graphMessage(FlameGraphSchema, await parts.run({ ...task, as: 'proto' }, call.signal), call.isJson),
+  }
 }
 
 export async function selectMergeProfile(
@@ -122,7 +124,7 @@ export async function readTrees(
 ): Promise<AnswerParts> {
   const { range, profileType, matchers, services, selector } = query
   const budget = budgetOf(context.tenants.map(context.limitsOf))
-  const begin = () => new AnswerParts('trees', sources.answerWorker ?? WORK_HERE, { budget, signal })
+  const begin = () => new AnswerParts('trees', sources.answerWorker ?? WORK_HERE, { budget })
   if (range.kind === 'empty') return begin()
   const { startMs, endMs } = range
   let parts: AnswerParts | undefined
@@ -168,7 +170,7 @@ export async function queryPprof(
   if (parts.length === 0) return undefined
   const header = mergedHeaderOf(profileType, range.endMs, context.record?.warnings)
   const { nodesMax } = stacks
-  const pprof = await stacks.run({ kind: 'pprof', parts, nodesMax, maxNodes, leaves, header })
+  const pprof = await stacks.run({ kind: 'pprof', parts, nodesMax, maxNodes, leaves, header }, signal)
   return pprof.length === 0 ? undefined : pprof
 }
 
@@ -183,7 +185,7 @@ export async function queryDot(
   const { profileType, maxNodes = 0, range } = query
   const stacks = await readStacks(sources, query, context, signal)
   const [parts, { nodesMax }, { endMs }] = [await stacks.take(), stacks, range]
-  const dot = await stacks.run({ kind: 'dot', parts, nodesMax, maxNodes, profileType, endMs })
+  const dot = await stacks.run({ kind: 'dot', parts, nodesMax, maxNodes, profileType, endMs }, signal)
   return new TextDecoder().decode(dot)
 }
 
@@ -196,7 +198,7 @@ async function readStacks(
 ): Promise<AnswerParts> {
   const { range, profileType, matchers, services, selector } = query
   const budget = budgetOf(context.tenants.map(context.limitsOf))
-  const begin = () => new AnswerParts('stacks', sources.answerWorker ?? WORK_HERE, { budget, signal })
+  const begin = () => new AnswerParts('stacks', sources.answerWorker ?? WORK_HERE, { budget })
   if (range.kind === 'empty') return begin()
   const { startMs, endMs } = range
   let parts: AnswerParts | undefined

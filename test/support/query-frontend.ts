@@ -17,6 +17,7 @@ import type {
 import { createCodec } from '#platform/codec.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
+import type { AnswerWorker } from '#core/query/answer-task.ts'
 import type { AdmissionGate } from '../../apps/query-frontend/admission-gate.ts'
 import { createQueryFrontend } from '../../apps/query-frontend/app.ts'
 import { createSilentLog } from './silent-log.ts'
@@ -31,6 +32,7 @@ export interface Answers {
   readonly multitenancy?: boolean
   readonly limits?: Partial<TenantLimits>
   readonly admission?: AdmissionGate
+  readonly answerWorker?: AnswerWorker
 }
 
 export interface Asked {
@@ -82,6 +84,7 @@ export function createTestFrontend({ backend, objects = [EMPTY_OBJECT], sets = [
       log: createSilentLog(),
       compression: codecCompression(createCodec()),
       ...(settings.admission === undefined ? {} : { admission: settings.admission }),
+      answerWorker: settings.answerWorker,
     },
     {
       multitenancy: settings.multitenancy ?? false,
