@@ -68,7 +68,7 @@ class Table {
     const message = new ProtobufWriter()
     write(message)
     const bytes = message.copyBytes()
-    const key = String.fromCharCode(...bytes)
+    const key = Buffer.from(bytes).toString('latin1')
     let index = this.#indexes.get(key)
     if (index === undefined) {
       index = this.bytes.push(bytes) - 1

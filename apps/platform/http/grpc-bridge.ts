@@ -6,9 +6,13 @@
  * 2. Of the answer the frames with data go on as they are; the last frame becomes the trailers.
  * 3. An answer that is no gRPC-Web (a wrong path, a refused tenant) becomes the status that gRPC maps its HTTP status to,
  *    with the message of its JSON.
+ * 4. `Retry-After` becomes the detail that gRPC has for it, `google.rpc.RetryInfo`: without, exporters of OpenTelemetry
+ *    take an exhausted limit for final and drop what they have.
  *
  * Must not: look into a message.
  */
+
+import { ProtobufWriter } from '#core/wire/protobuf.ts'
 
 /** Headers that belong to one HTTP/2 connection or frame. */
 const HOP_HEADERS = new Set([
@@ -74,6 +78,7 @@ export function grpcAnswer(
   const end = dataEnd(body)
   if (end < body.length) Object.assign(trailers, readTrailers(body.subarray(end + FRAME_HEADER_BYTES)))
   trailers['grpc-status'] ??= '2'
+  addRetryInfo(trailers)
   return { headers: answered, frames: body.subarray(0, end), trailers }
 }
 
@@ -126,7 +131,43 @@ function refusal(
   }
   const retryAfter = headers.get('retry-after')
   if (retryAfter !== null) trailers['retry-after'] = retryAfter
+  addRetryInfo(trailers)
   return { headers: { 'content-type': contentType }, frames: new Uint8Array(0), trailers }
+}
+
+/** An exhausted limit, and a server that is not there. */
+const RETRYABLE = new Set(['8', '14'])
+const RETRY_INFO_TYPE = 'type.googleapis.com/google.rpc.RetryInfo'
+
+/** A `google.rpc.Status` with the time to wait, where trailers say one in whole seconds and have no details yet. */
+function addRetryInfo(trailers: Record<string, string>): void {
+  const retryAfter = trailers['retry-after'] ?? ''
+  if (
+    !RETRYABLE.has(trailers['grpc-status'] ?? '') ||
+    !/^\d{1,9}$/.test(retryAfter) ||
+    trailers['grpc-status-details-bin'] !== undefined
+  )
+    return
+  const delay = new ProtobufWriter(16)
+  delay.varintField(1, Number(retryAfter))
+  const info = new ProtobufWriter(16)
+  info.messageField(1, delay)
+  const detail = new ProtobufWriter(64)
+  detail.stringField(1, RETRY_INFO_TYPE)
+  detail.bytesField(2, info.copyBytes())
+  const status = new ProtobufWriter()
+  status.varintField(1, Number(trailers['grpc-status']))
+  status.stringField(2, decodedMessage(trailers['grpc-message'] ?? ''))
+  status.messageField(3, detail)
+  trailers['grpc-status-details-bin'] = Buffer.from(status.copyBytes()).toString('base64').replace(/=+$/, '')
+}
+
+function decodedMessage(message: string): string {
+  try {
+    return decodeURIComponent(message)
+  } catch {
+    return message
+  }
 }
 
 function messageOf(status: number, body: Uint8Array): string {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import { StatusSchema } from '#platform/gen/google/rpc/status_pb.ts'
+import { parseFields } from '../../../support/reference-pprof.ts'
 import { fetchHeaders, grpcAnswer, isGrpc } from '#platform/http/grpc-bridge.ts'
 
 const encoder = new TextEncoder()
@@ -90,7 +93,36 @@ test('an answer of plain HTTP is the status that gRPC maps it to', () => {
   for (const [status, body, code, message] of cases) {
     const headers = new Headers({ 'retry-after': '7' })
     const answer = grpcAnswer('application/grpc+proto', { status, headers }, encoder.encode(body))
-    assert.deepEqual(answer.trailers, { 'grpc-status': code, 'grpc-message': message, 'retry-after': '7' })
+    const { 'grpc-status-details-bin': details, ...trailers } = answer.trailers
+    assert.deepEqual(trailers, { 'grpc-status': code, 'grpc-message': message, 'retry-after': '7' })
+    assert.equal(details !== undefined, code === '8' || code === '14')
     assert.deepEqual([answer.frames.length, answer.headers['content-type']], [0, 'application/grpc+proto'])
   }
+})
+
+test('a time to wait is told as gRPC does, in trailers and of plain HTTP', () => {
+  const told = (trailers: Record<string, string>) => {
+    const status = fromBinary(StatusSchema, Buffer.from(trailers['grpc-status-details-bin']!, 'base64'))
+    const [detail] = parseFields(toBinary(StatusSchema, status)).filter(({ field }) => field === 3)
+    const [type, value] = parseFields(detail!.payload)
+    const [delay] = parseFields(value!.payload)
+    const seconds = parseFields(delay!.payload)[0]?.value ?? 0n
+    return [status.code, status.message, new TextDecoder().decode(type!.payload), seconds]
+  }
+  const type = 'type.googleapis.com/google.rpc.RetryInfo'
+  const trailers = 'grpc-status: 8\r\ngrpc-message: too%20much\r\nretry-after: 3\r\n'
+  const limited = grpcAnswer('application/grpc', webAnswer(), frame(0x80, encoder.encode(trailers)))
+  assert.deepEqual(told(limited.trailers), [8, 'too much', type, 3n])
+  const headers = new Headers({ 'content-type': 'application/json', 'retry-after': '300' })
+  const body = encoder.encode('{"message":"busy"}')
+  const busy = grpcAnswer('application/grpc', { status: 503, headers }, body)
+  assert.deepEqual(told(busy.trailers), [14, 'busy', type, 300n])
+  for (const retryAfter of ['', 'Wed, 21 Oct 2026 07:28:00 GMT', '-1']) {
+    const lines = `grpc-status: 8\r\nretry-after: ${retryAfter}\r\n`
+    const answer = grpcAnswer('application/grpc', webAnswer(), frame(0x80, encoder.encode(lines)))
+    assert.equal(answer.trailers['grpc-status-details-bin'], undefined, retryAfter)
+  }
+  const detailed = 'grpc-status: 8\r\nretry-after: 3\r\ngrpc-status-details-bin: AA\r\n'
+  const kept = grpcAnswer('application/grpc', webAnswer(), frame(0x80, encoder.encode(detailed)))
+  assert.equal(kept.trailers['grpc-status-details-bin'], 'AA')
 })
