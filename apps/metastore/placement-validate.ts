@@ -21,14 +21,33 @@ export function checkRegistration(request: RegisterWriterRequest): void {
     throw invalidArgument(`a lease of ${ttlMs} ms; allowed ${TTL_MIN_MS} to ${TTL_MAX_MS}`, 'writer')
   if (!Number.isSafeInteger(epoch) || epoch < 0) throw invalidArgument(`epoch ${epoch}; allowed whole numbers from 0`)
   if (rates.length > RATES_MAX) throw invalidArgument(`${rates.length} rates; allowed ${RATES_MAX}`, 'rates')
-  for (const { tenant, service, bytesPerSecond, profilesPerSecond } of rates) {
-    if (tenant.length > TABLE_MAX_NAME_CHARS || service.length > TABLE_MAX_NAME_CHARS)
-      throw invalidArgument(`a name of a rate has more than ${TABLE_MAX_NAME_CHARS} characters`, 'rates')
+  for (const { bytesPerSecond, profilesPerSecond } of rates) {
     checkRate(bytesPerSecond)
     checkRate(profilesPerSecond)
   }
   checkRate(request.restBytesPerSecond)
   checkRate(request.restProfilesPerSecond)
+}
+
+/**
+ * Names that the table cannot hold are counted in the rest: they come from pushes, and what a client calls its service must
+ * not cost a writer its registration.
+ */
+export function withTellableNames(request: RegisterWriterRequest): RegisterWriterRequest {
+  const rates = request.rates.filter(({ tenant, service }) => isTellable(tenant) && isTellable(service))
+  if (rates.length === request.rates.length) return request
+  const rest = request.rates.filter((rate) => !rates.includes(rate))
+  return {
+    ...request,
+    rates,
+    restBytesPerSecond: rest.reduce((sum, rate) => sum + rate.bytesPerSecond, request.restBytesPerSecond),
+    restProfilesPerSecond: rest.reduce((sum, rate) => sum + rate.profilesPerSecond, request.restProfilesPerSecond),
+  }
+}
+
+/** Postgres keeps no NUL. */
+function isTellable(name: string): boolean {
+  return name.length <= TABLE_MAX_NAME_CHARS && !name.includes('\0')
 }
 
 function checkRate(rate: number): void {

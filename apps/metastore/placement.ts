@@ -20,7 +20,7 @@ import { beginTerm, endTerm, isWriterKnown, PLACEMENT_DUTY, renewTerm } from '#d
 import type { Duty } from './duties.ts'
 import { PlacementPass } from './placement-pass.ts'
 import { Publisher } from './placement-publish.ts'
-import { checkRegistration, checkTenantWidth } from './placement-validate.ts'
+import { checkRegistration, checkTenantWidth, withTellableNames } from './placement-validate.ts'
 
 export interface PlacementDeps {
   readonly sql: Sql
@@ -54,8 +54,9 @@ export function createPlacement(deps: PlacementDeps): Placement {
     pass,
     duties: [duty],
     service: {
-      async registerWriter(request) {
-        checkRegistration(request)
+      async registerWriter(asked) {
+        checkRegistration(asked)
+        const request = withTellableNames(asked)
         const { writerId } = request
         const term = await withSqlErrors('register writer', () =>
           request.epoch === 0 ? beginTerm(sql, request, { writersMax: TABLE_MAX_WRITERS }) : renewTerm(sql, request),

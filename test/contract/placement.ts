@@ -242,6 +242,17 @@ function widthContract(scene: () => Scene): void {
     ])
   })
 
+  test('what a client calls its service costs no writer its registration', async () => {
+    const s = scene()
+    const names = ['a\0b', 'x'.repeat(4_097), 'größe "\\{}, null', '\ud800']
+    const { verdict } = await s.register('a', { rates: names.map((name) => rate(name, 300)) })
+    assert.equal(verdict, 'registered')
+    await s.harness.pass()
+    const { services } = (await s.table()).widths
+    assert.equal(services.length, 2)
+    assert.ok(services.some(({ service }) => service === 'größe "\\{}, null'))
+  })
+
   test('a width goes down after ten minutes', async () => {
     const s = scene()
     await s.register('a', { rates: [rate('busy', 800)] })
@@ -283,7 +294,6 @@ function refusalContract(scene: () => Scene): void {
     ['a rate', { rates: [{ ...oneRate, bytesPerSecond: -1 }] }, /a rate of -1/],
     ['a rate without end', { restProfilesPerSecond: Number.POSITIVE_INFINITY }, /a rate of Infinity/],
     ['too many rates', { rates: Array.from({ length: RATES_MAX + 1 }, () => oneRate) }, /257 rates; allowed 256/],
-    ['a name', { rates: [{ ...oneRate, service: 'x'.repeat(4_097) }] }, /more than 4096 characters/],
   ]
   test('what is not allowed is refused with what is', async () => {
     const s = scene()

@@ -1,6 +1,6 @@
 /** Placement in memory: registrations, the passes that core plans, the table; each call at one instant, as a statement. */
 import { createHash } from 'node:crypto'
-import { checkRegistration, checkTenantWidth } from '../../../apps/metastore/placement-validate.ts'
+import { checkRegistration, checkTenantWidth, withTellableNames } from '../../../apps/metastore/placement-validate.ts'
 import { CinderError } from '#core/errors.ts'
 import {
   emptyPlacementState,
@@ -40,8 +40,9 @@ export class PlacementTwin implements PlacementService {
     this.#nowMs = nowMs
   }
 
-  async registerWriter(request: RegisterWriterRequest): Promise<RegisterWriterResponse> {
-    checkRegistration(request)
+  async registerWriter(asked: RegisterWriterRequest): Promise<RegisterWriterResponse> {
+    checkRegistration(asked)
+    const request = withTellableNames(asked)
     const { writerId, instanceId, epoch, address, state, ttlMs } = request
     const known = this.#writers.get(writerId)
     const isSame = known?.request.instanceId === instanceId
