@@ -1,11 +1,12 @@
 /**
- * What a query reads before and after compaction: objects, ranges and bytes of one flame graph, one service over 24 hours
- * and over the last of them, by the counters of a real all-in-one process.
+ * What queries read before and after compaction: objects, ranges and bytes, by the counters of a real all-in-one process, of
+ * flame graphs, series, a pprof and a heat map over 24 hours and of a flame graph over the last of them, of one service.
  *
  * 1. The tenant's compaction is switched off; profiles of a day are pushed one by one, so that segments stay small.
  * 2. Ask. Switch compaction on, wait until nothing waits for its first compaction, ask; wait until the closed hours are
  *    blocks, two minutes after the last of them came, ask again.
- * Every answer must have the same total. `BENCH_STORAGE_URL` names a bucket instead of local files.
+ * Every flame graph must keep its total. Times are of one question each, the first of its kind in the first state.
+ * `BENCH_STORAGE_URL` names a bucket instead of local files.
  */
 import { MS_PER_HOUR } from '#core/units.ts'
 import { buildPprof, realShapedSpec } from '../support/profiles.ts'
@@ -48,23 +49,51 @@ interface Reads {
   readonly bytes: number
 }
 
+interface Question {
+  readonly name: string
+  readonly hours: number
+  readonly method: string
+  readonly more?: Readonly<Record<string, unknown>>
+}
+
+const ONE = '{service_name="service-1"}'
+const QUESTIONS: readonly Question[] = [
+  { name: 'flame graph', hours: 1, method: 'SelectMergeStacktraces' },
+  { name: 'flame graph', hours: HOURS, method: 'SelectMergeStacktraces' },
+  { name: 'flame graph of all', hours: HOURS, method: 'SelectMergeStacktraces', more: { labelSelector: '{}' } },
+  { name: 'series', hours: HOURS, method: 'SelectSeries', more: { step: 15, groupBy: ['service_name'] } },
+  { name: 'pprof', hours: HOURS, method: 'SelectMergeProfile' },
+  {
+    name: 'heat map',
+    hours: HOURS,
+    method: 'SelectHeatmap',
+    more: { step: 60, queryType: 'HEATMAP_QUERY_TYPE_INDIVIDUAL' },
+  },
+]
+
 async function measureReads({ url }: OwnServer): Promise<Figure[]> {
   const endMs = Math.floor(Date.now() / MS_PER_HOUR) * MS_PER_HOUR
   await pushDay(url, endMs)
   const figures: Figure[] = []
-  let total: string | undefined
+  const totals = new Map<Question, string>()
   const ask = async (state: string) => {
-    for (const hours of [1, HOURS]) {
+    for (const question of QUESTIONS) {
+      const request = requestOf(question, endMs)
       const before = await readCounters(url)
-      const answer = await flameGraphTotal(url, { startMs: endMs - hours * MS_PER_HOUR, endMs })
+      const startedMs = performance.now()
+      const answer = await call(url, `querier.v1.QuerierService/${question.method}`, request)
+      const elapsedMs = performance.now() - startedMs
       const after = await readCounters(url)
-      if (hours === HOURS) total ??= answer
-      if (hours === HOURS && answer !== total) throw new Error(`${state}: the total is ${answer}, it was ${total}`)
-      const what = `${hours} h, ${state}`
+      const total = String((answer.flamegraph as { total?: unknown } | undefined)?.total)
+      const known = totals.get(question) ?? total
+      if (known !== total) throw new Error(`${state}: the total of ${question.name} is ${total}, it was ${known}`)
+      totals.set(question, total)
+      const what = `${question.name}, ${question.hours} h, ${state}`
       figures.push(
-        { what: `objects, ${what}`, value: after.objects - before.objects, unit: 'objects', better: 'lower' },
-        { what: `ranges, ${what}`, value: after.ranges - before.ranges, unit: 'ranges', better: 'lower' },
-        { what: `bytes, ${what}`, value: (after.bytes - before.bytes) / 1e3, unit: 'kB', better: 'lower' },
+        { what: `${what}: objects`, value: after.objects - before.objects, unit: 'objects', better: 'lower' },
+        { what: `${what}: ranges`, value: after.ranges - before.ranges, unit: 'ranges', better: 'lower' },
+        { what: `${what}: bytes`, value: (after.bytes - before.bytes) / 1e3, unit: 'kB', better: 'lower' },
+        { what: `${what}: time`, value: elapsedMs, unit: 'ms' },
       )
     }
   }
@@ -75,6 +104,11 @@ async function measureReads({ url }: OwnServer): Promise<Figure[]> {
   await untilMade(url, 5)
   await ask('closed hours')
   return figures
+}
+
+function requestOf({ hours, more }: Question, endMs: number): object {
+  const range = { start: String(endMs - hours * MS_PER_HOUR), end: String(endMs) }
+  return { profileTypeID: TYPE, labelSelector: ONE, ...range, ...more }
 }
 
 async function pushDay(url: string, endMs: number): Promise<void> {
@@ -89,17 +123,6 @@ async function pushDay(url: string, endMs: number): Promise<void> {
       }),
     )
   }
-}
-
-async function flameGraphTotal(url: string, range: { startMs: number; endMs: number }): Promise<string> {
-  const request = {
-    profileTypeID: TYPE,
-    labelSelector: '{service_name="service-1"}',
-    start: String(range.startMs),
-    end: String(range.endMs),
-  }
-  const answer = await call(url, 'querier.v1.QuerierService/SelectMergeStacktraces', request)
-  return String((answer.flamegraph as { total?: unknown } | undefined)?.total)
 }
 
 async function readCounters(url: string): Promise<Reads> {
