@@ -49,3 +49,6 @@ export const SIM_LIMITS: TenantLimits = {
   maxQueryLengthMs: 0,
   maxQueryLookbackMs: 0,
 }
+
+/** A world's ledger takes a retry of what a deletion took for a duplicate, and no push for refused by its age. */
+export const SIM_TWIN = { renewsIds: false, tellsExpired: false } as const

@@ -26,7 +26,7 @@ import { boundsOf, judgeTree, Ledger, totalOfTree } from './ledger.ts'
 import { Life } from './life.ts'
 import { drawModes, type Modes } from './modes.ts'
 import { changeRetention, deleteTenants, loseDatabase, retireDatasets } from './operators.ts'
-import { SIM_JOB_POLICY } from './policies.ts'
+import { SIM_JOB_POLICY, SIM_TWIN } from './policies.ts'
 import { type DatabaseDeps, metastoreFor, Replica } from './replica.ts'
 import { Scheduler } from './scheduler.ts'
 import {
@@ -128,12 +128,7 @@ class World {
     const clock = new Life('database', scheduler, 0).clock
     const caps = { tenantShardSize: this.#dice.pick([0, 0, 1]), runningPerTenantMax: this.#dice.pick([0, 0, 1]) }
     const jobPolicy = { ...SIM_JOB_POLICY, ...caps }
-    this.#twin = createMemoryMetastore(clock, {
-      jobPolicy,
-      rules: mutation?.rules ?? {},
-      renewsIds: false,
-      tellsExpired: false,
-    })
+    this.#twin = createMemoryMetastore(clock, { jobPolicy, rules: mutation?.rules ?? {}, ...SIM_TWIN })
     this.#trouble = drawTrouble(this.#dice, this.#faults)
     const note = (what: string): void => this.#note('world', what)
     const stored = (key: string): Uint8Array | undefined => this.#objects.get(key)
