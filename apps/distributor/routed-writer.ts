@@ -37,6 +37,7 @@ import {
   requestOf,
   type RouteUnit,
   routeUnits,
+  checkAnswer,
   splitVerdicts,
 } from './writer-route.ts'
 
@@ -246,7 +247,7 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     for (const index of indexes) push.states[index]!.asked.push(writer)
     const isGone = () => push.signal?.aborted === true || units.some(isFreed)
     const outcome = await this.#attempt<WriteResponse>(member, {
-      run: (port, call) => port.writer.write(requestOf(push.request, units), call),
+      run: async (port, call) => checkAnswer(await port.writer.write(requestOf(push.request, units), call), units),
       isProbe,
       sizeBytes: units.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       isGone,

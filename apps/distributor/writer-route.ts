@@ -10,11 +10,11 @@
  *
  * It must not look into a profile.
  */
-import type { CinderError } from '#core/errors.ts'
+import { CinderError } from '#core/errors.ts'
 import { mayPassElsewhere } from '#core/placement/attempts.ts'
 import type { PlacementRouter } from '#core/placement/route.ts'
 import { seriesHashOf, seriesKeyOf, serviceOfSeries } from '#core/placement/series-key.ts'
-import type { ProfileVerdict, WriteRequest, WriteSeries } from '#core/rpc/segment-writer.ts'
+import type { ProfileVerdict, WriteRequest, WriteResponse, WriteSeries } from '#core/rpc/segment-writer.ts'
 import { kindOfVerdict } from './verdicts.ts'
 
 /** Series of equal labels. */
@@ -67,6 +67,17 @@ export function requestOf(request: WriteRequest, units: readonly RouteUnit[]): W
   if (units.length === 1) return { ...request, series: [...units[0]!.series] }
   const placed = units.flatMap((unit) => unit.series.map((series, i) => ({ series, at: unit.at[i]! })))
   return { ...request, series: placed.sort((a, b) => a.at - b.at).map(({ series }) => series) }
+}
+
+/**
+ * Every profile has a verdict, a body of text one or more. Fewer are an answer that was cut off, as by a writer that was
+ * killed: an empty message is a valid one, and would tell the agent that its profiles are safe.
+ */
+export function checkAnswer(answer: WriteResponse, units: readonly RouteUnit[]): WriteResponse {
+  const wanted = units.reduce((sum, { series }) => sum + profilesOf(series), 0)
+  if (answer.verdicts.length >= wanted) return answer
+  const message = `the writer answered ${answer.verdicts.length} verdicts, ${wanted} or more are due`
+  throw new CinderError('unavailable', message, { reason: 'cut_answer', outcome: 'unknown' })
 }
 
 /**

@@ -272,6 +272,19 @@ test('what a writer has no room for goes to the next, the whole of equal labels,
   assert.equal(first!.calls.length, 2, 'a writer without memory rests')
 })
 
+test('an answer that was cut off is none, and no acknowledgement', async () => {
+  const { writer, writersOf, calls } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  first!.behaviour = () => []
+  assert.deepEqual(statuses(await writer.write(requestOf(series('shop')))), ['stored'])
+  assert.equal(second!.calls.length, 1)
+  assert.ok(calls.includes(`${first!.id} no-answer`))
+  second!.behaviour = () => [STORED]
+  const two = writer.write(requestOf(series('shop'), series('shop', { pod: 'x' })))
+  assert.deepEqual(statuses(await two), ['stored', 'stored'], 'by the third')
+})
+
 test('verdicts that nobody can tell apart are told as they came', async () => {
   const { writer, writersOf } = setUp()
   await writer.write(requestOf(series('shop')))
