@@ -34,6 +34,8 @@ const SEED = Number(process.env.DIFFERENTIAL_SEED ?? Date.now() % 1_000_000)
 const WHOLE_MAX = 2
 /** Where there are more, label sets come from blocks. */
 const LABEL_SETS_MAX = 4
+/** Of a tenant and hour: where there were more, blocks answer too, whatever is asked. */
+const LABEL_SETS_PER_HOUR_MAX = 5
 /** No case is begun after this: a machine that has no time runs fewer. */
 const TIME_MS = 20_000
 
@@ -42,7 +44,8 @@ let isSpread = false
 let made = 0
 async function openStack(): Promise<ServiceStack> {
   const windowPolicy = { ...WINDOW_COMPACTION_POLICY, tierFanIn: 2, graceMs: 0, quietMs: 0, forceMs: 0 }
-  return createServiceStack({ planWindowsIntervalMs: 0, windowPolicy, labelSetsMax: LABEL_SETS_MAX }, undefined, {
+  const labels = { labelSetsMax: LABEL_SETS_MAX, labelSetsPerHourMax: LABEL_SETS_PER_HOUR_MAX }
+  return createServiceStack({ planWindowsIntervalMs: 0, windowPolicy, ...labels }, undefined, {
     multitenancy: true,
     pollWaitMs: 20,
     limits: { rejectOlderThanMs: 0, maxQueryLengthMs: 0, maxQueryLookbackMs: 0 },
