@@ -22,9 +22,9 @@ export interface SoakVerdict {
   readonly growth: number
 }
 
-export const WARM_UP_MS_MAX = 10 * MS_PER_MINUTE
+const WARM_UP_MS_MAX = 10 * MS_PER_MINUTE
 /** A leak of 1 KB a push is 300 MB in twenty minutes at 250 a second; a merge more or less in a quarter is 5 %. */
-export const GROWTH_MAX = 1.1
+const GROWTH_MAX = 1.1
 /** Of a quarter: fewer say nothing. */
 const SAMPLES_MIN = 3
 
