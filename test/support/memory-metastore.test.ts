@@ -1,9 +1,11 @@
 import { metastoreContract } from '../contract/metastore.ts'
 import { metastoreJobsContract } from '../contract/metastore-jobs.ts'
+import { rebuildContract } from '../contract/metastore-rebuild.ts'
 import { tenantsContract } from '../contract/metastore-tenants.ts'
 import { createMemoryMetastore } from './memory-metastore.ts'
 import { createTwinJobService } from './metastore-twin/job-service.ts'
 import { createTwinTenants } from './metastore-twin/tenant-service.ts'
+import { createTwinRebuild } from './rebuild-harness.ts'
 
 function createHarness() {
   const metastore = createMemoryMetastore()
@@ -45,3 +47,5 @@ tenantsContract('memory', async () => {
     close: async () => undefined,
   }
 })
+
+rebuildContract('memory', createTwinRebuild)
