@@ -58,7 +58,7 @@ export function rebuildContract(name: string, create: () => Promise<RebuildHarne
       return answers
     }
 
-    test('every segment is live again with the profiles that counted, and found by the same labels (H35)', async () => {
+    test('every segment is live again with the profiles that counted, and found by the same labels', async () => {
       for (const [n, scope] of [...SCOPES, ...SCOPES].entries()) assert.equal(await harness.push(n, scope), 'stored')
       for (const n of [0, 4]) assert.equal(await harness.push(n, SCOPES[n % 3]!), 'duplicate')
       known = await ask()
@@ -74,7 +74,7 @@ export function rebuildContract(name: string, create: () => Promise<RebuildHarne
       assert.equal(await harness.push(9, SCOPES[0]), 'stored')
     })
 
-    test('the commit of a segment that was adopted is a replay with its first verdict, and changes nothing (H19)', async () => {
+    test('the commit of a segment that was adopted is a replay with its first verdict, and changes nothing', async () => {
       const before = await ask()
       for (const { request, response } of harness.commits.slice(0, 8)) {
         const again = await harness.metastore.commitSegment({ ...request, labelEpoch: undefined })
