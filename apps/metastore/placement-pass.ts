@@ -32,6 +32,18 @@ import { forgetWriters } from '#db/sql/register-writer.ts'
 const FORGET_WRITERS_MS = 10 * MS_PER_MINUTE
 const FORGET_ROWS = 1_000
 
+/** Rates of 500 writers take Postgres a tenth of a second: a writer that comes or goes does not wait for that. */
+export type PassAbout = 'everything' | 'writers'
+
+interface PassInput {
+  readonly nowMs: number
+  readonly table: PlacementTable
+  readonly row: PlacementRow | undefined
+  readonly about: PassAbout
+}
+
+const NOT_READ = { rates: undefined, rest: { bytesPerSecond: 0, profilesPerSecond: 0 } }
+
 export class PlacementPass {
   readonly #sql: Sql
   readonly #log: Log
@@ -42,15 +54,15 @@ export class PlacementPass {
   }
 
   /** The generation of the table after it; undefined: the lease has moved, somebody else makes the table. */
-  async run(term: LeaseTerm): Promise<number | undefined> {
-    return await withSqlErrors('placement', () => this.#run(term))
+  async run(term: LeaseTerm, about: PassAbout = 'everything'): Promise<number | undefined> {
+    return await withSqlErrors('placement', () => this.#run(term, about))
   }
 
-  async #run(term: LeaseTerm): Promise<number | undefined> {
+  async #run(term: LeaseTerm, about: PassAbout): Promise<number | undefined> {
     const sql = this.#sql
     const { nowMs, row } = await selectPlacement(sql)
     const table = row === undefined ? firstTable(nowMs) : parsePlacementTable(JSON.parse(row.content))
-    const plan = planPlacement(await this.#input(nowMs, table, row))
+    const plan = planPlacement(await this.#input({ nowMs, table, row, about }))
     await forgetWriters(sql, { ageMs: FORGET_WRITERS_MS, rows: FORGET_ROWS })
     const next: PlacementRow = {
       generation: plan.table.generation,
@@ -64,12 +76,13 @@ export class PlacementPass {
     return next.generation
   }
 
-  async #input(nowMs: number, table: PlacementTable, row: PlacementRow | undefined): Promise<PlacementInput> {
+  async #input({ nowMs, table, row, about }: PassInput): Promise<PlacementInput> {
     const sql = this.#sql
     const policy = PLACEMENT_POLICY_DEFAULT
     const { unitBytesPerSecond: unitBytes, unitProfilesPerSecond: unitProfiles } = policy.widths
     const writers = await selectSeenWriters(sql, TABLE_MAX_WRITERS)
-    const rates = await selectRates(sql, { servicesMax: TABLE_MAX_SERVICES, unitBytes, unitProfiles })
+    const read = { servicesMax: TABLE_MAX_SERVICES, unitBytes, unitProfiles }
+    const rates = about === 'writers' ? NOT_READ : await selectRates(sql, read)
     const tenants = await selectTenantWidths(sql, TABLE_MAX_TENANTS)
     const state = readPlacementState(row?.state ?? '', table)
     return { state, table, writers, ...rates, tenants, nowMs, policy }

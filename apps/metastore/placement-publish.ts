@@ -69,7 +69,7 @@ export class Publisher {
         const term = await acquireLease(sql, { name: PLACEMENT_DUTY, holder, epoch: undefined, ttlMs: LEASE_TTL_MS })
         if (term !== undefined) {
           try {
-            return await this.#pass.run(term)
+            return await this.#pass.run(term, 'writers')
           } finally {
             await releaseLease(sql, term)
           }

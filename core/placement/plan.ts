@@ -53,8 +53,8 @@ export interface PlacementInput {
   readonly table: PlacementTable
   /** By id. */
   readonly writers: readonly SeenWriter[]
-  /** Of all writers together. */
-  readonly rates: readonly ServiceRate[]
+  /** Of all writers together. Undefined: not read for this pass, which is about writers alone: widths stay, loads rest. */
+  readonly rates: readonly ServiceRate[] | undefined
   /** Of what has no name in `rates`. */
   readonly rest: Pick<ServiceRate, 'bytesPerSecond' | 'profilesPerSecond'>
   readonly tenants: readonly { readonly tenant: string; readonly width: number }[]
@@ -79,16 +79,17 @@ export function planPlacement(input: PlacementInput): PlacementPlan {
     input.writers.filter((writer) => writer.isAlive && writer.state === 'serving').map(({ writerId }) => writerId),
   )
   const writers = decideStanding({ known: state.writers, serving, nowMs, policy: policy.damping })
-  const services = decideWidths({ known: state.services, rates, policy: policy.widths, nowMs })
+  const known = state.services
+  const services = rates === undefined ? known : decideWidths({ known, rates, policy: policy.widths, nowMs })
   const widths = tableWidths(input, services)
   const sinceBalancedMs = nowMs - state.balancedMs
-  const isBalanced = sinceBalancedMs >= 0 && sinceBalancedMs < policy.balanceIntervalMs
+  const isBalanced = rates === undefined || (sinceBalancedMs >= 0 && sinceBalancedMs < policy.balanceIntervalMs)
   const of = (standing: string) => writers.filter((writer) => writer.standing === standing).map((each) => each.writerId)
   const owners = assignSlots({
     owners: state.owners,
     members: of('member'),
     away: new Set(of('away')),
-    loads: isBalanced ? undefined : slotLoads({ ...input.table, widths }, input),
+    loads: isBalanced ? undefined : slotLoads({ ...input.table, widths }, { ...input, rates }),
   })
   const moved = owners.filter((owner, slot) => owner !== state.owners[slot]).length
   const balancedMs = isBalanced ? state.balancedMs : nowMs
@@ -107,7 +108,10 @@ function tableWidths({ table, tenants }: PlacementInput, services: readonly Serv
 }
 
 /** In units; what has no name lies on all slots alike. */
-function slotLoads(table: PlacementTable, { rates, rest, policy }: PlacementInput): number[] {
+function slotLoads(
+  table: PlacementTable,
+  { rates, rest, policy }: Pick<PlacementInput, 'rest' | 'policy'> & { readonly rates: readonly ServiceRate[] },
+): number[] {
   const loads = new Array<number>(table.slots).fill(loadOf(rest, policy.widths) / table.slots)
   const slotsOf = createSlotLister(table)
   for (const rate of rates) {

@@ -256,6 +256,7 @@ function widthContract(scene: () => Scene): void {
   test('a width goes down after ten minutes', async () => {
     const s = scene()
     await s.register('a', { rates: [rate('busy', 800)] })
+    await s.harness.pass()
     await s.register('a', { epoch: 1 })
     await s.harness.pass()
     assert.equal((await s.table()).widths.services[0]!.width, 12)

@@ -138,3 +138,13 @@ test('loads are looked at every half minute', () => {
   assert.ok(later.moved > 0)
   assert.equal(plan(later, { writers, rates, nowMs: NOW_MS + 60_000 }).moved, 0)
 })
+
+test('a pass about writers alone leaves widths and loads for the next one', () => {
+  const rates = [{ tenant: 't', service: 'busy', bytesPerSecond: 1, profilesPerSecond: 1_000 }]
+  const first = plan(undefined, { rates })
+  const writers = [seen('a'), seen('b', { state: 'leaving' })]
+  const about = plan(first, { writers, rates: undefined, nowMs: NOW_MS + 3_600_000 })
+  assert.deepEqual(shape(about).writers, ['a serving', 'b leaving'])
+  assert.deepEqual(about.table.widths, first.table.widths)
+  assert.deepEqual([about.state.services, about.state.balancedMs], [first.state.services, first.state.balancedMs])
+})

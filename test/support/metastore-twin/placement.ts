@@ -1,5 +1,6 @@
 /** Placement in memory: registrations, the passes that core plans, the table; each call at one instant, as a statement. */
 import { createHash } from 'node:crypto'
+import type { PassAbout } from '../../../apps/metastore/placement-pass.ts'
 import { checkRegistration, checkTenantWidth, withTellableNames } from '../../../apps/metastore/placement-validate.ts'
 import { CinderError } from '#core/errors.ts'
 import {
@@ -61,7 +62,7 @@ export class PlacementTwin implements PlacementService {
       known!.expiresAtMs > this.#nowMs() &&
       known!.request.state === state &&
       known!.request.address === address
-    if (!isRenewal) this.pass()
+    if (!isRenewal) this.pass('writers')
     return { verdict: 'registered', epoch: held.epoch, generation: this.#table!.generation }
   }
 
@@ -70,7 +71,7 @@ export class PlacementTwin implements PlacementService {
     const deregistered = known?.request.instanceId === instanceId && known.epoch === epoch
     if (deregistered) {
       this.#writers.delete(writerId)
-      this.pass()
+      this.pass('writers')
     }
     return { deregistered, generation: this.#table?.generation ?? 0 }
   }
@@ -89,7 +90,7 @@ export class PlacementTwin implements PlacementService {
     return { before }
   }
 
-  pass(): void {
+  pass(about: PassAbout = 'everything'): void {
     const nowMs = this.#nowMs()
     const table = this.#table ?? { ...emptyPlacementTable(), generation: Math.floor(nowMs / 1_000) }
     const writers = [...this.#writers].sort(([a], [b]) => (a < b ? -1 : 1))
@@ -103,7 +104,7 @@ export class PlacementTwin implements PlacementService {
         state: request.state as 'serving' | 'leaving',
         isAlive: expiresAtMs > nowMs,
       })),
-      rates: sumRates(alive),
+      rates: about === 'writers' ? undefined : sumRates(alive),
       rest: {
         bytesPerSecond: alive.reduce((sum, { restBytesPerSecond }) => sum + restBytesPerSecond, 0),
         profilesPerSecond: alive.reduce((sum, { restProfilesPerSecond }) => sum + restProfilesPerSecond, 0),
