@@ -49,7 +49,7 @@ export function serveHttp(listener: HttpListener): Part & { readonly url: string
   const server = listenOrFail(listener, () =>
     Bun.serve({ hostname: host, port, ...serverOptions(listener), ...(tls === undefined ? {} : { tls: bunTls(tls) }) }),
   )
-  return { name: listener.name, url: urlOf(listener, server.port!), stop: () => server.stop() }
+  return { name: listener.name, url: urlOf(listener, server.port!), stop: () => endServer(server) }
 }
 
 /** HTTP/1.1, HTTP/2 and gRPC on one port. */
@@ -75,11 +75,30 @@ export async function serveHttp2(listener: HttpListener): Promise<Part & { reado
     url: urlOf(listener, front.port),
     async stop() {
       front.refuse()
-      await Promise.all([http1.stop(), http2.stop()])
+      await Promise.all([endServer(http1), http2.stop()])
       await front.close()
       sockets.remove()
     },
   }
+}
+
+/** Twice in a row nothing was pending: what had just come is a request by then. */
+const PENDING_LOOK_MS = 100
+
+/**
+ * Answers what is in flight. Bun also waits for connections that have a piece of the head of a request, which may never
+ * have another; nothing of it is worth waiting for, so they are ended once no request is pending.
+ */
+async function endServer(server: Bun.Server<undefined>): Promise<void> {
+  const state = { isStopped: false }
+  const stopped = server.stop().then(() => void (state.isStopped = true))
+  let looks = 0
+  while (looks < 2) {
+    await Promise.race([stopped, Bun.sleep(PENDING_LOOK_MS)])
+    if (state.isStopped) return
+    looks = server.pendingRequests === 0 ? looks + 1 : 0
+  }
+  await server.stop(true)
 }
 
 function listenOrFail<Server>({ name, host, port }: HttpListener, listen: () => Server): Server {

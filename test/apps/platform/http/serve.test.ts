@@ -96,6 +96,34 @@ test('stop answers what is in flight', async () => {
   await stopped
 })
 
+test('stop waits for no head of a request that stops half way, and still answers what is in flight', async () => {
+  const app = new Hono()
+  const reached = Promise.withResolvers<void>()
+  const release = Promise.withResolvers<void>()
+  app.get('/', async (context) => {
+    reached.resolve()
+    await release.promise
+    return context.text('done')
+  })
+  const listener = listen(app)
+  const { hostname, port } = new URL(listener.url)
+  const half = connectTcp(Number(port), hostname)
+  const ended = new Promise<void>((resolve) => {
+    half.once('close', () => resolve())
+    half.on('error', () => undefined)
+  })
+  await new Promise<void>((resolve) => {
+    half.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Le', () => resolve())
+  })
+  const answer = fetch(listener.url)
+  await reached.promise
+  const stopped = listener.stop()
+  release.resolve()
+  assert.equal(await (await answer).text(), 'done')
+  await stopped
+  await ended
+})
+
 test('a port in use is one sentence', async () => {
   const listener = listen(new Hono())
   try {
