@@ -19,6 +19,8 @@ import { measureTree } from './process-tree.ts'
 import { type MemorySample, soakVerdict } from './soak-verdict.ts'
 
 const MINUTES_DEFAULT = 30
+/** A quarter of the rest then has four samples. */
+const MINUTES_MIN = 2
 const MINUTES_MAX = 24 * 60
 const PROFILES = 64
 const PODS = 97
@@ -53,7 +55,8 @@ function readRequest(): { minutes: number; rate: number | undefined; json: boole
   })
   const minutes = Number(values.minutes ?? MINUTES_DEFAULT)
   const rate = values.rate === undefined ? undefined : Number(values.rate)
-  if (!(minutes > 0 && minutes <= MINUTES_MAX)) throw new Error(`--minutes is a number up to ${MINUTES_MAX}`)
+  if (!(minutes >= MINUTES_MIN && minutes <= MINUTES_MAX))
+    throw new Error(`--minutes is a number from ${MINUTES_MIN} to ${MINUTES_MAX}`)
   if (rate !== undefined && !(rate > 0)) throw new Error('--rate is a number of profiles a second')
   return { minutes, rate, json: values.json === true }
 }
