@@ -139,7 +139,8 @@ function lastOf(sql: SqlSession) {
 }
 
 /**
- * Label sets go with their hour, by the rule of the service that they name. Tenants are found by hops over the key, so
+ * Label sets go with their hour, by the rule of the service that they name. The row that stands for sets that were left out
+ * (label-sets.ts) goes by the rule that keeps longest: it may stand for any. Tenants are found by hops over the key, so
  * that a pass costs what it deletes and one look a tenant.
  */
 export async function expireLabelSets(
@@ -165,12 +166,15 @@ export async function expireLabelSets(
       from highest h cross join lateral (
         select * from label_sets l
         where l.tenant = h.name and l.window_start_ms <= h.bound_ms - ${MS_PER_HOUR}::bigint
-          and l.window_start_ms <= ${MS_PER_HOUR}::bigint * -1 + coalesce(
-            (select own.bound_ms from bound own where own.tenant = l.tenant and own.service <> '' and own.service = (
-              select e.text from unnest(l.pairs) with ordinality as e(text, n)
-              where n % 2 = 0 and l.pairs[n - 1] = 'service_name' limit 1)),
-            (select wide.bound_ms from bound wide where wide.tenant = l.tenant and wide.service = ''),
-            (select bound_ms from bound where tenant = ''))
+          and l.window_start_ms <= ${MS_PER_HOUR}::bigint * -1 + case
+            when l.pairs[1] = '' then (select min(any_of.bound_ms) from bound any_of where any_of.tenant in (l.tenant, ''))
+            else coalesce(
+              (select own.bound_ms from bound own where own.tenant = l.tenant and own.service <> '' and own.service = (
+                select e.text from unnest(l.pairs) with ordinality as e(text, n)
+                where n % 2 = 0 and l.pairs[n - 1] = 'service_name' limit 1)),
+              (select wide.bound_ms from bound wide where wide.tenant = l.tenant and wide.service = ''),
+              (select bound_ms from bound where tenant = ''))
+            end
         limit ${batchRows}
       ) as l
       where exists (select from lease)

@@ -8,6 +8,7 @@ import { floorTo, MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 import type { Sql } from '#db/client.ts'
 import { datasetPartitions, ensurePartition, listPartitions, segmentPartitions } from '#db/partitions.ts'
+import { CUT_HOUR_PAIRS } from '#db/sql/label-sets.ts'
 import { unpackDueSegments } from '#db/sql/unpack-segments.ts'
 import { mergedOutput, makeSegment } from '../../support/metastore-requests.ts'
 import { createSqlTenants, type SqlTenants } from '../../support/sql-tenants.ts'
@@ -140,6 +141,23 @@ test('an empty day of datasets is dropped once nothing of it is left, a day with
   const { partitionsDropped } = await site.tenants.retentionPass.pass(await site.term('retention'), signal)
   assert.equal(partitionsDropped, 2)
   assert.equal((await sql`select 1 from label_sets`).length, 0)
+})
+
+test('that label sets were left out of an hour is known for as long as one of them may be asked for', async () => {
+  const windowStartMs = floorTo((await site.nowMs()) - 20 * DAY, MS_PER_HOUR)
+  const rowsOf = async () => (await sql`select pairs from label_sets order by pairs`).map((row) => row['pairs'])
+  const [kept, gone] = ['kept', 'gone'].map((service) => ['pod', 'p', 'service_name', service])
+  for (const pairs of [CUT_HOUR_PAIRS, kept!, gone!]) {
+    await sql`insert into label_sets (tenant, window_start_ms, hash, pairs)
+      values ('t', ${windowStartMs}, md5(${pairs}::text)::uuid, ${pairs})`
+  }
+  await site.service.setRetention({ tenant: 't', service: '', retentionMs: 10 * DAY, delayMs: 0 })
+  await site.service.setRetention({ tenant: 't', service: 'kept', retentionMs: 30 * DAY, delayMs: 0 })
+  await site.runRetention()
+  assert.deepEqual(await rowsOf(), [CUT_HOUR_PAIRS, kept])
+  await site.service.setRetention({ tenant: 't', service: 'kept', retentionMs: 15 * DAY, delayMs: 0 })
+  await site.runRetention()
+  assert.deepEqual(await rowsOf(), [])
 })
 
 test('the default: at once on an empty database, announced where data was kept for ever (H62)', async () => {
