@@ -67,9 +67,9 @@ export class Fleet {
   }
 
   /** Returns slots that moved. */
-  pass(): number {
-    this.nowMs += PASS_MS
-    const share = 1 - 2 ** (-PASS_MS / RATE_HALF_LIFE_MS)
+  pass(stepMs = PASS_MS): number {
+    this.nowMs += stepMs
+    const share = 1 - 2 ** (-stepMs / RATE_HALF_LIFE_MS)
     for (const service of this.services.values())
       service.metered += share * (service.profilesPerSecond - service.metered)
     const named = [...this.services.values()].filter(({ metered }) => metered >= 10)
@@ -109,10 +109,10 @@ export class Fleet {
     return moved
   }
 
-  /** Passes for so long; returns slots that moved. */
-  run(durationMs: number): number {
+  /** Passes for so long; returns slots that moved. Where nothing happens for long, passes may be seldom. */
+  run(durationMs: number, stepMs = PASS_MS): number {
     let moved = 0
-    for (let spentMs = 0; spentMs < durationMs; spentMs += PASS_MS) moved += this.pass()
+    for (let spentMs = 0; spentMs < durationMs; spentMs += stepMs) moved += this.pass(stepMs)
     return moved
   }
 
