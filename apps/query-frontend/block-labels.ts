@@ -28,6 +28,9 @@ export interface BlockLabelSources extends QuerySources {
   readonly labels?: LabelReporter | undefined
 }
 
+/** Merged in about 2 ms: a report of 250,000 leaves others their turns. */
+const SETS_AT_ONCE = 2_000
+
 /** As the metastore says it. */
 const TOO_MANY = 'label_sets_limit'
 
@@ -51,16 +54,27 @@ export function labelSource(
       const startMs = floorTo(request.startMs, MS_PER_HOUR)
       const endMs = floorTo(request.endMs, MS_PER_HOUR) + MS_PER_HOUR - 1
       const wish = { startMs, endMs, names, namesOnly, matchers: known.map((matcher) => ({ ...matcher })) }
+      let merged = new LabelReport({ names, namesOnly })
       const report = await runQuery(
         sources,
         {
           kind: 'labels',
           reads: 'heads',
           plan: { tenants, startMs, endMs, services: service === undefined ? [] : [service] },
-          begin: () => new LabelReport({ names, namesOnly }),
-          read: (objects, ended) => labels.labels({ ...wish, objects }, ended),
-          merge: (merged, { sets }) => merged.merge(sets),
-          statsOf: ({ stats }) => [stats],
+          begin: () => (merged = new LabelReport({ names, namesOnly })),
+          async read(objects, ended) {
+            // Of this attempt: another one begins anew.
+            const into = merged
+            const { sets, stats } = await labels.labels({ ...wish, objects }, ended)
+            for (let at = 0; at < sets.length; at += SETS_AT_ONCE) {
+              if (at > 0) await sources.clock.sleep(0, ended)
+              into.merge(sets.slice(at, at + SETS_AT_ONCE))
+            }
+            return stats
+          },
+          // Sets are merged as they come, in any order.
+          merge: () => undefined,
+          statsOf: (stats) => [stats],
         },
         call,
       )

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import type { LabelReporter, LabelReportRequest } from '#core/rpc/label-report.ts'
 import type { Metastore, PlanQueryRequest } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
@@ -21,7 +22,13 @@ const HOUR_MS = Math.floor(NOW_MS / MS_PER_HOUR) * MS_PER_HOUR
 const POD = { names: ['pod'], namesOnly: false }
 const tooMany = () => new CinderError('resource_exhausted', 'more than 100000', { reason: 'label_sets_limit' })
 
-function frontend({ labels, refusal = tooMany }: { labels?: LabelReporter; refusal?: () => CinderError }) {
+interface Given {
+  labels?: LabelReporter
+  refusal?: () => CinderError
+  clock?: Clock
+}
+
+function frontend({ labels, refusal = tooMany, clock = new HandClock(NOW_MS) }: Given) {
   const plans: PlanQueryRequest[] = []
   const metastore = {
     labelSets: () => Promise.reject(refusal()),
@@ -36,7 +43,7 @@ function frontend({ labels, refusal = tooMany }: { labels?: LabelReporter; refus
       backend: {} as QueryBackend,
       ...(labels === undefined ? {} : { labels }),
       regex: createRegexCompiler(),
-      clock: new HandClock(NOW_MS),
+      clock,
       log: createSilentLog(),
       compression: codecCompression(createCodec()),
     },
@@ -156,4 +163,21 @@ test('a report goes to the owner of its object, then to the next one, and not on
     labels: name === second ? reporterOf(['pod', 'x']) : failing(name, 'unavailable'),
   }))
   assert.deepEqual((await overBackends(mixed).labels(request)).sets, [{ pairs: ['pod', 'x'] }])
+})
+
+test('large reports are merged in turns, and are whole', async () => {
+  const pods = Array.from({ length: 5_001 }, (_, i) => ['pod', `p${i}`])
+  const hand = new HandClock(NOW_MS)
+  let turns = 0
+  const clock: Clock = {
+    nowMs: () => hand.nowMs(),
+    async sleep(durationMs, signal) {
+      if (durationMs > 0) return await hand.sleep(durationMs, signal)
+      turns++
+    },
+  }
+  const { ask } = frontend({ labels: reporterOf(...pods), clock })
+  const { body } = await ask('/querier.v1.QuerierService/LabelValues', { name: 'pod' })
+  assert.equal((body['names'] as string[]).length, pods.length)
+  assert.equal(turns, 2)
 })
