@@ -14,7 +14,12 @@ export const STATUS: CommandSpec = {
   about: 'Backlog, leases, duties, jobs, workers and deletions; exits with 1 if something is critical.',
   flags: {
     url: { ...SERVER_FLAGS.url, about: 'address of a metastore, or of a server with all services' },
-    view: { value: 'VIEW', about: 'all of it, or a part', default: 'status', choices: ['status', 'jobs', 'ring', 'writers'] },
+    view: {
+      value: 'VIEW',
+      about: 'all of it, or a part',
+      default: 'status',
+      choices: ['status', 'jobs', 'ring', 'writers'],
+    },
     json: { about: 'the whole report as JSON' },
   },
   examples: ['cinder status', 'cinder status --view jobs --url http://metastore:4046', 'cinder status --json'],
