@@ -21,7 +21,8 @@ import { toCinderError, withConflictRetries, withSqlErrors } from '#db/errors.ts
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
 import { commitCompaction } from '#db/sql/commit-compaction.ts'
 import { commitSegment, type SegmentOutcome } from '#db/sql/commit-segment.ts'
-import { isCut, selectLabelSets } from '#db/sql/label-sets.ts'
+import { KeptLabelSets } from '#db/sql/kept-label-sets.ts'
+import { isCut } from '#db/sql/label-sets.ts'
 import { planQuery, streamPlan } from '#db/sql/plan-query.ts'
 import { readVerdict } from '#db/sql/read-verdict.ts'
 import { releaseHolders } from '#db/sql/release-jobs.ts'
@@ -160,6 +161,7 @@ function createReads({
   sql,
   settings,
 }: MetastoreDeps): Pick<Metastore, 'planQuery' | 'streamPlan' | 'labelSets' | 'tenantStats'> {
+  const keptSets = new KeptLabelSets()
   return {
     async planQuery(request) {
       return {
@@ -176,7 +178,7 @@ function createReads({
     async labelSets(request) {
       const { labelSetsMax, labelSetsPerHourMax } = settings
       const sets = await withSqlErrors('label sets', () =>
-        uncompiled(sql, (session) => selectLabelSets(session, request, labelSetsMax)),
+        uncompiled(sql, (session) => keptSets.select(session, request, labelSetsMax)),
       )
       if (sets.length > labelSetsMax) throw tooManyLabelSets(request, labelSetsMax)
       if (isCut(sets)) throw cutLabelSets(labelSetsPerHourMax)

@@ -1,0 +1,117 @@
+/** Answers of kept label sets are those of the statement that takes sets apart, at any time. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { MS_PER_HOUR } from '#core/units.ts'
+import { KeptLabelSets } from '#db/sql/kept-label-sets.ts'
+import { selectLabelSets } from '#db/sql/label-sets.ts'
+import { type TestDatabase, withDatabase } from '../../support/postgres.ts'
+
+const HOURS = 4
+let database: TestDatabase
+before(async () => {
+  database = await withDatabase()
+})
+after(() => database.close())
+
+async function put(tenant: string, hour: number, sets: readonly (readonly string[])[]): Promise<void> {
+  for (const pairs of sets)
+    await database.sql`insert into label_sets (tenant, window_start_ms, hash, pairs, incarnation)
+      values (${tenant}, ${hour * MS_PER_HOUR}, md5(${pairs.join()})::uuid, ${pairs}::text[], 1)`
+}
+
+interface Question {
+  tenants: string[]
+  names?: string[]
+  namesOnly?: boolean
+  endMs?: number
+  limit?: number
+}
+
+const plain = (sets: readonly { pairs: string[] }[]) => sets.map(({ pairs }) => pairs.join(' ')).sort()
+
+async function ask(kept: KeptLabelSets, { limit = 1_000, ...question }: Question): Promise<string[]> {
+  const request = { startMs: 0, endMs: HOURS * MS_PER_HOUR, names: [], namesOnly: false, ...question }
+  return plain(await kept.select(database.sql, request, limit))
+}
+
+/** The same of both, the second time too. */
+async function agrees(kept: KeptLabelSets, { limit = 1_000, ...question }: Question): Promise<string[]> {
+  const request = { startMs: 0, endMs: HOURS * MS_PER_HOUR, names: [], namesOnly: false, ...question }
+  const expected = plain(await selectLabelSets(database.sql, request, limit))
+  for (let i = 0; i < 2; i++)
+    assert.deepEqual(await ask(kept, { limit, ...question }), expected, JSON.stringify(question))
+  return expected
+}
+
+test('every kind of question has the answer of Postgres, which is never an old one', async () => {
+  const kept = new KeptLabelSets()
+  await put('a', 0, [
+    ['kind', 'zone', 'zone', 'eu'],
+    ['kind', 'x'],
+    ['zone', 'us'],
+    ['', ''],
+  ])
+  await put('a', 1, [['kind', 'x']])
+  await put('b', 0, [['zone', 'us']])
+  const questions: Question[] = [
+    { tenants: ['a'] },
+    { tenants: ['a'], namesOnly: true },
+    { tenants: ['a'], names: ['zone'] },
+    { tenants: ['a'], names: ['zone', 'kind', 'none'] },
+    { tenants: ['a'], endMs: MS_PER_HOUR - 1 },
+    { tenants: ['a', 'b'], names: ['zone'] },
+    { tenants: ['b'] },
+    { tenants: ['nobody'] },
+  ]
+  for (const question of questions) await agrees(kept, question)
+  await put('a', 2, [['kind', 'new']])
+  assert.ok((await agrees(kept, { tenants: ['a'] })).includes('kind new'))
+  for (const question of questions) await agrees(kept, question)
+  await database.sql`delete from label_sets where tenant = 'a' and window_start_ms = 0`
+  assert.deepEqual(await agrees(kept, { tenants: ['a'] }), ['kind new', 'kind x'])
+})
+
+test('one more than the limit comes, and no more', async () => {
+  const kept = new KeptLabelSets()
+  await put('limited', 0, [
+    ['k', '1'],
+    ['k', '2'],
+    ['k', '3'],
+    ['k', '4'],
+  ])
+  assert.equal((await ask(kept, { tenants: ['limited'], limit: 2 })).length, 3)
+  assert.equal((await ask(kept, { tenants: ['limited'], limit: 4 })).length, 4)
+})
+
+test('sets of a deleted tenant are not told though they are known', async () => {
+  const kept = new KeptLabelSets()
+  await put('dead', 0, [['k', '1']])
+  assert.deepEqual(await agrees(kept, { tenants: ['dead'] }), ['k 1'])
+  await database.sql`insert into tenant_incarnations (tenant, incarnation, live_from, died_at) values ('dead', 2, 2, now())`
+  assert.deepEqual(await agrees(kept, { tenants: ['dead'] }), [])
+})
+
+test('a tenant of many sets is left to Postgres, and nothing of it is kept', async () => {
+  const kept = new KeptLabelSets({ setsMax: 2 })
+  await put('large', 0, [
+    ['k', '1'],
+    ['k', '2'],
+  ])
+  assert.equal((await agrees(kept, { tenants: ['large'] })).length, 2)
+  assert.ok(kept.chars > 0)
+  await put('large', 1, [['k', '3']])
+  assert.equal((await agrees(kept, { tenants: ['large'] })).length, 3)
+  assert.equal(kept.chars, 0)
+})
+
+test('what is kept is bounded: the tenant that was read first goes', async () => {
+  const kept = new KeptLabelSets({ charsMax: 400 })
+  for (const tenant of ['one', 'two', 'three']) await put(tenant, 0, [[tenant, 'v'.repeat(100)]])
+  for (const tenant of ['one', 'two', 'three', 'one']) {
+    await agrees(kept, { tenants: [tenant] })
+    assert.ok(kept.chars > 0 && kept.chars <= 400, `${kept.chars}`)
+  }
+  const none = new KeptLabelSets({ charsMax: 0 })
+  await agrees(none, { tenants: ['one'] })
+  assert.equal(none.chars, 0)
+})
