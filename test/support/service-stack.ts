@@ -5,7 +5,7 @@
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createDigest } from '#platform/digest.ts'
-import { codecCompression } from '#platform/http/body-compression.ts'
+import { nodeCompression } from '#platform/http/node-compression.ts'
 import { type CountingStore, countingStore } from '#platform/object-store/counting.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
 import { createRandom } from '#platform/random.ts'
@@ -103,7 +103,7 @@ export async function createServiceStack(
     log: createTellingLog(),
     regex: createRegexCompiler(),
   }
-  const compression = codecCompression(parts.codec)
+  const compression = nodeCompression(parts.codec)
   const limits = { ...DEFAULT_LIMITS, ingestionRateBytes: 0, ...ownLimits }
   const limitsOf = () => limits
   const shared = { ...parts, compression }

@@ -36,6 +36,7 @@ import {
   BODY_SIZE_LIMIT,
   type BodyCompression,
   bodyTooLarge,
+  type InflateBody,
   inflaterOf,
   supportedEncodings,
 } from '../http/body-compression.ts'
@@ -99,7 +100,7 @@ export function mountService<Service extends DescService>(
 ): void {
   const router = createConnectRouter({
     grpc: false,
-    acceptCompression: [messageCompression(options.compression)],
+    acceptCompression: messageCompressions(options.compression),
     interceptors: [guardInvocation(options)],
     readMaxBytes: options.bodyLimitBytes,
   }).service(service, implementation)
@@ -135,13 +136,18 @@ async function handle(handler: UniversalHandler, request: Request, options: Conn
 }
 
 /** Of the messages of gRPC and gRPC-Web, which say one by one whether they are compressed. */
-function messageCompression(compression: BodyCompression): Compression {
+function messageCompressions({ gzip, gunzip, zstd, unzstd }: BodyCompression): Compression[] {
+  const ofGzip = messageCompression('gzip', gzip, gunzip)
+  return zstd === undefined || unzstd === undefined ? [ofGzip] : [ofGzip, messageCompression('zstd', zstd, unzstd)]
+}
+
+function messageCompression(name: string, compress: BodyCompression['gzip'], inflate: InflateBody): Compression {
   return {
-    name: 'gzip',
-    compress: (bytes) => compression.gzip(bytes) as Promise<Uint8Array<ArrayBuffer>>,
+    name,
+    compress: (bytes) => compress(bytes) as Promise<Uint8Array<ArrayBuffer>>,
     async decompress(bytes, readMaxBytes) {
       try {
-        return (await compression.gunzip(bytes, readMaxBytes)) as Uint8Array<ArrayBuffer>
+        return (await inflate(bytes, readMaxBytes)) as Uint8Array<ArrayBuffer>
       } catch (error) {
         // Outside of the implementation nothing else maps it.
         throw error instanceof CinderError ? toConnectError(error, { details: false }) : error

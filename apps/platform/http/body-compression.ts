@@ -17,6 +17,8 @@ export interface BodyCompression {
   /** As `gunzip`; absent where the runtime cannot. */
   readonly inflate?: InflateBody
   readonly unzstd?: InflateBody
+  /** Of answers of gRPC; where `unzstd` is. */
+  readonly zstd?: (bytes: Uint8Array) => Promise<Uint8Array>
 }
 
 export type InflateBody = (bytes: Uint8Array, maxOutputBytes: number) => Promise<Uint8Array>

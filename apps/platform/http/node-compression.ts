@@ -2,7 +2,7 @@
  * What node:zlib adds to the compression of bodies: deflate and zstd of requests, bounded by their output as gzip is. For
  * processes; workers have web streams (body-compression.ts).
  */
-import { inflateSync, zstdDecompressSync } from 'node:zlib'
+import { inflateSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Codec } from '#core/ports/codec.ts'
 import {
   type BodyCompression,
@@ -17,6 +17,7 @@ export function nodeCompression(codec: Codec): BodyCompression {
     ...codecCompression(codec),
     inflate: bounded('deflate', (bytes, maxOutputLength) => inflateSync(bytes, { maxOutputLength })),
     unzstd: bounded('zstd', (bytes, maxOutputLength) => zstdDecompressSync(bytes, { maxOutputLength })),
+    zstd: async (bytes) => new Uint8Array(zstdCompressSync(bytes)),
   }
 }
 

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
 import { after, test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { Hono } from 'hono'
 import { CinderError } from '#core/errors.ts'
 import type { ProfileVerdict, WriteRequest } from '#core/rpc/segment-writer.ts'
 import { createCodec } from '#platform/codec.ts'
-import { codecCompression } from '#platform/http/body-compression.ts'
+import { nodeCompression } from '#platform/http/node-compression.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { createDistributor } from '../../../../apps/distributor/app.ts'
 import { buildOtlp } from '../../../support/otlp.ts'
@@ -40,7 +41,7 @@ async function open(write: Write): Promise<{ client: ClientHttp2Session; stop: (
       writer: { write: async (request) => ({ verdicts: [...(await write(request))] }) },
       clock: { nowMs: () => 0 },
       log: createSilentLog(),
-      compression: codecCompression(createCodec()),
+      compression: nodeCompression(createCodec()),
     },
     { multitenancy: true, bodyLimitBytes: 64 * MIB },
   )
@@ -71,12 +72,18 @@ interface Answer {
   readonly trailers: Record<string, unknown>
 }
 
-function start(client: ClientHttp2Session, message: Uint8Array, headers = {}): ClientHttp2Stream {
+function start(client: ClientHttp2Session, message: Uint8Array, encoding?: string): ClientHttp2Stream {
   const framed = new Uint8Array(5 + message.length)
+  framed[0] = encoding === undefined ? 0 : 1
   new DataView(framed.buffer).setUint32(1, message.length)
   framed.set(message, 5)
   const grpc = { 'content-type': 'application/grpc', te: 'trailers', 'x-scope-orgid': 'team' }
-  const stream = client.request({ ':method': 'POST', ':path': EXPORT, ...grpc, ...headers })
+  const stream = client.request({
+    ':method': 'POST',
+    ':path': EXPORT,
+    ...grpc,
+    ...(encoding && { 'grpc-encoding': encoding }),
+  })
   stream.end(framed)
   return stream
 }
@@ -173,4 +180,22 @@ test('a limit and a full writer say when to come again, as gRPC does', { timeout
     assert.match(details, /google\.rpc\.RetryInfo/)
     assert.equal(details.charCodeAt(details.length - 1), seconds)
   }
+})
+
+test('messages may be gzip or zstd, and no other', { timeout: 60_000 }, async () => {
+  let profiles = 0
+  const { client } = await open(async ({ series }) => {
+    profiles += series.length
+    return series.map(() => STORED)
+  })
+  const message = requestOf('shop', 10, 3)
+  const gzip = await answerOf(start(client, gzipSync(message), 'gzip'))
+  const zstd = await answerOf(start(client, zstdCompressSync(message), 'zstd'))
+  const broken = await answerOf(start(client, message, 'zstd'))
+  const unknown = await answerOf(start(client, message, 'snappy'))
+  assert.deepEqual(
+    [gzip, zstd, broken, unknown].map(({ status }) => status),
+    ['0', '0', '3', '12'],
+  )
+  assert.equal(profiles, 6)
 })
