@@ -7,6 +7,7 @@
  * 3. Memory is the proportional set size of the server's processes, Postgres included, every five seconds.
  * The verdict (soak-verdict.ts) is the exit code: 1 if memory grows, or any push or query fails.
  */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
@@ -15,7 +16,7 @@ import { buildPprof, realShapedSpec } from '../support/profiles.ts'
 import { restampPprof } from '../support/restamp.ts'
 import { ask, DAY_TYPE, pause, quantile } from './day.ts'
 import { type OwnServer, startOwnServer } from './own-server.ts'
-import { measureTree } from './process-tree.ts'
+import { measureTree, parsePss } from './process-tree.ts'
 import { type MemorySample, soakVerdict } from './soak-verdict.ts'
 
 const MINUTES_DEFAULT = 30
@@ -35,6 +36,8 @@ const IN_FLIGHT_MAX = 512
 interface Minute {
   readonly latencies: number[]
   readonly memory: number[]
+  /** Of the server's own process: the rest is Postgres, whose buffers fill for longer than anything of ours. */
+  readonly ownMemory: number[]
   cpuMs: number
 }
 
@@ -82,7 +85,7 @@ async function probeCapacity(of: Pick<Soak, 'server' | 'profiles'>): Promise<num
 
 function minuteOf(soak: Soak): Minute {
   const index = Math.floor((performance.now() - soak.startMs) / MS_PER_MINUTE)
-  while (soak.minutes.length <= index) soak.minutes.push({ latencies: [], memory: [], cpuMs: 0 })
+  while (soak.minutes.length <= index) soak.minutes.push({ latencies: [], memory: [], ownMemory: [], cpuMs: 0 })
   return soak.minutes[index]!
 }
 
@@ -116,6 +119,7 @@ async function sampleAll(soak: Soak): Promise<void> {
     if (use === undefined) throw new Error('there is no /proc to read memory from')
     const minute = minuteOf(soak)
     minute.memory.push(use.pssBytes)
+    minute.ownMemory.push(parsePss(readFileSync(`/proc/${soak.server.pid}/smaps_rollup`, 'utf8')))
     minute.cpuMs += use.cpuMs - cpuMs
     cpuMs = use.cpuMs
     soak.memory.push({ atMs: performance.now() - soak.startMs, sizeBytes: use.pssBytes })
@@ -138,18 +142,26 @@ async function askAll(soak: Soak): Promise<void> {
   }
 }
 
-const COLUMNS: readonly Column[] = ['minute', 'profiles', 'p50 ms', 'p99 ms', 'memory MB', 'peak MB', 'cores'].map(
-  (title) => ({ title, align: 'right' }),
-)
+const COLUMNS: readonly Column[] = [
+  'minute',
+  'profiles',
+  'p50 ms',
+  'p99 ms',
+  'memory MB',
+  'peak MB',
+  'server MB',
+  'cores',
+].map((title) => ({ title, align: 'right' }))
 
 function rowsOf(soak: Soak): string[][] {
-  return soak.minutes.map(({ latencies, memory, cpuMs }, i) => [
+  return soak.minutes.map(({ latencies, memory, ownMemory, cpuMs }, i) => [
     String(i + 1),
     String(latencies.length),
     latencies.length === 0 ? '' : quantile(latencies, 0.5).toFixed(0),
     latencies.length === 0 ? '' : quantile(latencies, 0.99).toFixed(0),
     memory.length === 0 ? '' : (quantile(memory, 0.5) / 1e6).toFixed(0),
     memory.length === 0 ? '' : (Math.max(...memory) / 1e6).toFixed(0),
+    ownMemory.length === 0 ? '' : (quantile(ownMemory, 0.5) / 1e6).toFixed(0),
     (cpuMs / MS_PER_MINUTE).toFixed(2),
   ])
 }
