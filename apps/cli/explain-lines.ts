@@ -17,7 +17,7 @@ const EXPLAIN_HEADER = 'X-Cinderblock-Explain'
 const ASK_HEADER = 'X-Pyroscope-Collect-Diagnostics'
 
 const count = v.optional(v.number(), 0)
-const timesSchema = v.object({ planMs: count, waitMs: count, readMs: count, mergeMs: count })
+const timesSchema = v.object({ planMs: count, waitMs: count, readMs: count, mergeMs: count, finishMs: count })
 const runSchema = v.object({
   kind: v.optional(v.string(), 'query'),
   startMs: count,
@@ -64,7 +64,7 @@ function explainLines(header: string | null): string[] {
 }
 
 function runLines(run: Run): string[] {
-  const { planMs = 0, waitMs = 0, readMs = 0, mergeMs = 0 } = run.times
+  const { planMs = 0, waitMs = 0, readMs = 0, mergeMs = 0, finishMs = 0 } = run.times
   const levels = Object.entries(run.levels).map(
     ([level, objects]) => `${formatCount(objects)} of level ${printable(level)}`,
   )
@@ -81,6 +81,7 @@ function runLines(run: Run): string[] {
       `${countOf(run.calls, 'call')} to ${countOf(run.backends, 'query-backend')}`,
     ...(others.length === 0 ? [] : [`                  ${others.join(', ')}`]),
     `  merge  ${millis(mergeMs)}  of these`,
+    `  finish ${millis(finishMs)}  cut and written`,
   ]
 }
 

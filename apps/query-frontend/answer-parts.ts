@@ -4,11 +4,29 @@
  * other is asked for until that has happened.
  */
 import { CinderError } from '#core/errors.ts'
-import type { AnswerTask, AnswerWorker, Parts } from '#core/query/answer-task.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import { type AnswerTask, type AnswerWorker, type Parts, WORK_HERE } from '#core/query/answer-task.ts'
 import { type QueryBudget, refuseNodes } from '#core/query/budget.ts'
 import { TREE_NODES_LIMIT, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
 import { STACK_NODES_LIMIT } from '#core/query/stack-profile.ts'
 import { MIB } from '#core/units.ts'
+import type { RequestContext } from './request.ts'
+
+/** Who does the tasks of one request, which is told how long they took. */
+export function workerOf(
+  { answerWorker = WORK_HERE, clock }: { readonly answerWorker?: AnswerWorker | undefined; readonly clock: Clock },
+  { record }: Pick<RequestContext, 'record'>,
+): AnswerWorker {
+  return {
+    async run(task, signal) {
+      const startedMs = clock.nowMs()
+      const bytes = await answerWorker.run(task, signal)
+      const isFold = task.kind === FOLDS.trees || task.kind === FOLDS.stacks
+      record?.noteWork(isFold ? 'mergeMs' : 'finishMs', clock.nowMs() - startedMs)
+      return bytes
+    },
+  }
+}
 
 /** Answers overlap: ten of 1 MiB make one of 2 MiB mostly. */
 const FOLD_BYTES = 16 * MIB

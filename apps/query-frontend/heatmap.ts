@@ -1,6 +1,5 @@
 /** Heat maps of profiles and spans: points of the query-backends, merged, cut into ranges once, as messages. */
 import { invalidArgument } from '#core/errors.ts'
-import { WORK_HERE } from '#core/query/answer-task.ts'
 import { budgetOf, refuseSeries } from '#core/query/budget.ts'
 import { finishHeatmap } from '#core/query/heatmap.ts'
 import { PointRows } from '#core/query/point-rows.ts'
@@ -14,6 +13,7 @@ import {
   SelectHeatmapResponseSchema,
 } from '#platform/gen/querier/v1/querier_pb.ts'
 import { ExemplarType } from '#platform/gen/types/v1/types_pb.ts'
+import { workerOf } from './answer-parts.ts'
 import { runQuery } from './execute.ts'
 import { type ProfileQuery, profileQueryOf, type RequestContext } from './request.ts'
 import type { CallInfo, ProfileSources } from './stacktraces.ts'
@@ -62,7 +62,7 @@ export async function selectHeatmap(
     { context, signal },
   )
   if (!exemplars) {
-    const worker = sources.answerWorker ?? WORK_HERE
+    const worker = workerOf(sources, context)
     const points = rows.build().map(({ labels, steps, values, counts }) => {
       return { labels, stepIndexes: steps, sums: values, counts }
     })

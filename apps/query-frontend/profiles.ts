@@ -2,7 +2,6 @@
 import { CinderError } from '#core/errors.ts'
 import { LABEL_PROFILE_TYPE, type Labels, labelsKey } from '#core/labels/labels.ts'
 import type { Matcher } from '#core/labels/matcher.ts'
-import { WORK_HERE } from '#core/query/answer-task.ts'
 import { budgetOf, type QueryBudget, refuseSeries } from '#core/query/budget.ts'
 import { listSeries, partForSeries } from '#core/query/label-query.ts'
 import type { ReadKind } from '#core/query/plan-cost.ts'
@@ -12,6 +11,7 @@ import { dataRangeOf, finishTimeSeries, type StepRange, TimeSeriesBuilder } from
 import type { PointExemplar } from '#core/rpc/query-backend.ts'
 import { graphMessage } from '#platform/connect/graph-message.ts'
 import { type SelectSeriesRequest, SelectSeriesResponseSchema } from '#platform/gen/querier/v1/querier_pb.ts'
+import { workerOf } from './answer-parts.ts'
 import { runQuery } from './execute.ts'
 import { checkFiltered } from './frame-filter.ts'
 import { exemplarMessage } from './heatmap.ts'
@@ -31,7 +31,7 @@ export async function selectSeries(
   const steps = stepRangeOf(range, query.stepMs)
   const { builder, best } = await readSeries(sources, { query, steps }, context, signal)
   if (query.exemplars === 'none') {
-    const worker = sources.answerWorker ?? WORK_HERE
+    const worker = workerOf(sources, context)
     const columns = packSeries(builder.build())
     const task = { kind: 'series', columns, range: steps, aggregation, limit } as const
     if (answerText === undefined) {

@@ -68,6 +68,12 @@ export class QueryRecord {
     return run
   }
 
+  /** Of the last query: what was done with its answers, while they were read or afterwards. */
+  noteWork(stage: 'mergeMs' | 'finishMs', durationMs: number): void {
+    const run = this.#runs.at(-1)
+    if (run !== undefined) run.times[stage] += durationMs
+  }
+
   warn(sentences: readonly string[]): void {
     for (const sentence of sentences) {
       if (this.#warnings.length < WARNINGS_MAX && !this.#warnings.includes(sentence)) this.#warnings.push(sentence)

@@ -6,7 +6,7 @@
  * What is done with answers is a task that may run elsewhere (core/query/answer-task.ts).
  */
 import { CinderError } from '#core/errors.ts'
-import { type AnswerWorker, WORK_HERE } from '#core/query/answer-task.ts'
+import type { AnswerWorker } from '#core/query/answer-task.ts'
 import { budgetOf } from '#core/query/budget.ts'
 import type { LeafRule } from '#core/query/profile-cut.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
@@ -20,7 +20,7 @@ import {
   type SelectMergeProfileRequest,
   type SelectMergeSpanProfileRequest,
 } from '#platform/gen/querier/v1/querier_pb.ts'
-import { AnswerParts } from './answer-parts.ts'
+import { AnswerParts, workerOf } from './answer-parts.ts'
 import { type QuerySources, runQuery } from './execute.ts'
 import { checkFiltered } from './frame-filter.ts'
 import { mergedHeaderOf } from './merged-header.ts'
@@ -124,7 +124,7 @@ export async function readTrees(
 ): Promise<AnswerParts> {
   const { range, profileType, matchers, services, selector } = query
   const budget = budgetOf(context.tenants.map(context.limitsOf))
-  const begin = () => new AnswerParts('trees', sources.answerWorker ?? WORK_HERE, { budget })
+  const begin = () => new AnswerParts('trees', workerOf(sources, context), { budget })
   if (range.kind === 'empty') return begin()
   const { startMs, endMs } = range
   let parts: AnswerParts | undefined
@@ -198,7 +198,7 @@ async function readStacks(
 ): Promise<AnswerParts> {
   const { range, profileType, matchers, services, selector } = query
   const budget = budgetOf(context.tenants.map(context.limitsOf))
-  const begin = () => new AnswerParts('stacks', sources.answerWorker ?? WORK_HERE, { budget })
+  const begin = () => new AnswerParts('stacks', workerOf(sources, context), { budget })
   if (range.kind === 'empty') return begin()
   const { startMs, endMs } = range
   let parts: AnswerParts | undefined

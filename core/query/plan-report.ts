@@ -12,6 +12,8 @@ export interface StageTimes {
   readMs: number
   /** Of that, the work of this process on answers as they came. */
   mergeMs: number
+  /** The rest of the work: merged, cut, encoded. Of several queries that make one answer, told of the last. */
+  finishMs: number
 }
 
 /** One run of a query; a difference of two flame graphs is two. */
@@ -55,7 +57,7 @@ export function beginRun(kind: string, range: { readonly startMs: number; readon
     calls: 0,
     backends: 0,
     read: {},
-    times: { planMs: 0, waitMs: 0, readMs: 0, mergeMs: 0 },
+    times: { planMs: 0, waitMs: 0, readMs: 0, mergeMs: 0, finishMs: 0 },
   }
 }
 

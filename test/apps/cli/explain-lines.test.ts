@@ -24,7 +24,7 @@ Object.assign(run.read, {
   samples: 0,
   cacheHits: 7,
 })
-Object.assign(run.times, { planMs: 2, waitMs: 0.25, readMs: 31, mergeMs: 4 })
+Object.assign(run.times, { planMs: 2, waitMs: 0.25, readMs: 31, mergeMs: 4, finishMs: 5 })
 const REPORT: QueryReport = { id: '01', totalMs: 38.6, runs: [run], warnings: [] }
 
 const server = startFakeServer({
@@ -64,6 +64,7 @@ test('a report is lines on stderr, for who asks', async () => {
     '  read       31 ms  3 MiB in 14 ranges of 12 objects, 40 datasets; 3 calls to 2 query-backends',
     '                  profiles 1,234, samples 0, cacheHits 7',
     '  merge     4.0 ms  of these',
+    '  finish    5.0 ms  cut and written',
     '    39 ms in all on the server',
   ])
 })

@@ -60,7 +60,7 @@ test('by a parameter or by the header of other clients, and by its id again', as
       backends: 1,
       read: { objects: 2, ranges: 4, bytes: 6, datasets: 2, profiles: 2, samples: 2, keptHeads: 2 },
     })
-    assert.deepEqual(Object.keys(times), ['planMs', 'waitMs', 'readMs', 'mergeMs'])
+    assert.deepEqual(Object.keys(times), ['planMs', 'waitMs', 'readMs', 'mergeMs', 'finishMs'])
     const id = response.headers.get('x-pyroscope-diagnostics-id')!
     assert.equal(report.id, id)
     const kept = await app.request(`/query-diagnostics/${id}`, { headers: TENANT })

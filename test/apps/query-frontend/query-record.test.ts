@@ -26,6 +26,25 @@ test('nothing to tell, no headers; warnings without being asked, each once', () 
   assert.deepEqual(record.headersAt(1), [['X-Cinderblock-Warnings', '["a","b","c"]']])
 })
 
+test('work on answers counts for the last query', () => {
+  const record = new QueryRecord('id', { isExplained: true, nowMs: 0 })
+  record.noteWork('finishMs', 9)
+  const runs = [record.begin('series', RANGE), record.begin('stacktraces', RANGE)]
+  for (const [stage, ms] of [
+    ['mergeMs', 1],
+    ['finishMs', 2],
+    ['finishMs', 3],
+  ] as const)
+    record.noteWork(stage, ms)
+  assert.deepEqual(
+    runs.map(({ times }) => [times.mergeMs, times.finishMs]),
+    [
+      [0, 0],
+      [1, 5],
+    ],
+  )
+})
+
 test('headers stay below what servers take, the summary first', () => {
   const record = new QueryRecord('id', { isExplained: true, nowMs: 0 })
   record.warn(['summary', ...Array.from({ length: 40 }, (_, i) => `${i} ${'ü'.repeat(300)}`)])
