@@ -2,15 +2,25 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Dataset } from '#core/block/dataset.ts'
+import { FUNCTION_TOTALS_FRACTION } from '#core/block/function-totals.ts'
 import { decodeDataset, openDataset, verifyObject } from '#core/block/read.ts'
+import { findSection } from '#core/block/section-table.ts'
 import { encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
 import { mergeDatasets } from '#core/compaction/merge.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
 import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import type { CinderError } from '#core/errors.ts'
+import { hourOfNanos, MS_PER_HOUR } from '#core/units.ts'
 import { createCodec } from '#platform/codec.ts'
 import { contentsOf } from '../../support/contents.ts'
-import { arbitraryDataset, WINDOW_START_MS } from '../../support/datasets.ts'
+import {
+  arbitraryDataset,
+  CPU_GROUP,
+  makeDataset,
+  makeLabels,
+  WINDOW_START_MS,
+  WINDOW_START_NANOS,
+} from '../../support/datasets.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { encodeSource } from '../../support/objects.ts'
 import { distinctStacks, plainDataset } from '../../support/plain-dataset.ts'
@@ -24,6 +34,10 @@ function regionOf(dataset: Dataset, skip: readonly number[] = [], number = 0) {
   const { source, bytes } = encodeSource(number, [{ dataset }])
   const { descriptor } = source.datasets[0]!
   return { descriptor, skip, region: bytes.subarray(descriptor.offset, descriptor.offset + descriptor.sizeBytes) }
+}
+
+function spansHours({ headers: { timeNanos } }: Dataset): boolean {
+  return new Set(Array.from(timeNanos.lo, (lo, h) => hourOfNanos(timeNanos.hi[h]! | 0, lo))).size > 1
 }
 
 function windowOf({ windowStartMs, windowMs }: Dataset) {
@@ -66,11 +80,42 @@ test('regions merged frame by frame are what their datasets merge to, byte for b
         const whole = mergeDatasets(inputs, window)
         assert.deepEqual(contentsOf(decode(merged.dataset).dataset), contentsOf(whole.dataset))
         const { functionLevel } = whole
-        assert.deepEqual(merged.dataset.encoded, encodeDataset(whole.dataset, { codec, functionLevel }))
+        const functionTotalsFraction = spansHours(whole.dataset) ? FUNCTION_TOTALS_FRACTION : 0
+        const options = { codec, functionLevel, functionTotalsFraction }
+        assert.deepEqual(merged.dataset.encoded, encodeDataset(whole.dataset, options))
       },
     ),
     { numRuns: 60 },
   )
+})
+
+test('datasets of several hours get their total by function, where it pays', () => {
+  const windowMs = 6 * MS_PER_HOUR
+  const window = { windowStartMs: WINDOW_START_MS, windowMs }
+  /** Sixty profiles of the same forty stacks, with other values. */
+  const inHour = (hour: number): Dataset =>
+    makeDataset({
+      series: [makeLabels({ pod: 'a' })],
+      groups: [CPU_GROUP],
+      windowMs,
+      profiles: Array.from({ length: 60 }, (_, i) => ({
+        series: 0,
+        group: 0,
+        timeNanos: WINDOW_START_NANOS + BigInt(hour * MS_PER_HOUR + i) * 1_000_000n,
+        id: hour * 100 + i,
+        samples: Array.from({ length: 40 }, (_s, s) => {
+          const count = BigInt(1 + ((s * 31 + i * 17) % 199))
+          return { stack: [`f${s % 7}`, `g${s}`], values: [count, count * 10_000_000n + BigInt(s + i)] }
+        }),
+      })),
+    })
+  const merge = (datasets: readonly Dataset[]) => {
+    const regions = datasets.map((dataset, i) => regionOf(dataset, [], i))
+    const { head } = decode(mergeRegions(regions, { codec, window, budgetBytes: ROOMY }).dataset)
+    return findSection(head.table, 'functionTotals') !== undefined
+  }
+  assert.equal(merge([inHour(0)]), false)
+  assert.equal(merge([inHour(0), inHour(1)]), true)
 })
 
 test('a merge that remembers earlier ones holds what one without memory holds', () => {
