@@ -13,10 +13,12 @@ import type { SourceObject } from '#core/rpc/metastore.ts'
 import { createCodec } from '#platform/codec.ts'
 import type { EndedCall } from '#platform/metrics/metered-store.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
+import { openThreadStore } from '#platform/object-store/open-store.ts'
 import { createInlineRunner, jobOf } from '../../support/merge-jobs.ts'
 import { createManualClock } from '../../support/manual-clock.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { putObject } from '../../support/objects.ts'
+import { startFakeS3 } from '../../support/servers/fake-s3.ts'
 
 const base = await mkdtemp(join(tmpdir(), 'cinder-job-threads-'))
 const storageUrl = join(base, 'objects')
@@ -139,6 +141,24 @@ test('a store that cannot be opened fails the job, not the thread', async () => 
   const unknown = createJobThreads({}, { threadsMax: 1, storageUrl: 'gopher://nowhere' })
   await assert.rejects(unknown.run(jobOf(sources), NEVER), /STORAGE_URL has the scheme/)
   await Promise.all([own.stop(), unknown.stop()])
+})
+
+test('a thread runs a job over a bucket with a client of its own', async () => {
+  const fake = await startFakeS3()
+  const keys = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'secret' }
+  Object.assign(process.env, keys)
+  const url = `s3://bucket/prefix?endpoint=${fake.url}&region=eu-x-1`
+  const bucket = await openThreadStore(url, { name: 'test', env: process.env })
+  const sources = [await putObject(bucket, 1, [{ dataset: noisyDataset({ service: 'a', profiles: 4, samples: 20 }) }])]
+  const calls: EndedCall[] = []
+  const own = createJobThreads({ onStoreCalls: (more) => calls.push(...more) }, { threadsMax: 1, storageUrl: url })
+  const [output] = await own.run(jobOf(sources), NEVER)
+  verifyObject(await bucket.get(objectKey(output!.objectId)), createCodec())
+  assert.deepEqual(
+    calls.map(({ operation, outcome }) => `${operation} ${outcome}`),
+    ['get ok', 'put ok'],
+  )
+  await own.stop()
 })
 
 test('a job that is cancelled ends without outputs, and its thread takes the next one', async () => {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, test } from 'node:test'
-import { localPath, openStore, resolveStorageUrl } from '#platform/object-store/open-store.ts'
+import { localPath, openStore, openThreadStore, resolveStorageUrl } from '#platform/object-store/open-store.ts'
 import { assertFails } from '../../../contract/object-store.ts'
 import { startProgram } from '../../../support/process.ts'
 import { errorAnswer, startFakeS3 } from '../../../support/servers/fake-s3.ts'
@@ -120,4 +120,26 @@ test('an S3 that ignores the condition of a put has its put-if-absent refused', 
   for (const each of [store, patientStore])
     await assertFails(() => each.putIfAbsent('k', new Uint8Array(1)), 'failed_precondition')
   await store.put('k', new Uint8Array(1))
+})
+
+test('a thread opens the bucket of its process: patient, one request a call, and no put-if-absent', async () => {
+  const fake = await startFakeS3()
+  const url = `s3://bucket/prefix?endpoint=${fake.url}&region=eu-x-1`
+  const store = await openThreadStore(url, { name: 'jobs-1', env: {} })
+  await store.put('k', new Uint8Array([1, 2, 3]))
+  assert.deepEqual(await store.getRange('k', 1, 2), new Uint8Array([2, 3]))
+  assert.deepEqual([...fake.objects.keys()], ['/bucket/prefix/k'])
+  await assertFails(() => store.putIfAbsent('other', new Uint8Array(1)), 'failed_precondition')
+  let slow = 2
+  fake.intercept = () => (slow-- > 0 ? errorAnswer(503, 'SlowDown') : undefined)
+  assert.deepEqual(await store.get('k'), new Uint8Array([1, 2, 3]), 'asked to slow down it tries again')
+})
+
+test('a thread joins local files without a lock or a probe', async () => {
+  const root = join(base, 'joined')
+  const { store } = await openStore(root)
+  const joined = await openThreadStore(root, { name: 'jobs-1', env: {} })
+  await joined.put('k', new Uint8Array([4]))
+  assert.deepEqual(await store.get('k'), new Uint8Array([4]))
+  await assertFails(() => openThreadStore('gopher://nowhere', { name: 'jobs-1', env: {} }), 'invalid_argument')
 })
