@@ -29,6 +29,11 @@ export class QuestionMaker {
     this.#sent.clear()
   }
 
+  /** True if the thread holds a dictionary of this request. */
+  holdsOf(request: number): boolean {
+    return this.#sent.has(request)
+  }
+
   /** Takes the first of what waits, at least one. */
   next(waiting: WaitingOrder[]): ThreadQuestion {
     const { count, bodyBytes, withDictionary } = this.#choose(waiting)

@@ -183,8 +183,9 @@ export class ThreadShard implements HeadShard {
 
   #order(order: WaitingOrder): void {
     if (this.#isStopped) return
-    // Alone these wake nobody: they go with what comes next.
-    const isUrgent = order.kind === 'take' || order.kind === 'encode'
+    // Alone the others wake nobody: they go with what comes next. But a dictionary is memory.
+    const isHeld = order.kind === 'forget' && this.#maker.holdsOf(order.request)
+    const isUrgent = order.kind === 'take' || order.kind === 'encode' || isHeld
     this.#waiting.push(order)
     if (isUrgent || this.#waiting.length >= ORDERS_MAX || order.kind === 'settled') this.#send()
   }

@@ -61,7 +61,9 @@ test('a dictionary goes with the first of its request that the thread gets, and 
     ],
     [[1, 2, 3], undefined],
   ])
+  assert.deepEqual([maker.holdsOf(1), maker.holdsOf(3)], [true, false])
   maker.restart()
+  assert.equal(maker.holdsOf(1), false)
   assert.deepEqual(readTakes(maker, [take(1, BODY, DICTIONARY)]), [
     [
       [1, 2, 3],
