@@ -31,8 +31,9 @@ export function encodeSource(
   const objectId = objectIdOf(number)
   const datasets = inputs.map(({ dataset, functionLevel, sums, skip = [] }) => {
     const { tenant, service, windowStartMs, windowMs } = dataset
-    // Keys also where they would not pay.
-    const encoded = encodeDataset(dataset, { codec, functionLevel, sums, stackKeysFraction: 2 })
+    // Keys and totals also where they would not pay.
+    const fractions = { stackKeysFraction: 2, functionTotalsFraction: 2 }
+    const encoded = encodeDataset(dataset, { codec, functionLevel, sums, ...fractions })
     return { tenant, service, windowStartMs, windowMs, encoded, skip: [...skip] }
   })
   datasets.sort(compareObjectDatasets)
