@@ -8,10 +8,10 @@ import { OtlpDecoder } from '#core/ingest/otlp/decode.ts'
 import { openOtlp } from '#core/ingest/otlp/envelope.ts'
 import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
 import { RequestTables } from '#core/ingest/otlp/request-tables.ts'
-import { type SampleLayout } from '#core/ingest/otlp/sample-layout.ts'
+import type { SampleLayout } from '#core/ingest/otlp/sample-layout.ts'
 import type { LabelPair } from '#core/labels/labels.ts'
 import { type DecodeLimits, ProfileDecoder } from '#core/pprof/decode.ts'
-import type { DecodedProfile, ProfileFault } from '#core/pprof/profile.ts'
+import type { DecodedProfile } from '#core/pprof/profile.ts'
 import { stringAt } from '#core/pprof/string-table.ts'
 import type { Int64Column } from '#core/wire/int64.ts'
 import { convertOtlp } from './otlp-as-pprof/convert.ts'
@@ -71,10 +71,6 @@ export function convertAndDecode(bytes: Uint8Array, limits = NO_LIMITS): ReadReq
     refusedCount,
     refusals,
   }
-}
-
-export function isFault(read: unknown): read is ProfileFault {
-  return typeof read === 'object' && read !== null && 'reason' in read
 }
 
 /** What is in the columns, without what lies behind their ends or where strings lie. */
