@@ -80,7 +80,8 @@ export class LocalShard implements HeadShard {
       shard: settings,
       decoder: new ProfileDecoder(),
       recordings: new RecordingDecoder(),
-      otlp: new OtlpRequests((bytes) => account.add(settings.index, 'waiting', bytes)),
+      // As what a shard holds, and not as what waits for it: it is gone with its thread.
+      otlp: new OtlpRequests((bytes) => account.add(settings.index, 'pushes', bytes)),
       policies: new PolicyCache(),
     }
     this.#dictionaries = new DictionaryCache(settings.dictionariesBytesMax, {

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
+import { openOtlp } from '#core/ingest/otlp/envelope.ts'
+import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import type { ProfileVerdict } from '#core/rpc/segment-writer.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
@@ -13,6 +15,8 @@ import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
 import { createDistributor } from '../../../apps/distributor/app.ts'
 import { createSegmentWriter } from '../../../apps/segment-writer/app.ts'
+import { LocalShard } from '../../../apps/segment-writer/local-shard.ts'
+import { WriterAccount } from '../../../apps/segment-writer/writer-account.ts'
 import { createMemoryMetastore } from '../../support/memory-metastore.ts'
 import { buildOtlp, type OtlpModel, type OtlpProfile } from '../../support/otlp.ts'
 import { waitUntil } from '../../support/process.ts'
@@ -128,7 +132,7 @@ for (const threads of [0, 2]) {
 }
 
 test('a thread that takes the place of another is given the dictionary too', TIMEOUT, async () => {
-  const { send, workers } = setUp(1)
+  const { send, writer, workers } = setUp(1)
   assert.deepEqual(await send(modelOf(ALL)), { stored: PROFILES })
   workers[0]!.terminate()
   const again = ALL.map((profile) => ({ ...profile, timeNanos: profile.timeNanos! + 1_000_000n }))
@@ -139,4 +143,32 @@ test('a thread that takes the place of another is given the dictionary too', TIM
   }
   assert.equal((counts!.stored ?? 0) + (counts!.duplicate ?? 0), PROFILES)
   assert.ok(workers.length > 1)
+  await waitUntil('memory is given back', () => writer.status().pendingBytes === 0)
+})
+
+test('what a shard keeps of an open request counts as its own, and is gone with its thread', () => {
+  const account = new WriterAccount(1)
+  const shard = new LocalShard(
+    { codec: createCodec(), digest: createDigest(), clock: createClock(), account, rates: undefined },
+    { index: 0, count: 1, memoryBytesMax: 1e9, dictionariesBytesMax: 0, firstHead: 0, encodeTurnMs: Infinity },
+  )
+  const { profiles, dictionary } = openOtlp(readOtlpRequest(buildOtlp(modelOf([profileOf(0)]))), { bytesMax: 0 })
+  const take = (request: number) =>
+    shard.takeNow({
+      batch: { number: 0, objectId: 'o' },
+      request,
+      tenant: 't',
+      labels: profiles[0]!.labels,
+      ingest: { spyName: '', fromNanos: 0n, sampleTypeConfig: new Uint8Array(0), format: 'otlp-1.10', dictionary },
+      profile: { bytes: profiles[0]!.bytes, clientId: '' },
+      limits: DEFAULT_LIMITS,
+      nowMs: Date.now(),
+    })
+  assert.equal(take(1).kind, 'taken')
+  const openBytes = account.bytesOf('pushes')
+  shard.forget(1)
+  assert.ok(account.bytesOf('pushes') < openBytes - dictionary.length)
+  take(2)
+  account.clear(0)
+  assert.equal(account.heldBytes(), 0)
 })
