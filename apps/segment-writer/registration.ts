@@ -6,7 +6,8 @@
  *    accepting, and edges go on with the table that they have.
  * 2. A registration that is not known any more is begun anew at once. One that another process took over is left to it, for
  *    two leases: two that share an address share the slots.
- * 3. `leave` says that the writer is about to go: edges ask it last from then on. `stop` takes it out of the table.
+ * 3. `leave` says that the writer is about to go: edges ask it last from then on. `stop` takes it out of the table. One whose
+ *    place is another's says nothing: it would take the place over, and out of the table with it.
  *
  * It must not hold up a start, a push or a stop: whatever it asks of the metastore has a bound.
  */
@@ -84,6 +85,8 @@ class WriterRegistration implements Registration {
   #generation = 0
   #leaseUntilMs = 0
   #isFailing = false
+  /** Another process has the place, as far as this one knows. */
+  #isSuperseded = false
   readonly #stopping = new AbortController()
   #asking: Promise<unknown> = Promise.resolve()
 
@@ -140,6 +143,7 @@ class WriterRegistration implements Registration {
     const { writerId, address } = this.#place!
     if (this.#state === 'gone') return RENEW_MS
     const state = this.#state === 'leaving' ? 'leaving' : 'serving'
+    if (state === 'leaving' && this.#isSuperseded) return RENEW_MS
     const ttlMs = WRITER_LEASE_MS_DEFAULT
     try {
       const term = { writerId, instanceId, epoch: this.#epoch, address, state, ttlMs }
@@ -149,11 +153,13 @@ class WriterRegistration implements Registration {
       if (answer.verdict === 'registered') {
         if (this.#epoch !== answer.epoch) log.info('writer registered', { writerId, address, epoch: answer.epoch })
         this.#epoch = answer.epoch
+        this.#isSuperseded = false
         this.#leaseUntilMs = startedMs + ttlMs
         return RENEW_MS
       }
       const { verdict } = answer
       const wasKnown = this.#epoch > 0
+      this.#isSuperseded = verdict === 'superseded'
       this.#epoch = 0
       this.#leaseUntilMs = 0
       log.warn('writer registration is lost', { writerId, address, verdict })

@@ -133,6 +133,30 @@ test('a place that another process took is left to it for two leases', async () 
   assert.equal(warnings(), 1)
 })
 
+test('one whose place is another process by now leaves without taking it back', async () => {
+  const { registration, clock, scene, asked, gone, start } = setUp()
+  await start()
+  scene.answer = { verdict: 'superseded', epoch: 2, generation: 12 }
+  await clock.advance(RENEW_MS)
+  const before = asked.length
+  scene.answer = registered(3)
+  await registration.leave()
+  await clock.advance(2 * WRITER_LEASE_MS_DEFAULT)
+  await registration.stop()
+  assert.deepEqual([asked.length, gone.length], [before, 0])
+})
+
+test('one that learns while it leaves that its place is taken does not take it back', async () => {
+  const { registration, clock, scene, asked, gone, start } = setUp()
+  await start()
+  scene.answer = { verdict: 'superseded', epoch: 2, generation: 12 }
+  await registration.leave()
+  scene.answer = registered(3)
+  await clock.advance(2 * WRITER_LEASE_MS_DEFAULT)
+  await registration.stop()
+  assert.deepEqual([asked.map(({ epoch }) => epoch), gone.length], [[0, 1], 0])
+})
+
 test('leaving is published behind the renewal that is under way, renewed, and ends with the stop', async () => {
   const { registration, clock, scene, asked, gone, start } = setUp()
   await start()
