@@ -22,7 +22,9 @@ function modelOf(...profiles: OtlpProfile[]): OtlpModel {
   return { resources: [{ attributes: { 'service.name': 'shop' }, scopes: [{ profiles }] }] }
 }
 
-test('any request, in either layout, becomes the columns, sizes and refusals that its pprofs give (H4)', { timeout: 120_000 }, () => {
+test('any request, in either layout, becomes the columns, sizes and refusals that its pprofs give (H4)', {
+  timeout: 120_000,
+}, () => {
   fc.assert(
     fc.property(arbitraryOtlp, fc.constantFrom('1.9', '1.10'), (model, version) => {
       const bytes = buildOtlp(model, version)
