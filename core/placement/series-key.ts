@@ -23,8 +23,15 @@ function serviceOfApp(app: string | undefined): string {
   return named.ok ? named.app.service : app
 }
 
-/** Equal for equal labels in any order: a client may send them as it likes, and to it they are one series. */
+/** More than any tenant may have. Past it labels are a fault or an attack, and a million take seconds to be sorted. */
+const SORTED_LABELS_MAX = 256
+
+/**
+ * Equal for equal labels in any order: a client may send them as it likes, and to it they are one series. Of more than
+ * `SORTED_LABELS_MAX` it is equal for equal ones in one order, as the identity of profiles is.
+ */
 export function seriesKeyOf(labels: readonly LabelPair[]): string {
+  if (labels.length > SORTED_LABELS_MAX) return labelsKey(labels)
   return labelsKey(labels.toSorted((a, b) => compareUtf8(a.name, b.name) || compareUtf8(a.value, b.value)))
 }
 

@@ -35,6 +35,23 @@ test('the order of labels places nothing, their names and values do', () => {
   for (const other of others) assert.notEqual(seriesKeyOf(other), ab)
 })
 
+test('a series of many labels is read once and not put in order', () => {
+  const count = 10_000
+  let reads = 0
+  const labels = Array.from({ length: count }, (_, i) => ({
+    get name() {
+      reads++
+      return `l${(i * 7_919) % count}`
+    },
+    value: 'v',
+  }))
+  const key = seriesKeyOf(labels)
+  assert.ok(reads <= 2 * count, String(reads))
+  assert.equal(seriesKeyOf(labels), key)
+  const many = Array.from({ length: 256 }, (_, i) => ({ name: `l${i}`, value: 'v' }))
+  assert.equal(seriesKeyOf(many), seriesKeyOf(many.toReversed()), 'the most that are')
+})
+
 test('hashes are the same for ever, and spread', () => {
   assert.equal(seriesHashOf(seriesKeyOf(named('shop'))), 2_578_736_259)
   const buckets = new Array<number>(16).fill(0)
