@@ -243,6 +243,11 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
   ): Promise<readonly number[]> {
     const { clock, on } = this.#deps
     const member = push.members[writer]!
+    // While the table was fetched, or while this call waited behind others.
+    if (push.signal?.aborted === true) {
+      for (const index of indexes) push.states[index]!.error ??= clientGone()
+      return []
+    }
     const units = indexes.map((index) => push.units[index]!)
     for (const index of indexes) push.states[index]!.asked.push(writer)
     const isGone = () => push.signal?.aborted === true || units.some(isFreed)
@@ -337,6 +342,10 @@ function overloadOf(verdicts: readonly ProfileVerdict[]): number | undefined {
 function asError(error: unknown): CinderError {
   if (error instanceof CinderError) return error
   return new CinderError('internal', 'internal error', { outcome: 'unknown', cause: error })
+}
+
+function clientGone(): CinderError {
+  return new CinderError('canceled', 'the client hung up before its profiles were sent', { outcome: 'not-applied' })
 }
 
 function noWriter(afterMs = 1_000): CinderError {

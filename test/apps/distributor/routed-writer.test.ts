@@ -379,6 +379,30 @@ test('for a client that has hung up nothing is sent again, and its writer is not
   assert.equal(writer.states().find(({ writerId }) => writerId === first!.id)!.breaker.state, 'closed')
 })
 
+test('for a client that hung up before its push was sent nothing is sent, nor what waits behind other calls', async () => {
+  const ids = Array.from({ length: 12 }, (_, i) => `w${i + 10}`)
+  const { writer, orderOf, fakes } = setUp(ids)
+  const services = new Map<string, string>()
+  for (let i = 0; services.size < ids.length; i++) services.set(orderOf(`s${i}`)[0]!, `s${i}`)
+  const request = requestOf(...[...services.values()].map((service) => series(service)))
+  const sent = () => [...fakes.values()].reduce((sum, { calls }) => sum + calls.length, 0)
+  await assert.rejects(writer.write(request, { signal: AbortSignal.abort() }), { kind: 'canceled' })
+  assert.equal(sent(), 0)
+  const client = new AbortController()
+  for (const fake of fakes.values()) {
+    fake.behaviour = (got) => {
+      queueMicrotask(() => client.abort())
+      return storesAll(got)
+    }
+  }
+  const answer = await writer.write(request, { signal: client.signal })
+  assert.equal(sent(), 8, 'those that had begun')
+  assert.deepEqual(answer.verdicts.map(({ kind }) => kind).toSorted(), [
+    ...Array.from({ length: 8 }, () => ''),
+    ...Array.from({ length: 4 }, () => 'canceled'),
+  ])
+})
+
 test('a new table keeps what is known of writers that stay; one that moved begins anew', async () => {
   const { writer, writersOf, setPlacement } = setUp(['w0', 'w1'])
   await writer.write(requestOf(series('shop')))
