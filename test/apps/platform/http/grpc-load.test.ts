@@ -72,7 +72,7 @@ interface Answer {
   readonly trailers: Record<string, unknown>
 }
 
-function start(client: ClientHttp2Session, message: Uint8Array, encoding?: string): ClientHttp2Stream {
+function start(client: ClientHttp2Session, message: Uint8Array, encoding?: string, headers = {}): ClientHttp2Stream {
   const framed = new Uint8Array(5 + message.length)
   framed[0] = encoding === undefined ? 0 : 1
   new DataView(framed.buffer).setUint32(1, message.length)
@@ -83,6 +83,7 @@ function start(client: ClientHttp2Session, message: Uint8Array, encoding?: strin
     ':path': EXPORT,
     ...grpc,
     ...(encoding && { 'grpc-encoding': encoding }),
+    ...headers,
   })
   stream.end(framed)
   return stream
@@ -198,4 +199,18 @@ test('messages may be gzip or zstd, and no other', { timeout: 60_000 }, async ()
     ['0', '0', '3', '12'],
   )
   assert.equal(profiles, 6)
+})
+
+test('a deadline of the client is answered when it is over, whatever the writer does', {
+  timeout: 60_000,
+}, async () => {
+  const gate = Promise.withResolvers<void>()
+  const { client } = await open(async ({ series }) => {
+    await gate.promise
+    return series.map(() => STORED)
+  })
+  const late = await answerOf(start(client, requestOf('shop'), undefined, { 'grpc-timeout': '200m' }))
+  assert.equal(late.status, '4')
+  gate.resolve()
+  assert.equal((await answerOf(start(client, requestOf('shop'), undefined, { 'grpc-timeout': '1M' }))).status, '0')
 })
