@@ -48,7 +48,12 @@ export const TABLE_MAX_TENANTS = 10_000
 export const TABLE_MAX_NAME_CHARS = 4_096
 /** The longest URL that servers take. */
 export const TABLE_MAX_ADDRESS_CHARS = 2_048
-/** 10,000 services of some 400 bytes each; a table of 100 writers and 1,000 services has 80 KiB. */
+/**
+ * In JSON, of all services with a width of their own: 200 bytes each of the most there are. Names come from pushes; 2,000 of
+ * the longest made a table that no edge would read. The other half is for writers and tenants.
+ */
+export const TABLE_MAX_SERVICES_BYTES = 2 * 1024 * 1024
+/** Of all of it; a table of 100 writers and 1,000 services has 80 KiB. */
 export const TABLE_MAX_BYTES = 4 * 1024 * 1024
 
 /** Of host names, pods and ULIDs: safe in logs, pages and labels of metrics. */

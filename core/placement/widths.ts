@@ -5,12 +5,13 @@
  * 2. Load over its width: it gets the next width of the ladder with a quarter to spare, in the same pass.
  * 3. Load below: it keeps its width for a whole window of ten minutes whose highest load would do with less, and then goes
  *    to that, or to half, whichever is more. Between the two bounds lies a fifth, so that a load that stands changes nothing.
- * 4. A service of width one whose load is small is forgotten; of more services than a table holds the widest stay.
+ * 4. A service of width one whose load is small is forgotten; of more services than a table holds, in number or in bytes, the
+ *    widest stay.
  * A wide service costs: every writer of it makes objects that its queries read. It knows no writers and moves nothing.
  */
 import type { ServiceRate } from '../rpc/placement.ts'
 import { MIB, MS_PER_MINUTE } from '../units.ts'
-import { TABLE_MAX_SERVICES } from './table.ts'
+import { TABLE_MAX_SERVICES, TABLE_MAX_SERVICES_BYTES } from './table.ts'
 
 export interface WidthPolicy {
   /** Of decompressed pprof: about a hundredth of what a core decodes. */
@@ -39,6 +40,8 @@ export interface ServiceWidth {
   readonly peak: number
   readonly windowStartMs: number
 }
+
+const encoder = new TextEncoder()
 
 /** A service below it is not followed: half of what would give it a second slot. */
 export const FOLLOWED_LOAD = 1 / 2
@@ -86,7 +89,24 @@ export function decideWidths({ known, rates, policy, nowMs }: WidthInput): Servi
     }
   }
   decided.sort((a, b) => b.width - a.width || loadOf(b, policy) - loadOf(a, policy))
-  return decided.slice(0, TABLE_MAX_SERVICES)
+  return withRoom(decided)
+}
+
+function withRoom(widest: readonly ServiceWidth[]): ServiceWidth[] {
+  const kept: ServiceWidth[] = []
+  let sizeBytes = 0
+  for (const service of widest) {
+    const ownBytes = sizeOf(service)
+    if (sizeBytes + ownBytes > TABLE_MAX_SERVICES_BYTES) continue
+    sizeBytes += ownBytes
+    if (kept.push(service) === TABLE_MAX_SERVICES) break
+  }
+  return kept
+}
+
+/** In a table. */
+function sizeOf({ tenant, service, width }: ServiceWidth): number {
+  return encoder.encode(JSON.stringify({ tenant, service, width })).length + 1
 }
 
 function namesOf(byName: Map<string, Map<string, ServiceWidth>>, tenant: string): Map<string, ServiceWidth> {

@@ -8,7 +8,7 @@ import {
   planPlacement,
   type SeenWriter,
 } from '#core/placement/plan.ts'
-import { emptyPlacementTable, parsePlacementTable, placementJson } from '#core/placement/table.ts'
+import { emptyPlacementTable, parsePlacementTable, placementJson, TABLE_MAX_BYTES } from '#core/placement/table.ts'
 
 const NOW_MS = 1_000_000
 const seen = (writerId: string, change: Partial<SeenWriter> = {}): SeenWriter => ({
@@ -147,4 +147,20 @@ test('a pass about writers alone leaves widths and loads for the next one', () =
   assert.deepEqual(shape(about).writers, ['a serving', 'b leaving'])
   assert.deepEqual(about.table.widths, first.table.widths)
   assert.deepEqual([about.state.services, about.state.balancedMs], [first.state.services, first.state.balancedMs])
+})
+
+test('names that are as long as names may be make no table that edges refuse', () => {
+  // Six bytes each in JSON.
+  const long = '\u0001'.repeat(2_040)
+  const busy = { tenant: 't', bytesPerSecond: 1, profilesPerSecond: 900 }
+  const rates = Array.from({ length: 1_000 }, (_, i) => ({ ...busy, service: `${long}${i}` }))
+  const { table, state } = plan(undefined, { rates: [...rates, { ...busy, service: 'shop' }] })
+  const sizeBytes = new TextEncoder().encode(placementJson(table)).length
+  assert.ok(sizeBytes < 0.75 * TABLE_MAX_BYTES, `${sizeBytes} bytes`)
+  assert.ok(table.widths.services.length > 100, 'as many as there is room for')
+  assert.ok(
+    table.widths.services.some(({ service }) => service === 'shop'),
+    'a short one finds room',
+  )
+  assert.equal(state.services.length, table.widths.services.length, 'nor is the rest kept for the next pass')
 })
