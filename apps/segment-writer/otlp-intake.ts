@@ -4,7 +4,8 @@
  * 1. The dictionary is read when the first profile of its request comes, and kept until the request is over.
  * 2. A profile is decoded with it to the columns that a pprof would give (core/ingest/otlp/decode.ts); its size is that of
  *    the pprof, and so are all limits. What they become together has a bound too, because a small request may name one
- *    large dictionary often.
+ *    large dictionary often: also of those that are refused, because reading them took as long (one request of 8 MiB
+ *    could keep a thread for minutes, and one that is silent for 30 s is taken for dead). Past it all that follow are refused unread.
  * 3. Its identity is a digest of what it says, not of its bytes: the same, however the dictionary is arranged.
  */
 import { assert } from '#core/assert.ts'
@@ -26,7 +27,7 @@ interface OpenRequest {
   readonly tables: RequestTables | CinderError
   /** As it was told; tables grow a little with their texts. */
   readonly heldBytes: number
-  /** Of its profiles, as pprof. */
+  /** Of its profiles, as pprof, as far as they were read. */
   bytesTaken: number
 }
 
@@ -56,9 +57,14 @@ export class OtlpRequests {
     const layout = layoutOfFormat(ingest.format)
     assert(layout !== undefined, 'the form is of OpenTelemetry')
     const sizeMax = requestBytesMax - open.bytesTaken
-    const result = this.#decoder.decode({ tables: open.tables, bytes, layout, limits, sizeMax })
-    open.bytesTaken += result.sizeBytes
-    return result
+    try {
+      const result = this.#decoder.decode({ tables: open.tables, bytes, layout, limits, sizeMax })
+      open.bytesTaken += result.sizeBytes
+      return result
+    } catch (error) {
+      open.bytesTaken += this.#decoder.countedBytes
+      throw error
+    }
   }
 
   /** Of the profile that was decoded last, which was of this request. */

@@ -57,10 +57,17 @@ export class OtlpDecoder {
   #words = new Words()
   #largestBytes = 0
 
+  /** What the last profile was as pprof, as far as it was read: also of one that could not be understood. */
+  get countedBytes(): number {
+    return this.#tables.sizeBytes + this.#samples.sizeBytes
+  }
+
   /** Fails with `invalid_argument` for a profile that cannot be understood. */
   decode(input: OtlpProfileInput): OtlpDecodeResult {
     const { tables: request, bytes, limits } = input
     if (this.#largestBytes > POOLED_BYTES_MAX) this.#dropColumns()
+    this.#tables.sizeBytes = this.#samples.sizeBytes = 0
+    if (input.sizeMax <= 0) throw tooMuch()
     this.#ranges.clear()
     const head = readProfileHead(new ProtobufReader(bytes), (index) => request.text(index), this.#ranges)
     const meaning = meaningOf(head)

@@ -34,7 +34,8 @@ import { SampleReader } from './sample-reader.ts'
 const ATTRIBUTE_SERVICE_NAME = 'service.name'
 const ATTRIBUTE_EXECUTABLE = 'process.executable.name'
 const FIELD_SAMPLE = 2
-const NO_LIMITS = { maxProfileSizeBytes: 0, maxSamples: 0, maxSymbolBytes: 0 }
+/** Of a profile that is looked at as a whole nothing is kept: 1 byte each way of a pprof is 4 here, and workers have 128 MB. */
+const KEEP_NOTHING = { maxProfileSizeBytes: 1, maxSamples: 0, maxSymbolBytes: 0 }
 
 export interface EnvelopedProfile {
   /** Of the profile in its request. */
@@ -60,7 +61,7 @@ export interface OtlpEnvelope {
 }
 
 export interface OpenOptions {
-  /** All copies of profiles that are split by service. */
+  /** All copies of profiles that are split by service, and likewise what these are as pprof. */
   readonly bytesMax: number
   /** Undefined: told by the bytes. */
   readonly layout?: SampleLayout
@@ -119,6 +120,8 @@ class Opener {
   readonly #layout: SampleLayout
   readonly #bytesMax: number
   #bytes = 0
+  /** As pprof. */
+  #wholeBytes = 0
   #namesService: boolean | undefined
   #whole: { readonly decoder: OtlpDecoder; readonly tables: RequestTables } | undefined
 
@@ -211,7 +214,12 @@ class Opener {
   #checkWhole(bytes: Uint8Array): void {
     this.#whole ??= { decoder: new OtlpDecoder(), tables: new RequestTables(dictionaryOf(this.#request)) }
     const { decoder, tables } = this.#whole
-    decoder.decode({ tables, bytes, layout: this.#layout, limits: NO_LIMITS, sizeMax: PROFILE_BYTES_MAX })
+    const sizeMax = (this.#bytesMax || PROFILE_BYTES_MAX) - this.#wholeBytes
+    try {
+      decoder.decode({ tables, bytes, layout: this.#layout, limits: KEEP_NOTHING, sizeMax })
+    } finally {
+      this.#wholeBytes += decoder.countedBytes
+    }
   }
 
   #serviceOfSample(): string {

@@ -86,3 +86,30 @@ test('profiles of one request become no more together than a request may have', 
     (error) => error instanceof CinderError && error.reason === 'otlp_bytes_limit',
   )
 })
+
+test('a request that became too much is over: what it names again and again is not counted again', () => {
+  const { decode } = setUp()
+  const { ingest, bodies } = request('a-function-with-a-long-name', 'b')
+  const { sizeBytes } = decode(1, bodies[1]!, ingest)
+  const isTooMuch = (error: unknown) => error instanceof CinderError && error.reason === 'otlp_bytes_limit'
+  assert.throws(() => decode(2, bodies[0]!, ingest, sizeBytes), isTooMuch)
+  assert.throws(() => decode(2, bodies[1]!, ingest, sizeBytes), isTooMuch)
+})
+
+test('what a profile took until it was found to be wrong counts too', () => {
+  const { decode } = setUp()
+  const { ingest, bodies } = request('a')
+  const { sizeBytes } = decode(1, bodies[0]!, ingest)
+  // A second sample, of a stack that is not there, without a value.
+  const wrong = Uint8Array.of(...bodies[0]!, 0x12, 4, 0x08, 99, 0x20, 1)
+  for (let i = 0; i < 2; i++) {
+    assert.throws(
+      () => decode(2, wrong, ingest, sizeBytes * 2),
+      (error) => error instanceof CinderError && error.reason !== 'otlp_bytes_limit',
+    )
+  }
+  assert.throws(
+    () => decode(2, bodies[0]!, ingest, sizeBytes * 2),
+    (error) => error instanceof CinderError && error.reason === 'otlp_bytes_limit',
+  )
+})

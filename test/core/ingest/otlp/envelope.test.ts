@@ -94,3 +94,26 @@ test('labels are those of the resource, then of the scope, and never ours', () =
     own: '7',
   })
 })
+
+test('what profiles of several services become when they are looked at as a whole has the same bound, all together', () => {
+  const stack = Array.from({ length: 100 }, (_, i) => `f${i}`)
+  const samples: OtlpSample[] = Array.from({ length: 100 }, (_, i) => ({
+    stack,
+    values: [1n],
+    attributes: { 'service.name': `s${i % 2}` },
+  }))
+  const one = modelOf([{ ...CPU, samples }])
+  const three = modelOf([
+    { ...CPU, samples },
+    { ...CPU, samples, timeNanos: 1n },
+    { ...CPU, samples, timeNanos: 2n },
+  ])
+  // Each 100 * 100 references as pprof, and 1 KB on the wire.
+  const bytesMax = 30_000
+  assert.ok(buildOtlp(three).length < 10_000)
+  assert.equal(open(one, bytesMax).profiles.length, 2)
+  assert.throws(
+    () => open(three, bytesMax),
+    (error) => error instanceof CinderError && error.reason === 'otlp_bytes_limit',
+  )
+})
