@@ -140,8 +140,9 @@ function lastOf(sql: SqlSession) {
 
 /**
  * Label sets go with their hour, by the rule of the service that they name. The row that stands for sets that were left out
- * (label-sets.ts) goes by the rule that keeps longest: it may stand for any. Tenants are found by hops over the key, so
- * that a pass costs what it deletes and one look a tenant.
+ * (label-sets.ts) goes by the rule that keeps longest: it may stand for any. With rules for some services alone it stays,
+ * as what the others have does. Tenants are found by hops over the key, so that a pass costs what it deletes and one look
+ * a tenant.
  */
 export async function expireLabelSets(
   sql: SqlSession,
@@ -167,7 +168,9 @@ export async function expireLabelSets(
         select * from label_sets l
         where l.tenant = h.name and l.window_start_ms <= h.bound_ms - ${MS_PER_HOUR}::bigint
           and l.window_start_ms <= ${MS_PER_HOUR}::bigint * -1 + case
-            when l.pairs[1] = '' then (select min(any_of.bound_ms) from bound any_of where any_of.tenant in (l.tenant, ''))
+            when l.pairs[1] = '' then (
+              select case when bool_or(any_of.service = '') then min(any_of.bound_ms) end
+              from bound any_of where any_of.tenant in (l.tenant, ''))
             else coalesce(
               (select own.bound_ms from bound own where own.tenant = l.tenant and own.service <> '' and own.service = (
                 select e.text from unnest(l.pairs) with ordinality as e(text, n)

@@ -86,3 +86,15 @@ test('a commit may go past the bound by what it brings, and the next one may not
   await push('leap', { from: 80, to: 81 })
   await assert.rejects(ask(['leap']), { reason: 'label_sets_limit' })
 })
+
+test('what a deleted tenant left neither fills the hour of its next life nor stands for a set of it', async () => {
+  const { sql } = harness.database
+  await push('reborn', { from: 0, to: PER_HOUR })
+  await sql`insert into tenant_incarnations (tenant, incarnation, live_from, died_at) values ('reborn', 2, 2, now())`
+  assert.equal(await ask(['reborn']), 0)
+  await push('reborn', { from: 0, to: 3 })
+  assert.equal(await ask(['reborn']), 3)
+  await push('reborn', { from: 0, to: PER_HOUR })
+  await push('reborn', { from: 0, to: PER_HOUR + 1 })
+  await assert.rejects(ask(['reborn']), { reason: 'label_sets_limit' })
+})

@@ -8,7 +8,7 @@ import { floorTo, MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import { makeUlid } from '#core/wire/ulid.ts'
 import type { Sql } from '#db/client.ts'
 import { datasetPartitions, ensurePartition, listPartitions, segmentPartitions } from '#db/partitions.ts'
-import { CUT_HOUR_PAIRS } from '#db/sql/label-sets.ts'
+import { CUT_HOUR_HASH, CUT_HOUR_PAIRS } from '#db/sql/label-sets.ts'
 import { unpackDueSegments } from '#db/sql/unpack-segments.ts'
 import { mergedOutput, makeSegment } from '../../support/metastore-requests.ts'
 import { createSqlTenants, type SqlTenants } from '../../support/sql-tenants.ts'
@@ -158,6 +158,18 @@ test('that label sets were left out of an hour is known for as long as one of th
   await site.service.setRetention({ tenant: 't', service: 'kept', retentionMs: 15 * DAY, delayMs: 0 })
   await site.runRetention()
   assert.deepEqual(await rowsOf(), [])
+})
+
+test('a rule of one service alone takes away no word of what the others, which are kept for ever, were left out', async () => {
+  const windowStartMs = floorTo((await site.nowMs()) - 20 * DAY, MS_PER_HOUR)
+  await sql`insert into label_sets (tenant, window_start_ms, hash, pairs)
+    values ('t', ${windowStartMs}, ${CUT_HOUR_HASH}, ${CUT_HOUR_PAIRS})`
+  await site.service.setRetention({ tenant: 't', service: 'short', retentionMs: 10 * DAY, delayMs: 0 })
+  await site.runRetention()
+  assert.equal((await sql`select from label_sets`).length, 1)
+  await site.service.setRetention({ tenant: 't', service: '', retentionMs: 15 * DAY, delayMs: 0 })
+  await site.runRetention()
+  assert.equal((await sql`select from label_sets`).length, 0)
 })
 
 test('the default: at once on an empty database, announced where data was kept for ever (H62)', async () => {
