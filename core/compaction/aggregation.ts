@@ -186,10 +186,14 @@ export class RowJoiner {
     const keys = this.#keys.subarray(0, rowCount)
     const order = this.#order.subarray(0, rowCount)
     const { stackId } = rows
-    for (let k = 0; k < rowCount; k++) keys[k] = stackId[k]! * JOIN_ROWS_MAX + k
-    keys.sort()
-    for (let k = 0; k < rowCount; k++) order[k] = keys[k]! % JOIN_ROWS_MAX
-    if (rows.spanId !== undefined)
+    // One profile alone, where a tenant has no limit of samples: it is no run, and comes through here all the same.
+    const isLarge = rowCount > JOIN_ROWS_MAX
+    if (!isLarge) {
+      for (let k = 0; k < rowCount; k++) keys[k] = stackId[k]! * JOIN_ROWS_MAX + k
+      keys.sort()
+    }
+    for (let k = 0; k < rowCount; k++) order[k] = isLarge ? k : keys[k]! % JOIN_ROWS_MAX
+    if (isLarge || rows.spanId !== undefined)
       order.sort((a, b) => stackId[a]! - stackId[b]! || compareContexts(rows, a, b) || a - b)
   }
 

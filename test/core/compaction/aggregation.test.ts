@@ -5,7 +5,7 @@ import { FRAME_ROWS_TARGET } from '#core/block/format.ts'
 import { decodeDataset, openDataset, verifyObject } from '#core/block/read.ts'
 import { encodeObject, type ObjectDataset } from '#core/block/write.ts'
 import type { Dataset } from '#core/block/dataset.ts'
-import { aggregationOf, planJoins, RowJoiner } from '#core/compaction/aggregation.ts'
+import { aggregationOf, JOIN_ROWS_MAX, planJoins, RowJoiner } from '#core/compaction/aggregation.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
 import type { DatasetDescriptor } from '#core/rpc/metastore.ts'
 import { allocateInt64Column } from '#core/wire/int64.ts'
@@ -192,5 +192,27 @@ test('sums carry from lane to lane and wrap at 64 bits', () => {
       [0xffffffff, 0, 0],
       [0xffffffff, 0x80000000, 0],
     ],
+  )
+})
+
+test('a profile of more rows than a run may have keeps each of them', () => {
+  const count = JOIN_ROWS_MAX + 3
+  const plain = { spanId: undefined, traceIdHigh: undefined, traceIdLow: undefined }
+  const rowsOf = () => ({
+    rowCount: count,
+    stackId: new Uint32Array(count),
+    values: [allocateInt64Column(count)],
+    ...plain,
+  })
+  const [from, to] = [rowsOf(), rowsOf()]
+  for (let row = 0; row < count; row++) {
+    from.stackId[row] = count - 1 - row
+    from.values[0]!.lo[row] = row
+  }
+  assert.equal(new RowJoiner().joinRows(from, count, to, 0), count)
+  const { lo } = to.values[0]!
+  assert.equal(
+    to.stackId.findIndex((stack, row) => stack !== row || lo[row] !== count - 1 - row),
+    -1,
   )
 })
