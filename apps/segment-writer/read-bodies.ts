@@ -1,11 +1,15 @@
 /**
  * Bodies that are no pprof yet, before anything is known of their services: each becomes the series it holds, or a verdict.
- * What is pprof already passes through. Synchronous, and bounded by the tenant's limit of a profile's size.
+ * What is pprof already passes through, or has a decoder of its own (JFR, OpenTelemetry). A form that this version does not
+ * know is refused as retryable: taken for pprof it would be malformed, and the agent would drop it, though the next writer
+ * or the next version knows it. Synchronous, and bounded by the tenant's limit of a profile's size.
  */
 import { CinderError } from '#core/errors.ts'
 import { isTextFormat, readTextProfile } from '#core/ingest/text-profile.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
-import type { ProfileVerdict, WriteSeries } from '#core/rpc/segment-writer.ts'
+import type { IngestForm, ProfileVerdict, WriteSeries } from '#core/rpc/segment-writer.ts'
+import { isOtlp } from './otlp-intake.ts'
+import { isRecording } from './recording-intake.ts'
 import { emptyVerdict, rejectedVerdict } from './verdicts.ts'
 
 export type ReadSeries =
@@ -14,12 +18,27 @@ export type ReadSeries =
 
 export function* readBodies(request: readonly WriteSeries[], limits: TenantLimits): Generator<ReadSeries> {
   for (const series of request) {
-    if (!isTextFormat(series.ingest?.format)) {
-      yield { kind: 'series', series }
+    const { ingest } = series
+    if (!isTextFormat(ingest?.format)) {
+      if (isRead(ingest)) yield { kind: 'series', series }
+      else for (const { bytes } of series.profiles) yield unknownFormat(ingest!, bytes.length)
       continue
     }
     for (const { bytes } of series.profiles) yield* readText(series, bytes, limits)
   }
+}
+
+function isRead(ingest: IngestForm | undefined): boolean {
+  return !ingest?.format || isRecording(ingest) || isOtlp(ingest)
+}
+
+function unknownFormat({ format }: IngestForm, sizeBytes: number): ReadSeries {
+  const error = new CinderError(
+    'unavailable',
+    `this writer does not know the form ${JSON.stringify(format)} of a profile: upgrade segment-writers before distributors`,
+    { reason: 'unknown_format', outcome: 'not-applied', retryAfterMs: 1000 },
+  )
+  return { kind: 'verdict', verdict: rejectedVerdict(error, sizeBytes) }
 }
 
 function* readText({ labels, ingest }: WriteSeries, bytes: Uint8Array, limits: TenantLimits): Generator<ReadSeries> {

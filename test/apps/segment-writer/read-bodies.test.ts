@@ -23,3 +23,17 @@ test('each body is answered for itself, in order: series, nothing, a refusal; pp
   assert.ok(read[0]!.kind === 'series')
   assert.equal(read[0]!.series, pprof)
 })
+
+test('a body of a form that this writer does not know is sent again, for one that knows it', () => {
+  const unknown = {
+    ...body('otlp', 'otlp-3.0'),
+    profiles: [0, 1].map((i) => ({ bytes: Uint8Array.of(i), clientId: '' })),
+  }
+  const read = [
+    ...readBodies([unknown, body('jfr', 'jfr'), body('otlp', 'otlp-1.9'), body('pprof', '')], DEFAULT_LIMITS),
+  ]
+  assert.deepEqual(
+    read.map((each) => (each.kind === 'series' ? 'series' : `${each.verdict.kind} ${each.verdict.reason}`)),
+    ['unavailable unknown_format', 'unavailable unknown_format', 'series', 'series', 'series'],
+  )
+})
