@@ -2,7 +2,7 @@
  * One pass of placement: reads what writers said, plans (core/placement/plan.ts), and writes if anything changed, fenced by
  * the duty's lease. Time is Postgres' own, because leases are.
  */
-import { PLACEMENT_POLICY_DEFAULT, type PlacementInput, planPlacement } from '#core/placement/plan.ts'
+import { PLACEMENT_POLICY_DEFAULT, type PlacementInput, planPlacement, writersToKeep } from '#core/placement/plan.ts'
 import { placementStateJson, readPlacementState } from '#core/placement/state-json.ts'
 import {
   emptyPlacementTable,
@@ -63,7 +63,8 @@ export class PlacementPass {
     const { nowMs, row } = await selectPlacement(sql)
     const table = row === undefined ? firstTable(nowMs) : parsePlacementTable(JSON.parse(row.content))
     const plan = planPlacement(await this.#input({ nowMs, table, row, about }))
-    await forgetWriters(sql, { ageMs: FORGET_WRITERS_MS, rows: FORGET_ROWS })
+    const kept = writersToKeep(plan.state, { nowMs, ageMs: FORGET_WRITERS_MS })
+    await forgetWriters(sql, { ageMs: FORGET_WRITERS_MS, kept, rows: FORGET_ROWS })
     const next: PlacementRow = {
       generation: plan.table.generation,
       content: placementJson(plan.table),

@@ -5,7 +5,8 @@
  * 2. how wide each service is (widths.ts), by the rates of all writers together;
  * 3. who owns which slot (owners.ts): at every change of standing, and every half minute by the loads that follow from
  *    rates and widths;
- * 4. the table (table.ts) that edges get. Its generation grows if anything of it changed.
+ * 4. the table (table.ts) that edges get. Its generation grows if anything of it changed. A writer whose lease ran out is
+ *    asked last, unless most did together: then the metastore was away, not they.
  * It must not move a slot for what is within its bounds: every moved slot is a dictionary that a writer builds anew, and
  * objects of two writers for the queries of that hour.
  */
@@ -13,7 +14,13 @@ import type { ServiceRate } from '../rpc/placement.ts'
 import { MS_PER_SECOND } from '../units.ts'
 import { assignSlots } from './owners.ts'
 import { createSlotLister } from './route.ts'
-import { DAMPING_POLICY_DEFAULT, type DampingPolicy, decideStanding, type StandingWriter } from './standing.ts'
+import {
+  DAMPING_POLICY_DEFAULT,
+  type DampingPolicy,
+  decideStanding,
+  type StandingWriter,
+  type WriterStanding,
+} from './standing.ts'
 import { PLACEMENT_SLOTS, type PlacementTable, placementJson, type PlacementWriter } from './table.ts'
 import { decideWidths, loadOf, type ServiceWidth, WIDTH_POLICY_DEFAULT, type WidthPolicy } from './widths.ts'
 
@@ -97,6 +104,19 @@ export function planPlacement(input: PlacementInput): PlacementPlan {
   return { state: next, table: makeTable(input, { owners, writers, widths }), moved }
 }
 
+/**
+ * Whose registrations stay although their leases ran out long ago: after an outage of hours all have, and a pass that
+ * forgot them would leave edges with those alone that came back first.
+ */
+export function writersToKeep(
+  { writers }: PlacementState,
+  { nowMs, ageMs }: { readonly nowMs: number; readonly ageMs: number },
+): string[] {
+  return writers
+    .filter(({ standing, sinceMs }) => standing === 'away' && nowMs - sinceMs < ageMs)
+    .map(({ writerId }) => writerId)
+}
+
 function tableWidths({ table, tenants }: PlacementInput, services: readonly ServiceWidth[]): PlacementTable['widths'] {
   return {
     default: table.widths.default,
@@ -133,11 +153,13 @@ function makeTable(
   { owners, writers: standings, widths }: Decided,
 ): PlacementTable {
   const standingOf = new Map(standings.map(({ writerId, standing }) => [writerId, standing]))
+  const areLeasesBelieved = believesLeases(writers, standingOf)
   const listed: PlacementWriter[] = []
   for (const { writerId, address, state, isAlive } of writers) {
     const standing = standingOf.get(writerId)
     if (standing === undefined) continue
-    const isServing = isAlive && state === 'serving'
+    const mayServe = isAlive || (!areLeasesBelieved && standing !== 'lost')
+    const isServing = mayServe && state === 'serving'
     // One that is gone for good is not asked, not even last.
     if (standing === 'lost' && !isServing) continue
     listed.push({ writerId, address, state: isServing ? 'serving' : 'leaving' })
@@ -147,4 +169,20 @@ function makeTable(
   const next = { ...table, writers: listed, owners: owners.map((owner) => indexOf.get(owner) ?? -1), widths }
   const isSame = placementJson(next) === placementJson(table)
   return isSame ? table : { ...next, generation: table.generation + 1 }
+}
+
+/**
+ * Leases that run out one by one are of writers that are gone. More of them than of those that hold say that the metastore
+ * or its database was away: who comes back first must not get the pushes of all. Edges find out who does not answer.
+ */
+function believesLeases(writers: readonly SeenWriter[], standingOf: ReadonlyMap<string, WriterStanding>): boolean {
+  let alive = 0
+  let expired = 0
+  for (const { writerId, state, isAlive } of writers) {
+    const standing = standingOf.get(writerId)
+    if (state !== 'serving' || standing === undefined) continue
+    if (isAlive) alive++
+    else if (standing !== 'lost') expired++
+  }
+  return alive === 0 || expired <= alive
 }

@@ -9,6 +9,9 @@
  * | away: keeps its slots | member | lost after `holdMs`, unless no member is left |
  * | lost: has none | member after `dampingMs` | forgotten after `forgetMs` |
  *
+ * Where nobody is a member any more, those that are away have their `holdMs` from when somebody is again: who comes first
+ * after all were cut off is not the only one that lives.
+ *
  * So a restart under the same id moves nothing, and a writer's slots change hands at most once in `holdMs` or `dampingMs`,
  * whatever it does. Times count from when a pass saw the change, not from the writer's lease: after an outage of the
  * database all leases have run out, and none of their writers is gone.
@@ -82,19 +85,35 @@ export function decideStanding({ known, serving, nowMs, policy }: StandingInput)
     if (!names.has(writerId)) decided.push({ writerId, standing: 'joining', sinceMs: nowMs })
   }
   decided.sort((a, b) => (a.writerId < b.writerId ? -1 : 1))
-  return withSomebody(known, decided, nowMs).slice(0, TABLE_MAX_WRITERS)
+  return withinBound(withSomebody(known, decided, nowMs))
+}
+
+const BY_IMPORTANCE: readonly WriterStanding[] = ['member', 'away', 'joining', 'lost']
+
+/** A fleet whose names change with every start leaves many names behind: they go first. */
+function withinBound(decided: StandingWriter[]): StandingWriter[] {
+  if (decided.length <= TABLE_MAX_WRITERS) return decided
+  const rank = ({ standing }: StandingWriter) => BY_IMPORTANCE.indexOf(standing)
+  const kept = new Set(decided.toSorted((a, b) => rank(a) - rank(b)).slice(0, TABLE_MAX_WRITERS))
+  return decided.filter((writer) => kept.has(writer))
 }
 
 /** While nobody is a member, who serves becomes one at once, and who is away keeps its slots. */
 function withSomebody(known: readonly StandingWriter[], decided: StandingWriter[], nowMs: number): StandingWriter[] {
-  if (decided.some(({ standing }) => standing === 'member')) return decided
+  const isMember = ({ standing }: StandingWriter) => standing === 'member'
+  const hadSomebody = known.some(isMember)
+  if (hadSomebody && decided.some(isMember)) return decided
   const before = new Map(known.map((writer) => [writer.writerId, writer]))
-  const joining = decided.map((writer) =>
-    writer.standing === 'joining' ? { ...writer, standing: 'member' as const, sinceMs: nowMs } : writer,
-  )
-  if (joining.some(({ standing }) => standing === 'member')) return joining
-  return decided.map((writer) => {
+  const joined = decided.some(isMember)
+    ? decided
+    : decided.map((writer) =>
+        writer.standing === 'joining' ? { ...writer, standing: 'member' as const, sinceMs: nowMs } : writer,
+      )
+  const isBack = joined.some(isMember)
+  return joined.map((writer) => {
     const was = before.get(writer.writerId)
-    return writer.standing === 'lost' && was?.standing === 'away' ? was : writer
+    if (was?.standing !== 'away') return writer
+    if (isBack && !hadSomebody && !isMember(writer)) return { ...was, sinceMs: nowMs }
+    return writer.standing === 'lost' && !isBack ? was : writer
   })
 }

@@ -97,14 +97,15 @@ export async function endTerm(
   return row!
 }
 
-/** Of those whose lease ran out long ago; returns how many. Idempotent, and it skips rows that others hold. */
+/** Of those whose lease ran out long ago, but for `kept`; returns how many. Idempotent, and it skips rows that others hold. */
 export async function forgetWriters(
   sql: SqlSession,
-  { ageMs, rows }: { ageMs: number; rows: number },
+  { ageMs, kept, rows }: { ageMs: number; kept: readonly string[]; rows: number },
 ): Promise<number> {
   const [row] = await sql<{ gone: number }[]>`
     with old as materialized (
       select writer_id from writers where expires_at < now() - ${ageMs}::float8 * interval '1 millisecond'
+        and writer_id <> all(${kept}::text[])
       order by writer_id limit ${rows}::int for update skip locked
     ), gone as (
       delete from writers where writer_id in (select writer_id from old) returning writer_id

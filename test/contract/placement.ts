@@ -124,11 +124,29 @@ function leaseContract(scene: () => Scene): void {
     )
   })
 
-  test('a registration that nobody renews is forgotten', async () => {
+  test('after a long outage the first pass forgets nobody', async () => {
     const s = scene()
     const { epoch } = await s.register('a')
-    await s.harness.age(11 * 60_000)
+    await s.register('b')
+    await s.harness.age(11_000)
     await s.harness.pass()
+    await s.harness.age(60 * 60_000)
+    await s.harness.pass()
+    await s.register('a', { epoch })
+    await s.harness.pass()
+    assert.deepEqual(
+      (await s.table()).writers.map(({ writerId }) => writerId),
+      ['a', 'b'],
+    )
+  })
+
+  test('a registration that nobody renews is forgotten, ten minutes after a pass saw it run out', async () => {
+    const s = scene()
+    const { epoch } = await s.register('a')
+    for (let i = 0; i < 2; i++) {
+      await s.harness.age(11 * 60_000)
+      await s.harness.pass()
+    }
     assert.equal((await s.register('a', { epoch })).verdict, 'forgotten')
     assert.equal((await s.register('a')).verdict, 'registered')
   })

@@ -98,6 +98,32 @@ test('with everybody gone the last table stands', () => {
   assert.deepEqual(later.table.owners, first.table.owners)
 })
 
+test('where more leases ran out at once than did not, who has one does not get the pushes of all', () => {
+  const ids = ['a', 'b', 'c', 'd', 'e']
+  const first = plan(undefined, { writers: ids.map((writerId) => seen(writerId)) })
+  const at = (durationMs: number, alive: readonly string[], before: PlacementPlan) =>
+    plan(before, {
+      writers: ids.map((writerId) => seen(writerId, { isAlive: alive.includes(writerId) })),
+      nowMs: NOW_MS + durationMs,
+    })
+  // The metastore or its database was away: all come back within seconds.
+  const one = at(700_000, ['c'], first)
+  assert.deepEqual(one.table, first.table)
+  const two = at(701_000, ['c', 'd'], one)
+  assert.deepEqual(shape(two), shape(first))
+  assert.ok(two.moved <= 2, 'even out between those that are back')
+  const three = at(702_000, ['b', 'c', 'd'], two)
+  assert.deepEqual(shape(three).writers, ['a leaving', 'b serving', 'c serving', 'd serving', 'e leaving'])
+  const leaving = plan(one, {
+    writers: ids.map((writerId) =>
+      seen(writerId, writerId === 'a' ? { state: 'leaving' } : { isAlive: writerId === 'c' }),
+    ),
+    nowMs: NOW_MS + 701_000,
+  })
+  assert.equal(shape(leaving).writers[0], 'a leaving', 'its own word counts')
+  assert.deepEqual(shape(at(761_000, ['c'], one)).writers, ['c serving'], 'after a minute they are gone')
+})
+
 test('a service gets a width by the rates, a tenant the one that was set, within the slots', () => {
   const rates = [
     { tenant: 't', service: 'busy', bytesPerSecond: 10 * 1_024 * 1_024, profilesPerSecond: 1 },

@@ -63,12 +63,32 @@ for (const [standing, isServing, elapsedMs, becomes] of alone) {
   })
 }
 
-test('a newcomer is a member at once where all others are away, and they lose their slots then', () => {
+test('a newcomer is a member at once where all others are away, and they have their slots for as long as ever', () => {
   const known: StandingWriter[] = [{ writerId: 'b', standing: 'away', sinceMs: 0 }]
-  const decided = decideStanding({ known, serving: new Set(['a']), nowMs: 60, policy: POLICY })
+  const step = (before: readonly StandingWriter[], nowMs: number) =>
+    decideStanding({ known: before, serving: new Set(['a']), nowMs, policy: POLICY })
+  const shape = (decided: readonly StandingWriter[]) =>
+    decided.map(({ writerId, standing, sinceMs }) => `${writerId} ${standing} ${sinceMs}`)
+  const first = step(known, 600)
+  // Whoever comes first after all were cut off is not the only one that lives.
+  assert.deepEqual(shape(first), ['a member 600', 'b away 600'])
+  assert.deepEqual(shape(step(first, 659)), ['a member 600', 'b away 600'])
+  assert.deepEqual(shape(step(first, 660)), ['a member 600', 'b lost 660'])
+})
+
+test('names of writers that are gone take no place from those that serve', () => {
+  const known = Array.from({ length: TABLE_MAX_WRITERS }, (_, i): StandingWriter => {
+    const writerId = `w${String(i).padStart(5, '0')}`
+    return i < 600 ? { writerId, standing: 'lost', sinceMs: 0 } : { writerId, standing: 'member', sinceMs: 0 }
+  })
+  const members = known.slice(600).map(({ writerId }) => writerId)
+  const news = ['x1', 'x2', 'x3']
+  const serving = new Set([...members, ...news])
+  const decided = decideStanding({ known, serving, nowMs: 10, policy: POLICY })
+  assert.equal(decided.length, TABLE_MAX_WRITERS)
   assert.deepEqual(
-    decided.map(({ writerId, standing }) => `${writerId} ${standing}`),
-    ['a member', 'b lost'],
+    decided.filter(({ standing }) => standing !== 'lost').map(({ writerId }) => writerId),
+    [...members, ...news],
   )
 })
 

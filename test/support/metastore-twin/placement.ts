@@ -8,6 +8,7 @@ import {
   PLACEMENT_POLICY_DEFAULT,
   type PlacementState,
   planPlacement,
+  writersToKeep,
 } from '#core/placement/plan.ts'
 import { emptyPlacementTable, placementJson, type PlacementTable, TABLE_MAX_WRITERS } from '#core/placement/table.ts'
 import type {
@@ -115,8 +116,9 @@ export class PlacementTwin implements PlacementService {
     })
     this.#state = plan.state
     this.#table = plan.table
+    const kept = new Set(writersToKeep(plan.state, { nowMs, ageMs: FORGET_WRITERS_MS }))
     for (const [writerId, { expiresAtMs }] of writers) {
-      if (expiresAtMs < nowMs - FORGET_WRITERS_MS) this.#writers.delete(writerId)
+      if (!kept.has(writerId) && expiresAtMs < nowMs - FORGET_WRITERS_MS) this.#writers.delete(writerId)
     }
   }
 }
