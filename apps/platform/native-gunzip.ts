@@ -7,8 +7,9 @@
  * 1. they are small: deflate makes no more than 1,032 bytes of one, so that what lies about its size takes no more than
  *    `OUTPUT_BYTES_MAX`, and only until it is refused;
  * 2. they say that they inflate to no more than is allowed (the last four bytes of a member);
- * 3. they have one member: no second one begins anywhere in them.
- * Any other goes to the codec behind, and so does what libdeflate cannot read: its verdict counts. Without Bun everything does.
+ * 3. they have one member: no second one begins anywhere in them;
+ * 4. their header has no checksum of its own, which libdeflate does not compare.
+ * Nothing may be behind the member: what comes out is as long as the last four bytes say. Any other goes to the codec behind, and so does what libdeflate cannot read: its verdict counts. Without Bun everything does.
  */
 import type { Codec } from '#core/ports/codec.ts'
 import { MIB } from '#core/units.ts'
@@ -21,6 +22,8 @@ const INPUT_BYTES_MAX = Math.floor(OUTPUT_BYTES_MAX / DEFLATE_RATIO_MAX)
 const INPUT_BYTES_MIN = 20
 
 const OPTIONS = { library: 'libdeflate' } as const
+/** RFC 1952: FHCRC, and those that are reserved. */
+const FLAGS_ELSEWHERE = 0xe2
 const MEMBER = '\x1f\x8b\x08'
 
 export function nativeGunzip(codec: Codec): Codec {
@@ -35,7 +38,7 @@ export function nativeGunzip(codec: Codec): Codec {
       } catch {
         return codec.gunzip(bytes, maxOutputBytes)
       }
-      if (output.length > maxOutputBytes) return codec.gunzip(bytes, maxOutputBytes)
+      if (output.length !== statedBytes(bytes)) return codec.gunzip(bytes, maxOutputBytes)
       return viewBytes(output)
     },
   }
@@ -44,10 +47,13 @@ export function nativeGunzip(codec: Codec): Codec {
 function isPlain(bytes: Uint8Array, maxOutputBytes: number): boolean {
   const { length } = bytes
   if (length < INPUT_BYTES_MIN || length > INPUT_BYTES_MAX) return false
-  const statedBytes =
-    bytes[length - 4]! + bytes[length - 3]! * 2 ** 8 + bytes[length - 2]! * 2 ** 16 + bytes[length - 1]! * 2 ** 24
-  if (statedBytes > maxOutputBytes) return false
+  if ((bytes[3]! & FLAGS_ELSEWHERE) !== 0 || statedBytes(bytes) > maxOutputBytes) return false
   return Buffer.from(bytes.buffer, bytes.byteOffset, length).indexOf(MEMBER, 1, 'latin1') < 0
+}
+
+function statedBytes(bytes: Uint8Array): number {
+  const at = bytes.length - 4
+  return bytes[at]! + bytes[at + 1]! * 2 ** 8 + bytes[at + 2]! * 2 ** 16 + bytes[at + 3]! * 2 ** 24
 }
 
 /** A plain Uint8Array over the Buffer's bytes: Buffer.slice shares memory where Uint8Array.slice copies. */

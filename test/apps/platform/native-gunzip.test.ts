@@ -69,7 +69,7 @@ test('what passes the bound, says so or not, is refused as behind', () => {
   assertEqualOutcome(liar, 1_000, true)
   assertEqualOutcome(liar, 200_000, true)
   // Its stated size is that of the zeros behind it.
-  assertEqualOutcome(join(bytes, new Uint8Array(8)), 200_000, false)
+  assertEqualOutcome(join(bytes, new Uint8Array(8)), 200_000, true)
   assertEqualOutcome(join(bytes, new Uint8Array(8)), 99_999, true)
 })
 
@@ -85,6 +85,13 @@ test('every truncation and every flipped byte has the outcome of the codec behin
     flipped[at]! ^= 0x10
     assert.deepEqual(outcome(codec, flipped, 1_000), outcome(behind, flipped, 1_000), `byte ${at}`)
   }
+})
+
+test('what libdeflate passes over is judged behind: bytes behind the member, a wrong checksum of the header', () => {
+  const whole = new Uint8Array(gzipSync('some text'))
+  assertEqualOutcome(join(whole, Uint8Array.of(7, 8, 0, 0, 0, 0)), 1_000, true)
+  const header = Uint8Array.of(...whole.subarray(0, 3), 2, ...whole.subarray(4, 10), 0xbe, 0xef)
+  assertEqualOutcome(join(header, whole.subarray(10)), 1_000, true)
 })
 
 test('what is larger than a bomb may be goes behind', () => {
