@@ -10,7 +10,7 @@
 import type { Clock } from '#core/ports/clock.ts'
 import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import type { Part } from '#platform/service.ts'
-import type { Registration } from './registration.ts'
+import { LEAVE_WAIT_MS, type Registration } from './registration.ts'
 
 /** Past the longest time between two refreshes of an edge (apps/distributor/placement.ts), within half of a stop. */
 export const HAND_OVER_MAX_MS = 2_000
@@ -43,12 +43,15 @@ export function createHandOver(registration: Registration, clock: Clock): HandOv
       await registration.leave()
       // Nobody was told of this writer, so nobody is waited for.
       if (state !== 'serving') return
-      for (;;) {
+      // Counted by waits too, because the clock may be set back meanwhile.
+      let leftMs = HAND_OVER_MAX_MS - Math.min(LEAVE_WAIT_MS, Math.max(0, clock.nowMs() - beganMs))
+      while (leftMs > 0) {
         const nowMs = clock.nowMs()
-        const quietAtMs = Math.max(beganMs, lastPushMs) + QUIET_MS
-        const leftMs = Math.min(quietAtMs, beganMs + HAND_OVER_MAX_MS) - nowMs
-        if (leftMs <= 0) return
-        await clock.sleep(leftMs)
+        const quietMs = Math.max(beganMs, lastPushMs) + QUIET_MS - nowMs
+        if (quietMs <= 0) return
+        const waitMs = Math.min(quietMs, leftMs)
+        await clock.sleep(waitMs)
+        leftMs -= Math.max(waitMs, clock.nowMs() - nowMs)
       }
     },
   }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createHandOver, HAND_OVER_MAX_MS, QUIET_MS } from '../../../apps/segment-writer/hand-over.ts'
 import type { Registration, RegistrationStatus } from '../../../apps/segment-writer/registration.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import { STOP_BOUND_MS } from '#platform/service.ts'
 import { createManualClock, idle } from '../../support/manual-clock.ts'
 
@@ -27,7 +28,7 @@ function setUp(state: RegistrationStatus['state'] = 'serving') {
     void handOver.stop().then(() => (scene.isStopped = true))
     await idle()
   }
-  return { clock, scene, handOver, push, stop, published }
+  return { clock, scene, handOver, push, stop, published, registration }
 }
 
 test('it says that it leaves, and is not ready any more, while it still accepts', async () => {
@@ -63,6 +64,23 @@ test('pushes keep it until edges had the time to learn of it', async () => {
   }
   assert.equal(waitedMs, HAND_OVER_MAX_MS)
   assert.ok(HAND_OVER_MAX_MS < STOP_BOUND_MS / 2, 'which leaves the rest of the stop its half')
+})
+
+test('a clock that is set back makes it wait no longer', async () => {
+  const { published, registration } = setUp()
+  const waits: number[] = []
+  let nowMs = 1_000_000_000
+  const set: Clock = {
+    nowMs: () => nowMs,
+    async sleep(durationMs) {
+      waits.push(durationMs)
+      // By an hour, once: then it goes on.
+      nowMs += waits.length === 1 ? -3_600_000 : durationMs
+    },
+  }
+  published.resolve()
+  await createHandOver(registration, set).stop()
+  assert.ok(waits.reduce((sum, waitMs) => sum + waitMs, 0) <= HAND_OVER_MAX_MS, String(waits))
 })
 
 test('when they end it goes', async () => {
