@@ -9,6 +9,7 @@
  */
 import type { ServiceRate } from '../rpc/placement.ts'
 import { MS_PER_SECOND } from '../units.ts'
+import { loadOf, WIDTH_POLICY_DEFAULT } from './widths.ts'
 
 /** Of a renewal, some 20 KiB: a service with less than a 256th of a writer is not what makes one busy. */
 export const RATES_MAX = 256
@@ -23,7 +24,7 @@ const FORGOTTEN_BYTES_PER_SECOND = 1
 const FORGOTTEN_PROFILES_PER_SECOND = 1 / 1_000
 
 export interface MeteredRates {
-  /** The highest by bytes. */
+  /** The highest by load, in bytes or in profiles (widths.ts). */
   readonly rates: ServiceRate[]
   readonly restBytesPerSecond: number
   readonly restProfilesPerSecond: number
@@ -70,7 +71,8 @@ export class RateMeter {
       }
       if (services.size === 0) this.#tenants.delete(tenant)
     }
-    rates.sort((a, b) => b.bytesPerSecond - a.bytesPerSecond)
+    const load = (rate: ServiceRate) => loadOf(rate, WIDTH_POLICY_DEFAULT)
+    rates.sort((a, b) => load(b) - load(a) || b.bytesPerSecond - a.bytesPerSecond)
     for (const rate of rates.splice(RATES_MAX)) {
       rest.bytes += rate.bytesPerSecond
       rest.profiles += rate.profilesPerSecond

@@ -49,7 +49,10 @@ export const FOLLOWED_LOAD = 1 / 2
 const HEADROOM = 1.25
 
 /** The load of a rate, in units. */
-export function loadOf(rate: Pick<ServiceRate, 'bytesPerSecond' | 'profilesPerSecond'>, policy: WidthPolicy): number {
+export function loadOf(
+  rate: Pick<ServiceRate, 'bytesPerSecond' | 'profilesPerSecond'>,
+  policy: Pick<WidthPolicy, 'unitBytesPerSecond' | 'unitProfilesPerSecond'>,
+): number {
   return Math.max(
     rate.bytesPerSecond / policy.unitBytesPerSecond,
     rate.profilesPerSecond / policy.unitProfilesPerSecond,

@@ -86,3 +86,13 @@ test('services of two tenants are two', () => {
     ['b', 'a'],
   )
 })
+
+test('a service of many small profiles is told by name before many of few large ones', () => {
+  const meter = new RateMeter(0)
+  for (let i = 0; i < RATES_MAX; i++) meter.note({ tenant: 't', service: `s${i}`, bytes: 20_000, profiles: 1 })
+  meter.note({ tenant: 't', service: 'busy', bytes: 10_000, profiles: 50_000 })
+  const { rates, restProfilesPerSecond } = meter.read(10_000)
+  assert.equal(rates.length, RATES_MAX)
+  assert.equal(rates[0]!.service, 'busy')
+  assert.ok(restProfilesPerSecond < 1)
+})
