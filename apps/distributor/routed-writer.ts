@@ -19,6 +19,7 @@ import {
   CLOSED_BREAKER,
   onCallEnd,
   onProbe,
+  onServing,
   outcomeOf,
 } from '#core/placement/breaker.ts'
 import type { RouteKey } from '#core/placement/route.ts'
@@ -190,8 +191,9 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
 
   #membersOf(placement: Placement): readonly Member<Port>[] {
     if (placement === this.#placement) return this.#members
+    const isNews = placement.table.generation !== this.#placement?.table.generation
     const known = new Map<string, Member<Port>>()
-    this.#members = placement.table.writers.map(({ writerId, address }) => {
+    this.#members = placement.table.writers.map(({ writerId, address, state }) => {
       const key = `${writerId} ${address}`
       const member = this.#known.get(key) ?? {
         writerId,
@@ -199,6 +201,7 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
         port: this.#deps.open(address),
         breaker: CLOSED_BREAKER,
       }
+      if (isNews && state === 'serving') member.breaker = onServing(member.breaker, this.#deps.clock.nowMs())
       known.set(key, member)
       return member
     })

@@ -69,6 +69,11 @@ export function onProbe(breaker: Breaker, nowMs: number): Breaker {
   return { ...breaker, state: 'half-open', untilMs: nowMs + PROBE_MAX_MS }
 }
 
+/** News of the table say that the writer serves: one that was away for long need not wait until its time is over. */
+export function onServing(breaker: Breaker, nowMs: number): Breaker {
+  return breaker.state === 'open' ? { ...breaker, untilMs: Math.min(breaker.untilMs, nowMs) } : breaker
+}
+
 export interface CallEnd {
   readonly outcome: CallOutcome
   /** What an overloaded writer asked for. */

@@ -421,6 +421,29 @@ test('a new table keeps what is known of writers that stay; one that moved begin
   assert.equal(writer.states().length, 3)
 })
 
+test('a writer that registered again is tried at once, however long it was away', async () => {
+  const { writer, clock, setPlacement, fakes } = setUp(['w0'])
+  await writer.write(requestOf(series('shop')))
+  const only = fakes.get('w0')!
+  only.behaviour = GONE
+  for (let i = 0; i < 60; i++) {
+    await writer.write(requestOf(series('shop'))).catch(() => undefined)
+    await clock.advance(1_000)
+  }
+  await writer.write(requestOf(series('shop'))).catch(() => undefined)
+  only.behaviour = storesAll
+  await assert.rejects(writer.write(requestOf(series('shop'))), { reason: 'no_writer' })
+  // The same bytes again are no news.
+  setPlacement(tableOf(['w0']))
+  await assert.rejects(writer.write(requestOf(series('shop'))), { reason: 'no_writer' })
+  const away = tableOf(['w0'], 2)
+  away.writers[0]!.state = 'leaving'
+  setPlacement(away)
+  await assert.rejects(writer.write(requestOf(series('shop'))), { reason: 'no_writer' })
+  setPlacement(tableOf(['w0'], 3))
+  assert.deepEqual(statuses(await writer.write(requestOf(series('shop')))), ['stored'])
+})
+
 test('without a table, and with one without writers, a push may come again', async () => {
   const { writer, setPlacement } = setUp()
   setPlacement(new CinderError('unavailable', 'no placement table', { reason: 'no_placement' }))

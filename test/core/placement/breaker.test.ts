@@ -11,6 +11,7 @@ import {
   FAILURES_MAX,
   onCallEnd,
   onProbe,
+  onServing,
   OPEN_BASE_MS,
   OPEN_MAX_MS,
   outcomeOf,
@@ -95,6 +96,15 @@ test('a writer that asks for time rests so long, but is not shut, and no longer 
   assert.equal(passageOf(resting, NOW_MS + 1_000), 'free')
   assert.equal(end(CLOSED_BREAKER, 'overloaded', NOW_MS, 3_600_000).restsUntilMs, NOW_MS + REST_MAX_MS)
   assert.equal(passageOf(end(resting, 'answered'), NOW_MS), 'free')
+})
+
+test('news that a writer serves lets one probe pass at once, and forgets nothing', () => {
+  const told = onServing(open, NOW_MS + 1)
+  assert.equal(passageOf(told, NOW_MS + 1), 'probe')
+  assert.deepEqual([told.state, told.trips, told.failures], [open.state, open.trips, open.failures])
+  for (const other of [CLOSED_BREAKER, halfOpen]) assert.equal(onServing(other, NOW_MS + 1), other)
+  const due = onServing(open, open.untilMs + 5)
+  assert.equal(due.untilMs, open.untilMs)
 })
 
 test('a clock that is set back shuts nobody out', () => {
