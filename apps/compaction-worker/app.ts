@@ -11,6 +11,7 @@
  * 6. Due tombstones are claimed, their objects deleted, then confirmed: delete, confirm, forget.
  * Must not: choose what to compact, or publish without the metastore's verdict.
  */
+import { objectKey } from '#core/block/object-key.ts'
 import { CinderError, isRetryable } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -257,7 +258,10 @@ class Worker implements CompactionWorkerService {
     const { signal } = running.cancel
     try {
       const outputs = [...(await runner.run(job, { signal, progress }))]
-      if (signal.aborted) return
+      if (signal.aborted) {
+        this.#discard(outputs)
+        return
+      }
       running.isCommitting = true
       const { jobId, epoch } = job
       const { workerId } = this.#settings
@@ -282,6 +286,12 @@ class Worker implements CompactionWorkerService {
       this.#failures.push({ jobId, epoch, reason: reason.slice(0, 1000), kind, culprits: [...culprits] })
       log.error('compaction failed', { jobId, kind, reason, culprits: culprits.length })
     }
+  }
+
+  /** Written before the cancellation was heard of; nobody knows them. Not waited for: what stays is found by the search for orphans. */
+  #discard(outputs: readonly OutputObject[]): void {
+    const { store } = this.#deps
+    void Promise.allSettled(outputs.map(({ objectId }) => store.delete(objectKey(objectId))))
   }
 
   /** The job is parked, with this folder in its reason; its outputs have become tombstones, which have a grace. */

@@ -1,5 +1,6 @@
 /** A compaction worker over segments in a store in memory, on a clock that a test moves. */
 import { startCompactionWorker } from '../../apps/compaction-worker/app.ts'
+import type { JobRunner } from '../../apps/compaction-worker/run-job.ts'
 import { OBJECT_KEY_PREFIX } from '#core/block/object-key.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
@@ -17,10 +18,18 @@ export async function workerScene({ segments = 3 } = {}) {
   for (let i = 0; i < segments; i++)
     await settle(clock, push(path.writer, [simplePprof(10 ** i, { timeNanos: NOW_NANOS + BigInt(i) })]))
   const log = createSilentLog()
-  const start = (overrides: { workerId?: string; capacity?: number; metastore?: Metastore; clock?: Clock } = {}) => {
-    const { metastore: other = metastore, clock: time = clock, ...settings } = overrides
+  const start = (
+    overrides: {
+      workerId?: string
+      capacity?: number
+      metastore?: Metastore
+      clock?: Clock
+      around?: (runner: JobRunner) => JobRunner
+    } = {},
+  ) => {
+    const { metastore: other = metastore, clock: time = clock, around = (same) => same, ...settings } = overrides
     const ports = { store, clock: time, random: createRandom() }
-    const deps = { ...ports, log, metastore: other, runner: createInlineRunner(ports) }
+    const deps = { ...ports, log, metastore: other, runner: around(createInlineRunner(ports)) }
     return startCompactionWorker(deps, { ...WORKER_SETTINGS, ...settings })
   }
   const pollCount = () => metastore.calls.filter((call) => call === 'pollJobs').length

@@ -197,6 +197,32 @@ test('stop while a job runs: it is given back before the merge ends, nothing is 
   assert.equal(clock.sleeperCount(), 0)
 })
 
+test('a job that is cancelled when its outputs are written leaves none of them', async () => {
+  const { clock, twin, metastore, start, stop, objectCount } = await workerScene()
+  twin.plan()
+  const written = Promise.withResolvers<void>()
+  // As a thread that has answered before it hears of the cancellation.
+  const worker = start({
+    around: (runner) => ({
+      ...runner,
+      async run(job, { signal }) {
+        const outputs = await runner.run(job, { signal: new AbortController().signal })
+        written.resolve()
+        const cancelled = Promise.withResolvers<void>()
+        signal.addEventListener('abort', () => cancelled.resolve())
+        await cancelled.promise
+        return outputs
+      },
+    }),
+  })
+  await written.promise
+  assert.equal(await objectCount(), 4)
+  await stop(worker)
+  assert.equal(await objectCount(), 3)
+  assert.ok(!metastore.calls.includes('commitCompaction'))
+  assert.equal(clock.sleeperCount(), 0)
+})
+
 test('stop while a commit is under way: its verdict stands; if it fails, the job is given back', async () => {
   const { twin, clock, read, start, stop, metastore } = await workerScene()
   twin.plan()
