@@ -92,7 +92,18 @@ const GZIP_HERE_BYTES = 64 * KIB
 
 export function gzipInThreads(here: BodyCompression, gzip: ExecutedQueries['gzip']): BodyCompression {
   if (gzip === undefined) return here
-  return { ...here, gzip: (bytes) => (bytes.length <= GZIP_HERE_BYTES ? here.gzip(bytes) : gzip(bytes)) }
+  return {
+    ...here,
+    async gzip(bytes) {
+      if (bytes.length <= GZIP_HERE_BYTES) return await here.gzip(bytes)
+      try {
+        return await gzip(bytes)
+      } catch {
+        // A thread died, which is logged where it is noticed: the answer is there, and its bytes were not given away.
+        return await here.gzip(bytes)
+      }
+    },
+  }
 }
 
 export function openQueryBackend(

@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib'
 import { readConfig } from '../../../apps/query-backend/config.ts'
 import { gzipInThreads, openQueryBackend, queryThreads, sparingThreads } from '../../../apps/query-backend/execution.ts'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
+import { CinderError } from '#core/errors.ts'
 import type { AnswerTask } from '#core/query/answer-task.ts'
 import { createCodec } from '#platform/codec.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
@@ -62,10 +63,12 @@ test('small work is done where it is, large work in threads', async () => {
   assert.equal(asked.length, 1)
 })
 
-test('gzip is that of the loop for what is small, or where there are no threads', async () => {
+test('gzip is that of the loop for what is small, where there are no threads, and where they fail', async () => {
   const here = codecCompression(createCodec())
   const threads = gzipInThreads(here, async () => Uint8Array.of(7))
   assert.deepEqual(gunzipSync(await threads.gzip(new Uint8Array(10))), Buffer.alloc(10))
   assert.deepEqual(await threads.gzip(new Uint8Array(100_000)), Uint8Array.of(7))
   assert.equal(gzipInThreads(here, undefined), here)
+  const dead = gzipInThreads(here, () => Promise.reject(new CinderError('unavailable', 'a query thread died')))
+  assert.equal(gunzipSync(await dead.gzip(new Uint8Array(100_000))).length, 100_000, 'the answer is there: it goes out')
 })
