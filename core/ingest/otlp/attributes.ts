@@ -5,7 +5,7 @@
  *
  * Must not: fail for a value it does not know. An index outside of its table is `invalid_argument`.
  */
-import { invalidArgument } from '../../errors.ts'
+import { CinderError, invalidArgument } from '../../errors.ts'
 import { ProtobufReader, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
 import { isValidUtf8 } from '../../pprof/utf8.ts'
 import { type ByteRange, check, type EntryRanges } from './request.ts'
@@ -24,18 +24,21 @@ export interface Attribute {
 export interface StringTable {
   readonly raw: Uint8Array
   readonly strings: EntryRanges
-  /** Remembers the texts that are asked for, by index. */
-  readonly texts?: (string | undefined)[]
+  /**
+   * Remembers the texts that are asked for, by index, or why there is none: 100,000 profiles may name one string of
+   * megabytes.
+   */
+  readonly texts?: (string | CinderError | undefined)[]
 }
 
 /** A string of the dictionary. */
 export function dictionaryText(table: StringTable, index: number): string {
   checkIndex(index, table.strings.count, 'string')
-  const known = table.texts?.[index]
-  if (known !== undefined) return known
-  const text = decodeText(table.raw, table.strings.start.array[index]!, table.strings.end.array[index]!)
-  if (table.texts !== undefined) table.texts[index] = text
-  return text
+  const { raw, strings, texts } = table
+  const known = texts?.[index] ?? readText(raw, strings.start.array[index]!, strings.end.array[index]!)
+  if (texts !== undefined) texts[index] = known
+  if (known instanceof CinderError) throw known
+  return known
 }
 
 /** Fails with the name of the table if an index lies outside of it. */
@@ -120,6 +123,12 @@ function textOf(reader: ProtobufReader): string {
 }
 
 function decodeText(bytes: Uint8Array, start: number, end: number): string {
-  if (!isValidUtf8(bytes, start, end)) throw invalidArgument('a string is not UTF-8', 'malformed_body')
+  const text = readText(bytes, start, end)
+  if (text instanceof CinderError) throw text
+  return text
+}
+
+function readText(bytes: Uint8Array, start: number, end: number): string | CinderError {
+  if (!isValidUtf8(bytes, start, end)) return invalidArgument('a string is not UTF-8', 'malformed_body')
   return decoder.decode(bytes.subarray(start, end))
 }

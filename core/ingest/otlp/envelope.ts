@@ -61,7 +61,10 @@ export interface OtlpEnvelope {
 }
 
 export interface OpenOptions {
-  /** All copies of profiles that are split by service, and likewise what these are as pprof. */
+  /**
+   * All copies of profiles that are split by service, likewise what these are as pprof, and likewise the labels of all
+   * profiles: those of a resource are told once, and each profile carries them on.
+   */
   readonly bytesMax: number
   /** Undefined: told by the bytes. */
   readonly layout?: SampleLayout
@@ -75,6 +78,7 @@ export function openOtlp(request: OtlpRequest, options: OpenOptions): OtlpEnvelo
   let position = 0
   for (const resource of request.resources) {
     for (const scope of resource.scopes) {
+      if (scope.profiles.length === 0) continue
       const labels = opener.labelsOf(resource, scope)
       for (const range of scope.profiles) {
         try {
@@ -108,7 +112,11 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
 interface ScopeLabels {
   readonly service: string
   readonly attributes: readonly LabelPair[]
+  readonly sizeBytes: number
 }
+
+/** Of a label besides its texts, about. */
+const LABEL_OVERHEAD_BYTES = 16
 
 class Opener {
   readonly profiles: EnvelopedProfile[] = []
@@ -122,7 +130,11 @@ class Opener {
   #bytes = 0
   /** As pprof. */
   #wholeBytes = 0
-  #namesService: boolean | undefined
+  #labelBytes = 0
+  /** Or why it is not known. */
+  #namesService: boolean | CinderError | undefined
+  #ownOf: OtlpResource | undefined
+  #own: readonly Attribute[] = []
   #whole: { readonly decoder: OtlpDecoder; readonly tables: RequestTables } | undefined
 
   constructor(request: OtlpRequest, layout: SampleLayout, bytesMax: number) {
@@ -135,13 +147,28 @@ class Opener {
 
   labelsOf(resource: OtlpResource, scope: OtlpScope): ScopeLabels {
     const read = (range: ByteRange): Attribute => readKeyValue(this.#strings, range)
-    const own = resource.attributes.map(read)
+    if (this.#ownOf !== resource) this.#own = resource.attributes.map(read)
+    this.#ownOf = resource
+    const own = this.#own
     const attributes = new Map<string, string>()
     for (const { key, value } of [...own, ...scope.attributes.map(read)]) {
       if (key !== '' && value !== undefined && !attributes.has(key)) attributes.set(key, value)
     }
     for (const name of OWN_LABELS) attributes.delete(name)
-    return { service: serviceOf(own), attributes: Array.from(attributes, ([name, value]) => ({ name, value })) }
+    const service = serviceOf(own)
+    let sizeBytes = service.length
+    for (const [name, value] of attributes) sizeBytes += name.length + value.length + LABEL_OVERHEAD_BYTES
+    this.#countLabels(sizeBytes)
+    return { service, attributes: Array.from(attributes, ([name, value]) => ({ name, value })), sizeBytes }
+  }
+
+  #countLabels(sizeBytes: number): void {
+    this.#labelBytes += sizeBytes
+    if (this.#bytesMax === 0 || this.#labelBytes <= this.#bytesMax) return
+    throw invalidArgument(
+      `the labels of all profiles of the request take more than the allowed ${this.#bytesMax} bytes: send fewer in a request`,
+      OTLP_BYTES_LIMIT,
+    )
   }
 
   open(position: number, range: ByteRange, labels: ScopeLabels): void {
@@ -152,14 +179,28 @@ class Opener {
     const { name } = meaningOf(head)
     if (!head.hasSamples) return
     const add = (service: string, bytes: Uint8Array): void => {
+      this.#countLabels(labels.sizeBytes + name.length + service.length)
       this.profiles.push({ position, labels: seriesLabels(labels, name, service), bytes, id: head.id })
     }
-    this.#namesService ??= this.#hasServiceAttribute()
-    if (!this.#namesService) {
+    if (!this.#mayNameService()) {
       add(labels.service, raw.subarray(range.start, range.end))
       return
     }
     for (const [service, bytes] of this.#splitByService(range)) add(service || labels.service, bytes)
+  }
+
+  /** All attributes are looked at once, also where one is wrong. */
+  #mayNameService(): boolean {
+    if (this.#namesService === undefined) {
+      try {
+        this.#namesService = this.#hasServiceAttribute()
+      } catch (error) {
+        if (!(error instanceof CinderError)) throw error
+        this.#namesService = error
+      }
+    }
+    if (this.#namesService instanceof CinderError) throw this.#namesService
+    return this.#namesService
   }
 
   #hasServiceAttribute(): boolean {

@@ -1,6 +1,7 @@
 /**
  * The dictionary of an OTLP request, decoded for all profiles that refer to it: each entry once, and when it is first
- * needed, because an entry that nobody uses may be wrong, and costs nothing.
+ * needed, because an entry that nobody uses may be wrong, and costs nothing. One that is used and wrong is read once too:
+ * 100,000 profiles may name one of megabytes.
  *
  * Stacks become lists of locations, attributes and links the numbers of their texts, mappings their numbers; locations and
  * functions are columns. Which of them a profile uses is kept here too (`used…`), one profile at a time.
@@ -30,6 +31,14 @@ export const HAS_LINE_NUMBERS = 4
 
 /** It is a label of the series. */
 const SERVICE_NAME = 'service.name'
+
+/** Tables by number, for what is wrong in them. */
+const MAPPINGS = 0
+const LOCATIONS = 1
+const FUNCTIONS = 2
+const LINKS = 3
+const ATTRIBUTES = 4
+const STACKS = 5
 
 /** As numbers of strings. */
 export interface LabelNumbers {
@@ -67,6 +76,8 @@ export class RequestTables {
   readonly #stackLocations = new GrowingUint32(1_024)
   #functions: FunctionColumns | undefined
   #locations: LocationColumns | undefined
+  /** Of entries that were read and are wrong, by table and index. */
+  readonly #faults = new Map<number, unknown>()
 
   /** Of `readOtlpDictionary`. */
   constructor(bytes: Uint8Array) {
@@ -93,11 +104,26 @@ export class RequestTables {
   }
 
   get functions(): FunctionColumns {
-    return (this.#functions ??= readFunctions(this.#bytes, this.dictionary.functions))
+    return (this.#functions ??= this.#readOnce(FUNCTIONS, 0, () =>
+      readFunctions(this.#bytes, this.dictionary.functions),
+    ))
   }
 
   get locations(): LocationColumns {
-    return (this.#locations ??= readLocations(this.#bytes, this.dictionary.locations))
+    return (this.#locations ??= this.#readOnce(LOCATIONS, 0, () =>
+      readLocations(this.#bytes, this.dictionary.locations),
+    ))
+  }
+
+  #readOnce<Read>(table: number, index: number, read: () => Read): Read {
+    const entry = table * 2 ** 32 + index
+    if (this.#faults.has(entry)) throw this.#faults.get(entry)
+    try {
+      return read()
+    } catch (error) {
+      this.#faults.set(entry, error)
+      throw error
+    }
   }
 
   /** What all of lines [first, end) have. */
@@ -130,7 +156,7 @@ export class RequestTables {
     let known = this.#attributes[index]
     if (known === undefined) {
       const range = { start: attributes.start.array[index]!, end: attributes.end.array[index]! }
-      known = this.#readText(range) ?? this.#readAttribute(range)
+      known = this.#readText(range) ?? this.#readOnce(ATTRIBUTES, index, () => this.#readAttribute(range))
       this.#attributes[index] = known
     }
     return known ?? undefined
@@ -167,7 +193,9 @@ export class RequestTables {
   link(index: number): readonly LabelNumbers[] {
     const { links } = this.dictionary
     checkIndex(index, links.count, 'link')
-    return (this.#links[index] ??= this.#readLink(links.start.array[index]!, links.end.array[index]!))
+    return (this.#links[index] ??= this.#readOnce(LINKS, index, () =>
+      this.#readLink(links.start.array[index]!, links.end.array[index]!),
+    ))
   }
 
   #readLink(start: number, end: number): LabelNumbers[] {
@@ -192,7 +220,7 @@ export class RequestTables {
   /** Locations of a stack are [start, end) of `stackLocations`. */
   stackStart(index: number): number {
     checkIndex(index, this.dictionary.stacks.count, 'stack')
-    if (this.#stackStart[index] === 0) this.#readStack(index)
+    if (this.#stackStart[index] === 0) this.#readOnce(STACKS, index, () => this.#readStack(index))
     return this.#stackStart[index]! - 1
   }
 
@@ -224,7 +252,9 @@ export class RequestTables {
 
   mapping(index: number): MappingEntry {
     const { mappings } = this.dictionary
-    return (this.#mappings[index] ??= this.#readMapping(mappings.start.array[index]!, mappings.end.array[index]!))
+    return (this.#mappings[index] ??= this.#readOnce(MAPPINGS, index, () =>
+      this.#readMapping(mappings.start.array[index]!, mappings.end.array[index]!),
+    ))
   }
 
   #readMapping(start: number, end: number): MappingEntry {

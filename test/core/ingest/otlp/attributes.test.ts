@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkIndex, dictionaryText, readKeyValue, readTableAttribute } from '#core/ingest/otlp/attributes.ts'
-import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
+import {
+  checkIndex,
+  dictionaryText,
+  readKeyValue,
+  readTableAttribute,
+  type StringTable,
+} from '#core/ingest/otlp/attributes.ts'
+import { EntryRanges, readOtlpRequest } from '#core/ingest/otlp/request.ts'
 import { ProtobufWriter } from '#core/wire/protobuf.ts'
 import { buildOtlp, type OtlpValue } from '../../../support/otlp.ts'
 
@@ -59,4 +65,20 @@ test('an index outside of its table is refused with its size; a string must be U
     () => readTableAttribute({ ...table, raw: Uint8Array.of(0x08, 0x09) }, { start: 0, end: 2 }),
     /invalid string index: 9/,
   )
+})
+
+test('a string that is no UTF-8 is looked at once', () => {
+  const raw = Uint8Array.of(0x61, 0xff)
+  const strings = new EntryRanges()
+  strings.push(0, 2)
+  const table: StringTable = { raw, strings, texts: [] }
+  const faults = [0, 1].map(() => {
+    try {
+      return dictionaryText(table, 0)
+    } catch (error) {
+      return error
+    }
+  })
+  assert.match(String(faults[0]), /not UTF-8/)
+  assert.equal(faults[1], faults[0])
 })

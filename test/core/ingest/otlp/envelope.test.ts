@@ -117,3 +117,17 @@ test('what profiles of several services become when they are looked at as a whol
     (error) => error instanceof CinderError && error.reason === 'otlp_bytes_limit',
   )
 })
+
+test('labels of a resource that many profiles share have the bound too: each profile carries them on', () => {
+  const long = 'x'.repeat(1_000)
+  const model = (profiles: number) =>
+    modelOf(
+      Array.from({ length: profiles }, (_, i) => ({ ...CPU, timeNanos: BigInt(i) })),
+      { long },
+    )
+  assert.equal(open(model(5), 10_000).profiles.length, 5)
+  const isTooMuch = (error: unknown) => error instanceof CinderError && error.reason === 'otlp_bytes_limit'
+  assert.throws(() => open(model(20), 10_000), isTooMuch)
+  const scopes = Array.from({ length: 20 }, () => ({ profiles: [CPU] }))
+  assert.throws(() => open({ resources: [{ attributes: { long }, scopes }] }, 10_000), isTooMuch)
+})

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RequestTables } from '#core/ingest/otlp/request-tables.ts'
+import { CinderError } from '#core/errors.ts'
+import { RequestTables } from '#core/ingest/otlp/request-tables.ts'
+import { ProtobufWriter } from '#core/wire/protobuf.ts'
 import { buildOtlp, type OtlpSample } from '../../../support/otlp.ts'
 import { openFirst } from '../../../support/otlp-profiles.ts'
 
@@ -71,4 +73,38 @@ test('a stack is read once, and mappings have their build id', () => {
   assert.throws(() => tables.string(77), /invalid string index: 77/)
   assert.equal(tables.text(0), '')
   assert.ok(tables.baseBytes > 4_096)
+})
+
+test('an entry that is wrong is read once, however often it is named', () => {
+  const ends = Uint8Array.of(0x80)
+  const places = 5_000
+  // A list of many locations, and then half a number.
+  const stack = new ProtobufWriter()
+  stack.bytesField(1, Uint8Array.of(...Array.from({ length: places }, () => 1), 0x80))
+  const out = new ProtobufWriter()
+  for (const table of [1, 2, 3, 4, 6]) out.bytesField(table, ends)
+  out.bytesField(5, new Uint8Array(0))
+  out.bytesField(7, stack.copyBytes())
+  const tables = new RequestTables(out.copyBytes())
+  const faultOf = (read: () => unknown): unknown => {
+    try {
+      return read()
+    } catch (error) {
+      return error
+    }
+  }
+  const reads = [
+    () => tables.mapping(0),
+    () => tables.locations,
+    () => tables.functions,
+    () => tables.link(0),
+    () => tables.attribute(0),
+    () => tables.stackStart(0),
+  ]
+  for (const read of reads) {
+    const fault = faultOf(read)
+    assert.ok(fault instanceof CinderError, String(read))
+    for (let i = 0; i < 20; i++) assert.equal(faultOf(read), fault, String(read))
+  }
+  assert.ok(tables.stackLocations.length < places * 4, `${tables.stackLocations.length} places are kept`)
 })
