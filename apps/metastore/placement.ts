@@ -16,7 +16,7 @@ import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
 import { withSqlErrors } from '#db/errors.ts'
 import { selectTable, setTenantWidth } from '#db/sql/placement-table.ts'
-import { beginTerm, endTerm, isWriterKnown, PLACEMENT_DUTY, renewTerm } from '#db/sql/register-writer.ts'
+import { beginTerm, endTerm, isTakenOver, PLACEMENT_DUTY, renewTerm } from '#db/sql/register-writer.ts'
 import type { Duty } from './duties.ts'
 import { PlacementPass } from './placement-pass.ts'
 import { Publisher } from './placement-publish.ts'
@@ -89,8 +89,8 @@ export function createPlacement(deps: PlacementDeps): Placement {
   }
 }
 
-async function explainRefusal(sql: Sql, { writerId, epoch }: RegisterWriterRequest) {
-  if (epoch === 0) {
+async function explainRefusal(sql: Sql, request: RegisterWriterRequest) {
+  if (request.epoch === 0) {
     throw new CinderError(
       'resource_exhausted',
       `${TABLE_MAX_WRITERS} writers are registered; allowed ${TABLE_MAX_WRITERS}`,
@@ -100,6 +100,6 @@ async function explainRefusal(sql: Sql, { writerId, epoch }: RegisterWriterReque
       },
     )
   }
-  const isKnown = await withSqlErrors('register writer', () => isWriterKnown(sql, writerId))
-  return { verdict: isKnown ? 'superseded' : 'forgotten', epoch: 0, generation: 0 }
+  const isTaken = await withSqlErrors('register writer', () => isTakenOver(sql, request))
+  return { verdict: isTaken ? 'superseded' : 'forgotten', epoch: 0, generation: 0 }
 }

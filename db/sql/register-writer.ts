@@ -74,8 +74,14 @@ export async function renewTerm(sql: SqlSession, request: RegisterWriterRequest)
   return row
 }
 
-export async function isWriterKnown(sql: SqlSession, writerId: string): Promise<boolean> {
-  return (await sql`select from writers where writer_id = ${writerId}::text`).length === 1
+/** By another process. A database that was restored has raised the epochs of all (commit-counter.ts): nobody took them over. */
+export async function isTakenOver(
+  sql: SqlSession,
+  { writerId, instanceId }: Pick<RegisterWriterRequest, 'writerId' | 'instanceId'>,
+): Promise<boolean> {
+  const rows = await sql`
+    select from writers where writer_id = ${writerId}::text and instance_id <> ${instanceId}::text`
+  return rows.length === 1
 }
 
 export async function endTerm(

@@ -105,6 +105,14 @@ function leaseContract(scene: () => Scene): void {
     assert.equal((await s.register('b', { epoch: 1 })).verdict, 'forgotten', 'nobody ever had it')
   })
 
+  test('an epoch that was raised over the head of a writer is no other process, and it begins anew at once', async () => {
+    const s = scene()
+    const { epoch } = await s.register('a')
+    assert.equal((await s.register('a', { epoch: epoch + 7 })).verdict, 'forgotten')
+    const again = await s.register('a')
+    assert.deepEqual([again.verdict, again.epoch], ['registered', epoch])
+  })
+
   test('a lease that ran out can be renewed: nobody else began one', async () => {
     const s = scene()
     const { epoch } = await s.register('a')

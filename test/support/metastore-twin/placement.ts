@@ -49,7 +49,7 @@ export class PlacementTwin implements PlacementService {
     const known = this.#writers.get(writerId)
     const isSame = known?.request.instanceId === instanceId
     if (epoch > 0 && !(isSame && known.epoch === epoch)) {
-      return { verdict: known === undefined ? 'forgotten' : 'superseded', epoch: 0, generation: 0 }
+      return { verdict: known === undefined || isSame ? 'forgotten' : 'superseded', epoch: 0, generation: 0 }
     }
     if (known === undefined && this.#writers.size >= TABLE_MAX_WRITERS)
       throw new CinderError(
