@@ -11,7 +11,7 @@
  * long as its table. It does not know which writers answer: the caller passes over those that do not.
  */
 import { hashNames, jumpHash } from './hash.ts'
-import type { PlacementTable } from './table.ts'
+import { type PlacementTable, TABLE_MAX_NAME_CHARS } from './table.ts'
 
 export interface RouteKey {
   tenant: string
@@ -31,6 +31,10 @@ export const ROUTE_WRITERS_MAX = 3
 const CACHED_ORDERS_MAX = 65_536
 /** Of services, which are cached whether an order was asked or not: 150 bytes each. */
 const CACHED_SERVICES_MAX = 20_000
+/** Of their names, which clients choose: 200 each of the most there are, 8 MB. */
+const CACHED_CHARS_MAX = 4 * 1024 * 1024
+/** No writer takes a longer one: an edge would keep it for nobody. */
+const CACHED_NAME_CHARS_MAX = TABLE_MAX_NAME_CHARS
 
 interface ServiceRange {
   readonly start: number
@@ -45,20 +49,26 @@ export function createRouter(table: PlacementTable): PlacementRouter {
   const widths = indexWidths(table)
   const cached = new Map<string, Map<string, ServiceRange>>()
   let services = 0
+  let chars = 0
   let orders = 0
 
+  const forget = (): void => {
+    cached.clear()
+    services = 0
+    chars = 0
+    orders = 0
+  }
   const rangeOf = (tenant: string, service: string): ServiceRange => {
     const found = cached.get(tenant)?.get(service)
     if (found !== undefined) return found
-    if (services >= CACHED_SERVICES_MAX) {
-      cached.clear()
-      services = 0
-      orders = 0
-    }
     const range = placeService(table, widths(tenant, service), { tenant, service })
+    const ownChars = tenant.length + service.length
+    if (ownChars > CACHED_NAME_CHARS_MAX) return range
+    if (services >= CACHED_SERVICES_MAX || chars + ownChars > CACHED_CHARS_MAX) forget()
     const ofTenant = cached.get(tenant) ?? new Map<string, ServiceRange>()
     cached.set(tenant, ofTenant.set(service, range))
     services++
+    chars += ownChars
     return range
   }
 
@@ -71,11 +81,7 @@ export function createRouter(table: PlacementTable): PlacementRouter {
       const order = orderFrom(table, range, position)
       range.orders[position] = order
       orders++
-      if (orders > CACHED_ORDERS_MAX) {
-        cached.clear()
-        services = 0
-        orders = 0
-      }
+      if (orders > CACHED_ORDERS_MAX) forget()
       return order
     },
   }

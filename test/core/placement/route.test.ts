@@ -164,3 +164,17 @@ test('an order is made once, also where services are more than are kept', () => 
   }
   assert.deepEqual(wide.order(key(1)), order)
 })
+
+test('names of any length are routed, and the router keeps no more of them than a bound', () => {
+  const router = createRouter(tableOf())
+  const kept = router.order(key(1))
+  for (let i = 0; i < 1_000; i++) router.order(key(1, { service: `s${i}` }))
+  assert.equal(router.order(key(1)), kept, 'as many as are common')
+  const huge = 'x'.repeat(1_000_000)
+  for (let i = 0; i < 8; i++) assert.equal(router.order(key(1, { service: `${huge}${i}` })).length, 3)
+  assert.equal(router.order(key(1)), kept, 'one that no writer would take is not kept at all')
+  const long = 'y'.repeat(2_000)
+  for (let i = 0; i < 2_500; i++) router.order(key(1, { service: `${long}${i}` }))
+  assert.notEqual(router.order(key(1)), kept, 'all are forgotten past the bound')
+  assert.deepEqual(router.order(key(1)), kept)
+})
