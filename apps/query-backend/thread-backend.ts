@@ -143,9 +143,9 @@ class QueryThread {
     const call: Call = { method, request, reads: new AbortController(), answer: resolve, fail: reject, isOver: false }
     const leave = () => this.#leave(call)
     signal?.addEventListener('abort', leave, { once: true })
-    // What ends a query goes first: it frees what the query holds.
-    if (method === 'work') this.#waiting.unshift(call)
-    else this.#waiting.push(call)
+    // What ends a query goes first, since it frees what the query holds; behind others of its kind, so that none starves.
+    const others = method === 'work' ? this.#waiting.findIndex((each) => each.method !== 'work') : -1
+    this.#waiting.splice(others < 0 ? this.#waiting.length : others, 0, call)
     this.#send()
     try {
       return await promise

@@ -126,13 +126,17 @@ test('what ends a query goes before calls that wait', async () => {
     backend.stacktraces(stacktraces(objects)).then(() => void order.push(`call ${i}`)),
   )
   while (held.waiting() < 4) await held.nextRead()
-  const zipped = backend.gzip(new Uint8Array(10)).then(() => void order.push('gzip'))
+  const zipped = ['gzip', 'next', 'last'].map((name) =>
+    backend.gzip(new Uint8Array(10)).then(() => void order.push(name)),
+  )
   held.letGo()
-  await zipped
+  await Promise.all(zipped)
   while (held.waiting() < 2) await held.nextRead()
   held.letGo()
   await Promise.all(calls)
-  assert.ok(order.indexOf('gzip') < order.indexOf('call 4'), order.join(', '))
+  assert.ok(order.indexOf('last') < order.indexOf('call 4'), order.join(', '))
+  const ending = order.filter((name) => !name.startsWith('call'))
+  assert.deepEqual(ending, ['gzip', 'next', 'last'], 'who came first: none waits for ever while others come')
 })
 
 test('threads answer as the loop does, bytes and statistics', async () => {
