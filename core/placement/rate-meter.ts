@@ -4,11 +4,12 @@
  * 1. `note` adds up since the last reading: one look-up, because every profile passes here.
  * 2. `read` folds the sums into exponentially weighted rates with a half-life of 15 s, whatever time has passed since, and
  *    gives the highest by name and the rest as one. Who reads does so every few seconds.
- * 3. A rate too small to matter, with nothing new, is forgotten. Past `SERVICES_MAX` names, new ones count in the rest.
+ * 3. A rate too small to matter, with nothing new, is forgotten. Past the bounds of names, new ones count in the rest.
  * A clock that was set back folds nothing: the sums stay for the next reading. It must not throw.
  */
 import type { ServiceRate } from '../rpc/placement.ts'
 import { MS_PER_SECOND } from '../units.ts'
+import { TABLE_MAX_NAME_CHARS } from './table.ts'
 import { loadOf, WIDTH_POLICY_DEFAULT } from './widths.ts'
 
 /** Of a renewal, some 20 KiB: a service with less than a 256th of a writer is not what makes one busy. */
@@ -19,6 +20,8 @@ export const WRITER_LEASE_MS_DEFAULT = 15 * MS_PER_SECOND
 export const RATE_HALF_LIFE_MS = 15 * MS_PER_SECOND
 /** 200 bytes each. */
 export const METERED_SERVICES_MAX = 10_000
+/** Of their names, which clients choose: 400 each of the most there are. */
+export const METERED_CHARS_MAX = 4 * 1024 * 1024
 /** A byte a second: a megabyte is forgotten after five minutes. */
 const FORGOTTEN_BYTES_PER_SECOND = 1
 const FORGOTTEN_PROFILES_PER_SECOND = 1 / 1_000
@@ -41,10 +44,16 @@ export class RateMeter {
   readonly #tenants = new Map<string, Map<string, Meter>>()
   readonly #rest = newMeter()
   #services = 0
+  #nameChars = 0
   #readMs: number
 
   constructor(nowMs: number) {
     this.#readMs = nowMs
+  }
+
+  /** Of all names that are kept. */
+  get nameChars(): number {
+    return this.#nameChars
   }
 
   note({ tenant, service, bytes, profiles }: RateNote): void {
@@ -67,6 +76,7 @@ export class RateMeter {
         if (isForgotten(meter)) {
           services.delete(service)
           this.#services--
+          this.#nameChars -= tenant.length + service.length
         }
       }
       if (services.size === 0) this.#tenants.delete(tenant)
@@ -84,9 +94,12 @@ export class RateMeter {
     const services = this.#tenants.get(tenant)
     const found = services?.get(service)
     if (found !== undefined) return found
-    if (this.#services >= METERED_SERVICES_MAX) return this.#rest
+    const chars = tenant.length + service.length
+    if (this.#services >= METERED_SERVICES_MAX || this.#nameChars + chars > METERED_CHARS_MAX) return this.#rest
+    if (chars > TABLE_MAX_NAME_CHARS) return this.#rest
     const meter = newMeter()
     this.#services++
+    this.#nameChars += chars
     if (services === undefined) this.#tenants.set(tenant, new Map([[service, meter]]))
     else services.set(service, meter)
     return meter

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { METERED_SERVICES_MAX, RATE_HALF_LIFE_MS, RateMeter, RATES_MAX } from '#core/placement/rate-meter.ts'
+import {
+  METERED_CHARS_MAX,
+  METERED_SERVICES_MAX,
+  RATE_HALF_LIFE_MS,
+  RateMeter,
+  RATES_MAX,
+} from '#core/placement/rate-meter.ts'
 
 const note = (service: string, bytes: number, profiles = 1) => ({ tenant: 't', service, bytes, profiles })
 
@@ -95,4 +101,29 @@ test('a service of many small profiles is told by name before many of few large 
   assert.equal(rates.length, RATES_MAX)
   assert.equal(rates[0]!.service, 'busy')
   assert.ok(restProfilesPerSecond < 1)
+})
+
+test('names of any length are counted, and no more of them are kept than a bound', () => {
+  const meter = new RateMeter(0)
+  const long = 'x'.repeat(4_000)
+  for (let i = 0; i < 3_000; i++) meter.note(note(`${long}${i}`, 10))
+  meter.note(note('y'.repeat(1_000_000), 10))
+  meter.note(note('short', 10))
+  const { rates } = meter.read(1_000)
+  assert.ok(
+    rates.every(({ service }) => service.length < 4_096),
+    'what the table cannot name is in the rest',
+  )
+  const total = { bytes: 0, kept: 0 }
+  for (let atMs = 1_000; atMs < 3_000; atMs += 1_000) {
+    for (let i = 0; i < 3_000; i++) meter.note(note(`${long}${i}`, 10))
+    const read = meter.read(atMs)
+    total.bytes = read.restBytesPerSecond + read.rates.reduce((sum, { bytesPerSecond }) => sum + bytesPerSecond, 0)
+    total.kept = meter.nameChars
+  }
+  assert.ok(total.bytes > 0)
+  assert.ok(total.kept <= METERED_CHARS_MAX, String(total.kept))
+  meter.read(10_000_000)
+  meter.read(20_000_000)
+  assert.equal(meter.nameChars, 0, 'the forgotten are given back')
 })
