@@ -168,8 +168,10 @@ class WriterRegistration implements Registration {
     } catch (error) {
       if (!this.#isFailing) log.warn('writer cannot register, and goes on accepting', { writerId, address, error })
       this.#isFailing = true
-      // A metastore of the release before this one knows no writers: it will be replaced, but not within seconds.
-      return error instanceof CinderError && error.kind === 'unimplemented' ? RENEW_MS : RETRY_MS
+      // A metastore of the release before this one knows no writers: it will be replaced, but not within seconds. With a
+      // lease from another replica, that one is who should be met again.
+      const isOld = error instanceof CinderError && error.kind === 'unimplemented'
+      return isOld && this.#epoch === 0 ? RENEW_MS : RETRY_MS
     }
   }
 

@@ -100,6 +100,19 @@ test('a metastore that knows no writers is not asked every second', async () => 
   assert.equal(asked.length, 11)
 })
 
+test('beside one that knows writers it is: an upgrade of replicas costs nobody its lease', async () => {
+  const { registration, clock, scene, asked, start } = setUp()
+  await start()
+  scene.answer = new CinderError('unimplemented', 'no such method')
+  await clock.advance(RENEW_MS)
+  const before = asked.length
+  scene.answer = registered(1)
+  await clock.advance(1_000)
+  assert.equal(asked.length, before + 1)
+  await clock.advance(WRITER_LEASE_MS_DEFAULT - 2_000)
+  assert.equal(registration.status().isRegistered, true)
+})
+
 test('a registration that is forgotten begins anew at once', async () => {
   const { clock, scene, asked, start } = setUp()
   await start()
