@@ -112,11 +112,28 @@ async function afterNoCommit(
   const isOpen = error instanceof CinderError && isUnanswered(error)
   if (!isOpen || deps.journal.mode !== 'acknowledge') settleFailed(deps, request.objectId, failed)
   if (!isOpen) return
-  // Whoever reads the entry cannot ask for what is left out.
-  const isAcknowledged = await deps.journal.write(wholeRequest(deps, request, heads), startedMs)
+  const isAcknowledged = await writeEntry(deps, request, { heads, startedMs })
   if (deps.journal.mode !== 'acknowledge') return
   if (!isAcknowledged) settleFailed(deps, request.objectId, failed)
   else for (const { part, result } of heads) part.settleHead(result.head, { kind: 'stored' })
+}
+
+/** Without an entry the object is an orphan; a flush never fails for it. */
+async function writeEntry(
+  deps: FlusherDeps,
+  request: CommitSegmentRequest,
+  { heads, startedMs }: { readonly heads: readonly EncodedHead[]; readonly startedMs: number },
+): Promise<boolean> {
+  if (deps.journal.mode === 'off') return false
+  let whole: CommitSegmentRequest
+  try {
+    // Whoever reads the entry cannot ask for what is left out.
+    whole = wholeRequest(deps, request, heads)
+  } catch (error) {
+    deps.log.warn('journal entry not written', { objectId: request.objectId, error })
+    return false
+  }
+  return await deps.journal.write(whole, startedMs)
 }
 
 function settleFailed(

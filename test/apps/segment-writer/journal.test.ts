@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OBJECT_KEY_PREFIX, objectKey } from '#core/block/object-key.ts'
 import { CinderError } from '#core/errors.ts'
+import { createCodec } from '#platform/codec.ts'
 import { decodeJournalEntry, JOURNAL_PREFIX, journalKey } from '#platform/journal.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { type JournalMode, WriterJournal } from '../../../apps/segment-writer/journal.ts'
@@ -195,3 +196,31 @@ test('a commit that cannot be written down is left alone: the flush ends as ever
   )
   assert.deepEqual(await store.list(JOURNAL_PREFIX), [])
 })
+
+for (const mode of ['retry', 'acknowledge'] as const) {
+  test(`${mode}: an entry that cannot be made fails its pushes as retryable, and the writer goes on`, async () => {
+    const inner = createCodec()
+    let isBroken = false
+    const codec = withOverrides(inner, {
+      zstdDecompress(bytes: Uint8Array, outputBytes: number) {
+        if (isBroken) throw new Error('zstd: cannot allocate')
+        return inner.zstdDecompress(bytes, outputBytes)
+      },
+    })
+    const path = createWritePath({ settings: { journal: mode }, codec })
+    const { writer, clock, store, events } = path
+    const samples = Array.from({ length: 200 }, (_, i) => ({ stack: ['main'], values: [1], labels: { i: String(i) } }))
+    const big = (seed: number) => simplePprof(0, { samples: samples.map((each) => ({ ...each, values: [seed] })) })
+    // From here on the writer leaves label sets out, and reads the heads for an entry.
+    assert.deepEqual(statusesOf(await settle(clock, push(writer, [big(1)]))), ['stored'])
+    isBroken = true
+    outage(path)
+    const [verdict] = await settle(clock, push(writer, [big(2)]))
+    assert.deepEqual([verdict!.status, verdict!.kind], ['rejected', 'unavailable'])
+    assert.ok(events.some(({ event }) => event === 'journal entry not written'))
+    isBroken = false
+    assert.deepEqual(statusesOf(await settle(clock, push(writer, [big(3)]))), ['stored'])
+    assert.equal(writer.status().flushesInFlight, 0)
+    assert.deepEqual(await store.list(JOURNAL_PREFIX), [])
+  })
+}
