@@ -16,7 +16,8 @@ export function errorOfVerdicts(verdicts: readonly ProfileVerdict[]): CinderErro
   const messages = [...new Set(rejected.map((verdict) => verdict.message))]
   const shown = messages.slice(0, MESSAGES_MAX)
   if (messages.length > MESSAGES_MAX) shown.push(`and ${messages.length - MESSAGES_MAX} more`)
-  const retryAfterMs = Math.max(...rejected.map((verdict) => verdict.retryAfterMs))
+  // Not as arguments of one call: a request may hold more profiles than a stack.
+  const retryAfterMs = rejected.reduce((most, verdict) => Math.max(most, verdict.retryAfterMs), 0)
   return new CinderError(kindOf(first.kind), shown.join('\n'), {
     reason: first.reason,
     outcome: rejected.length === verdicts.length ? 'not-applied' : 'unknown',

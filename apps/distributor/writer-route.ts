@@ -97,8 +97,8 @@ export function splitVerdicts(
   const split: ProfileVerdict[][] = units.map(() => [])
   let next = 0
   for (const { unit, count } of placed.sort((a, b) => a.at - b.at)) {
-    split[unit]!.push(...verdicts.slice(next, next + count))
-    next += count
+    // One by one: as arguments of a call a hundred thousand are too many.
+    for (const end = next + count; next < end; next++) split[unit]!.push(verdicts[next]!)
   }
   return split
 }

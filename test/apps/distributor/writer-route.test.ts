@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { CinderError } from '#core/errors.ts'
 import type { LabelPair } from '#core/labels/labels.ts'
 import type { PlacementRouter, RouteKey } from '#core/placement/route.ts'
-import type { ProfileVerdict, WriteRequest, WriteSeries } from '#core/rpc/segment-writer.ts'
+import type { ProfileVerdict, WriteProfile, WriteRequest, WriteSeries } from '#core/rpc/segment-writer.ts'
 import {
   failedVerdicts,
   isFreed,
@@ -13,6 +13,7 @@ import {
   joinVerdicts,
   laterVerdicts,
   requestOf,
+  type RouteUnit,
   routeUnits,
   splitVerdicts,
 } from '../../../apps/distributor/writer-route.ts'
@@ -164,4 +165,23 @@ test('a body that was given back is noticed', () => {
   assert.equal(isFreed(units[0]!), false)
   units[0]!.series[0]!.profiles[1]!.bytes = new Uint8Array(0)
   assert.equal(isFreed(units[0]!), true)
+})
+
+test('a series of millions of profiles has its verdicts as any other', () => {
+  const profile = { bytes: new Uint8Array(0), clientId: '' }
+  const count = 2_000_000
+  const unitOf = (at: number, profiles: number): RouteUnit => ({
+    series: [{ labels: [], profiles: Array.from({ length: profiles }, (): WriteProfile => profile) }],
+    at: [at],
+    order: [],
+    sizeBytes: 0,
+  })
+  const units = [unitOf(1, count), unitOf(0, 1)]
+  const answer = Array.from({ length: count + 1 }, () => STORED)
+  const split = splitVerdicts(answer, units)!
+  assert.deepEqual(
+    split.map(({ length }) => length),
+    [count, 1],
+  )
+  assert.equal(joinVerdicts(units, split).length, count + 1)
 })
