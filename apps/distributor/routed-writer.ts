@@ -21,6 +21,7 @@ import {
   onProbe,
   onServing,
   outcomeOf,
+  REST_MAX_MS,
 } from '#core/placement/breaker.ts'
 import type { RouteKey } from '#core/placement/route.ts'
 import type { PlacementWriter } from '#core/placement/table.ts'
@@ -355,6 +356,7 @@ function noWriter(afterMs = 1_000): CinderError {
   return new CinderError('unavailable', 'no segment-writer that these profiles belong to answers: send them again', {
     reason: 'no_writer',
     outcome: 'not-applied',
-    retryAfterMs: Math.max(1, Math.ceil(afterMs)),
+    // A table that has them back may come sooner than their breakers let somebody pass.
+    retryAfterMs: Math.min(REST_MAX_MS, Math.max(1, Math.ceil(afterMs))),
   })
 }
