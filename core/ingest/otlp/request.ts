@@ -8,12 +8,17 @@
  *
  * Errors are `invalid_argument` and name the byte. Must not: copy payloads, or allocate for a sample.
  */
-import { CinderError, invalidArgument } from '../../errors.ts'
+import { invalidArgument } from '../../errors.ts'
 import { GrowingUint32 } from '../../wire/growing.ts'
 import { ProtobufReader, WIRE_LENGTH } from '../../wire/protobuf.ts'
 
-/** 4 Mi: entries take two bytes or more, so no body of 8 MiB meets it; the columns of all tables then take 32 MiB each. */
-export const TABLE_ENTRIES_MAX = 4 * 1024 * 1024
+/**
+ * 2 Mi, over all tables: agents of busy hosts have tens of thousands. Entries take two bytes or more on the wire, next to
+ * nothing compressed, and 16 bytes at most here: 32 MiB, beside a body of 24 MiB in the 128 MB of a worker.
+ */
+export const DICTIONARY_ENTRIES_MAX = 2 * 1024 * 1024
+/** 300,000 resources, scopes and attributes of theirs: likewise two bytes or more each, and objects of 50 to 150 bytes here. */
+export const PARTS_MAX = 300_000
 /** 100,000 profiles of one request: 200 times what an agent of a busy host sends; each is an object here. */
 export const PROFILES_MAX = 100_000
 
@@ -82,15 +87,17 @@ export function readOtlpRequest(raw: Uint8Array): OtlpRequest {
   const resources: OtlpResource[] = []
   const dictionary = emptyDictionary()
   const dictionaryRanges: ByteRange[] = []
-  const seen = { profiles: 0 }
+  const seen = { profiles: 0, parts: 0 }
   while (reader.next()) {
     if (reader.wireType !== WIRE_LENGTH || reader.field > 2) {
       reader.skip()
       continue
     }
     const message = reader.message()
-    if (reader.field === 1) resources.push(readResource(message, seen))
-    else {
+    if (reader.field === 1) {
+      countPart(seen)
+      resources.push(readResource(message, seen))
+    } else {
       dictionaryRanges.push({ start: message.position, end: message.end })
       readDictionary(message, dictionary)
     }
@@ -114,6 +121,7 @@ function emptyDictionary(): OtlpDictionary {
 }
 
 function readDictionary(reader: ProtobufReader, dictionary: OtlpDictionary): void {
+  let entries = TABLES.reduce((sum, name) => sum + dictionary[name].count, 0)
   while (reader.next()) {
     const name = TABLES[reader.field - 1]
     if (name === undefined || reader.wireType !== WIRE_LENGTH) {
@@ -122,11 +130,10 @@ function readDictionary(reader: ProtobufReader, dictionary: OtlpDictionary): voi
     }
     const start = reader.payload()
     const table = dictionary[name]
-    if (table.count === TABLE_ENTRIES_MAX) {
-      throw new CinderError(
-        'invalid_argument',
-        `the table of ${name} has more than the allowed ${TABLE_ENTRIES_MAX} entries`,
-        { reason: 'otlp_table_limit' },
+    if (entries++ === DICTIONARY_ENTRIES_MAX) {
+      throw invalidArgument(
+        `the tables of the dictionary have more than the allowed ${DICTIONARY_ENTRIES_MAX} entries together: send fewer profiles in a request`,
+        'otlp_table_limit',
       )
     }
     table.push(start, reader.position)
@@ -134,24 +141,41 @@ function readDictionary(reader: ProtobufReader, dictionary: OtlpDictionary): voi
   check(reader, 'the dictionary')
 }
 
-function readResource(reader: ProtobufReader, seen: { profiles: number }): OtlpResource {
+/** What of a request was seen so far. */
+interface Seen {
+  profiles: number
+  parts: number
+}
+
+function countPart(seen: Seen): void {
+  if (seen.parts++ < PARTS_MAX) return
+  throw invalidArgument(
+    `the request has more than the allowed ${PARTS_MAX} resources, scopes and attributes of theirs: send fewer in a request`,
+    'otlp_parts_limit',
+  )
+}
+
+function readResource(reader: ProtobufReader, seen: Seen): OtlpResource {
   const attributes: ByteRange[] = []
   const scopes: OtlpScope[] = []
   while (reader.next()) {
     if (reader.wireType !== WIRE_LENGTH || reader.field > 2) reader.skip()
-    else if (reader.field === 1) readAttributes(reader.message(), 1, attributes)
-    else scopes.push(readScope(reader.message(), seen))
+    else if (reader.field === 1) readAttributes(reader.message(), { field: 1, attributes }, seen)
+    else {
+      countPart(seen)
+      scopes.push(readScope(reader.message(), seen))
+    }
   }
   check(reader, 'a resource')
   return { attributes, scopes }
 }
 
-function readScope(reader: ProtobufReader, seen: { profiles: number }): OtlpScope {
+function readScope(reader: ProtobufReader, seen: Seen): OtlpScope {
   const attributes: ByteRange[] = []
   const profiles: ByteRange[] = []
   while (reader.next()) {
     if (reader.wireType !== WIRE_LENGTH || reader.field > 2) reader.skip()
-    else if (reader.field === 1) readAttributes(reader.message(), 3, attributes)
+    else if (reader.field === 1) readAttributes(reader.message(), { field: 3, attributes }, seen)
     else {
       if (seen.profiles++ === PROFILES_MAX) {
         throw invalidArgument(`the request has more than the allowed ${PROFILES_MAX} profiles`, 'otlp_profiles_limit')
@@ -163,10 +187,16 @@ function readScope(reader: ProtobufReader, seen: { profiles: number }): OtlpScop
   return { attributes, profiles }
 }
 
-function readAttributes(reader: ProtobufReader, field: number, attributes: ByteRange[]): void {
+function readAttributes(
+  reader: ProtobufReader,
+  { field, attributes }: { readonly field: number; readonly attributes: ByteRange[] },
+  seen: Seen,
+): void {
   while (reader.next()) {
-    if (reader.field === field && reader.wireType === WIRE_LENGTH) attributes.push(rangeOf(reader))
-    else reader.skip()
+    if (reader.field === field && reader.wireType === WIRE_LENGTH) {
+      countPart(seen)
+      attributes.push(rangeOf(reader))
+    } else reader.skip()
   }
   check(reader, 'attributes')
 }

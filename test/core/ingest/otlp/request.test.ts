@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { PROFILES_MAX, readOtlpRequest, TABLE_ENTRIES_MAX } from '#core/ingest/otlp/request.ts'
+import { CinderError } from '#core/errors.ts'
+import {
+  DICTIONARY_ENTRIES_MAX,
+  PARTS_MAX,
+  PROFILES_MAX,
+  readOtlpDictionary,
+  readOtlpRequest,
+} from '#core/ingest/otlp/request.ts'
 import { ProtobufWriter } from '#core/wire/protobuf.ts'
 import { buildOtlp } from '../../../support/otlp.ts'
 
@@ -45,13 +52,13 @@ test('what is no request is refused by its reason', () => {
 })
 
 test('tables and profiles have a limit that is named', () => {
-  const table = new Uint8Array((TABLE_ENTRIES_MAX + 1) * 2)
+  const table = new Uint8Array((DICTIONARY_ENTRIES_MAX + 1) * 2)
   for (let i = 0; i < table.length; i += 2) table[i] = 0x2a
   const request = new ProtobufWriter()
   request.bytesField(2, table)
   assert.throws(
     () => readOtlpRequest(request.copyBytes()),
-    new RegExp(`strings .* allowed ${TABLE_ENTRIES_MAX} entries`),
+    new RegExp(`the dictionary .* allowed ${DICTIONARY_ENTRIES_MAX} entries`),
   )
 
   const profiles = new Uint8Array((PROFILES_MAX + 1) * 2)
@@ -60,4 +67,40 @@ test('tables and profiles have a limit that is named', () => {
   scope.bytesField(2, profiles)
   resource.bytesField(1, scope.copyBytes())
   assert.throws(() => readOtlpRequest(resource.copyBytes()), new RegExp(`allowed ${PROFILES_MAX} profiles`))
+})
+
+test('entries of all tables of a dictionary have one bound: each takes 8 bytes, and two on the wire', () => {
+  const half = DICTIONARY_ENTRIES_MAX / 2
+  const table = (field: number, entries: number) => {
+    const bytes = new Uint8Array(entries * 2)
+    for (let i = 0; i < entries; i++) bytes[i * 2] = (field << 3) | 2
+    return bytes
+  }
+  const dictionaryOf = (last: number) =>
+    new Uint8Array(Buffer.concat([table(5, half), table(7, half - 1), table(1, last)]))
+  assert.equal(readOtlpDictionary(dictionaryOf(1)).stacks.count, half - 1)
+  assert.throws(
+    () => readOtlpDictionary(dictionaryOf(2)),
+    (error) => error instanceof CinderError && error.reason === 'otlp_table_limit',
+  )
+})
+
+test('resources, scopes and their attributes have a bound: each is an object here, and two bytes on the wire', () => {
+  const isTooMuch = (error: unknown) => error instanceof CinderError && error.reason === 'otlp_parts_limit'
+  const dictionary = Uint8Array.of(0x12, 0)
+  const nested = (fields: readonly number[], count: number): Uint8Array => {
+    let bytes = new Uint8Array(count * 2)
+    for (let i = 0; i < count; i++) bytes[i * 2] = (fields.at(-1)! << 3) | 2
+    for (const field of fields.slice(0, -1).reverse()) {
+      const out = new ProtobufWriter()
+      out.bytesField(field, bytes)
+      bytes = out.copyBytes()
+    }
+    return new Uint8Array(Buffer.concat([bytes, dictionary]))
+  }
+  // Resources; scopes of one; its attributes; attributes of a scope.
+  for (const fields of [[1], [1, 2], [1, 1, 1], [1, 2, 1, 3]]) {
+    assert.throws(() => readOtlpRequest(nested(fields, PARTS_MAX + 1)), isTooMuch, fields.join())
+  }
+  assert.equal(readOtlpRequest(nested([1], PARTS_MAX)).resources.length, PARTS_MAX)
 })
