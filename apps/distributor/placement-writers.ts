@@ -20,6 +20,7 @@ import { createSegmentWriterClient } from '#platform/connect/services.ts'
 import type { WriterPlace } from './config.ts'
 import { createPlacementSource, type PlacementSource } from './placement.ts'
 import { RoutedWriter, type WriterPort } from './routed-writer.ts'
+import { checkAnswer } from './writer-route.ts'
 
 export interface Writers {
   readonly writer: SegmentWriter
@@ -63,7 +64,7 @@ export function openWriters(place: WriterPlace, deps: WritersDeps): Writers {
     const { writer, debuginfo, ledger } = openRemote(place.url, deps.client)
     // What a client began is brought to its end although it left: its retry is a duplicate then.
     return {
-      writer: { write: (request) => writer.write(request) },
+      writer: { write: async (request) => checkAnswer(await writer.write(request), [request]) },
       debuginfo,
       ledger,
       where: place.url,

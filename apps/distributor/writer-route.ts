@@ -73,7 +73,10 @@ export function requestOf(request: WriteRequest, units: readonly RouteUnit[]): W
  * Every profile has a verdict, a body of text one or more. Fewer are an answer that was cut off, as by a writer that was
  * killed: an empty message is a valid one, and would tell the agent that its profiles are safe.
  */
-export function checkAnswer(answer: WriteResponse, units: readonly RouteUnit[]): WriteResponse {
+export function checkAnswer(
+  answer: WriteResponse,
+  units: readonly { readonly series: readonly WriteSeries[] }[],
+): WriteResponse {
   const wanted = units.reduce((sum, { series }) => sum + profilesOf(series), 0)
   if (answer.verdicts.length >= wanted) return answer
   const message = `the writer answered ${answer.verdicts.length} verdicts, ${wanted} or more are due`

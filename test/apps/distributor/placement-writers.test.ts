@@ -106,6 +106,14 @@ test('a fixed address is called as it is, and there is no table', async () => {
   assert.equal((await writers.writer.write(request, { signal: gone })).verdicts.length, 1)
 })
 
+test('an answer of a fixed address that was cut off acknowledges nothing', async () => {
+  const { deps } = setUp()
+  // What is left of an answer whose writer was killed: an empty message is a valid one.
+  const cut = async () => new Response(new Uint8Array(0), { headers: { 'Content-Type': 'application/proto' } })
+  const { writer } = openWriters({ kind: 'fixed', url: 'http://w0' }, { ...deps, client: { fetch: cut } })
+  await assert.rejects(writer.write(request), { kind: 'unavailable', outcome: 'unknown' })
+})
+
 test('by placement a push goes over the network to its writer, and to the next where that is gone', async () => {
   const { remotes, deps } = setUp()
   const writers = openWriters({ kind: 'placed', tableUrl: TABLE_URL }, deps)
