@@ -8,10 +8,19 @@
 import type { Sql, SqlSession } from './client.ts'
 
 export async function uncompiled<Result>(sql: Sql, run: (session: SqlSession) => Promise<Result>): Promise<Result> {
-  // Pools behind a pooler prepare nothing (client.ts).
-  if (sql.options.prepare) return await run(sql)
+  if (!isBehindPooler(sql)) return await run(sql)
+  return await beginUncompiled(sql, run)
+}
+
+/** A transaction of its own in any case. */
+export async function beginUncompiled<Result>(sql: Sql, run: (tx: SqlSession) => Promise<Result>): Promise<Result> {
   return (await sql.begin(async (tx) => {
-    await tx`set local jit = off`
+    if (isBehindPooler(sql)) await tx`set local jit = off`
     return await run(tx)
   })) as Result
+}
+
+/** Pools behind a pooler prepare nothing (client.ts). */
+function isBehindPooler(sql: Sql): boolean {
+  return !sql.options.prepare
 }

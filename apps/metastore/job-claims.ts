@@ -53,7 +53,8 @@ export class JobClaims {
         if (!isMoved) return []
         continue
       }
-      const jobs = await claimJobs(sql, chosen, { workerId, capacity, leaseMs: policy.leaseMs })
+      const wanted = { workerId, capacity, leaseMs: policy.leaseMs }
+      const jobs = await uncompiled(sql, (session) => claimJobs(session, chosen, wanted))
       if (jobs.length === 0) continue
       const taken = new Set(jobs.map(({ jobId }) => jobId))
       for (const { jobId, level, tenant } of chosen)

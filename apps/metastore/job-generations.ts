@@ -16,6 +16,7 @@ import type { Sql } from '#db/client.ts'
 import { FLOWS_MAX, selectClaimCandidates } from '#db/sql/claim-candidates.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
 import { beginTurn, countDeadEntries, finishTurn, moveJobs, selectGenerations } from '#db/sql/queue-generations.ts'
+import { beginUncompiled } from '#db/uncompiled.ts'
 import { lastLookedAt } from './job-claims.ts'
 
 /** A probe costs what a claim costs: 10 ms of a queue of 100,000 jobs. */
@@ -79,7 +80,7 @@ export class JobGenerations {
   }
 
   async #probe(): Promise<number> {
-    return await this.#deps.sql.begin((tx) =>
+    return await beginUncompiled(this.#deps.sql, (tx) =>
       countDeadEntries(tx, async () => {
         const { flows } = await selectClaimCandidates(tx, { jobsPerFlow: 1, cursors: this.#cursors })
         for (const [level, ofLevel] of Map.groupBy(flows, (flow) => flow.level))
