@@ -157,7 +157,9 @@ if (isLinux) {
     assert.notEqual(await identifyProcess(launched.pid), undefined)
     const next = await launch([dataDir])
     assert.equal(await identifyProcess(launched.pid), undefined)
-    assert.match(next.program.output(), /stopping the database of an earlier run/)
+    // It comes by another pipe than the word that it is ready.
+    const told = /stopping the database of an earlier run/
+    await waitUntil('the start says so', async () => told.test(next.program.output()))
     assert.deepEqual(await words(next.url), ['committed'])
     await stopped(next)
   })
