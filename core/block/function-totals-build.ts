@@ -1,6 +1,6 @@
 /**
  * Builds the section `functionTotals` of a dataset from totals by stack, and leaves it out where it would not pay: without
- * a function level, or past the bytes that the writer allows.
+ * a function level, past the bytes that the writer allows, or with more groups than a service has.
  */
 import type { FunctionLevel } from '../symbols/function-level.ts'
 import type { Dataset } from './dataset.ts'
@@ -8,6 +8,7 @@ import { corrupt, datasetSubject } from './format.ts'
 import {
   encodeFunctionTotals,
   findFunctionTotalFault,
+  FUNCTION_TOTALS_GROUPS_MAX,
   functionTotalsOf,
   type StackTotalsOfGroup,
 } from './function-totals.ts'
@@ -28,7 +29,7 @@ export function packFunctionTotals(
   allowedBytes: number,
 ): Uint8Array | undefined {
   const { functionLevel: level, symbols } = dataset
-  if (level === undefined || allowedBytes === 0) return undefined
+  if (level === undefined || allowedBytes === 0 || dataset.groups.length > FUNCTION_TOTALS_GROUPS_MAX) return undefined
   const entries = functionTotalsOf(dataset, totals, { stackNode: symbols.stackNode, level })
   const fault = findFunctionTotalFault(dataset, entries)
   if (fault !== undefined) throw corrupt(`${datasetSubject({ ...dataset, index: 0 })}: function totals`, fault)
@@ -42,6 +43,7 @@ export function buildFunctionTotals(
   allowedBytes: number,
 ): Uint8Array | undefined {
   if (dataset.functionLevel === undefined || allowedBytes === 0) return undefined
+  if (dataset.groups.length > FUNCTION_TOTALS_GROUPS_MAX) return undefined
   const { headers, rows, groups, symbols } = dataset
   const builder = new RollupBuilder({ groups, headers, stackCount: symbols.stackCount, keepsTotals: true })
   for (let h = 0; h < headers.count; h++)

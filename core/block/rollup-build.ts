@@ -64,7 +64,10 @@ export class RollupBuilder {
   readonly #totals: StackTotals
   readonly #entries: Entry[] = []
   /** By group, if they are wanted. */
-  readonly #whole: (CellTotals | undefined)[] | undefined
+  readonly #whole: (StackTotalsOfGroup | undefined)[] | undefined
+  /** Of the group whose runs come. */
+  #open: CellTotals | undefined
+  #openGroup = -1
   /** The run of the next header. */
   #run = 0
   #sampleRows = 0
@@ -110,8 +113,9 @@ export class RollupBuilder {
     const typeCount = this.#subject.groups[run.group]!.types.length
     const stacks = this.#totals.takeStacks(typeCount)
     if (this.#whole !== undefined) {
-      this.#whole[run.group] ??= new CellTotals(this.#subject.stackCount, typeCount)
-      this.#whole[run.group]!.add(stacks, this.#totals.columns)
+      if (run.group !== this.#openGroup) this.#closeGroup(run.group)
+      this.#open ??= new CellTotals(this.#subject.stackCount, typeCount)
+      this.#open.add(stacks, this.#totals.columns)
     }
     if (cell.profiles < ROLLUP_PROFILES_MIN) {
       this.#totals.clear(stacks)
@@ -133,8 +137,16 @@ export class RollupBuilder {
   }
 
   /** By group, over all of its headers; once, at the end. */
-  takeTotals(): (StackTotalsOfGroup | undefined)[] {
-    return (this.#whole ?? []).map((totals) => totals?.take())
+  takeTotals(): readonly (StackTotalsOfGroup | undefined)[] {
+    this.#closeGroup(-1)
+    return this.#whole ?? []
+  }
+
+  /** Runs come group by group: of the others only stacks that they have are held, not a row for every stack. */
+  #closeGroup(next: number): void {
+    if (this.#whole !== undefined && this.#open !== undefined) this.#whole[this.#openGroup] = this.#open.take()
+    this.#open = undefined
+    this.#openGroup = next
   }
 
   #addToCell(cell: Cell, stacks: Uint32Array): void {

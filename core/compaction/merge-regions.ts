@@ -24,7 +24,7 @@ import {
 } from '../block/conservation.ts'
 import { columnFactors } from '../block/column-factor.ts'
 import { FrameEncoder, type FramePlan, planFrames, rowsOfLargest } from '../block/frames.ts'
-import { FUNCTION_TOTALS_FRACTION } from '../block/function-totals.ts'
+import { FUNCTION_TOTALS_FRACTION, FUNCTION_TOTALS_GROUPS_MAX } from '../block/function-totals.ts'
 import { packFunctionTotals } from '../block/function-totals-build.ts'
 import { findHeaderFault } from '../block/order.ts'
 import { ROLLUP_BYTES_FRACTION, packRollups } from '../block/rollup-section.ts'
@@ -221,7 +221,8 @@ function rollupBuilder({ groups, headers }: MergedHeaders, stackCount: number): 
   const { hi, lo } = headers.timeNanos
   const hourOf = (h: number): number => hourOfNanos(hi[h]! | 0, lo[h]!)
   let keepsTotals = false
-  for (let h = 1; h < headers.count && !keepsTotals; h++) keepsTotals = hourOf(h) !== hourOf(0)
+  if (groups.length <= FUNCTION_TOTALS_GROUPS_MAX)
+    for (let h = 1; h < headers.count && !keepsTotals; h++) keepsTotals = hourOf(h) !== hourOf(0)
   return new RollupBuilder({ groups, headers, stackCount, keepsTotals })
 }
 

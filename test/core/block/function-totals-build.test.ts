@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Dataset } from '#core/block/dataset.ts'
-import { decodeFunctionTotals } from '#core/block/function-totals.ts'
+import { decodeFunctionTotals, FUNCTION_TOTALS_GROUPS_MAX } from '#core/block/function-totals.ts'
 import { buildFunctionTotals, packFunctionTotals } from '#core/block/function-totals-build.ts'
 import { ByteReader } from '#core/wire/byte-reader.ts'
 import { getBigInt } from '#core/wire/int64.ts'
 import { isDataLoss } from '../../support/block-faults.ts'
 import { functionLevelOf } from '../../support/block-objects.ts'
-import { arbitraryDataset } from '../../support/datasets.ts'
+import { arbitraryDataset, CPU_GROUP, makeDataset, makeLabels, WINDOW_START_NANOS } from '../../support/datasets.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { repetitiveDataset } from '../../support/rollups.ts'
 
@@ -50,6 +50,24 @@ test('nothing is written without a function level, or past what is allowed', () 
   assert.equal(buildFunctionTotals({ ...dataset, functionLevel }, 0), undefined)
   assert.equal(buildFunctionTotals({ ...dataset, functionLevel }, 8), undefined)
   assert.ok(buildFunctionTotals({ ...dataset, functionLevel }, ANY_BYTES) !== undefined)
+})
+
+test('a dataset with a group for each profile has none: what is looked at grows with groups times nodes', () => {
+  const withGroups = (count: number) => {
+    const groups = Array.from({ length: count }, (_, i) => ({ ...CPU_GROUP, period: BigInt(i + 1) }))
+    const profiles = groups.map((_, group) => ({
+      series: 0,
+      group,
+      id: group,
+      timeNanos: WINDOW_START_NANOS,
+      samples: [{ stack: ['f'], values: [1n, 2n] }],
+    }))
+    const dataset = makeDataset({ series: [makeLabels({ pod: 'a' })], groups, profiles })
+    return { ...dataset, functionLevel: functionLevelOf(dataset) }
+  }
+  assert.ok(buildFunctionTotals(withGroups(FUNCTION_TOTALS_GROUPS_MAX), ANY_BYTES) !== undefined)
+  assert.equal(buildFunctionTotals(withGroups(FUNCTION_TOTALS_GROUPS_MAX + 1), ANY_BYTES), undefined)
+  assert.equal(packFunctionTotals(withGroups(FUNCTION_TOTALS_GROUPS_MAX + 1), [], ANY_BYTES), undefined)
 })
 
 test('totals that lack something of the headers are refused', () => {
