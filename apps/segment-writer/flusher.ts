@@ -31,6 +31,8 @@ const COMMIT_ATTEMPTS_MAX = 4
 
 /** A verdict of the commit: nothing was done, label sets were left out that a deletion of a tenant took away. */
 const LABELS_OUTDATED = 'labels-outdated'
+/** All else is no verdict: an answer that was cut off may be an empty message, which is a valid one. */
+const VERDICTS: ReadonlySet<string> = new Set(['committed', 'replayed', LABELS_OUTDATED])
 
 export interface FlusherDeps {
   readonly store: ObjectStore
@@ -253,8 +255,12 @@ async function commitAttempts(
   for (let attempt = 1; ; attempt++) {
     try {
       const response = await metastore.commitSegment(request)
+      if (VERDICTS.has(response.verdict)) {
+        journal.noteAnswer()
+        return response
+      }
+      if (response.verdict !== 'refused') throw noVerdict(response.verdict)
       journal.noteAnswer()
-      if (response.verdict !== 'refused') return response
       throw new CinderError('aborted', 'the segment was given up before its commit: send the profiles again', {
         reason: 'segment_refused',
       })
@@ -265,6 +271,14 @@ async function commitAttempts(
       if (over.aborted) throw error
     }
   }
+}
+
+function noVerdict(verdict: string): CinderError {
+  return new CinderError('unavailable', `the metastore answered a commit with ${JSON.stringify(verdict)}`, {
+    reason: 'cut_answer',
+    outcome: 'unknown',
+    retryAfterMs: 1000,
+  })
 }
 
 function settleCommitted(heads: readonly EncodedHead[], response: CommitSegmentResponse): void {

@@ -68,6 +68,25 @@ test('a batch of which nothing encodes writes no object', async () => {
   assert.equal(writer.status().pendingBytes, 0)
 })
 
+test('an answer of the metastore that says nothing acknowledges nothing: the commit is asked again', async () => {
+  const { writer, clock, metastore, read } = createWritePath()
+  const { commitSegment } = metastore
+  // What is left of an answer whose metastore was killed: an empty message is a valid one.
+  const cut = { verdict: '', skips: [] }
+  metastore.commitSegment = async () => cut
+  const [refused] = await settle(clock, push(writer, [simplePprof(1)]))
+  assert.deepEqual([refused!.status, refused!.kind], ['rejected', 'unavailable'])
+  assert.equal((await read('acme')).profiles, 0)
+  let answers = 0
+  metastore.commitSegment = async (request) => {
+    const answer = await commitSegment(request)
+    return answers++ === 0 ? cut : answer
+  }
+  const [stored] = await settle(clock, push(writer, [simplePprof(2)]))
+  assert.equal(stored!.status, 'stored')
+  assert.equal(answers, 2)
+})
+
 test('a commit describes its object: descriptors, ids, flags and label sets agree with its bytes', async () => {
   const requests: CommitSegmentRequest[] = []
   const { writer, clock, store, metastore } = createWritePath()
