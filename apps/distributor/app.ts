@@ -23,6 +23,7 @@ import { resolveTenant } from '#platform/http/tenant.ts'
 import { mountDebuginfoUploads } from './debuginfo.ts'
 import { handleIngest, type IngestDeps } from './ingest.ts'
 import { mountOtlp, type OtlpDeps } from './otlp.ts'
+import { checkPushParts } from './push-parts.ts'
 import { seriesOfPush, singleTenant, type WriteSeriesOf } from './push.ts'
 import { Refusals } from './refusals.ts'
 import { TenantBackoff } from './tenant-backoff.ts'
@@ -90,7 +91,7 @@ export function createDistributor(deps: DistributorDeps, settings: DistributorSe
         return {}
       },
     },
-    service,
+    { ...service, checkMessage: checkPushParts },
   )
 
   const ingest: IngestDeps = {

@@ -55,6 +55,8 @@ export interface ConnectServerOptions {
   readonly log: Log
   /** Its result is what `tenantsOf` gives the implementation; its error is answered once the message is known to be one. */
   readonly authenticate?: (headers: Headers) => readonly string[]
+  /** Looks at each message before anything is made of it; what it throws is the answer. */
+  readonly checkMessage?: (bytes: Uint8Array, isJson: boolean) => void
   /** Adds reason and outcome to errors: for services that only we call. */
   readonly errorDetails?: boolean
 }
@@ -86,6 +88,10 @@ export function tenantsOf(context: { readonly values: ContextValues }): readonly
 /** 1 MiB: every query, and a small push. A larger body of somebody without a tenant is not worth its memory. */
 const REFUSED_BODY_MAX_BYTES = 1024 * 1024
 
+/** Of gRPC-Web: one byte of flags, four of length. */
+const FRAME_HEADER_BYTES = 5
+const COMPRESSED_FLAG = 1
+
 const CONNECT_TYPE = /^application\/(?:json(?:; ?charset=utf-?8)?|proto)$/i
 const GRPC_WEB_TYPE = /^application\/grpc-web(?:\+(?:json(?:; ?charset=utf-?8)?|proto))?$/i
 const ACCEPT_POST =
@@ -98,15 +104,19 @@ export function mountService<Service extends DescService>(
   implementation: Partial<ServiceImpl<Service>>,
   options: ConnectServerOptions,
 ): void {
-  const router = createConnectRouter({
-    grpc: false,
-    acceptCompression: messageCompressions(options.compression),
-    interceptors: [guardInvocation(options)],
-    readMaxBytes: options.bodyLimitBytes,
-  }).service(service, implementation)
-  for (const handler of router.handlers) {
-    app.all(handler.requestPath, async (context) => {
+  // Compressions do not hear what they inflate: each kind of message has its own.
+  const handlersOf = (isJson: boolean) =>
+    createConnectRouter({
+      grpc: false,
+      acceptCompression: messageCompressions(options, isJson),
+      interceptors: [guardInvocation(options)],
+      readMaxBytes: options.bodyLimitBytes,
+    }).service(service, implementation).handlers
+  const ofJson = handlersOf(true)
+  for (const [i, ofProto] of handlersOf(false).entries()) {
+    app.all(ofProto.requestPath, async (context) => {
       const request = context.req.raw
+      const handler = isJson(request.headers) ? ofJson[i]! : ofProto
       try {
         return await handle(handler, request, options)
       } catch (error) {
@@ -127,7 +137,9 @@ async function handle(handler: UniversalHandler, request: Request, options: Conn
   const values = createContextValues()
   admit(request.headers, options, values)
   if (!isConnect) {
-    const body = oneChunk(await readMessage(request, options, values.get(refusalKey)))
+    const frames = await readMessage(request, options, values.get(refusalKey))
+    checkFrames(frames, options, isJson(request.headers))
+    const body = oneChunk(frames)
     const { url, headers: header, signal } = request
     const universal = { httpVersion: '1.1', method: 'POST', url, header, body, signal, contextValues: values }
     return universalServerResponseToFetch(await handler(universal))
@@ -136,8 +148,19 @@ async function handle(handler: UniversalHandler, request: Request, options: Conn
 }
 
 /** Of the messages of gRPC and gRPC-Web, which say one by one whether they are compressed. */
-function messageCompressions({ gzip, gunzip, zstd, unzstd }: BodyCompression): Compression[] {
-  const ofGzip = messageCompression('gzip', gzip, gunzip)
+function messageCompressions({ compression, checkMessage }: ConnectServerOptions, isJson: boolean): Compression[] {
+  const { zstd } = compression
+  const checked = (inflate: InflateBody): InflateBody => {
+    if (checkMessage === undefined) return inflate
+    return async (bytes, limitBytes) => {
+      const message = await inflate(bytes, limitBytes)
+      checkMessage(message, isJson)
+      return message
+    }
+  }
+  const gunzip = checked(compression.gunzip)
+  const unzstd = compression.unzstd && checked(compression.unzstd)
+  const ofGzip = messageCompression('gzip', compression.gzip, gunzip)
   return zstd === undefined || unzstd === undefined ? [ofGzip] : [ofGzip, messageCompression('zstd', zstd, unzstd)]
 }
 
@@ -153,6 +176,18 @@ function messageCompression(name: string, compress: BodyCompression['gzip'], inf
         throw error instanceof CinderError ? toConnectError(error, { details: false }) : error
       }
     },
+  }
+}
+
+/** The messages of a body of gRPC-Web; one that is compressed is looked at when it is inflated. */
+function checkFrames(body: Uint8Array, { checkMessage }: ConnectServerOptions, isJson: boolean): void {
+  if (checkMessage === undefined) return
+  const view = new DataView(body.buffer, body.byteOffset, body.length)
+  for (let at = 0; at + FRAME_HEADER_BYTES <= body.length; ) {
+    const start = at + FRAME_HEADER_BYTES
+    const end = start + view.getUint32(at + 1)
+    if ((body[at]! & COMPRESSED_FLAG) === 0) checkMessage(body.subarray(start, end), isJson)
+    at = end
   }
 }
 
@@ -190,6 +225,7 @@ async function handleConnect(
   checkProtocolVersion(request.headers)
   const refusal = contextValues.get(refusalKey)
   const body = await readMessage(request, options, refusal)
+  options.checkMessage?.(body, isJson(request.headers))
   const invocation = { started: false }
   contextValues.set(invocationKey, invocation)
   const replacement: Replacement = { text: undefined }

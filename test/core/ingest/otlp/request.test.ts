@@ -89,7 +89,7 @@ test('resources, scopes and their attributes have a bound: each is an object her
   const isTooMuch = (error: unknown) => error instanceof CinderError && error.reason === 'otlp_parts_limit'
   const dictionary = Uint8Array.of(0x12, 0)
   const nested = (fields: readonly number[], count: number): Uint8Array => {
-    let bytes = new Uint8Array(count * 2)
+    let bytes: Uint8Array = new Uint8Array(count * 2)
     for (let i = 0; i < count; i++) bytes[i * 2] = (fields.at(-1)! << 3) | 2
     for (const field of fields.slice(0, -1).reverse()) {
       const out = new ProtobufWriter()
