@@ -99,7 +99,9 @@ function mergeTaken(
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
   const encode = (): ObjectDataset => {
     const rollups = rows.rollups && packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
-    const totalsBytes = rows.totals.length === 0 ? 0 : rows.frames.sizeBytes * FUNCTION_TOTALS_FRACTION
+    // A bad output has none: they would be refused, and with them what somebody wants to look at.
+    const hasTotals = fault === undefined && rows.totals.length > 0
+    const totalsBytes = hasTotals ? rows.frames.sizeBytes * FUNCTION_TOTALS_FRACTION : 0
     const functionTotals = packFunctionTotals({ ...named, ...symbols }, rows.totals, totalsBytes)
     const { sums, frames } = rows
     const encoded = encodeRegion(

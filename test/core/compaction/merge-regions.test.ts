@@ -8,6 +8,7 @@ import { findSection } from '#core/block/section-table.ts'
 import { encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
 import { mergeDatasets } from '#core/compaction/merge.ts'
 import { mergeRegions } from '#core/compaction/merge-regions.ts'
+import type { NotConserved } from '#core/compaction/not-conserved.ts'
 import { MergeMemory } from '#core/compaction/service-symbols.ts'
 import type { CinderError } from '#core/errors.ts'
 import { hourOfNanos, MS_PER_HOUR } from '#core/units.ts'
@@ -86,6 +87,24 @@ test('regions merged frame by frame are what their datasets merge to, byte for b
       },
     ),
     { numRuns: 60 },
+  )
+})
+
+test('a merge of several hours that does not conserve brings its output along, without totals', () => {
+  const windowMs = 2 * MS_PER_HOUR
+  const profiles = [0, 1].map((hour) => ({
+    series: 0,
+    group: 0,
+    id: hour,
+    timeNanos: WINDOW_START_NANOS + BigInt(hour * MS_PER_HOUR) * 1_000_000n,
+    samples: [{ stack: ['f'], values: [1n, 5n] }],
+  }))
+  const dataset = makeDataset({ series: [makeLabels({ pod: 'a' })], groups: [CPU_GROUP], windowMs, profiles })
+  // A header that does not say what its rows hold.
+  dataset.headers.totals[0]!.lo[1]! += 1
+  assert.throws(
+    () => mergeRegions([regionOf(dataset)], { codec, window: windowOf(dataset), budgetBytes: ROOMY }),
+    (error: NotConserved) => error.reason === 'conservation' && error.dataset !== undefined,
   )
 })
 
