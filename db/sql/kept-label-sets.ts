@@ -63,7 +63,7 @@ export class KeptLabelSets {
       this.#setLarge(tenant)
       return selectLabelSets(sql, request, limit)
     }
-    const known = this.#tenants.get(tenant)?.pairsOf
+    const known = this.#use(tenant)?.pairsOf
     const sets = new Map<string, readonly string[]>()
     const unknown = hashes.filter((hash) => {
       const pairs = known?.get(hash)
@@ -115,6 +115,14 @@ export class KeptLabelSets {
       if (this.#chars <= this.#charsMax) return
       this.#drop(oldest)
     }
+  }
+
+  #use(tenant: string): TenantSets | undefined {
+    const of = this.#tenants.get(tenant)
+    if (of === undefined) return undefined
+    this.#tenants.delete(tenant)
+    this.#tenants.set(tenant, of)
+    return of
   }
 
   #drop(tenant: string): void {

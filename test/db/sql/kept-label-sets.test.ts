@@ -115,3 +115,15 @@ test('what is kept is bounded: the tenant that was read first goes', async () =>
   await agrees(none, { tenants: ['one'] })
   assert.equal(none.chars, 0)
 })
+
+test('a tenant that is asked about again and again stays, though nothing of it has to be read', async () => {
+  const kept = new KeptLabelSets({ charsMax: 400 })
+  const tenants = ['often', 'seldom', 'new'] as const
+  for (const tenant of tenants) await put(tenant, 0, [[tenant, 'v'.repeat(100)]])
+  for (const tenant of ['often', 'seldom', 'often', 'new']) await ask(kept, { tenants: [tenant] })
+  // Pairs of a hash never change: who tells others has read them again.
+  for (const tenant of tenants)
+    await database.sql`update label_sets set pairs = array[${tenant}, 'read'] where tenant = ${tenant}`
+  assert.deepEqual(await ask(kept, { tenants: ['often'] }), [`often ${'v'.repeat(100)}`])
+  assert.deepEqual(await ask(kept, { tenants: ['seldom'] }), ['seldom read'])
+})
