@@ -13,6 +13,7 @@ import type { Hono } from 'hono'
 import { CinderError, HTTP_STATUS_BY_KIND } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
 import {
+  checkOtlpMessage,
   encodeOtlpAnswer,
   encodeOtlpError,
   messageOfAnswer,
@@ -79,7 +80,7 @@ export function mountOtlp(app: Hono, deps: OtlpDeps, service: ConnectServerOptio
         }
       },
     },
-    service,
+    { ...service, checkMessage: checkOtlpMessage },
   )
 }
 

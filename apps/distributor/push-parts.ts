@@ -6,28 +6,21 @@
  * to the decoder, unless it is large. Must not: look into a profile.
  */
 import { invalidArgument } from '#core/errors.ts'
+import { countJsonObjects } from '#platform/connect/json-objects.ts'
 import { ProtobufReader, WIRE_LENGTH } from '#core/wire/protobuf.ts'
 
 /** 200,000: a push of 5,000 series with 30 labels. They take 62 MiB at most. */
 export const PUSH_PARTS_MAX = 200_000
 
 const FIELD_SERIES = 1
-const OPEN_BRACE = 0x7b
 
 export function checkPushParts(bytes: Uint8Array, isJson: boolean): void {
-  const parts = isJson ? countObjects(bytes) : countParts(new ProtobufReader(bytes), 0)
+  const parts = isJson ? countJsonObjects(bytes) : countParts(new ProtobufReader(bytes), 0)
   if (parts <= PUSH_PARTS_MAX) return
   throw invalidArgument(
     `the push has more than the allowed ${PUSH_PARTS_MAX} series, labels and samples: send fewer in a request`,
     'push_parts_limit',
   )
-}
-
-/** Those of texts too, which are few. */
-function countObjects(bytes: Uint8Array): number {
-  let objects = 0
-  for (let at = bytes.indexOf(OPEN_BRACE); at >= 0; at = bytes.indexOf(OPEN_BRACE, at + 1)) objects++
-  return objects
 }
 
 /** Fields 1 and 2 of a label and of a sample are texts and bytes. */

@@ -21,7 +21,9 @@ import type { GenService } from '@bufbuild/protobuf/codegenv2'
 import { type Empty, EmptySchema } from '@bufbuild/protobuf/wkt'
 import { base64Encode } from '@bufbuild/protobuf/wire'
 import { type CinderError, invalidArgument } from '#core/errors.ts'
+import { checkOtlpParts } from '#core/ingest/otlp/request.ts'
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts'
+import { countJsonObjects } from './json-objects.ts'
 import {
   ExportProfilesServiceRequestSchema,
   ExportProfilesServiceResponseSchema,
@@ -60,8 +62,27 @@ const ID_DIGITS: Readonly<Record<string, number>> = {
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
+/** A million: with their texts they are some 30 MB of JSON; agents send a hundredth. */
+export const OTLP_OBJECTS_MAX = 1_000_000
+
+/** Before a call of gRPC becomes a message: of the empty one that we ask for every part is an unknown field. */
+export function checkOtlpMessage(bytes: Uint8Array, isJson: boolean): void {
+  if (isJson) checkObjects(bytes)
+  else checkOtlpParts(bytes)
+}
+
+function checkObjects(body: Uint8Array): void {
+  const objects = countJsonObjects(body)
+  if (objects <= OTLP_OBJECTS_MAX) return
+  throw invalidArgument(
+    `the JSON has ${objects} objects and lists, ${OTLP_OBJECTS_MAX} are allowed: send fewer profiles in a request`,
+    'otlp_parts_limit',
+  )
+}
+
 /** Fails with `invalid_argument` if the bytes are not such a request. */
 export function otlpFromJson(body: Uint8Array): Uint8Array {
+  checkObjects(body)
   let json: JsonValue
   try {
     json = JSON.parse(decoder.decode(body), reviveField) as JsonValue

@@ -10,7 +10,7 @@
  */
 import { invalidArgument } from '../../errors.ts'
 import { GrowingUint32 } from '../../wire/growing.ts'
-import { ProtobufReader, WIRE_LENGTH } from '../../wire/protobuf.ts'
+import { ProtobufReader, WIRE_FIXED32, WIRE_FIXED64, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
 
 /**
  * 2 Mi, over all tables: agents of busy hosts have tens of thousands. Entries take two bytes or more on the wire, next to
@@ -79,6 +79,8 @@ export interface OtlpRequest {
   readonly profileCount: number
 }
 
+const WIRE_TYPES: ReadonlySet<number> = new Set([WIRE_VARINT, WIRE_FIXED32, WIRE_FIXED64, WIRE_LENGTH])
+
 const TABLES = ['mappings', 'locations', 'functions', 'links', 'strings', 'attributes', 'stacks'] as const
 
 /** Fails with `invalid_argument` if the bytes are no request, have no dictionary or no resource. */
@@ -106,6 +108,20 @@ export function readOtlpRequest(raw: Uint8Array): OtlpRequest {
   if (dictionaryRanges.length === 0) throw invalidArgument('missing profile metadata dictionary', 'otlp_dictionary')
   if (resources.length === 0) throw invalidArgument('missing resource profiles', 'otlp_resources')
   return { raw, dictionary, dictionaryRanges, resources, profileCount: seen.profiles }
+}
+
+/** Whether the parts of the message itself, resources and dictionaries, are few enough for a decoder that makes objects of them. */
+export function checkOtlpParts(raw: Uint8Array): void {
+  const reader = new ProtobufReader(raw)
+  const seen = { profiles: 0, parts: 0 }
+  // Groups are none that we read, and others pass over them.
+  while (reader.next() && WIRE_TYPES.has(reader.wireType)) {
+    countPart(seen)
+    reader.skip()
+  }
+  if (reader.position < reader.end && (reader.end - reader.position) / 2 > PARTS_MAX) {
+    throw invalidArgument(`the request is no protobuf behind byte ${reader.position}`, 'malformed_body')
+  }
 }
 
 /** A dictionary alone, as its request had it: the message, or several one after another. */

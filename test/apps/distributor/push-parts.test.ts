@@ -4,7 +4,9 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { CinderError } from '#core/errors.ts'
+import { PARTS_MAX } from '#core/ingest/otlp/request.ts'
 import { createCodec } from '#platform/codec.ts'
+import { OTLP_EXPORT_PATH, OTLP_OBJECTS_MAX } from '#platform/connect/otlp-message.ts'
 import { PushRequestSchema } from '#platform/gen/push/v1/push_pb.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createDistributor } from '../../../apps/distributor/app.ts'
@@ -45,7 +47,7 @@ test('series, labels, samples and fields that nobody knows count, wherever they 
     checkPushParts(body(0), false)
     assert.throws(() => checkPushParts(body(1), false), isTooMuch, name)
   }
-  const json = (count: number) => new TextEncoder().encode(`[${'{},'.repeat(count)}]`)
+  const json = (count: number) => new TextEncoder().encode(`[${'{},'.repeat(count - 1)}]`)
   checkPushParts(json(PUSH_PARTS_MAX), true)
   assert.throws(() => checkPushParts(json(PUSH_PARTS_MAX + 1), true), isTooMuch)
 })
@@ -59,8 +61,8 @@ test('what is in a profile is no part, and what is broken is left to who reads i
   checkPushParts(Uint8Array.of(0xff), false)
 })
 
-test('every way to push has the bound', async () => {
-  const app = createDistributor(
+function createApp() {
+  return createDistributor(
     {
       writer: { write: async () => assert.fail('it never comes so far') },
       clock: { nowMs: () => 0 },
@@ -69,14 +71,19 @@ test('every way to push has the bound', async () => {
     },
     { multitenancy: false, bodyLimitBytes: 1e9 },
   )
+}
+
+function frame(bytes: Uint8Array, flags: number): Uint8Array {
+  const framed = new Uint8Array(5 + bytes.length)
+  framed[0] = flags
+  new DataView(framed.buffer).setUint32(1, bytes.length)
+  framed.set(bytes, 5)
+  return framed
+}
+
+test('every way to push has the bound', async () => {
+  const app = createApp()
   const body = emptyFields(1, PUSH_PARTS_MAX + 1)
-  const frame = (bytes: Uint8Array, flags: number): Uint8Array => {
-    const framed = new Uint8Array(5 + bytes.length)
-    framed[0] = flags
-    new DataView(framed.buffer).setUint32(1, bytes.length)
-    framed.set(bytes, 5)
-    return framed
-  }
   const send = async (bytes: Uint8Array, headers: Record<string, string>): Promise<string> => {
     const request = new Request('http://x/push.v1.PusherService/Push', {
       method: 'POST',
@@ -107,4 +114,23 @@ test('every way to push has the bound', async () => {
     }),
   ]
   for (const answer of answers) assert.match(answer, /more than the allowed \d+ series, labels and samples/)
+})
+
+test('so has every way of OpenTelemetry', async () => {
+  const app = createApp()
+  const send = async (path: string, type: string, bytes: Uint8Array): Promise<string> => {
+    const headers = { 'content-type': type }
+    const body = bytes as Uint8Array<ArrayBuffer>
+    const answer = await app.fetch(new Request(`http://x${path}`, { method: 'POST', headers, body }))
+    return decodeURIComponent(await answer.text())
+  }
+  const json = new TextEncoder().encode(`{"resourceProfiles":[${'{},'.repeat(OTLP_OBJECTS_MAX)}{}]}`)
+  assert.match(
+    await send('/v1development/profiles', 'application/json', json),
+    /objects and lists, 1000000 are allowed/,
+  )
+  const resources = emptyFields(1, PARTS_MAX + 1)
+  const refused = /more than the allowed \d+ resources, scopes/
+  assert.match(await send('/v1development/profiles', 'application/x-protobuf', resources), refused)
+  assert.match(await send(OTLP_EXPORT_PATH, 'application/grpc-web+proto', frame(resources, 0)), refused)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
 import {
+  checkOtlpParts,
   DICTIONARY_ENTRIES_MAX,
   PARTS_MAX,
   PROFILES_MAX,
@@ -103,4 +104,15 @@ test('resources, scopes and their attributes have a bound: each is an object her
     assert.throws(() => readOtlpRequest(nested(fields, PARTS_MAX + 1)), isTooMuch, fields.join())
   }
   assert.equal(readOtlpRequest(nested([1], PARTS_MAX)).resources.length, PARTS_MAX)
+})
+
+test('parts of the message itself are counted without making anything of them', () => {
+  const parts = (count: number) => new Uint8Array(count * 2).map((_, i) => (i % 2 === 0 ? 0x0a : 0))
+  checkOtlpParts(buildOtlp(MODEL))
+  checkOtlpParts(parts(PARTS_MAX))
+  assert.throws(() => checkOtlpParts(parts(PARTS_MAX + 1)), /more than the allowed/)
+  // Behind a group, which decoders pass over.
+  const hidden = new Uint8Array(Buffer.concat([Uint8Array.of(0x7b, 0x7c), parts(PARTS_MAX + 1)]))
+  assert.throws(() => checkOtlpParts(hidden), /is no protobuf behind byte/)
+  checkOtlpParts(Uint8Array.of(0x0a, 9))
 })
