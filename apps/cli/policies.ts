@@ -17,7 +17,10 @@ const GET: CommandSpec = {
   flags: { ...OPERATOR_FLAGS, version: { value: 'N', about: 'as it was then' } },
 }
 
-const IF_VERSION: FlagSpec = { value: 'N', about: 'only if this is its version now; 0: only if it has none' }
+const IF_VERSION: FlagSpec = {
+  value: 'N',
+  about: 'only if this is its version now, also of one that was taken back; 0: only if it never had one',
+}
 
 const SET: CommandSpec = {
   name: 'policies set',
