@@ -32,7 +32,7 @@ import { readConfig } from './config.ts'
 import { createDebuginfoStore } from './debuginfo-store.ts'
 import { createHandOver } from './hand-over.ts'
 import { addRegistrationMetrics, createRegistration, REGISTER_DEADLINE_MS } from './registration.ts'
-import { placeOfWriter } from './registration-address.ts'
+import { isOnlyLocal, placeOfWriter } from './registration-address.ts'
 import { meterRates } from './registration-rates.ts'
 import { defaultThreads } from './shards.ts'
 import { addWriterMetrics } from './writer-metrics.ts'
@@ -100,6 +100,8 @@ await runProcess(log, async (lifecycle) => {
   const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes, tls, serve }))
   await lifecycle.add(handOver)
   const place = placeOfWriter(advertisedUrl, listener.url, networkInterfaces())
+  if (place !== undefined && isOnlyLocal(place, metastoreUrl))
+    log.warn('writer registers where other machines do not reach it: set HOST or CINDER_ADVERTISE_URL', { ...place })
   if (place !== undefined) registration.start(place)
   else log.warn('writer has no address that others reach and does not register: set CINDER_ADVERTISE_URL', { host })
   addRegistrationMetrics(instruments.registry, () => registration.status())

@@ -31,6 +31,15 @@ export function placeOfWriter(
   return placeAt(url)
 }
 
+/** Its metastore is elsewhere, so edges are too, and to them this address is their own machine. */
+export function isOnlyLocal({ address }: WriterPlace, metastoreUrl: string): boolean {
+  return isLoopback(new URL(address)) && !isLoopback(new URL(metastoreUrl))
+}
+
+function isLoopback({ hostname }: URL): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
+}
+
 /** Names of writers have no brackets, and no slashes. */
 function placeAt(url: URL): WriterPlace {
   const path = url.pathname === '/' ? '' : url.pathname.replace(/\/+$/, '')

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { refuseWriter } from '#core/placement/table.ts'
-import { type Interfaces, placeOfWriter } from '../../../apps/segment-writer/registration-address.ts'
+import { type Interfaces, isOnlyLocal, placeOfWriter } from '../../../apps/segment-writer/registration-address.ts'
 
 const INTERFACES: Interfaces = {
   lo: [{ address: '127.0.0.1', family: 'IPv4', internal: true }],
@@ -32,4 +32,14 @@ for (const [advertised, listener, writerId, address] of CASES) {
 test('a machine without an address that others reach has none to tell', () => {
   assert.equal(placeOfWriter(undefined, 'http://0.0.0.0:4042', { lo: INTERFACES['lo'] }), undefined)
   assert.equal(placeOfWriter(undefined, 'http://0.0.0.0:4042', {}), undefined)
+})
+
+test('an address on this machine alone is one for a metastore on it', () => {
+  const at = (address: string, metastoreUrl: string) => isOnlyLocal({ writerId: 'w', address }, metastoreUrl)
+  for (const local of ['http://127.0.0.1:4042', 'http://localhost:4042', 'http://[::1]:4042']) {
+    assert.equal(at(local, 'http://metastore:4043'), true, local)
+    assert.equal(at(local, 'http://127.0.0.1:4043'), false, local)
+  }
+  for (const other of ['http://10.1.2.3:4042', 'http://127.example:4042'])
+    assert.equal(at(other, 'http://metastore:4043'), false, other)
 })
