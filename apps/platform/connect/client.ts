@@ -54,6 +54,7 @@ export type EncodedCall = <Input extends DescMessage, Output extends DescMessage
  */
 const STREAM_BYTES_MIN = 256 * 1024
 const CHUNK_BYTES = 64 * 1024
+const MESSAGE_TYPE = 'application/proto'
 
 export function createUnaryCall(baseUrl: string, options: ConnectClientOptions = {}): UnaryCall {
   const send = createEncodedCall(baseUrl, options)
@@ -72,11 +73,12 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
     let status: number
     let bytes: Uint8Array
     let isRefusedByGuard: boolean
+    let isMessage: boolean
     try {
       const response = await send(`${base}/${where}`, {
         method: 'POST',
         headers: {
-          'Content-Type': 'application/proto',
+          'Content-Type': MESSAGE_TYPE,
           'Connect-Protocol-Version': '1',
           'Connect-Timeout-Ms': String(Math.ceil(deadlineMs)),
           // Our services share a network: gzip would cost more than it saves, and fetch asks for it by itself.
@@ -88,12 +90,18 @@ export function createEncodedCall(baseUrl: string, options: ConnectClientOptions
       })
       status = response.status
       isRefusedByGuard = isGuardsRefusal(response)
+      isMessage = response.headers.get('content-type')?.startsWith(MESSAGE_TYPE) === true
       bytes = new Uint8Array(await response.arrayBuffer())
     } catch (cause) {
       throw withoutAnswer(where, deadlineMs, cause, { deadline, caller: call.signal })
     }
     if (isRefusedByGuard) throw tokenRefused(where)
     if (status !== 200) throw fromErrorResponse(where, status, new TextDecoder().decode(bytes))
+    // No bytes are a message too, of nothing: an answer that was cut behind its first line must not say that nothing is there.
+    if (!isMessage) {
+      const cause = new Error('an answer of another kind, or cut off')
+      throw withoutAnswer(where, deadlineMs, cause, { deadline, caller: call.signal })
+    }
     try {
       return fromBinary(method.output, bytes)
     } catch (cause) {

@@ -238,10 +238,14 @@ test('every error kind comes back with reason, outcome and retry time', async ()
 })
 
 test('no answer: the outcome is unknown', async () => {
+  const type = 'application/proto'
   const cases: [string, (url: string, init: RequestInit) => Promise<Response>, string][] = [
     ['refused', () => Promise.reject(new TypeError('connection refused')), 'unavailable'],
     ['proxy', async () => new Response('<html>', { status: 503 }), 'unavailable'],
-    ['garbage', async () => new Response(new Uint8Array([255]), { status: 200 }), 'internal'],
+    ['garbage', async () => new Response(new Uint8Array([255]), { headers: { 'Content-Type': type } }), 'internal'],
+    // No bytes are a message of nothing: what a dying server or a proxy says must not be taken for one.
+    ['cut', async () => new Response(new Uint8Array(0)), 'unavailable'],
+    ['page', async () => new Response('', { headers: { 'Content-Type': 'text/html' } }), 'unavailable'],
     [
       'silent',
       (_, init) =>
