@@ -79,7 +79,7 @@ export interface ExecutedQueries extends QueryBackend, LabelReporter {
 /** 32 KiB of a tree are 4,000 nodes, merged and encoded in a millisecond: going to a thread costs a query more than that. */
 const WORK_HERE_BYTES = 32 * KIB
 /**
- * Of series: 8,000 points, some milliseconds. Below it the way to a thread and back took a third of the whole query (7 ms
+ * Of time series: 10,900 points, ranked and encoded in 2 ms (JSON 3.5 ms). Below it the way to a thread and back took a third of the whole query (7 ms
  * instead of 11 for a day of 24 instances).
  */
 const SERIES_HERE_BYTES = 256 * KIB
@@ -87,7 +87,7 @@ const SERIES_HERE_BYTES = 256 * KIB
 export function sparingThreads(threads: AnswerWorker): AnswerWorker {
   return {
     run(task, signal) {
-      const hereBytes = 'columns' in task ? SERIES_HERE_BYTES : WORK_HERE_BYTES
+      const hereBytes = task.kind === 'series' ? SERIES_HERE_BYTES : WORK_HERE_BYTES
       return (taskBytes(task) <= hereBytes ? WORK_HERE : threads).run(task, signal)
     },
   }
