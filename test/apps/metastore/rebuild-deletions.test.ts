@@ -5,7 +5,7 @@ import { parseObjectKey } from '#core/block/object-key.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import { COUNTER_KEY, encodeCounter } from '#core/recovery/commit-counter.ts'
 import { decodeTenantObject, encodeTenantObject, tenantObjectKey } from '#core/retention/tenant-object.ts'
-import { MS_PER_MINUTE } from '#core/units.ts'
+import { MS_PER_HOUR, MS_PER_MINUTE } from '#core/units.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
 import { createClock } from '#platform/clock.ts'
 import { createRandom } from '#platform/random.ts'
@@ -21,7 +21,8 @@ import { runJob } from '../../../apps/compaction-worker/run-job.ts'
 import { deleteDueObjects } from '../../../apps/compaction-worker/delete-objects.ts'
 import { SETTINGS_KEY } from '../../../apps/metastore/settings-dump.ts'
 
-const NOW_MS = Date.now()
+/** In an hour that is over: a minute more or less is never another data hour. */
+const NOW_MS = Math.floor(Date.now() / MS_PER_HOUR) * MS_PER_HOUR
 const NEVER = new AbortController().signal
 
 async function openSite(store: ObjectStore) {
