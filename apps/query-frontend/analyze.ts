@@ -1,10 +1,11 @@
 /**
- * AnalyzeQuery: what a query would read, from its plan alone, before it is asked. No object is touched.
+ * AnalyzeQuery: what a query would read, from its plan, before it is asked.
  *
- * Fresh segments and compacted blocks are shown apart, under the names that clients know. A range that the query itself
- * would be refused for has nothing to tell.
+ * Fresh segments and compacted blocks are shown apart, under the names that clients know. Series are counted from the label
+ * sets of the metastore, or of the heads of blocks where it does not list them; where neither can, the answer has no count
+ * and a warning says so. A range that the query itself would be refused for has nothing to tell.
  */
-import { CinderError, invalidArgument } from '#core/errors.ts'
+import { CinderError, type ErrorKind, invalidArgument } from '#core/errors.ts'
 import { LABEL_PROFILE_TYPE, LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
 import { compileMatchers, equalityOf, type Matcher } from '#core/labels/matcher.ts'
 import { formatProfileType, parseProfileType } from '#core/labels/profile-type.ts'
@@ -13,12 +14,20 @@ import { listSeries, partForSeries } from '#core/query/label-query.ts'
 import type { TimeRange } from '#core/query/time-range.ts'
 import type { Metastore, SourceObject } from '#core/rpc/metastore.ts'
 import type { AnalyzeQueryRequest } from '#platform/gen/querier/v1/querier_pb.ts'
+import type { LabelSource } from './block-labels.ts'
 import { readSets } from './metadata.ts'
 import { rangeOf, type RequestContext } from './request.ts'
 
-type Source = Pick<Metastore, 'planQuery' | 'labelSets'>
+interface Sources {
+  readonly metastore: Pick<Metastore, 'planQuery'>
+  readonly labels: LabelSource
+}
 
-export async function analyzeQuery(metastore: Source, request: AnalyzeQueryRequest, context: RequestContext) {
+export async function analyzeQuery(
+  { metastore, labels }: Sources,
+  request: AnalyzeQueryRequest,
+  context: RequestContext,
+) {
   const range = rangeIfAllowed(request, context)
   if (range.kind === 'empty') return {}
   const matchers = queryMatchers(request.query, context)
@@ -28,7 +37,7 @@ export async function analyzeQuery(metastore: Source, request: AnalyzeQueryReque
   const services = service === undefined ? [] : [service]
   const { objects } = await metastore.planQuery({ tenants, startMs, endMs, services })
   if (objects.length === 0) return {}
-  const series = await countSeries(metastore, matchers, range, context)
+  const series = await countSeries(labels, { matchers, range }, context)
   const scopes = [
     scopeOf(
       'Short term storage',
@@ -70,22 +79,25 @@ function queryMatchers(query: string, context: RequestContext): Matcher[] {
   return matchers
 }
 
-/** 0 where there are too many to list: bytes and profiles are told all the same. */
+/** 0 where nobody can list them, which a warning says: bytes and profiles are told all the same. */
 async function countSeries(
-  metastore: Source,
-  matchers: readonly Matcher[],
-  range: TimeRange,
+  labels: LabelSource,
+  { matchers, range }: { readonly matchers: readonly Matcher[]; readonly range: TimeRange },
   context: RequestContext,
 ): Promise<bigint> {
   try {
-    const sets = await readSets(metastore, { range, part: partForSeries(matchers, []) }, context)
+    const sets = await readSets(labels, { range, part: partForSeries(matchers, []), matchers }, context)
     const filter = { matchers, regex: context.regex, labelNames: [], allowUtf8Names: true }
     return BigInt(listSeries(sets, filter).length)
   } catch (error) {
-    if (error instanceof CinderError && error.kind === 'resource_exhausted') return 0n
-    throw error
+    if (!(error instanceof CinderError) || !UNCOUNTED.includes(error.kind)) throw error
+    context.record?.warn([`the number of series is not known, and shown as 0: ${error.message}`])
+    return 0n
   }
 }
+
+/** Too many sets to list, or more heads than a query may read. What may go well the next time is an error. */
+const UNCOUNTED: readonly ErrorKind[] = ['resource_exhausted', 'invalid_argument']
 
 function scopeOf(componentType: string, objects: readonly SourceObject[]) {
   const datasets = objects.flatMap((object) => object.datasets.map(({ descriptor }) => descriptor))

@@ -133,7 +133,9 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       selectSeries: recorded((request, context, info) => selectSeries(sources, request, context, info)),
       diff: recorded((request, context, info) => answerDiff(sources, request, context, info)),
       selectHeatmap: recorded((request, context, info) => selectHeatmap(sources, request, context, info)),
-      analyzeQuery: (request, call) => analyzeQuery(deps.metastore, request, contextOf(call)),
+      analyzeQuery: labelled((labels, request, context) =>
+        analyzeQuery({ metastore: deps.metastore, labels }, request, context),
+      ),
     },
     options,
   )

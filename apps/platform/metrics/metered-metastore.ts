@@ -4,7 +4,13 @@
  * peers ask for are kept; `level` is that of a job's inputs there.
  */
 import { CinderError } from '#core/errors.ts'
-import type { CompactionJob, DatasetDescriptor, Metastore } from '#core/rpc/metastore.ts'
+import type {
+  CompactionJob,
+  DatasetDescriptor,
+  Metastore,
+  PlanQueryRequest,
+  PlanQueryResponse,
+} from '#core/rpc/metastore.ts'
 import { isUlid, ulidTimeMs } from '#core/wire/ulid.ts'
 import { TENANTS_MAX } from './metered-pushes.ts'
 import { DURATION_BUCKETS, type Registry, SIZE_BUCKETS } from './registry.ts'
@@ -62,6 +68,7 @@ export function meterMetastore(inner: Metastore, registry: Registry, nowMs: () =
       return answer
     },
     planQuery: (...call) => timed('plan_query', () => inner.planQuery(...call)),
+    ...(inner.streamPlan === undefined ? {} : { streamPlan: (request) => timedParts(timed, inner, request) }),
     labelSets: (...call) => timed('label_sets', () => inner.labelSets(...call)),
     tenantStats: (...call) => timed('tenant_stats', () => inner.tenantStats(...call)),
     claimTombstones: (...call) => timed('claim_tombstones', () => inner.claimTombstones(...call)),
@@ -70,6 +77,27 @@ export function meterMetastore(inner: Metastore, registry: Registry, nowMs: () =
       deleted.add(answer.forgotten, 'success')
       return answer
     },
+  }
+}
+
+/** From the first part that is asked for to the last, with what is done between; one that is left half-way too. */
+async function* timedParts(
+  timed: Timer,
+  inner: Metastore,
+  request: PlanQueryRequest,
+): AsyncGenerator<PlanQueryResponse> {
+  const ended = Promise.withResolvers<void>()
+  const counted = timed('stream_plan', () => ended.promise)
+  // The caller gets the error from the parts.
+  counted.catch(() => undefined)
+  try {
+    yield* inner.streamPlan!(request)
+  } catch (error) {
+    ended.reject(error)
+    throw error
+  } finally {
+    ended.resolve()
+    await counted.catch(() => undefined)
   }
 }
 

@@ -49,12 +49,15 @@ function frontend({ labels, refusal = tooMany, clock = new HandClock(NOW_MS) }: 
     },
     { multitenancy: true, limitsOf: () => DEFAULT_LIMITS },
   )
-  const ask = async (path: string, body?: object, tenant = 'acme') => {
+  const ask = async (path: string, question?: object, tenant = 'acme') => {
     const headers = { 'Content-Type': 'application/json', 'X-Scope-OrgID': tenant }
     const init =
-      body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify({ ...RANGE, ...body }) }
+      question === undefined
+        ? { headers }
+        : { method: 'POST', headers, body: JSON.stringify({ ...RANGE, ...question }) }
     const response = await app.request(path, init)
-    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+    const body = (await response.json()) as Record<string, unknown>
+    return { status: response.status, body, warnings: response.headers.get('X-Cinderblock-Warnings') }
   }
   return { ask, plans }
 }
@@ -126,6 +129,27 @@ test('of several tenants each is asked apart, and the tenant is a label', async 
     [[], []],
     'blocks do not know the tenant as a label',
   )
+})
+
+test('an analysis counts series of blocks, and says where nobody can', async () => {
+  const query = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="shop"}'
+  const analyze = async (given: Given) => frontend(given).ask('/querier.v1.QuerierService/AnalyzeQuery', { query })
+  const type = ['__profile_type__', 'process_cpu:cpu:nanoseconds:cpu:nanoseconds']
+  const set = (pod: string) => [...type, 'pod', pod, 'service_name', 'shop']
+  const labels = reporterOf(set('a'), set('b'), [...type, 'service_name', 'other'])
+  const counted = await analyze({ labels })
+  assert.deepEqual([counted.status, counted.warnings], [200, null])
+  assert.deepEqual(counted.body['queryImpact'], { totalBytesInTimeRange: '1', totalQueriedSeries: '2' })
+  assert.deepEqual(
+    labels.asked.map(({ matchers }) => matchers.map(({ name }) => name)),
+    [['service_name', '__profile_type__']],
+  )
+  const refusing: LabelReporter = { labels: () => Promise.reject(tooMany()) }
+  const unknown = await analyze({ labels: refusing })
+  assert.deepEqual([unknown.status, unknown.body['queryImpact']], [200, { totalBytesInTimeRange: '1' }])
+  assert.match(unknown.warnings ?? '', /^\["the number of series is not known, and shown as 0: more than 100000/)
+  const away: LabelReporter = { labels: () => Promise.reject(new CinderError('unavailable', 'no backend')) }
+  assert.equal((await analyze({ labels: away })).status, 503, 'the next try may know')
 })
 
 test('other failures, and a frontend without blocks, are passed on', async () => {

@@ -94,6 +94,39 @@ test('calls of a store by outcome; what was not found is an answer, not a fault'
   assert.equal(await valueOf(registry, 'cinder_store_errors_total{operation="put"}'), 2, 'of another thread')
 })
 
+test('a plan in parts stays one, and is timed to its end', async () => {
+  const registry = new Registry()
+  let nowMs = 0
+  async function* parts() {
+    for (const objectId of ['a', 'b']) {
+      nowMs += 500
+      yield { objects: [{ objectId, level: 0, sizeBytes: 1, datasets: [] }] }
+    }
+    if (nowMs > 2_000) throw new CinderError('unavailable', 'away')
+  }
+  const metered = (inner: object, into = registry) => meterMetastore(inner as Metastore, into, () => nowMs)
+  const request = { tenants: ['a'], startMs: 0, endMs: 1, services: [] }
+  const { streamPlan } = metered({ streamPlan: parts })
+  const ids: string[] = []
+  const read = async () => {
+    for await (const { objects } of streamPlan!(request)) ids.push(...objects.map(({ objectId }) => objectId))
+  }
+  await read()
+  assert.deepEqual(ids, ['a', 'b'])
+  const of = (outcome: string, figure: string) =>
+    valueOf(registry, `cinder_metastore_call_duration_seconds_${figure}{method="stream_plan",outcome="${outcome}"}`)
+  assert.deepEqual([await of('ok', 'count'), await of('ok', 'sum')], [1, 1])
+  for await (const { objects } of streamPlan!(request)) {
+    assert.equal(objects.length, 1)
+    break
+  }
+  assert.deepEqual([await of('ok', 'count'), await of('ok', 'sum')], [2, 1.5], 'left after its first part')
+  nowMs = 1_500
+  await assert.rejects(read(), { kind: 'unavailable' })
+  assert.equal(await of('unavailable', 'count'), 1)
+  assert.equal(metered({}, new Registry()).streamPlan, undefined, 'who has plans in one piece alone says so')
+})
+
 test('segments, and jobs from their poll to their end', async () => {
   const registry = new Registry()
   let nowMs = 1_000_000
