@@ -237,7 +237,7 @@ async function startMetastore(
   const capacity = Math.max(1, availableParallelism() - 1)
   const { storageUrl } = shared.config
   const onStoreCalls = shared.instruments.storeCalls
-  const runner = createJobThreads({ onStoreCalls }, { threadsMax: capacity, storageUrl })
+  const runner = createJobThreads({ log, onStoreCalls }, { threadsMax: capacity, storageUrl })
   await lifecycle.add({ name: 'job threads', stop: () => runner.stop() })
   const worker = startCompactionWorker(
     { store: opened.patientStore, runner, clock, random, log, metastore: metered },

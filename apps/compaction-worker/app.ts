@@ -109,7 +109,16 @@ class Worker implements CompactionWorkerService {
   #jobEnded = new AbortController()
   /** Ends a poll that outlives the stop. */
   readonly #pollCancel = new AbortController()
-  #counts = { committed: 0, failed: 0, stale: 0, quarantined: 0, deleted: 0, samples: 0, inputBytes: 0 }
+  #counts = {
+    committed: 0,
+    failed: 0,
+    stale: 0,
+    quarantined: 0,
+    deleted: 0,
+    samples: 0,
+    inputBytes: 0,
+    totalsLeftOut: 0,
+  }
   readonly #identity: WorkerIdentity
   readonly #polls: Promise<void>
   readonly #deletions: Promise<void>
@@ -257,7 +266,8 @@ class Worker implements CompactionWorkerService {
     const { job, progress } = running
     const { signal } = running.cancel
     try {
-      const outputs = [...(await runner.run(job, { signal, progress }))]
+      const onTotalsFault = (fault: string): void => this.#noteTotals(job, fault)
+      const outputs = [...(await runner.run(job, { signal, progress, onTotalsFault }))]
       if (signal.aborted) {
         this.#discard(outputs)
         return
@@ -301,6 +311,12 @@ class Worker implements CompactionWorkerService {
     const kept = await keepBadOutput(this.#deps, job, { reason, outputs })
     this.#counts.quarantined++
     this.#deps.log.error('compaction not conserved', { jobId, epoch, kept })
+  }
+
+  /** Queries of that dataset read its hours instead: slower, and right. */
+  #noteTotals({ jobId }: CompactionJob, reason: string): void {
+    this.#counts.totalsLeftOut++
+    this.#deps.log.error('totals by function left out', { jobId, reason })
   }
 
   #countCommitted(job: CompactionJob): void {

@@ -3,11 +3,12 @@
  * of a job wait for, or hold, the loop that answers pushes and queries: that loop hears of a job when it is given out
  * and when it is done.
  *
- * Threads start with the first job and stay. One that dies fails its job and is replaced by the next job. A job that was
+ * Threads start with the first job and stay. One that dies is named in the log, fails its job and is replaced by the next job. A job that was
  * cancelled ends within a group of its merge; a thread that does not end it in `HANGS_AFTER_MS` hangs and is ended: a job
  * that nobody cancels is cancelled by its lease when it has had its time.
  */
 import { CinderError } from '#core/errors.ts'
+import type { Log } from '#core/ports/log.ts'
 import type { CompactionJob, OutputObject } from '#core/rpc/metastore.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import type { EndedCall } from '#platform/metrics/metered-store.ts'
@@ -19,6 +20,7 @@ import { type ThreadQuestion, type ThreadReply, unpackError } from './thread-mes
 const HANGS_AFTER_MS = 60 * MS_PER_SECOND
 
 export interface JobThreadsDeps {
+  readonly log: Log
   /** Calls that a thread has made of its store. */
   readonly onStoreCalls?: (calls: readonly EndedCall[]) => void
   /** A test's ways to the thread and to time. */
@@ -34,12 +36,15 @@ export interface JobThreadsSettings {
 }
 
 interface RunningJob {
+  readonly jobId: string
   readonly progress: JobProgress | undefined
+  readonly onTotalsFault: RunJobOptions['onTotalsFault']
   readonly done: (outputs: readonly OutputObject[]) => void
   readonly fail: (error: Error) => void
 }
 
 interface Slot {
+  readonly name: string
   readonly worker: Worker
   running: RunningJob | undefined
 }
@@ -61,12 +66,12 @@ class JobThreads implements JobRunner {
   }
 
   async run(job: CompactionJob, options: RunJobOptions): Promise<readonly OutputObject[]> {
-    const { signal, progress, symbolBytesMax } = options
+    const { signal, progress, symbolBytesMax, onTotalsFault } = options
     if (this.#isStopped) throw stopping()
     if (signal.aborted) return []
     const slot = this.#idle()
     const { promise, resolve: done, reject: fail } = Promise.withResolvers<readonly OutputObject[]>()
-    const running: RunningJob = { progress, done, fail }
+    const running: RunningJob = { jobId: job.jobId, progress, onTotalsFault, done, fail }
     slot.running = running
     const cancel = (): void => this.#cancel(slot, running)
     try {
@@ -100,14 +105,15 @@ class JobThreads implements JobRunner {
 
   #start(): Slot {
     const worker = (this.#deps.startThread ?? startJobThread)()
-    const slot: Slot = { worker, running: undefined }
+    const name = `jobs-${++this.#started}`
+    const slot: Slot = { name, worker, running: undefined }
     worker.onmessage = ({ data }: MessageEvent<ThreadReply>) => this.#replied(slot, data)
     worker.onerror = (event: ErrorEvent) => this.#died(slot, event.message)
     // One that ends without an error would leave its job running for ever, with its lease renewed.
     worker.addEventListener('close', () => this.#died(slot, 'it has ended'))
     const { storageUrl } = this.#settings
     this.#slots.push(slot)
-    tell(slot, { kind: 'settings', settings: { storageUrl, name: `jobs-${++this.#started}` } })
+    tell(slot, { kind: 'settings', settings: { storageUrl, name } })
     return slot
   }
 
@@ -116,6 +122,7 @@ class JobThreads implements JobRunner {
     if (reply.kind === 'calls') this.#deps.onStoreCalls?.(reply.calls)
     else if (reply.kind === 'done') running?.done(reply.outputs)
     else if (reply.kind === 'failed') running?.fail(unpackError(reply.error))
+    else if (reply.kind === 'totals-fault') running?.onTotalsFault?.(reply.reason)
     else if (running?.progress !== undefined) {
       running.progress.progress = reply.progress
       running.progress.usedBytes = reply.usedBytes
@@ -136,6 +143,8 @@ class JobThreads implements JobRunner {
     if (index < 0) return
     this.#slots.splice(index, 1)
     slot.worker.terminate()
+    const { jobId } = slot.running ?? {}
+    this.#deps.log.error('job thread replaced', { thread: slot.name, why, ...(jobId === undefined ? {} : { jobId }) })
     slot.running?.fail(lost(`job thread died: ${why}`))
   }
 }

@@ -30,7 +30,7 @@ await runProcess(log, async (lifecycle) => {
     Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
   )
   const onStoreCalls = instruments.storeCalls
-  const runner = createJobThreads({ onStoreCalls }, { threadsMax: capacity, storageUrl })
+  const runner = createJobThreads({ log, onStoreCalls }, { threadsMax: capacity, storageUrl })
   await lifecycle.add({ name: 'job threads', stop: () => runner.stop() })
   const workerId = `${hostname()}-${process.pid}`
   const worker = startCompactionWorker(

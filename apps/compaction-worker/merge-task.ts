@@ -39,22 +39,29 @@ export interface MergeTask {
   readonly symbolBytesMax: number
   /** Of the job. */
   readonly aggregation?: readonly AggregationWindow[] | undefined
+  /** Told now and then: how much of the group at this position is merged, 0 to 1. */
+  readonly onShare?: ((group: number, share: number) => void) | undefined
 }
 
 export interface MergeTaskResult {
   /** In the order of the groups. */
   readonly datasets: readonly ObjectDataset[]
+  /** Of datasets that lack their totals by function: why. */
+  readonly totalsFaults: readonly string[]
 }
 
 /** `memory`: of the thread, from task to task. */
 export function runMergeTask(task: MergeTask, codec: Codec, memory = new MergeMemory()): MergeTaskResult {
   const tools = { codec, budgetBytes: task.symbolBytesMax, memory, rollupRowsMin: rollupRowsMinOf(task.level) }
   const windowsMs = new Map(task.aggregation?.map(({ tenant, windowMs }) => [tenant, windowMs]))
+  const totalsFaults: string[] = []
   return {
-    datasets: task.groups.flatMap((group) => {
+    datasets: task.groups.flatMap((group, at) => {
       const aggregationWindowMs = windowsMs.get(group.inputs[0]!.descriptor.tenant) ?? 0
-      return mergeGroup(group, { ...tools, aggregationWindowMs })
+      const onShare = (share: number): void => task.onShare?.(at, share)
+      return mergeGroup(group, { ...tools, aggregationWindowMs, onShare, totalsFaults })
     }),
+    totalsFaults,
   }
 }
 
@@ -64,6 +71,8 @@ interface MergeTools {
   readonly memory: MergeMemory
   readonly rollupRowsMin: number
   readonly aggregationWindowMs: number
+  readonly onShare: (share: number) => void
+  readonly totalsFaults: string[]
 }
 
 function mergeGroup({ window, inputs }: MergeGroup, tools: MergeTools): ObjectDataset[] {
@@ -71,7 +80,8 @@ function mergeGroup({ window, inputs }: MergeGroup, tools: MergeTools): ObjectDa
   for (let rest = inputs; rest.length > 0; ) {
     try {
       const merged = mergeRegions(rest, { ...tools, window })
-      const { dataset, joinedSamples } = merged
+      const { dataset, joinedSamples, totalsFault } = merged
+      if (totalsFault !== undefined) tools.totalsFaults.push(totalsFault)
       datasets.push(joinedSamples === 0 ? dataset : { ...dataset, joinedSamples })
       rest = rest.slice(merged.inputs)
     } catch (error) {

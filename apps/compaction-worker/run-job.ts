@@ -63,6 +63,8 @@ export interface RunJobOptions {
   readonly progress?: JobProgress
   readonly symbolBytesMax?: number
   readonly plan?: JobPlan
+  /** A dataset goes without its totals by function, and why. */
+  readonly onTotalsFault?: (reason: string) => void
 }
 
 /** The outputs; none if it was cancelled. */
@@ -77,7 +79,7 @@ export async function runJob(
   const attempt = new Attempt(deps, { job, options, packer })
   try {
     for (let i = 0; i < plan.batches.length; i++) {
-      const merged = await attempt.mergeBatch(plan.batches, i)
+      const merged = await attempt.mergeBatch(plan, i)
       if (options.signal.aborted) break
       for (const dataset of merged) await packer.add(dataset)
       attempt.report(plan, i)
@@ -165,7 +167,7 @@ class Attempt {
     this.#context = context
   }
 
-  async mergeBatch(batches: readonly PlannedBatch[], i: number): Promise<readonly ObjectDataset[]> {
+  async mergeBatch({ batches, sizeBytes }: JobPlan, i: number): Promise<readonly ObjectDataset[]> {
     const { job, options } = this.#context
     const groups = await (this.#next ?? this.#read(batches[i]!))
     this.#next = undefined
@@ -179,7 +181,22 @@ class Attempt {
     }
     const symbolBytesMax = options.symbolBytesMax ?? SYMBOL_BYTES_MAX
     const { level, aggregation } = job
-    return (await this.#deps.merger.merge({ level, groups, symbolBytesMax, aggregation })).datasets
+    const onShare = this.#shareOf(batches[i]!, sizeBytes)
+    const merged = await this.#deps.merger.merge({ level, groups, symbolBytesMax, aggregation, onShare })
+    for (const reason of merged.totalsFaults) options.onTotalsFault?.(reason)
+    return merged.datasets
+  }
+
+  /** Groups come one after the other. A group that becomes several datasets begins anew for each: progress does not. */
+  #shareOf({ groups }: PlannedBatch, jobBytes: number): (group: number, share: number) => void {
+    const { progress } = this.#context.options
+    const before = this.#mergedBytes
+    return (at, share) => {
+      if (progress === undefined || jobBytes === 0) return
+      let bytes = before + share * groups[at]!.sizeBytes
+      for (let g = 0; g < at; g++) bytes += groups[g]!.sizeBytes
+      progress.progress = Math.max(progress.progress, bytes / jobBytes)
+    }
   }
 
   report(plan: JobPlan, i: number): void {

@@ -6,8 +6,8 @@
  * 2. A job is read, merged and written here (run-job.ts). Groups are merged one after the other; between them the thread
  *    looks at its messages and its requests, at most every `PAUSE_EVERY_MS`.
  * 3. What was read for a merge is given back right after it.
- * 4. Progress and the calls of the store are told when there is something to tell: the loop that hears of it answers
- *    pushes, and has better to do.
+ * 4. Progress and the calls of the store are told when there is something to tell, of a merge four times a second: the
+ *    loop that hears of it answers pushes, and has better to do.
  * Between jobs it holds the symbols of the services it merged last, within the bounds of `MergeMemory`.
  */
 import { MergeMemory } from '#core/compaction/service-symbols.ts'
@@ -28,6 +28,8 @@ const PAUSE_EVERY_MS = 20
 const CALLS_HELD_MAX = 256
 /** Less is not worth a message. */
 const USED_BYTES_TOLD_MIN = 4 * MIB
+/** People look at it, and a poll tells it every few seconds. */
+const PROGRESS_TOLD_EVERY_MS = 250
 
 export interface ThreadHostDeps {
   readonly openStore: (settings: ThreadSettings) => Promise<ObjectStore>
@@ -58,6 +60,7 @@ class JobHost {
   #calls: EndedCall[] = []
   #told: JobProgress = { progress: 0, usedBytes: 0 }
   #pausedMs = 0
+  #toldMs = 0
 
   constructor(deps: ThreadHostDeps, settings: ThreadSettings) {
     this.#deps = deps
@@ -76,7 +79,9 @@ class JobHost {
     try {
       const store = await this.#open()
       const merger = { merge: (task: MergeTask) => this.#merge(task, progress, signal) }
-      const outputs = await runJob({ store, clock, random, merger }, job, { signal, progress, symbolBytesMax })
+      const onTotalsFault = (reason: string): void => post({ kind: 'totals-fault', reason })
+      const options = { signal, progress, symbolBytesMax, onTotalsFault }
+      const outputs = await runJob({ store, clock, random, merger }, job, options)
       this.#tellCalls()
       post({ kind: 'done', outputs })
     } catch (error) {
@@ -99,7 +104,11 @@ class JobHost {
   async #merge(task: MergeTask, progress: JobProgress, signal: AbortSignal): Promise<MergeTaskResult> {
     this.#tellProgress(progress)
     try {
-      return await this.#mergeGroups(task, signal)
+      const onShare = (at: number, share: number): void => {
+        task.onShare?.(at, share)
+        this.#tellShare(progress)
+      }
+      return await this.#mergeGroups({ ...task, onShare }, signal)
     } finally {
       freeRegions(task)
     }
@@ -108,7 +117,8 @@ class JobHost {
   async #mergeGroups(task: MergeTask, signal: AbortSignal): Promise<MergeTaskResult> {
     const { codec, pause } = this.#deps
     const datasets: MergeTaskResult['datasets'][number][] = []
-    for (const group of task.groups) {
+    const totalsFaults: string[] = []
+    for (const [at, group] of task.groups.entries()) {
       const nowMs = this.#deps.clock.nowMs()
       // Also when the clock was set back.
       if (Math.abs(nowMs - this.#pausedMs) >= PAUSE_EVERY_MS) {
@@ -116,9 +126,12 @@ class JobHost {
         await pause()
         if (signal.aborted) break
       }
-      datasets.push(...runMergeTask({ ...task, groups: [group] }, codec, this.#memory).datasets)
+      const onShare = (_: number, share: number): void => task.onShare?.(at, share)
+      const merged = runMergeTask({ ...task, groups: [group], onShare }, codec, this.#memory)
+      datasets.push(...merged.datasets)
+      totalsFaults.push(...merged.totalsFaults)
     }
-    return { datasets }
+    return { datasets, totalsFaults }
   }
 
   #ended(call: EndedCall): void {
@@ -130,6 +143,13 @@ class JobHost {
     if (this.#calls.length === 0) return
     this.#deps.post({ kind: 'calls', calls: this.#calls })
     this.#calls = []
+  }
+
+  #tellShare(progress: JobProgress): void {
+    const nowMs = this.#deps.clock.nowMs()
+    if (Math.abs(nowMs - this.#toldMs) < PROGRESS_TOLD_EVERY_MS) return
+    this.#toldMs = nowMs
+    this.#tellProgress(progress)
   }
 
   #tellProgress({ progress, usedBytes }: JobProgress): void {

@@ -21,6 +21,8 @@ export type ThreadQuestion =
 
 export type ThreadReply =
   | ({ readonly kind: 'progress' } & JobProgress)
+  /** A dataset of the job that runs lacks its totals by function. */
+  | { readonly kind: 'totals-fault'; readonly reason: string }
   /** Of the store, since the last that were told. */
   | { readonly kind: 'calls'; readonly calls: readonly EndedCall[] }
   | { readonly kind: 'done'; readonly outputs: readonly OutputObject[] }

@@ -12,6 +12,10 @@ export function addWorkerMetrics(registry: Registry, status: () => WorkerStatus)
     'cinder_worker_quarantined_total',
     'Jobs whose outputs did not hold what their sources hold: kept below quarantine/, not published.',
   )
+  const totalsLeftOut = registry.reading(
+    'cinder_worker_totals_left_out_total',
+    'Merged datasets without their totals by function, because those did not add up.',
+  )
   registry.collect(() => {
     const now = status()
     budget.set(now.budgetBytes)
@@ -19,6 +23,7 @@ export function addWorkerMetrics(registry: Registry, status: () => WorkerStatus)
     capacity.set(now.capacity)
     samples.set(now.samples)
     quarantined.set(now.quarantined)
+    totalsLeftOut.set(now.totalsLeftOut)
     input.set(now.inputBytes)
   })
 }

@@ -20,6 +20,8 @@ export interface WorkerCounts {
   readonly stale: number
   /** Jobs whose outputs did not hold what their sources hold: not published, kept below `quarantine/`. */
   readonly quarantined: number
+  /** Datasets of outputs without their totals by function, because those did not add up. */
+  readonly totalsLeftOut: number
   /** Objects that tombstones named. */
   readonly deleted: number
   /** Of committed jobs: rows and stored bytes of their sources. */

@@ -50,6 +50,8 @@ export interface MergedRegion {
   readonly inputs: number
   /** Rows that were added to others of the same stack, span and trace. */
   readonly joinedSamples: number
+  /** Why its totals by function are left out although they would pay; undefined: nothing was wrong with them. */
+  readonly totalsFault: string | undefined
 }
 
 export interface MergeRegionsOptions {
@@ -63,16 +65,19 @@ export interface MergeRegionsOptions {
   readonly rollupRowsMin?: number
   /** Profiles of one series within a window become one (aggregation.ts); 0: none. Whole windows make an hour. */
   readonly aggregationWindowMs?: number
+  /** Told after each frame: the share of the rows that are merged, 0 to 1. */
+  readonly onShare?: (share: number) => void
 }
 
 export function mergeRegions(inputs: readonly RegionInput[], options: MergeRegionsOptions): MergedRegion {
   const { codec, window, budgetBytes, memory = new MergeMemory(), rollupRowsMin = 0, aggregationWindowMs = 0 } = options
+  const onShare = options.onShare ?? (() => undefined)
   checkMembers(
     inputs.map(({ descriptor }) => descriptor),
     window,
   )
   const taken = takeSymbols(inputs, { codec, budgetBytes, memory })
-  const tools = { codec, window, memory, rollupRowsMin, aggregationWindowMs }
+  const tools = { codec, window, memory, rollupRowsMin, aggregationWindowMs, onShare }
   try {
     return mergeTaken(taken, tools)
   } catch (error) {
@@ -97,12 +102,20 @@ function mergeTaken(
   const { tenant, service } = sources[0]!.head.descriptor
   const named = { tenant, service, ...merged }
   const allowedBytes = rows.frames.sizeBytes * ROLLUP_BYTES_FRACTION
+  let totalsFault: string | undefined
   const encode = (): ObjectDataset => {
     const rollups = rows.rollups && packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
     // A bad output has none: they would be refused, and with them what somebody wants to look at.
     const hasTotals = fault === undefined && rows.totals.length > 0
     const totalsBytes = hasTotals ? rows.frames.sizeBytes * FUNCTION_TOTALS_FRACTION : 0
-    const functionTotals = packFunctionTotals({ ...named, ...symbols }, rows.totals, totalsBytes)
+    let functionTotals: Uint8Array | undefined
+    try {
+      functionTotals = packFunctionTotals({ ...named, ...symbols }, rows.totals, totalsBytes)
+    } catch (error) {
+      // They save reads and no more: the merge goes on without. By keys it is tried without them first.
+      if (taken.byKeys) throw error
+      totalsFault = error instanceof Error ? error.message : String(error)
+    }
     const { sums, frames } = rows
     const encoded = encodeRegion(
       { ...named, ...symbols, symbolSections: symbols.sections, sums, frames, rollups, functionTotals },
@@ -113,7 +126,7 @@ function mergeTaken(
   if (fault !== undefined) throw new NotConserved(`merge does not conserve: ${fault}`, encode)
   const dataset = encode()
   scratch.trim()
-  return { dataset, inputs: sources.length, joinedSamples: rows.joinedSamples }
+  return { dataset, inputs: sources.length, joinedSamples: rows.joinedSamples, totalsFault }
 }
 
 interface RowsContext {
@@ -128,6 +141,7 @@ interface RowsTools {
   readonly scratch: MergeScratch
   readonly rollupRowsMin: number
   readonly aggregationWindowMs: number
+  readonly onShare: (share: number) => void
 }
 
 interface MergedRows {
@@ -145,7 +159,7 @@ interface MergedRows {
 
 function mergeRows(
   { sources, stackOf, merged, taken }: RowsContext,
-  { codec, scratch, rollupRowsMin, aggregationWindowMs }: RowsTools,
+  { codec, scratch, rollupRowsMin, aggregationWindowMs, onShare }: RowsTools,
 ): MergedRows {
   const { headers, groups, series, refs } = merged
   const fault = findHeaderFault(headers, { groups: groups.length, series: series.length })
@@ -169,8 +183,9 @@ function mergeRows(
   const lacking: (readonly ConservationSum[])[] = []
   let wrongTotal: string | undefined
   let storedRows = 0
+  let gatheredRows = 0
   for (let plan of plans) {
-    const { firstHeader: first, headerCount } = plan
+    const { firstHeader: first, headerCount, rowCount: plannedRows } = plan
     const end = first + headerCount
     const group = groups[plan.group]!
     const read = { first, end: joins === undefined ? end : endOfRuns(joins, { first, end }) }
@@ -189,6 +204,8 @@ function mergeRows(
     parts.push(sumFrame(merged, { first, end, group: plan.group }, rows, taken.hashes))
     rollups?.addHeaders({ first, end }, rows, 0)
     encoder.add(plan, { rows, start: 0, lengths })
+    gatheredRows += plannedRows
+    onShare(gatheredRows / rowCount)
   }
   return {
     totalFault: wrongTotal,

@@ -10,6 +10,7 @@ import { createJobThreads } from '../../apps/compaction-worker/job-threads.ts'
 import { objectKey } from '#core/block/object-key.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
+import { createSilentLog } from '../support/silent-log.ts'
 
 export interface ProgramJob {
   readonly level: number
@@ -43,7 +44,7 @@ export interface ProgramOutput {
 
 async function run({ rootDir, jobs, rounds }: ProgramInput): Promise<ProgramOutput> {
   const store = await openFilesystemStore(rootDir)
-  const runner = createJobThreads({}, { threadsMax: 1, storageUrl: rootDir })
+  const runner = createJobThreads({ log: createSilentLog() }, { threadsMax: 1, storageUrl: rootDir })
   const runs: ProgramRun[] = []
   const outputs: SourceObject[][] = []
   // Only where it is needed: its code counts as memory of the process.

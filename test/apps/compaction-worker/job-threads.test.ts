@@ -19,11 +19,13 @@ import { createManualClock } from '../../support/manual-clock.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { putObject } from '../../support/objects.ts'
 import { startFakeS3 } from '../../support/servers/fake-s3.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
 
+const log = createSilentLog()
 const base = await mkdtemp(join(tmpdir(), 'cinder-job-threads-'))
 const storageUrl = join(base, 'objects')
 const store = await openFilesystemStore(storageUrl)
-const runner = createJobThreads({}, { threadsMax: 1, storageUrl })
+const runner = createJobThreads({ log }, { threadsMax: 1, storageUrl })
 after(async () => {
   await runner.stop()
   await rm(base, { recursive: true, force: true })
@@ -74,7 +76,7 @@ test('a thread writes the objects that this one would, with a store of its own',
 })
 
 test('a thread that merged a service before merges it again right: nothing that it keeps was given back with the sources', async () => {
-  const own = createJobThreads({}, { threadsMax: 1, storageUrl })
+  const own = createJobThreads({ log }, { threadsMax: 1, storageUrl })
   for (const counts of [[3, 2], [4, 4, 1], [3, 2], [9]]) {
     const sources = await sourcesOf(...counts)
     for (const level of [1, 5]) {
@@ -112,7 +114,7 @@ test('a fault in the thread fails its job with kind, reason and culprits, and no
 
 test('calls of its store are told, and progress of a job that holds much', async () => {
   const calls: EndedCall[] = []
-  const own = createJobThreads({ onStoreCalls: (more) => calls.push(...more) }, { threadsMax: 1, storageUrl })
+  const own = createJobThreads({ log, onStoreCalls: (more) => calls.push(...more) }, { threadsMax: 1, storageUrl })
   await own.run(jobOf(await sourcesOf(2, 2, 2)), NEVER)
   await own.stop()
   assert.deepEqual(calls.map(({ operation, outcome }) => `${operation} ${outcome}`).sort(), [
@@ -126,19 +128,23 @@ test('calls of its store are told, and progress of a job that holds much', async
   const fake = fakeThread((question, say) => {
     if (question.kind !== 'run') return
     say({ kind: 'progress', progress: 0.5, usedBytes: 77 })
+    say({ kind: 'totals-fault', reason: 'they do not add up' })
     say({ kind: 'done', outputs: [] })
   })
-  const told = createJobThreads({ startThread: fake.start }, { threadsMax: 1, storageUrl })
-  assert.deepEqual(await told.run(jobOf([]), { ...NEVER, progress }), [])
+  const faults: string[] = []
+  const told = createJobThreads({ log, startThread: fake.start }, { threadsMax: 1, storageUrl })
+  const onTotalsFault = (reason: string) => void faults.push(reason)
+  assert.deepEqual(await told.run(jobOf([]), { ...NEVER, progress, onTotalsFault }), [])
+  assert.deepEqual(faults, ['they do not add up'])
   assert.deepEqual(progress, { progress: 0.5, usedBytes: 77 })
 })
 
 test('a store that cannot be opened fails the job, not the thread', async () => {
   const missing = join(base, 'later')
-  const own = createJobThreads({}, { threadsMax: 1, storageUrl: missing })
+  const own = createJobThreads({ log }, { threadsMax: 1, storageUrl: missing })
   const sources = await sourcesOf(3)
   await assert.rejects(own.run(jobOf(sources), NEVER), ({ failure }: JobFailure) => failure === 'missing-source')
-  const unknown = createJobThreads({}, { threadsMax: 1, storageUrl: 'gopher://nowhere' })
+  const unknown = createJobThreads({ log }, { threadsMax: 1, storageUrl: 'gopher://nowhere' })
   await assert.rejects(unknown.run(jobOf(sources), NEVER), /STORAGE_URL has the scheme/)
   await Promise.all([own.stop(), unknown.stop()])
 })
@@ -151,7 +157,7 @@ test('a thread runs a job over a bucket with a client of its own', async () => {
   const bucket = await openThreadStore(url, { name: 'test', env: process.env })
   const sources = [await putObject(bucket, 1, [{ dataset: noisyDataset({ service: 'a', profiles: 4, samples: 20 }) }])]
   const calls: EndedCall[] = []
-  const own = createJobThreads({ onStoreCalls: (more) => calls.push(...more) }, { threadsMax: 1, storageUrl: url })
+  const own = createJobThreads({ log, onStoreCalls: (more) => calls.push(...more) }, { threadsMax: 1, storageUrl: url })
   const [output] = await own.run(jobOf(sources), NEVER)
   verifyObject(await bucket.get(objectKey(output!.objectId)), createCodec())
   assert.deepEqual(
@@ -178,7 +184,7 @@ test('a thread that does not end a cancelled job is ended, and its job fails; an
   const timers: (() => void)[] = []
   const hung = fakeThread()
   const own = createJobThreads(
-    { startThread: hung.start, later: (_, run) => timers.push(run) },
+    { log, startThread: hung.start, later: (_, run) => timers.push(run) },
     { threadsMax: 1, storageUrl },
   )
   const cancel = new AbortController()
@@ -189,10 +195,13 @@ test('a thread that does not end a cancelled job is ended, and its job fails; an
   timers[0]!()
   await failed
   assert.ok(hung.isEnded())
+  const { level, event, fields } = log.events.at(-1)!
+  const why = 'it does not end a job that was cancelled'
+  assert.deepEqual([level, event, fields], ['error', 'job thread replaced', { thread: 'jobs-1', why, jobId: '7' }])
 
   const slow = fakeThread((question, say) => question.kind === 'cancel' && say({ kind: 'done', outputs: [] }))
   const other = createJobThreads(
-    { startThread: slow.start, later: (_, run) => timers.push(run) },
+    { log, startThread: slow.start, later: (_, run) => timers.push(run) },
     { threadsMax: 1, storageUrl },
   )
   const again = new AbortController()
@@ -211,7 +220,7 @@ test('more jobs than threads are refused as busy, not queued', async () => {
 })
 
 test('stop fails what runs', async () => {
-  const own = createJobThreads({}, { threadsMax: 1, storageUrl })
+  const own = createJobThreads({ log }, { threadsMax: 1, storageUrl })
   const failed = assert.rejects(own.run(jobOf(await sourcesOf(6)), NEVER), /stopping/)
   await own.stop()
   await failed
@@ -225,7 +234,7 @@ test('a thread that ends without an error fails its job, and the next job has an
     const path = new URL('../../../apps/compaction-worker/job-thread.ts', import.meta.url).href
     return new Worker(starts++ === 0 ? URL.createObjectURL(new Blob([ending])) : path)
   }
-  const own = createJobThreads({ startThread }, { threadsMax: 1, storageUrl })
+  const own = createJobThreads({ log, startThread }, { threadsMax: 1, storageUrl })
   const sources = await sourcesOf(2)
   await assert.rejects(own.run(jobOf(sources), NEVER), /job thread died: it has ended/)
   assert.equal((await own.run(jobOf(sources), NEVER)).length, 1)

@@ -42,7 +42,10 @@ async function scene(spoil: (datasets: Merged) => Merged = (datasets) => dataset
   const inline = createInlineMerger()
   const merger: Merger = {
     ...inline,
-    merge: async (task) => ({ datasets: spoil((await inline.merge(task)).datasets) }),
+    merge: async (task) => {
+      const merged = await inline.merge(task)
+      return { ...merged, datasets: spoil(merged.datasets) }
+    },
   }
   const deps = { store, clock: createManualClock(NOW_MS), random: createRandom(), merger }
   return { store, deps, sources, keys: (prefix: string) => store.list(prefix) }

@@ -70,6 +70,40 @@ test('profiles of a tenant with an aggregation window are joined, those of other
   assert.equal(stored + joined, all)
 })
 
+test('progress of a job of one batch grows with its groups and their rows; totals that are left out are told', async () => {
+  const { store, deps } = await scene()
+  const one = (service: string) => ({ dataset: noisyDataset({ service, profiles: 3, samples: 10 }) })
+  const sources = [await putObject(store, 5, [one('a'), one('b')]), await putObject(store, 6, [one('a'), one('b')])]
+  assert.equal(planJob({ level: 1, sources }).batches.length, 1)
+  const progress = { progress: 0, usedBytes: 0 }
+  const seen: number[] = []
+  const faults: string[] = []
+  const merger = {
+    async merge(task: MergeTask) {
+      const onShare = (group: number, share: number) => {
+        task.onShare?.(group, share)
+        seen.push(progress.progress)
+      }
+      const merged = await deps.merger.merge({ ...task, onShare })
+      // A group that became two datasets begins anew.
+      onShare(1, 0.1)
+      return { ...merged, totalsFaults: ['they do not add up'] }
+    },
+  }
+  await runJob({ ...deps, merger }, jobOf(sources), {
+    ...NEVER,
+    progress,
+    onTotalsFault: (reason) => void faults.push(reason),
+  })
+  assert.ok(seen.length >= 3 && seen[0]! > 0.3 && seen[0]! < 0.7, `${seen}`)
+  assert.deepEqual(
+    seen,
+    seen.toSorted((a, b) => a - b),
+  )
+  assert.equal(progress.progress, 1)
+  assert.deepEqual(faults, ['they do not add up'])
+})
+
 test('a cancelled job reads and writes no more, and has no outputs', async () => {
   const { store, deps, sources, keys } = await scene()
   assert.deepEqual(await runJob(deps, jobOf(sources), { signal: AbortSignal.abort() }), [])

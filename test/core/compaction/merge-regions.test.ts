@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Dataset } from '#core/block/dataset.ts'
 import { FUNCTION_TOTALS_FRACTION } from '#core/block/function-totals.ts'
+import { RollupBuilder } from '#core/block/rollup-build.ts'
 import { decodeDataset, openDataset, verifyObject } from '#core/block/read.ts'
 import { findSection } from '#core/block/section-table.ts'
 import { encodeDataset, encodeObject, type ObjectDataset } from '#core/block/write.ts'
@@ -128,13 +129,33 @@ test('datasets of several hours get their total by function, where it pays', () 
         }),
       })),
     })
+  const shares: number[] = []
   const merge = (datasets: readonly Dataset[]) => {
     const regions = datasets.map((dataset, i) => regionOf(dataset, [], i))
-    const { head } = decode(mergeRegions(regions, { codec, window, budgetBytes: ROOMY }).dataset)
-    return findSection(head.table, 'functionTotals') !== undefined
+    const onShare = (share: number) => void shares.push(share)
+    const { dataset, totalsFault } = mergeRegions(regions, { codec, window, budgetBytes: ROOMY, onShare })
+    const { head, dataset: decoded } = decode(dataset)
+    assert.equal(decoded.headers.count, 60 * datasets.length)
+    return { has: findSection(head.table, 'functionTotals') !== undefined, totalsFault }
   }
-  assert.equal(merge([inHour(0)]), false)
-  assert.equal(merge([inHour(0), inHour(1)]), true)
+  assert.deepEqual(merge([inHour(0)]), { has: false, totalsFault: undefined })
+  assert.deepEqual(merge([inHour(0), inHour(1)]), { has: true, totalsFault: undefined })
+  assert.equal(shares.at(-1), 1)
+
+  // Totals that do not add up cost the dataset its totals, not the job its merge.
+  const { takeTotals } = RollupBuilder.prototype
+  RollupBuilder.prototype.takeTotals = function (this: RollupBuilder) {
+    const totals = takeTotals.call(this)
+    totals[0]!.values[0]!.lo[0]! ^= 1
+    return totals
+  }
+  try {
+    const { has, totalsFault } = merge([inHour(0), inHour(1)])
+    assert.equal(has, false)
+    assert.match(totalsFault ?? '', /function totals/)
+  } finally {
+    RollupBuilder.prototype.takeTotals = takeTotals
+  }
 })
 
 test('a merge that remembers earlier ones holds what one without memory holds', () => {
