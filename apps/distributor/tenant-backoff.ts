@@ -5,6 +5,7 @@
  * It must not refuse longer than the writer said: an entry ends at its time, and a full table forgets the oldest.
  */
 import { CinderError } from '#core/errors.ts'
+import { RATE_SHARE_REASON } from '#core/limits/rate-share.ts'
 
 /** 10,000 entries of about 100 bytes each: 1 MB. A forgotten tenant is refused by the writer as before. */
 export const TENANTS_MAX = 10_000
@@ -25,9 +26,10 @@ export class TenantBackoff {
     this.#tenantsMax = tenantsMax
   }
 
-  /** Notes a refusal, if it is one that holds for the whole tenant. */
+  /** Notes a refusal, if it is one that holds for the whole tenant, and not for what it sends to one writer. */
   note(tenant: string, error: CinderError, nowMs: number): void {
     if (error.kind !== 'resource_exhausted' || error.retryAfterMs === undefined) return
+    if (error.reason === RATE_SHARE_REASON) return
     const untilMs = nowMs + Math.min(error.retryAfterMs, BACKOFF_MAX_MS)
     this.#entries.delete(tenant)
     if (this.#entries.size >= this.#tenantsMax) {

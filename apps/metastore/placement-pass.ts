@@ -27,6 +27,7 @@ import {
 } from '#db/sql/placement-pass.ts'
 import { selectTenantWidths } from '#db/sql/placement-table.ts'
 import { forgetWriters } from '#db/sql/register-writer.ts'
+import { sumDemands } from '#db/sql/tenant-demands.ts'
 
 /** Longer than a writer's slots wait for it, and than a metastore is away for an upgrade. */
 const FORGET_WRITERS_MS = 10 * MS_PER_MINUTE
@@ -60,6 +61,7 @@ export class PlacementPass {
 
   async #run(term: LeaseTerm, about: PassAbout): Promise<number | undefined> {
     const sql = this.#sql
+    if (about === 'everything') await sumDemands(sql, term)
     const { nowMs, row } = await selectPlacement(sql)
     const table = row === undefined ? firstTable(nowMs) : parsePlacementTable(JSON.parse(row.content))
     const plan = planPlacement(await this.#input({ nowMs, table, row, about }))

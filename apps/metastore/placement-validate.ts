@@ -1,5 +1,6 @@
 /** What a call of placement may say; messages name the limit, the value and what is allowed. */
 import { invalidArgument } from '#core/errors.ts'
+import { DEMANDS_MAX } from '#core/limits/rate-share.ts'
 import { RATES_MAX } from '#core/placement/rate-meter.ts'
 import { PLACEMENT_SLOTS, refuseWriter, TABLE_MAX_NAME_CHARS } from '#core/placement/table.ts'
 import type { RegisterWriterRequest } from '#core/rpc/placement.ts'
@@ -10,7 +11,7 @@ const TTL_MAX_MS = 5 * MS_PER_MINUTE
 const ID_CHARS_MAX = 200
 
 export function checkRegistration(request: RegisterWriterRequest): void {
-  const { instanceId, state, ttlMs, epoch, rates } = request
+  const { instanceId, state, ttlMs, epoch, rates, demands } = request
   const refused = refuseWriter(request)
   if (refused !== undefined) throw invalidArgument(refused, 'writer')
   if (instanceId === '' || instanceId.length > ID_CHARS_MAX)
@@ -21,6 +22,9 @@ export function checkRegistration(request: RegisterWriterRequest): void {
     throw invalidArgument(`a lease of ${ttlMs} ms; allowed ${TTL_MIN_MS} to ${TTL_MAX_MS}`, 'writer')
   if (!Number.isSafeInteger(epoch) || epoch < 0) throw invalidArgument(`epoch ${epoch}; allowed whole numbers from 0`)
   if (rates.length > RATES_MAX) throw invalidArgument(`${rates.length} rates; allowed ${RATES_MAX}`, 'rates')
+  if (demands.length > DEMANDS_MAX)
+    throw invalidArgument(`${demands.length} demands; allowed ${DEMANDS_MAX}`, 'demands')
+  for (const { load } of demands) checkRate(load)
   for (const { bytesPerSecond, profilesPerSecond } of rates) {
     checkRate(bytesPerSecond)
     checkRate(profilesPerSecond)
@@ -30,15 +34,17 @@ export function checkRegistration(request: RegisterWriterRequest): void {
 }
 
 /**
- * Names that the table cannot hold are counted in the rest: they come from pushes, and what a client calls its service must
- * not cost a writer its registration.
+ * Names that the table cannot hold are counted in the rest, and limits of such tenants are not divided: names come from
+ * pushes, and what a client calls its service must not cost a writer its registration.
  */
 export function withTellableNames(request: RegisterWriterRequest): RegisterWriterRequest {
   const rates = request.rates.filter(({ tenant, service }) => isTellable(tenant) && isTellable(service))
-  if (rates.length === request.rates.length) return request
+  const demands = request.demands.filter(({ tenant }) => isTellable(tenant))
+  if (rates.length === request.rates.length) return { ...request, demands }
   const rest = request.rates.filter((rate) => !rates.includes(rate))
   return {
     ...request,
+    demands,
     rates,
     restBytesPerSecond: rest.reduce((sum, rate) => sum + rate.bytesPerSecond, request.restBytesPerSecond),
     restProfilesPerSecond: rest.reduce((sum, rate) => sum + rate.profilesPerSecond, request.restProfilesPerSecond),

@@ -1,7 +1,8 @@
 /**
  * Placement over Postgres: registrations come in, passes make the table, edges read it.
  *
- * 1. A registration is a row with a lease and what the writer takes in (db/sql/register-writer.ts).
+ * 1. A registration is a row with a lease and what the writer takes in (db/sql/register-writer.ts). The answer says what its
+ *    tenants bring to other writers, as the last pass summed it (db/sql/tenant-demands.ts).
  * 2. A pass (placement-pass.ts) is a duty, every five seconds on some replica; and one is made at once, by the replica that
  *    was told, where a writer comes, goes or says that it leaves: it is answered when edges can read of it, or after a
  *    quarter of a second. Many that come together share a pass.
@@ -17,6 +18,7 @@ import type { Sql } from '#db/client.ts'
 import { withSqlErrors } from '#db/errors.ts'
 import { selectTable, setTenantWidth } from '#db/sql/placement-table.ts'
 import { beginTerm, endTerm, isTakenOver, PLACEMENT_DUTY, renewTerm } from '#db/sql/register-writer.ts'
+import { selectOthers } from '#db/sql/tenant-demands.ts'
 import type { Duty } from './duties.ts'
 import { PlacementPass } from './placement-pass.ts'
 import { Publisher } from './placement-publish.ts'
@@ -58,12 +60,14 @@ export function createPlacement(deps: PlacementDeps): Placement {
         checkRegistration(asked)
         const request = withTellableNames(asked)
         const { writerId } = request
+        const others = await withSqlErrors('register writer', () => selectOthers(sql, request))
         const term = await withSqlErrors('register writer', () =>
           request.epoch === 0 ? beginTerm(sql, request, { writersMax: TABLE_MAX_WRITERS }) : renewTerm(sql, request),
         )
         if (term === undefined) return await explainRefusal(sql, request)
         const generation = term.isNews ? await publisher.publish(writerId) : undefined
-        return { verdict: 'registered', epoch: term.epoch, generation: generation ?? term.generation }
+        const answer = { verdict: 'registered', epoch: term.epoch, generation: generation ?? term.generation }
+        return others === undefined ? answer : { ...answer, others: { tenants: others } }
       },
       async deregisterWriter(request) {
         const { isEnded, generation } = await withSqlErrors('deregister writer', () => endTerm(sql, request))

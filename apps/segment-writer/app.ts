@@ -22,6 +22,7 @@ import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Random } from '#core/ports/random.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
+import { FlushCost } from '#core/segment/flush-cost.ts'
 import { decideFlush, type FlushPolicy, putAllowedAtMs } from '#core/segment/flush-policy.ts'
 import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
 import { Batch } from './batch.ts'
@@ -32,6 +33,7 @@ import { type JournalMode, WriterJournal } from './journal.ts'
 import { readBodies } from './read-bodies.ts'
 import { ShardRoute } from './shard-route.ts'
 import { createShards } from './shards.ts'
+import type { TenantRates } from './tenant-rates.ts'
 import { TenantShares } from './tenant-shares.ts'
 import { rejectedVerdict, settledVerdict } from './verdicts.ts'
 import { BATCHES_MAX, type WriterAccount } from './writer-account.ts'
@@ -44,6 +46,8 @@ export interface SegmentWriterDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Default: rates that know of no other writer. */
+  readonly rates?: TenantRates | undefined
   /** A test's way to the threads. */
   readonly startThread?: (() => Worker) | undefined
 }
@@ -115,7 +119,7 @@ class Writer implements SegmentWriterService {
   /** Numbers of the batches in flight. */
   readonly #inFlight = new Set<number>()
   #lastFlushStartedMs: number | undefined
-  #lastFlushDurationMs = 0
+  readonly #flushCost = new FlushCost()
   #peakPendingBytes = 0
   #batches = 0
   #segments = 0
@@ -295,7 +299,7 @@ class Writer implements SegmentWriterService {
           profiles: this.#open.headers + this.#open.asked,
           oldestArrivalMs: this.#open.oldestArrivalMs,
           lastFlushStartedMs: this.#lastFlushStartedMs,
-          lastFlushDurationMs: this.#lastFlushDurationMs,
+          flushCostMs: this.#flushCost.costMs,
           flushesInFlight: this.#flushes.size,
           isTaking: this.#taking > 0,
           putAllowedAtMs: putAllowedAtMs(this.#lastFlushStartedMs, this.#settings.putsPerSecondMax, nowMs),
@@ -335,7 +339,7 @@ class Writer implements SegmentWriterService {
       this.#flushes.delete(flush)
       this.#inFlight.delete(batch.number)
       if (isCommitted) this.#segments++
-      this.#lastFlushDurationMs = this.#deps.clock.nowMs() - startedMs
+      this.#flushCost.note(this.#deps.clock.nowMs() - startedMs)
       if (!this.#stopped) this.#pump()
     })
     this.#flushes.add(flush)

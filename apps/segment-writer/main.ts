@@ -31,10 +31,17 @@ import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAUL
 import { readConfig } from './config.ts'
 import { createDebuginfoStore } from './debuginfo-store.ts'
 import { createHandOver } from './hand-over.ts'
-import { addRegistrationMetrics, createRegistration, REGISTER_DEADLINE_MS } from './registration.ts'
+import {
+  addRegistrationMetrics,
+  createRegistration,
+  REGISTER_DEADLINE_MS,
+  type Registration,
+  type WriterPlace,
+} from './registration.ts'
 import { isOnlyLocal, placeOfWriter } from './registration-address.ts'
 import { meterRates } from './registration-rates.ts'
 import { defaultThreads } from './shards.ts'
+import { TenantRates } from './tenant-rates.ts'
 import { addWriterMetrics } from './writer-metrics.ts'
 
 const log = createProcessLog()
@@ -54,19 +61,30 @@ await runProcess(log, async (lifecycle) => {
   await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
   const random = createRandom()
   const rates = new RateMeter(clock.nowMs())
+  const tenantRates = new TenantRates((tenant) => tenants.limitsOf(tenant))
   const registration = await lifecycle.add(
     createRegistration({
       placement: createPlacementClient(metastoreUrl, { ...internal.client, deadlineMs: REGISTER_DEADLINE_MS }),
       clock,
       log,
       readRates: (nowMs) => rates.read(nowMs),
+      tenantRates,
       instanceId: crypto.randomUUID(),
     }),
   )
   const codec = nativeGunzip(nativeZstd(createCodec()))
   const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))
   const writer = createSegmentWriter(
-    { store: instruments.store(store), metastore, codec, log, digest: createDigest(), clock, random },
+    {
+      store: instruments.store(store),
+      metastore,
+      codec,
+      log,
+      digest: createDigest(),
+      clock,
+      random,
+      rates: tenantRates,
+    },
     {
       limitsOf: (tenant) => tenants.limitsOf(tenant),
       policyOf: (tenant) => tenants.policyOf(tenant),
@@ -100,10 +118,14 @@ await runProcess(log, async (lifecycle) => {
   const listener = await lifecycle.add(serveHttp({ name: 'listener', app, host, port, bodyLimitBytes, tls, serve }))
   await lifecycle.add(handOver)
   const place = placeOfWriter(advertisedUrl, listener.url, networkInterfaces())
-  if (place !== undefined && isOnlyLocal(place, metastoreUrl))
-    log.warn('writer registers where other machines do not reach it: set HOST or CINDER_ADVERTISE_URL', { ...place })
-  if (place !== undefined) registration.start(place)
+  if (place !== undefined) register(registration, place, metastoreUrl)
   else log.warn('writer has no address that others reach and does not register: set CINDER_ADVERTISE_URL', { host })
   addRegistrationMetrics(instruments.registry, () => registration.status())
   log.info('segment-writer ready', { url: listener.url, metastore: metastoreUrl, storage: storageUrl })
 })
+
+function register(registration: Registration, place: WriterPlace, metastoreUrl: string): void {
+  if (isOnlyLocal(place, metastoreUrl))
+    log.warn('writer registers where other machines do not reach it: set HOST or CINDER_ADVERTISE_URL', { ...place })
+  registration.start(place)
+}

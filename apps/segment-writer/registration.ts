@@ -6,7 +6,8 @@
  *    accepting, and edges go on with the table that they have.
  * 2. A registration that is not known any more is begun anew at once. One that another process took over is left to it, for
  *    two leases: two that share an address share the slots.
- * 3. `leave` says that the writer is about to go: edges ask it last from then on. `stop` takes it out of the table. One whose
+ * 3. It hears what its tenants bring to other writers, by which their limits are divided (tenant-rates.ts).
+ * 4. `leave` says that the writer is about to go: edges ask it last from then on. `stop` takes it out of the table. One whose
  *    place is another's says nothing: it would take the place over, and out of the table with it.
  *
  * It must not hold up a start, a push or a stop: whatever it asks of the metastore has a bound.
@@ -20,6 +21,7 @@ import type { PlacementService } from '#core/rpc/placement.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import type { Registry } from '#platform/metrics/registry.ts'
 import type { Part } from '#platform/service.ts'
+import type { TenantRates } from './tenant-rates.ts'
 
 export interface RegistrationDeps {
   readonly placement: Pick<PlacementService, 'registerWriter' | 'deregisterWriter'>
@@ -27,6 +29,8 @@ export interface RegistrationDeps {
   readonly log: Log
   /** Since the last time it was asked. */
   readonly readRates: (nowMs: number) => MeteredRates
+  /** Told with every renewal, and answered by what others tell. Default: none. */
+  readonly tenantRates?: Pick<TenantRates, 'readDemands' | 'adopt'> | undefined
   /** Of this process life. */
   readonly instanceId: string
 }
@@ -138,7 +142,7 @@ class WriterRegistration implements Registration {
 
   /** Never fails. How long to wait for the next one. */
   async #renew(): Promise<number> {
-    const { placement, clock, log, instanceId, readRates } = this.#deps
+    const { placement, clock, log, instanceId, readRates, tenantRates } = this.#deps
     const startedMs = clock.nowMs()
     const { writerId, address } = this.#place!
     if (this.#state === 'gone') return RENEW_MS
@@ -147,7 +151,8 @@ class WriterRegistration implements Registration {
     const ttlMs = WRITER_LEASE_MS_DEFAULT
     try {
       const term = { writerId, instanceId, epoch: this.#epoch, address, state, ttlMs }
-      const answer = await placement.registerWriter({ ...term, ...readRates(startedMs) })
+      const demands = tenantRates?.readDemands(startedMs) ?? []
+      const answer = await placement.registerWriter({ ...term, ...readRates(startedMs), demands })
       this.#isFailing = false
       this.#generation = answer.generation
       if (answer.verdict === 'registered') {
@@ -155,6 +160,7 @@ class WriterRegistration implements Registration {
         this.#epoch = answer.epoch
         this.#isSuperseded = false
         this.#leaseUntilMs = startedMs + ttlMs
+        tenantRates?.adopt(answer.others?.tenants)
         return RENEW_MS
       }
       const { verdict } = answer

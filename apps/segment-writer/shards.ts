@@ -27,7 +27,7 @@ export function createShards(
   settings: SegmentWriterSettings,
 ): { readonly account: WriterAccount; readonly shards: readonly HeadShard[] } {
   const { memoryBytesMax, limitsOf, threads } = settings
-  const rates = new TenantRates(limitsOf)
+  const rates = deps.rates ?? new TenantRates(limitsOf)
   const count = Math.max(1, threads)
   const account = new WriterAccount(count)
   const dictionariesBytesMax = Math.min(DICTIONARIES_BYTES_MAX, memoryBytesMax / DICTIONARIES_SHARE) / count

@@ -12,6 +12,18 @@ export interface ServiceRate {
   profilesPerSecond: number
 }
 
+/** What a tenant brings to a writer, in units of its rate limit: 1 = all that is allowed over all writers. */
+export interface TenantLoad {
+  tenant: string
+  load: number
+}
+
+/** What a tenant brings to all other writers together. */
+export interface OtherWritersLoad extends TenantLoad {
+  /** That told of the tenant, the one that asks included. */
+  writers: number
+}
+
 export interface RegisterWriterRequest {
   /** Of the place, equal after a restart, so that the writer gets its slots back: a host name, a pod's. */
   writerId: string
@@ -30,6 +42,8 @@ export interface RegisterWriterRequest {
   /** All others together. */
   restBytesPerSecond: number
   restProfilesPerSecond: number
+  /** The tenants with the highest, refused pushes included: DEMANDS_MAX (core/limits/rate-share.ts) at most. */
+  demands: TenantLoad[]
 }
 
 export interface RegisterWriterResponse {
@@ -41,6 +55,11 @@ export interface RegisterWriterResponse {
   epoch: number
   /** Of the table that edges read now. */
   generation: number
+  /**
+   * Of the tenants that were told of. One that is not in it brings nothing to others, or too little together to be divided;
+   * absent: not known.
+   */
+  others?: { tenants: OtherWritersLoad[] } | undefined
 }
 
 export interface DeregisterWriterRequest {

@@ -11,7 +11,21 @@ export const writerRates = pgTable('writer_rates', {
   profilesPerSecond: doublePrecision('profiles_per_second').array().notNull(),
   restBytesPerSecond: doublePrecision('rest_bytes_per_second').notNull(),
   restProfilesPerSecond: doublePrecision('rest_profiles_per_second').notNull(),
+  demandTenants: text('demand_tenants').array().notNull().default([]),
+  demands: doublePrecision('demands').array().notNull().default([]),
 })
+
+/** One row, unlogged. */
+export const tenantDemands = pgTable(
+  'tenant_demands',
+  {
+    isOnly: boolean('is_only').primaryKey().default(true),
+    tenants: text('tenants').array().notNull(),
+    loads: doublePrecision('loads').array().notNull(),
+    writers: integer('writers').array().notNull(),
+  },
+  (table) => [check('tenant_demands_is_only_check', sql`${table.isOnly}`)],
+)
 
 /** One row. */
 export const placement = pgTable(

@@ -16,6 +16,7 @@ const LEFT_OUT = [
   'leases',
   'writers',
   'writer_rates',
+  'tenant_demands',
   'placement',
   'workers',
   'ingest_ledger',

@@ -124,16 +124,18 @@ export async function forgetWriters(
 
 /** By who holds the term, in its own statement. */
 function tellRates(sql: SqlSession, request: RegisterWriterRequest) {
-  const { writerId, rates, restBytesPerSecond, restProfilesPerSecond } = request
+  const { writerId, rates, restBytesPerSecond, restProfilesPerSecond, demands } = request
   return sql`
     insert into writer_rates as r (writer_id, tenants, services, bytes_per_second, profiles_per_second,
-      rest_bytes_per_second, rest_profiles_per_second)
+      rest_bytes_per_second, rest_profiles_per_second, demand_tenants, demands)
     select ${writerId}::text, ${rates.map(({ tenant }) => tenant)}::text[], ${rates.map(({ service }) => service)}::text[],
       ${rates.map((rate) => String(rate.bytesPerSecond))}::text[]::float8[], ${rates.map((rate) => String(rate.profilesPerSecond))}::text[]::float8[],
-      ${restBytesPerSecond}::float8, ${restProfilesPerSecond}::float8
+      ${restBytesPerSecond}::float8, ${restProfilesPerSecond}::float8,
+      ${demands.map(({ tenant }) => tenant)}::text[], ${demands.map(({ load }) => String(load))}::text[]::float8[]
     from term
     on conflict (writer_id) do update set tenants = excluded.tenants, services = excluded.services,
       bytes_per_second = excluded.bytes_per_second, profiles_per_second = excluded.profiles_per_second,
       rest_bytes_per_second = excluded.rest_bytes_per_second,
-      rest_profiles_per_second = excluded.rest_profiles_per_second`
+      rest_profiles_per_second = excluded.rest_profiles_per_second,
+      demand_tenants = excluded.demand_tenants, demands = excluded.demands`
 }

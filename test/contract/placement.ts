@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict'
 import { after, beforeEach, describe, test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
+import { DEMANDS_MAX } from '#core/limits/rate-share.ts'
 import { RATES_MAX } from '#core/placement/rate-meter.ts'
 import { parsePlacementTable, type PlacementTable } from '#core/placement/table.ts'
-import type { PlacementService, RegisterWriterRequest } from '#core/rpc/placement.ts'
+import type { PlacementService, RegisterWriterRequest, RegisterWriterResponse } from '#core/rpc/placement.ts'
 
 export interface PlacementHarness {
   readonly service: PlacementService
@@ -33,6 +34,7 @@ export function placementContract(name: string, create: () => Promise<PlacementH
     leaseContract(scene)
     tableContract(scene)
     widthContract(scene)
+    demandContract(scene)
     refusalContract(scene)
   })
 }
@@ -76,6 +78,7 @@ function registration(writerId: string, change: Partial<RegisterWriterRequest> =
     rates: [],
     restBytesPerSecond: 0,
     restProfilesPerSecond: 0,
+    demands: [],
     ...change,
   }
 }
@@ -307,6 +310,53 @@ function widthContract(scene: () => Scene): void {
   })
 }
 
+function demandContract(scene: () => Scene): void {
+  const demand = (tenant: string, load: number) => ({ tenant, load })
+  const sorted = (answer: RegisterWriterResponse) =>
+    answer.others?.tenants.toSorted((a, b) => (a.tenant < b.tenant ? -1 : 1))
+
+  test('a writer hears what its tenants bring to the others, once a pass has summed it', async () => {
+    const s = scene()
+    const demands = [demand('big', 0.8), demand('small', 0.1), demand('own', 3)]
+    assert.equal((await s.register('a', { demands })).others, undefined, 'nobody knows')
+    await s.register('b', { demands: [demand('big', 0.5), demand('small', 0.1)] })
+    await s.register('c', { demands: [demand('big', 0.25)] })
+    await s.harness.pass()
+    const a = await s.register('a', { epoch: 1, demands: demands.map((each) => ({ ...each, load: each.load * 2 })) })
+    // Of `small` there is less than half of the limit in all, of `own` nothing elsewhere.
+    assert.deepEqual(sorted(a), [{ tenant: 'big', load: 0.75, writers: 3 }])
+    const d = await s.register('d', { demands: [demand('big', 1), demand('new', 1)] })
+    assert.deepEqual(sorted(d), [{ tenant: 'big', load: 1.55, writers: 4 }], 'one that had not told before')
+    assert.deepEqual(sorted(await s.register('b', { epoch: 1 })), [], 'who tells of nobody hears of nobody')
+  })
+
+  test('a demand goes with its writer', async () => {
+    const s = scene()
+    const demands = [demand('t', 1)]
+    await s.register('a', { demands })
+    await s.register('b', { demands })
+    await s.register('c', { demands })
+    await s.harness.pass()
+    assert.deepEqual(sorted(await s.register('a', { epoch: 1, demands })), [{ tenant: 't', load: 2, writers: 3 }])
+    await s.service.deregisterWriter({ writerId: 'c', instanceId: 'life of c', epoch: 1 })
+    await s.harness.pass()
+    assert.deepEqual(sorted(await s.register('a', { epoch: 1, demands })), [{ tenant: 't', load: 1, writers: 2 }])
+    await s.harness.age(TTL_MS + 1_000)
+    await s.register('a', { epoch: 1, demands })
+    await s.harness.pass()
+    assert.deepEqual(sorted(await s.register('a', { epoch: 1, demands })), [], 'the lease of the other ran out')
+  })
+
+  test('a tenant whose name cannot be kept costs no writer its registration', async () => {
+    const s = scene()
+    const names = ['a\0b', 'x'.repeat(4_097), 'größe "\\{}, null']
+    for (const writer of ['a', 'b']) await s.register(writer, { demands: names.map((name) => demand(name, 1)) })
+    await s.harness.pass()
+    const again = await s.register('a', { epoch: 1, demands: [demand(names[2]!, 1)] })
+    assert.deepEqual(sorted(again), [{ tenant: names[2]!, load: 1, writers: 2 }])
+  })
+}
+
 function refusalContract(scene: () => Scene): void {
   const oneRate = { tenant: 't', service: 's', bytesPerSecond: 1, profilesPerSecond: 1 }
   const refused: [name: string, change: Partial<RegisterWriterRequest>, message: RegExp][] = [
@@ -320,6 +370,12 @@ function refusalContract(scene: () => Scene): void {
     ['an epoch', { epoch: -1 }, /epoch -1/],
     ['a rate', { rates: [{ ...oneRate, bytesPerSecond: -1 }] }, /a rate of -1/],
     ['a rate without end', { restProfilesPerSecond: Number.POSITIVE_INFINITY }, /a rate of Infinity/],
+    ['a demand', { demands: [{ tenant: 't', load: -1 }] }, /a rate of -1/],
+    [
+      'too many demands',
+      { demands: Array.from({ length: DEMANDS_MAX + 1 }, () => ({ tenant: 't', load: 1 })) },
+      /257 demands; allowed 256/,
+    ],
     ['too many rates', { rates: Array.from({ length: RATES_MAX + 1 }, () => oneRate) }, /257 rates; allowed 256/],
   ]
   test('what is not allowed is refused with what is', async () => {

@@ -50,6 +50,7 @@ test('slots of a tenant are set, shown, taken back, and are in the daily dump of
     rates: [],
     restBytesPerSecond: 0,
     restProfilesPerSecond: 0,
+    demands: [],
   })
   // On a busy machine the writer is told before the pass has ended.
   while ((await placement.service.getPlacement({ etag: 'empty' })).json === '');

@@ -27,6 +27,12 @@ test('only refusals of the tenant that say when to retry are noted', () => {
   assert.equal(backoff.refusal('b', 0), undefined)
 })
 
+test('a share of one writer that is used up does not hold what goes to others', () => {
+  const backoff = new TenantBackoff()
+  backoff.note('a', new CinderError('resource_exhausted', 'm', { reason: 'rate_share', retryAfterMs: 500 }), 0)
+  assert.equal(backoff.refusal('a', 0), undefined)
+})
+
 test('a full table forgets the oldest', () => {
   const backoff = new TenantBackoff(2)
   for (const tenant of ['a', 'b', 'a', 'c']) backoff.note(tenant, limited(1_000), 0)

@@ -73,6 +73,7 @@ async function createPostgres(): Promise<PostgresHarness> {
     async clear() {
       await sql`delete from writers`
       await sql`delete from writer_rates`
+      await sql`delete from tenant_demands`
       await sql`delete from placement`
       await sql`delete from placement_tenants`
     },
@@ -119,6 +120,7 @@ const registration = (writerId: string) => ({
   rates: [{ tenant: 't', service: 's', bytesPerSecond: 0.5, profilesPerSecond: 1e-9 }],
   restBytesPerSecond: 0,
   restProfilesPerSecond: 0,
+  demands: [],
 })
 
 async function tableNow() {

@@ -3,7 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
 import { WRITER_LEASE_MS_DEFAULT } from '#core/placement/rate-meter.ts'
-import type { DeregisterWriterRequest, RegisterWriterRequest, RegisterWriterResponse } from '#core/rpc/placement.ts'
+import type {
+  DeregisterWriterRequest,
+  OtherWritersLoad,
+  RegisterWriterRequest,
+  RegisterWriterResponse,
+} from '#core/rpc/placement.ts'
 import { Registry } from '#platform/metrics/registry.ts'
 import { addRegistrationMetrics, createRegistration, LEAVE_WAIT_MS } from '../../../apps/segment-writer/registration.ts'
 import { createManualClock, idle } from '../../support/manual-clock.ts'
@@ -25,6 +30,7 @@ function setUp() {
   const scene: { answer: Answer } = { answer: registered(1) }
   const asked: RegisterWriterRequest[] = []
   const gone: DeregisterWriterRequest[] = []
+  const adopted: (readonly OtherWritersLoad[] | undefined)[] = []
   const registration = createRegistration({
     placement: {
       async registerWriter(request) {
@@ -47,13 +53,14 @@ function setUp() {
       restProfilesPerSecond: 3,
     }),
     instanceId: 'life-1',
+    tenantRates: { readDemands: () => [{ tenant: 't', load: 1 }], adopt: (others) => void adopted.push(others) },
   })
   const start = async () => {
     registration.start(PLACE)
     await idle()
   }
   const warnings = () => log.events.filter(({ level }) => level === 'warn').length
-  return { registration, clock, scene, asked, gone, start, warnings }
+  return { registration, clock, scene, asked, gone, start, warnings, adopted }
 }
 
 test('it registers at once and renews three times a lease, with its rates and its epoch', async () => {
@@ -64,7 +71,7 @@ test('it registers at once and renews three times a lease, with its rates and it
     asked.map(({ epoch }) => epoch),
     [0, 1, 1, 1],
   )
-  const { rates, restBytesPerSecond, restProfilesPerSecond, ...term } = asked[1]!
+  const { rates, restBytesPerSecond, restProfilesPerSecond, demands: _, ...term } = asked[1]!
   assert.deepEqual(term, {
     ...PLACE,
     instanceId: 'life-1',
@@ -74,6 +81,22 @@ test('it registers at once and renews three times a lease, with its rates and it
   })
   assert.deepEqual([rates[0]!.bytesPerSecond, restBytesPerSecond, restProfilesPerSecond], [1_000_000 + RENEW_MS, 2, 3])
   assert.deepEqual(registration.status(), { state: 'serving', isRegistered: true, epoch: 1, generation: 11 })
+})
+
+test('it tells what tenants bring, and hands on what the others get; without an answer nothing', async () => {
+  const { clock, scene, asked, start, adopted } = setUp()
+  const others = { tenants: [{ tenant: 't', load: 2, writers: 3 }] }
+  scene.answer = { ...registered(1), others }
+  await start()
+  assert.deepEqual(asked[0]!.demands, [{ tenant: 't', load: 1 }])
+  scene.answer = DOWN
+  await clock.advance(RENEW_MS)
+  scene.answer = { verdict: 'superseded', epoch: 0, generation: 0 }
+  await clock.advance(RENEW_MS)
+  scene.answer = registered(2)
+  await clock.advance(2 * WRITER_LEASE_MS_DEFAULT)
+  // The last of them from a metastore that does not know, or an older one.
+  assert.deepEqual(adopted, [others.tenants, undefined])
 })
 
 test('a metastore that is away is asked every second, said once, and found again', async () => {

@@ -53,3 +53,57 @@ test('what was taken by a guess is corrected: the next ones pay or gain', () => 
   assert.throws(() => rates.take('a', 1, 0), { reason: 'rate_limited' })
   rates.take('b', 1_000, 0)
 })
+
+/** Told once, so that the next reading has a time behind it. */
+function begun(rates: TenantRates): TenantRates {
+  assert.deepEqual(rates.readDemands(0), [])
+  return rates
+}
+
+test('what arrives is told in units of the limit, refused pushes included; what has no limit is not', () => {
+  const rates = begun(
+    new TenantRates((tenant) => ({
+      ...DEFAULT_LIMITS,
+      ingestionRateBytes: tenant === 'free' ? 0 : 1_000,
+      ingestionBurstBytes: 1_000,
+    })),
+  )
+  rates.take('a', 1_000, 0)
+  assert.ok(refusal(rates, 'a', 9_000, 0))
+  rates.take('free', 1_000, 0)
+  // Half of it, as the half-life says: 10,000 bytes in five seconds are twice the limit.
+  assert.deepEqual(rates.readDemands(5_000), [{ tenant: 'a', load: 1 }])
+  assert.deepEqual(rates.readDemands(10_000), [{ tenant: 'a', load: 0.5 }])
+})
+
+test('a writer takes what others leave of the limit, then its share; alone it has all again', () => {
+  const rates = begun(ratesOf(1_000, 1_000))
+  rates.take('a', 1_000, 0)
+  rates.correct('a', 5_000, 0)
+  const [told] = rates.readDemands(5_000)
+  assert.ok(Math.abs(told!.load - 0.6) < 1e-9)
+  rates.adopt([{ tenant: 'a', load: 0.3, writers: 2 }])
+  // The debt of 5,000 is paid at 700 a second.
+  const slack = refusal(rates, 'a', 500, 6_000)
+  assert.deepEqual([slack?.reason, slack?.retryAfterMs], ['rate_share', 1_858])
+  assert.match(
+    slack!.message,
+    /ingestionRateBytes: 1000 bytes\/s.*share is 700 bytes\/s, the tenant sends 900 bytes\/s/,
+  )
+  rates.adopt([{ tenant: 'a', load: 2.4, writers: 2 }])
+  assert.equal(refusal(rates, 'a', 500, 6_000)?.reason, 'rate_limited')
+  rates.adopt(undefined)
+  assert.match(refusal(rates, 'a', 500, 6_000)!.message, /share is 230 bytes\/s/, 'not known: the last stays')
+  rates.adopt([])
+  const alone = refusal(rates, 'a', 5_000, 6_000)
+  assert.doesNotMatch(alone!.message, /share/)
+})
+
+test('no refusal by a share is for longer than shares stay', () => {
+  const rates = begun(ratesOf(1_000, 1_000))
+  rates.take('a', 1_000, 0)
+  rates.readDemands(5_000)
+  rates.adopt([{ tenant: 'a', load: 100, writers: 500 }])
+  rates.take('a', 1_000, 5_000)
+  assert.equal(refusal(rates, 'a', 1_000, 5_000)?.retryAfterMs, 5_000)
+})

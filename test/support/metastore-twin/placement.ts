@@ -11,11 +11,13 @@ import {
   writersToKeep,
 } from '#core/placement/plan.ts'
 import { emptyPlacementTable, placementJson, type PlacementTable, TABLE_MAX_WRITERS } from '#core/placement/table.ts'
+import { DEMAND_SUMMED_MIN } from '#core/limits/rate-share.ts'
 import type {
   DeregisterWriterRequest,
   DeregisterWriterResponse,
   GetPlacementRequest,
   GetPlacementResponse,
+  OtherWritersLoad,
   PlacementService,
   RegisterWriterRequest,
   RegisterWriterResponse,
@@ -37,6 +39,8 @@ export class PlacementTwin implements PlacementService {
   readonly #tenants = new Map<string, number>()
   #table: PlacementTable | undefined
   #state: PlacementState = emptyPlacementState()
+  /** By tenant; undefined: no pass was made. */
+  #demands: ReadonlyMap<string, { readonly load: number; readonly writers: number }> | undefined
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
@@ -56,6 +60,7 @@ export class PlacementTwin implements PlacementService {
         'resource_exhausted',
         `${TABLE_MAX_WRITERS} writers are registered; allowed ${TABLE_MAX_WRITERS}`,
       )
+    const others = this.#othersOf(request)
     const held = { request, epoch: isSame ? known.epoch : (known?.epoch ?? 0) + 1, expiresAtMs: this.#nowMs() + ttlMs }
     this.#writers.set(writerId, held)
     const isRenewal =
@@ -64,7 +69,8 @@ export class PlacementTwin implements PlacementService {
       known!.request.state === state &&
       known!.request.address === address
     if (!isRenewal) this.pass('writers')
-    return { verdict: 'registered', epoch: held.epoch, generation: this.#table!.generation }
+    const answer = { verdict: 'registered', epoch: held.epoch, generation: this.#table!.generation }
+    return others === undefined ? answer : { ...answer, others: { tenants: others } }
   }
 
   async deregisterWriter({ writerId, instanceId, epoch }: DeregisterWriterRequest): Promise<DeregisterWriterResponse> {
@@ -91,6 +97,21 @@ export class PlacementTwin implements PlacementService {
     return { before }
   }
 
+  /** What the writer told last is in the sums. */
+  #othersOf({ writerId, demands }: RegisterWriterRequest): OtherWritersLoad[] | undefined {
+    if (demands.length === 0) return []
+    const own = this.#writers.get(writerId)?.request.demands ?? []
+    const summed = this.#demands
+    if (summed === undefined) return undefined
+    return demands.flatMap(({ tenant }) => {
+      const all = summed.get(tenant)
+      if (all === undefined) return []
+      const told = own.find((each) => each.tenant === tenant)
+      const writers = all.writers + (told === undefined ? 1 : 0)
+      return [{ tenant, load: Math.max(0, all.load - (told?.load ?? 0)), writers }]
+    })
+  }
+
   pass(about: PassAbout = 'everything'): void {
     const nowMs = this.#nowMs()
     const table = this.#table ?? { ...emptyPlacementTable(), generation: Math.floor(nowMs / 1_000) }
@@ -114,6 +135,7 @@ export class PlacementTwin implements PlacementService {
       nowMs,
       policy: PLACEMENT_POLICY_DEFAULT,
     })
+    if (about === 'everything') this.#demands = sumDemands(alive)
     this.#state = plan.state
     this.#table = plan.table
     const kept = new Set(writersToKeep(plan.state, { nowMs, ageMs: FORGET_WRITERS_MS }))
@@ -121,6 +143,15 @@ export class PlacementTwin implements PlacementService {
       if (!kept.has(writerId) && expiresAtMs < nowMs - FORGET_WRITERS_MS) this.#writers.delete(writerId)
     }
   }
+}
+
+function sumDemands(requests: readonly RegisterWriterRequest[]): Map<string, { load: number; writers: number }> {
+  const sums = new Map<string, { load: number; writers: number }>()
+  for (const { tenant, load } of requests.flatMap(({ demands }) => demands)) {
+    const before = sums.get(tenant) ?? { load: 0, writers: 0 }
+    sums.set(tenant, { load: before.load + load, writers: before.writers + 1 })
+  }
+  return new Map([...sums].filter(([, { load, writers }]) => writers > 1 && load >= DEMAND_SUMMED_MIN))
 }
 
 function sumRates(requests: readonly RegisterWriterRequest[]): ServiceRate[] {

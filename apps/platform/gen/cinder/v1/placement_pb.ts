@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/placement.proto.
  */
 export const file_cinder_v1_placement: GenFile = /*@__PURE__*/
-  fileDesc("ChljaW5kZXIvdjEvcGxhY2VtZW50LnByb3RvEgljaW5kZXIudjEiZQoLU2VydmljZVJhdGUSDgoGdGVuYW50GAEgASgJEg8KB3NlcnZpY2UYAiABKAkSGAoQYnl0ZXNfcGVyX3NlY29uZBgDIAEoARIbChNwcm9maWxlc19wZXJfc2Vjb25kGAQgASgBIuMBChJXcml0ZXJSZWdpc3RyYXRpb24SEQoJd3JpdGVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBEg8KB2FkZHJlc3MYBCABKAkSDQoFc3RhdGUYBSABKAkSDgoGdHRsX21zGAYgASgBEiUKBXJhdGVzGAcgAygLMhYuY2luZGVyLnYxLlNlcnZpY2VSYXRlEh0KFXJlc3RfYnl0ZXNfcGVyX3NlY29uZBgIIAEoARIgChhyZXN0X3Byb2ZpbGVzX3Blcl9zZWNvbmQYCSABKAEiQAoKV3JpdGVyVGVybRIPCgd2ZXJkaWN0GAEgASgJEg0KBWVwb2NoGAIgASgBEhIKCmdlbmVyYXRpb24YAyABKAEiUAoXRGVyZWdpc3RlcldyaXRlclJlcXVlc3QSEQoJd3JpdGVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBIkQKGERlcmVnaXN0ZXJXcml0ZXJSZXNwb25zZRIUCgxkZXJlZ2lzdGVyZWQYASABKAgSEgoKZ2VuZXJhdGlvbhgCIAEoASIjChNHZXRQbGFjZW1lbnRSZXF1ZXN0EgwKBGV0YWcYASABKAkiMgoUR2V0UGxhY2VtZW50UmVzcG9uc2USDAoEZXRhZxgBIAEoCRIMCgRqc29uGAIgASgJIjYKFVNldFRlbmFudFdpZHRoUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDQoFd2lkdGgYAiABKAEiKAoWU2V0VGVuYW50V2lkdGhSZXNwb25zZRIOCgZiZWZvcmUYASABKAEy3wIKEFBsYWNlbWVudFNlcnZpY2USRgoOUmVnaXN0ZXJXcml0ZXISHS5jaW5kZXIudjEuV3JpdGVyUmVnaXN0cmF0aW9uGhUuY2luZGVyLnYxLldyaXRlclRlcm0SWwoQRGVyZWdpc3RlcldyaXRlchIiLmNpbmRlci52MS5EZXJlZ2lzdGVyV3JpdGVyUmVxdWVzdBojLmNpbmRlci52MS5EZXJlZ2lzdGVyV3JpdGVyUmVzcG9uc2USTwoMR2V0UGxhY2VtZW50Eh4uY2luZGVyLnYxLkdldFBsYWNlbWVudFJlcXVlc3QaHy5jaW5kZXIudjEuR2V0UGxhY2VtZW50UmVzcG9uc2USVQoOU2V0VGVuYW50V2lkdGgSIC5jaW5kZXIudjEuU2V0VGVuYW50V2lkdGhSZXF1ZXN0GiEuY2luZGVyLnYxLlNldFRlbmFudFdpZHRoUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChljaW5kZXIvdjEvcGxhY2VtZW50LnByb3RvEgljaW5kZXIudjEiZQoLU2VydmljZVJhdGUSDgoGdGVuYW50GAEgASgJEg8KB3NlcnZpY2UYAiABKAkSGAoQYnl0ZXNfcGVyX3NlY29uZBgDIAEoARIbChNwcm9maWxlc19wZXJfc2Vjb25kGAQgASgBIosCChJXcml0ZXJSZWdpc3RyYXRpb24SEQoJd3JpdGVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg0KBWVwb2NoGAMgASgBEg8KB2FkZHJlc3MYBCABKAkSDQoFc3RhdGUYBSABKAkSDgoGdHRsX21zGAYgASgBEiUKBXJhdGVzGAcgAygLMhYuY2luZGVyLnYxLlNlcnZpY2VSYXRlEh0KFXJlc3RfYnl0ZXNfcGVyX3NlY29uZBgIIAEoARIgChhyZXN0X3Byb2ZpbGVzX3Blcl9zZWNvbmQYCSABKAESJgoHZGVtYW5kcxgKIAMoCzIVLmNpbmRlci52MS5UZW5hbnRMb2FkIioKClRlbmFudExvYWQSDgoGdGVuYW50GAEgASgJEgwKBGxvYWQYAiABKAEiQQoQT3RoZXJXcml0ZXJzTG9hZBIOCgZ0ZW5hbnQYASABKAkSDAoEbG9hZBgCIAEoARIPCgd3cml0ZXJzGAMgASgBIjwKDE90aGVyV3JpdGVycxIsCgd0ZW5hbnRzGAEgAygLMhsuY2luZGVyLnYxLk90aGVyV3JpdGVyc0xvYWQiaQoKV3JpdGVyVGVybRIPCgd2ZXJkaWN0GAEgASgJEg0KBWVwb2NoGAIgASgBEhIKCmdlbmVyYXRpb24YAyABKAESJwoGb3RoZXJzGAQgASgLMhcuY2luZGVyLnYxLk90aGVyV3JpdGVycyJQChdEZXJlZ2lzdGVyV3JpdGVyUmVxdWVzdBIRCgl3cml0ZXJfaWQYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSDQoFZXBvY2gYAyABKAEiRAoYRGVyZWdpc3RlcldyaXRlclJlc3BvbnNlEhQKDGRlcmVnaXN0ZXJlZBgBIAEoCBISCgpnZW5lcmF0aW9uGAIgASgBIiMKE0dldFBsYWNlbWVudFJlcXVlc3QSDAoEZXRhZxgBIAEoCSIyChRHZXRQbGFjZW1lbnRSZXNwb25zZRIMCgRldGFnGAEgASgJEgwKBGpzb24YAiABKAkiNgoVU2V0VGVuYW50V2lkdGhSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRINCgV3aWR0aBgCIAEoASIoChZTZXRUZW5hbnRXaWR0aFJlc3BvbnNlEg4KBmJlZm9yZRgBIAEoATLfAgoQUGxhY2VtZW50U2VydmljZRJGCg5SZWdpc3RlcldyaXRlchIdLmNpbmRlci52MS5Xcml0ZXJSZWdpc3RyYXRpb24aFS5jaW5kZXIudjEuV3JpdGVyVGVybRJbChBEZXJlZ2lzdGVyV3JpdGVyEiIuY2luZGVyLnYxLkRlcmVnaXN0ZXJXcml0ZXJSZXF1ZXN0GiMuY2luZGVyLnYxLkRlcmVnaXN0ZXJXcml0ZXJSZXNwb25zZRJPCgxHZXRQbGFjZW1lbnQSHi5jaW5kZXIudjEuR2V0UGxhY2VtZW50UmVxdWVzdBofLmNpbmRlci52MS5HZXRQbGFjZW1lbnRSZXNwb25zZRJVCg5TZXRUZW5hbnRXaWR0aBIgLmNpbmRlci52MS5TZXRUZW5hbnRXaWR0aFJlcXVlc3QaIS5jaW5kZXIudjEuU2V0VGVuYW50V2lkdGhSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message cinder.v1.ServiceRate
@@ -92,6 +92,11 @@ export type WriterRegistration = Message<"cinder.v1.WriterRegistration"> & {
    * @generated from field: double rest_profiles_per_second = 9;
    */
   restProfilesPerSecond: number;
+
+  /**
+   * @generated from field: repeated cinder.v1.TenantLoad demands = 10;
+   */
+  demands: TenantLoad[];
 };
 
 /**
@@ -100,6 +105,72 @@ export type WriterRegistration = Message<"cinder.v1.WriterRegistration"> & {
  */
 export const WriterRegistrationSchema: GenMessage<WriterRegistration> = /*@__PURE__*/
   messageDesc(file_cinder_v1_placement, 1);
+
+/**
+ * @generated from message cinder.v1.TenantLoad
+ */
+export type TenantLoad = Message<"cinder.v1.TenantLoad"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: double load = 2;
+   */
+  load: number;
+};
+
+/**
+ * Describes the message cinder.v1.TenantLoad.
+ * Use `create(TenantLoadSchema)` to create a new message.
+ */
+export const TenantLoadSchema: GenMessage<TenantLoad> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_placement, 2);
+
+/**
+ * @generated from message cinder.v1.OtherWritersLoad
+ */
+export type OtherWritersLoad = Message<"cinder.v1.OtherWritersLoad"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: double load = 2;
+   */
+  load: number;
+
+  /**
+   * @generated from field: double writers = 3;
+   */
+  writers: number;
+};
+
+/**
+ * Describes the message cinder.v1.OtherWritersLoad.
+ * Use `create(OtherWritersLoadSchema)` to create a new message.
+ */
+export const OtherWritersLoadSchema: GenMessage<OtherWritersLoad> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_placement, 3);
+
+/**
+ * @generated from message cinder.v1.OtherWriters
+ */
+export type OtherWriters = Message<"cinder.v1.OtherWriters"> & {
+  /**
+   * @generated from field: repeated cinder.v1.OtherWritersLoad tenants = 1;
+   */
+  tenants: OtherWritersLoad[];
+};
+
+/**
+ * Describes the message cinder.v1.OtherWriters.
+ * Use `create(OtherWritersSchema)` to create a new message.
+ */
+export const OtherWritersSchema: GenMessage<OtherWriters> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_placement, 4);
 
 /**
  * @generated from message cinder.v1.WriterTerm
@@ -119,6 +190,11 @@ export type WriterTerm = Message<"cinder.v1.WriterTerm"> & {
    * @generated from field: double generation = 3;
    */
   generation: number;
+
+  /**
+   * @generated from field: cinder.v1.OtherWriters others = 4;
+   */
+  others?: OtherWriters | undefined;
 };
 
 /**
@@ -126,7 +202,7 @@ export type WriterTerm = Message<"cinder.v1.WriterTerm"> & {
  * Use `create(WriterTermSchema)` to create a new message.
  */
 export const WriterTermSchema: GenMessage<WriterTerm> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_placement, 2);
+  messageDesc(file_cinder_v1_placement, 5);
 
 /**
  * @generated from message cinder.v1.DeregisterWriterRequest
@@ -153,7 +229,7 @@ export type DeregisterWriterRequest = Message<"cinder.v1.DeregisterWriterRequest
  * Use `create(DeregisterWriterRequestSchema)` to create a new message.
  */
 export const DeregisterWriterRequestSchema: GenMessage<DeregisterWriterRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_placement, 3);
+  messageDesc(file_cinder_v1_placement, 6);
 
 /**
  * @generated from message cinder.v1.DeregisterWriterResponse
@@ -175,7 +251,7 @@ export type DeregisterWriterResponse = Message<"cinder.v1.DeregisterWriterRespon
  * Use `create(DeregisterWriterResponseSchema)` to create a new message.
  */
 export const DeregisterWriterResponseSchema: GenMessage<DeregisterWriterResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_placement, 4);
+  messageDesc(file_cinder_v1_placement, 7);
 
 /**
  * @generated from message cinder.v1.GetPlacementRequest
@@ -192,7 +268,7 @@ export type GetPlacementRequest = Message<"cinder.v1.GetPlacementRequest"> & {
  * Use `create(GetPlacementRequestSchema)` to create a new message.
  */
 export const GetPlacementRequestSchema: GenMessage<GetPlacementRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_placement, 5);
+  messageDesc(file_cinder_v1_placement, 8);
 
 /**
  * @generated from message cinder.v1.GetPlacementResponse
@@ -214,7 +290,7 @@ export type GetPlacementResponse = Message<"cinder.v1.GetPlacementResponse"> & {
  * Use `create(GetPlacementResponseSchema)` to create a new message.
  */
 export const GetPlacementResponseSchema: GenMessage<GetPlacementResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_placement, 6);
+  messageDesc(file_cinder_v1_placement, 9);
 
 /**
  * @generated from message cinder.v1.SetTenantWidthRequest
@@ -236,7 +312,7 @@ export type SetTenantWidthRequest = Message<"cinder.v1.SetTenantWidthRequest"> &
  * Use `create(SetTenantWidthRequestSchema)` to create a new message.
  */
 export const SetTenantWidthRequestSchema: GenMessage<SetTenantWidthRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_placement, 7);
+  messageDesc(file_cinder_v1_placement, 10);
 
 /**
  * @generated from message cinder.v1.SetTenantWidthResponse
@@ -253,7 +329,7 @@ export type SetTenantWidthResponse = Message<"cinder.v1.SetTenantWidthResponse">
  * Use `create(SetTenantWidthResponseSchema)` to create a new message.
  */
 export const SetTenantWidthResponseSchema: GenMessage<SetTenantWidthResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_placement, 8);
+  messageDesc(file_cinder_v1_placement, 11);
 
 /**
  * Shapes equal core/rpc/placement.ts, which documents the fields.
