@@ -1,11 +1,12 @@
 /** The segment-writer on Bun: settings from the environment, an object store, a metastore by URL, one listener. */
 import { availableParallelism, networkInterfaces } from 'node:os'
 import { RateMeter } from '#core/placement/rate-meter.ts'
+import type { Clock } from '#core/ports/clock.ts'
 import { FLUSH_POLICY_DEFAULT } from '#core/segment/flush-policy.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { mountDebuginfoStore } from '#platform/connect/debuginfo-service.ts'
-import { openInternal } from '#platform/connect/internal-bun.ts'
+import { type Internal, openInternal } from '#platform/connect/internal-bun.ts'
 import { createGuardedApp } from '#platform/connect/internal-token.ts'
 import { createLimitsClient } from '#platform/connect/limit-service.ts'
 import { createPoliciesClient } from '#platform/connect/policy-service.ts'
@@ -17,7 +18,7 @@ import { codecCompression } from '#platform/http/body-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp } from '#platform/http/serve.ts'
 import { startLedger } from '#platform/ledger/start-ledger.ts'
-import { openLimitsFile } from '#platform/limits-file.ts'
+import { type LimitsFile, openLimitsFile } from '#platform/limits-file.ts'
 import { openLimitRows } from '#platform/limits-rows.ts'
 import { openPolicyRows } from '#platform/policy-rows.ts'
 import { createProcessLog } from '#platform/log.ts'
@@ -28,7 +29,7 @@ import { nativeZstd } from '#platform/native-zstd.ts'
 import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
 import { createSegmentWriter, MEMORY_BYTES_MAX_DEFAULT, WRITE_DEADLINE_MS_DEFAULT } from './app.ts'
-import { readConfig } from './config.ts'
+import { readConfig, type SegmentWriterConfig } from './config.ts'
 import { createDebuginfoStore } from './debuginfo-store.ts'
 import { createHandOver } from './hand-over.ts'
 import {
@@ -48,18 +49,15 @@ const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
   const config = readConfig(process.env)
-  const { limits, limitsFile, host, port, metastoreUrl, storageUrl, threads, journal, advertisedUrl } = config
+  const { limits, host, port, metastoreUrl, storageUrl, threads, journal, advertisedUrl } = config
   const internal = openInternal(process.env)
   const clock = createClock()
   const instruments = createInstruments('segment-writer', clock)
   const { store, putsPerSecondMax } = await openStore(storageUrl, { log })
-  const overrides = createLimitsClient(metastoreUrl, internal.client)
-  const policies = createPoliciesClient(metastoreUrl, internal.client)
-  const file = await openLimitsFile(limits, limitsFile, { clock, log })
-  const policed = await openPolicyRows(file, { clock, log, policies })
-  const tenants = await openLimitRows(policed, { clock, log, overrides })
+  const tenants = await openTenants(config, internal, clock)
   await lifecycle.add({ name: 'limits of tenants', stop: () => tenants.stop() })
   const random = createRandom()
+  const ports = { clock, log, random }
   const rates = new RateMeter(clock.nowMs())
   const tenantRates = new TenantRates((tenant) => tenants.limitsOf(tenant))
   const registration = await lifecycle.add(
@@ -75,16 +73,7 @@ await runProcess(log, async (lifecycle) => {
   const codec = nativeGunzip(nativeZstd(createCodec()))
   const metastore = instruments.metastore(createMetastoreClient(metastoreUrl, internal.client))
   const writer = createSegmentWriter(
-    {
-      store: instruments.store(store),
-      metastore,
-      codec,
-      log,
-      digest: createDigest(),
-      clock,
-      random,
-      rates: tenantRates,
-    },
+    { ...ports, store: instruments.store(store), metastore, codec, digest: createDigest(), rates: tenantRates },
     {
       limitsOf: (tenant) => tenants.limitsOf(tenant),
       policyOf: (tenant) => tenants.policyOf(tenant),
@@ -123,6 +112,15 @@ await runProcess(log, async (lifecycle) => {
   addRegistrationMetrics(instruments.registry, () => registration.status())
   log.info('segment-writer ready', { url: listener.url, metastore: metastoreUrl, storage: storageUrl })
 })
+
+/** Rules of tenants: of the file, and over them the rows of the metastore. */
+async function openTenants(config: SegmentWriterConfig, { client }: Internal, clock: Clock): Promise<LimitsFile> {
+  const { limits, limitsFile, metastoreUrl } = config
+  const overrides = createLimitsClient(metastoreUrl, client)
+  const policies = createPoliciesClient(metastoreUrl, client)
+  const file = await openLimitsFile(limits, limitsFile, { clock, log })
+  return await openLimitRows(await openPolicyRows(file, { clock, log, policies }), { clock, log, overrides })
+}
 
 function register(registration: Registration, place: WriterPlace, metastoreUrl: string): void {
   if (isOnlyLocal(place, metastoreUrl))
