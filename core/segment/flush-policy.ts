@@ -1,9 +1,9 @@
 /**
- * When a writer flushes: a pure function of what waits, what the last flush cost, the PUT budget and the time.
+ * When a writer flushes: a pure function of what waits, what a flush costs, the PUT budget and the time.
  *
  * - Idle: a profile waits `lingerMs` for company, then goes out; one push per second is durable in a few milliseconds.
- * - Busy: the time between starts of flushes grows with what a flush costs (`dutyFactor` times its duration), up to
- *   `intervalMaxMs`; so a slow store or a full CPU gets larger segments, not more of them.
+ * - Busy: the time between starts of flushes grows with what a flush costs (`dutyFactor` times the shortest of the last
+ *   ones), up to `intervalMaxMs`; so a slow store or a full CPU gets larger segments, not more of them.
  * - Full: bytes or profiles past their maximum go out at once, if a flush slot and the PUT budget allow.
  * - While a request is being taken in, what waits does so for all of it, up to `intervalMaxMs`: 500 profiles of one request are
  *   one segment, however long the CPU takes for them.
@@ -28,7 +28,8 @@ export interface FlushState {
   readonly oldestArrivalMs: number
   /** Undefined before the first flush. */
   readonly lastFlushStartedMs: number | undefined
-  readonly lastFlushDurationMs: number
+  /** Of the shortest of the last ones (flush-cost.ts). */
+  readonly flushCostMs: number
   readonly flushesInFlight: number
   /** A request of many profiles is half taken. */
   readonly isTaking: boolean
@@ -71,7 +72,7 @@ function ageDueMs(state: FlushState, policy: FlushPolicy): number {
   if (state.isTaking) return state.oldestArrivalMs + policy.intervalMaxMs
   const lingeredMs = state.oldestArrivalMs + policy.lingerMs
   if (state.lastFlushStartedMs === undefined) return lingeredMs
-  const intervalMs = Math.min(policy.intervalMaxMs, policy.dutyFactor * state.lastFlushDurationMs)
+  const intervalMs = Math.min(policy.intervalMaxMs, policy.dutyFactor * state.flushCostMs)
   const pacedMs = state.lastFlushStartedMs + intervalMs
   return Math.min(Math.max(lingeredMs, pacedMs), state.oldestArrivalMs + policy.intervalMaxMs)
 }

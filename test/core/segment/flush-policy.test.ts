@@ -14,7 +14,7 @@ const base: FlushState = {
   profiles: 1,
   oldestArrivalMs: 10_000,
   lastFlushStartedMs: undefined,
-  lastFlushDurationMs: 0,
+  flushCostMs: 0,
   flushesInFlight: 0,
   isTaking: false,
   putAllowedAtMs: 0,
@@ -26,31 +26,31 @@ const cases: { name: string; state: Partial<FlushState>; nowMs: number; expected
   { name: 'lingered', state: {}, nowMs: 10_003, expected: { kind: 'flush' } },
   {
     name: 'idle after a long pause: linger only',
-    state: { lastFlushStartedMs: 5_000, lastFlushDurationMs: 20 },
+    state: { lastFlushStartedMs: 5_000, flushCostMs: 20 },
     nowMs: 10_003,
     expected: { kind: 'flush' },
   },
   {
-    name: 'busy: paced by the cost of the last flush',
-    state: { lastFlushStartedMs: 9_980, lastFlushDurationMs: 40 },
+    name: 'busy: paced by what a flush costs',
+    state: { lastFlushStartedMs: 9_980, flushCostMs: 40 },
     nowMs: 10_003,
     expected: { kind: 'wait', untilMs: 10_140 },
   },
   {
     name: 'busy with a dear flush: the interval is bounded',
-    state: { lastFlushStartedMs: 9_990, lastFlushDurationMs: 4_000 },
+    state: { lastFlushStartedMs: 9_990, flushCostMs: 4_000 },
     nowMs: 10_100,
     expected: { kind: 'wait', untilMs: 10_490 },
   },
   {
     name: 'the clock was set back an hour: what waits goes at once',
-    state: { lastFlushStartedMs: 3_609_000, lastFlushDurationMs: 40, oldestArrivalMs: 3_610_000 },
+    state: { lastFlushStartedMs: 3_609_000, flushCostMs: 40, oldestArrivalMs: 3_610_000 },
     nowMs: 10_000,
     expected: { kind: 'flush' },
   },
   {
     name: 'the clock was set back an hour: what comes then waits for the largest interval at most',
-    state: { lastFlushStartedMs: 3_609_000, lastFlushDurationMs: 40 },
+    state: { lastFlushStartedMs: 3_609_000, flushCostMs: 40 },
     nowMs: 10_000,
     expected: { kind: 'wait', untilMs: 10_500 },
   },
@@ -74,13 +74,13 @@ const cases: { name: string; state: Partial<FlushState>; nowMs: number; expected
   },
   {
     name: 'full by bytes goes at once',
-    state: { bytes: policy.batchBytesMax, lastFlushStartedMs: 9_999, lastFlushDurationMs: 400 },
+    state: { bytes: policy.batchBytesMax, lastFlushStartedMs: 9_999, flushCostMs: 400 },
     nowMs: 10_000,
     expected: { kind: 'flush' },
   },
   {
     name: 'full by profiles goes at once',
-    state: { profiles: policy.batchProfilesMax, lastFlushStartedMs: 9_999, lastFlushDurationMs: 400 },
+    state: { profiles: policy.batchProfilesMax, lastFlushStartedMs: 9_999, flushCostMs: 400 },
     nowMs: 10_000,
     expected: { kind: 'flush' },
   },
@@ -113,7 +113,7 @@ for (const { name, state, nowMs, expected } of cases) {
 test('no profile waits longer than the largest interval while budget and slots allow', () => {
   for (let lastDurationMs = 0; lastDurationMs < 10_000; lastDurationMs += 77) {
     const decision = decideFlush(
-      { ...base, lastFlushStartedMs: base.oldestArrivalMs, lastFlushDurationMs: lastDurationMs },
+      { ...base, lastFlushStartedMs: base.oldestArrivalMs, flushCostMs: lastDurationMs },
       policy,
       base.oldestArrivalMs + policy.intervalMaxMs,
     )
