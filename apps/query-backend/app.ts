@@ -4,6 +4,7 @@
  *
  * Per object, at most two rounds of ranged reads: heads of the named datasets first (small datasets whole), then the
  * symbols and frames that the selected profiles need. Ranges are coalesced, reads bounded, bytes counted.
+ * The only call of a query may be ended here too (core/query/answer-task.ts).
  * A missing or damaged object is an error (`not_found`, `data_loss`), never a partial answer: the frontend replans.
  */
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
@@ -13,11 +14,13 @@ import type { Codec } from '#core/ports/codec.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import type { BlockCache } from '#core/query/block-cache.ts'
 import { addProfile, addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
+import { endSeries, endStacks, endTree } from '#core/query/answer-task.ts'
 import { compileSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
 import { compileStackTest } from '#core/query/stack-test.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
+import type { Ending } from '#core/rpc/answer-ends.ts'
 import type {
   MergeProfileRequest,
   MergeProfileResponse,
@@ -55,9 +58,9 @@ export interface QueryBackendDeps {
 
 /** A `QueryBackend` that looks at its caller's flag only, so that a thread may give one that is no signal. */
 export interface LocalQueryBackend {
-  stacktraces(request: StacktracesRequest, signal?: CallEnd): Promise<StacktracesResponse>
-  mergeProfile(request: MergeProfileRequest, signal?: CallEnd): Promise<MergeProfileResponse>
-  timeSeries(request: TimeSeriesRequest, signal?: CallEnd): Promise<TimeSeriesResponse>
+  stacktraces(request: Ending<StacktracesRequest, 'tree'>, signal?: CallEnd): Promise<StacktracesResponse>
+  mergeProfile(request: Ending<MergeProfileRequest, 'stacks'>, signal?: CallEnd): Promise<MergeProfileResponse>
+  timeSeries(request: Ending<TimeSeriesRequest, 'series'>, signal?: CallEnd): Promise<TimeSeriesResponse>
   points(request: PointsRequest, signal?: CallEnd): Promise<PointsResponse>
 }
 
@@ -80,6 +83,8 @@ interface BackendParts extends ReadDeps {
   readonly reports: BlockCache | undefined
 }
 
+const NO_BYTES = new Uint8Array(0)
+
 /** Samples of whole profiles: what the range does not cut gives the same whatever the range is. */
 function sampleQuestion(kind: string, request: StacktracesRequest): Question {
   const shape = JSON.stringify([kind, request.profileType, request.matchers, request.selector ?? null])
@@ -100,13 +105,14 @@ function sampleQuery(deps: BackendParts, request: StacktracesRequest, wants: 'sa
 
 async function readStacktraces(
   deps: BackendParts,
-  request: StacktracesRequest,
+  request: Ending<StacktracesRequest, 'tree'>,
   signal: CallEnd | undefined,
 ): Promise<StacktracesResponse> {
   const stats = zeroStats()
   const query = { ...sampleQuery(deps, request, 'samples'), takesTotals: request.selector === undefined }
   const stackTest = compileStackTest(request.selector, deps.regex)
-  const total = new FunctionTree()
+  const { end } = request
+  const total = new FunctionTree(undefined, end?.nodesMax)
   await mergeObjects(deps.reports, request.objects, {
     question: sampleQuestion('tree', request),
     stats,
@@ -123,18 +129,21 @@ async function readStacktraces(
     },
     merge: (packed: Uint8Array, tree) => tree.mergeEncoded(packed),
   })
-  return { tree: encodeTree(total), stats, selected: request.selector !== undefined, filtered: true }
+  const answer = { stats, selected: request.selector !== undefined, filtered: true }
+  if (end !== undefined) return { ...answer, tree: NO_BYTES, ended: endTree(total, end) }
+  return { ...answer, tree: encodeTree(total) }
 }
 
 async function readProfile(
   deps: BackendParts,
-  request: MergeProfileRequest,
+  request: Ending<MergeProfileRequest, 'stacks'>,
   signal: CallEnd | undefined,
 ): Promise<MergeProfileResponse> {
   const stats = zeroStats()
   const query = sampleQuery(deps, request, 'lines')
   const stackTest = compileStackTest(request.selector, deps.regex)
-  const total = new StackProfile()
+  const { end } = request
+  const total = new StackProfile(undefined, end?.nodesMax)
   await mergeObjects(deps.reports, request.objects, {
     question: sampleQuestion('profile', request),
     stats,
@@ -151,6 +160,7 @@ async function readProfile(
     },
     merge: (packed: Uint8Array, profile) => profile.mergeEncoded(packed),
   })
+  if (end !== undefined) return { stacks: NO_BYTES, stats, filtered: true, ended: endStacks(total, end) }
   return { stacks: total.encode(), stats, filtered: true }
 }
 
@@ -159,7 +169,7 @@ const POINT_BYTES = 48
 
 async function readSeries(
   deps: BackendParts,
-  request: TimeSeriesRequest,
+  request: Ending<TimeSeriesRequest, 'series'>,
   signal: CallEnd | undefined,
 ): Promise<TimeSeriesResponse> {
   const { profileType, matchers, groupBy, startMs, endMs, stepMs, objects } = request
@@ -198,7 +208,10 @@ async function readSeries(
     },
     merge: (packed: TimeSeries[], builder) => builder.merge(shiftSteps(packed, -firstStep)),
   })
-  return { series: total.build(), stats }
+  const series = total.build()
+  const { end } = request
+  if (end === undefined) return { series, stats }
+  return { series: [], stats, ended: { bytes: endSeries(series, end), seriesCount: series.length } }
 }
 
 function shiftSteps(series: readonly TimeSeries[], by: number): TimeSeries[] {

@@ -7,6 +7,7 @@ import { CinderError, type ErrorKind } from '#core/errors.ts'
 import type { LabelPair } from '#core/labels/labels.ts'
 import { type AnswerTask, taskBuffers } from '#core/query/answer-task.ts'
 import type { LabelReporter, LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
+import type { EndedSeries } from '#core/rpc/answer-ends.ts'
 import type {
   MergeProfileRequest,
   PointExemplar,
@@ -113,9 +114,10 @@ export function transferOf(method: QueryMethod, request: QueryRequest): ArrayBuf
   return work.kind === 'gzip' ? [] : taskBuffers(work)
 }
 
-export function packBytes(bytes: Uint8Array): Packed {
+export function packBytes(bytes: Uint8Array) {
   const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
-  return { packed: { kind: 'bytes', bytes: own }, transfer: own.length === 0 ? [] : [own.buffer as ArrayBuffer] }
+  const transfer = own.length === 0 ? [] : [own.buffer as ArrayBuffer]
+  return { packed: { kind: 'bytes', bytes: own } as const, transfer }
 }
 
 /** A piece is read in about 2 ms. */
@@ -146,6 +148,7 @@ export function unpackBytes(packed: PackedAnswer): Uint8Array {
 }
 
 export function packAnswer(answer: Answer): Packed {
+  if ('ended' in answer && answer.ended !== undefined) return packEnded(answer, answer.ended)
   if (!('series' in answer)) {
     const bytes = 'tree' in answer ? answer.tree : answer.stacks
     return { packed: { kind: 'plain', answer }, transfer: bytes.length === 0 ? [] : [bytes.buffer as ArrayBuffer] }
@@ -160,6 +163,14 @@ export function packAnswer(answer: Answer): Packed {
   const points = packPoints(series)
   const exemplars = series.map((each) => each.exemplars)
   return { packed: { kind: 'points', points, exemplars, answer: rest }, transfer: buffersOf(points) }
+}
+
+/** What is ended is bytes: there are neither parts nor points beside it. */
+function packEnded(answer: Answer, ended: Uint8Array | EndedSeries): Packed {
+  const isSeries = 'seriesCount' in ended
+  const { packed, transfer } = packBytes(isSeries ? ended.bytes : ended)
+  const own = { ...answer, ended: isSeries ? { ...ended, bytes: packed.bytes } : packed.bytes }
+  return { packed: { kind: 'plain', answer: own }, transfer }
 }
 
 export function unpackAnswer(packed: PackedAnswer): Answer {

@@ -2,6 +2,8 @@
  * Partial answers of a query while they come: held as the bytes that they are, merged where work is done
  * (core/query/answer-task.ts). Past `FOLD_BYTES` those that are there are merged into one, and past `HELD_BYTES_MAX` no
  * other is asked for until that has happened.
+ *
+ * Where the plan was one call its backend may have ended the answer; then there are no parts, and nothing is left to do.
  */
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
@@ -10,7 +12,11 @@ import { type QueryBudget, refuseNodes } from '#core/query/budget.ts'
 import { TREE_NODES_LIMIT, TREE_NODES_MAX } from '#core/flamegraph/tree.ts'
 import { STACK_NODES_LIMIT } from '#core/query/stack-profile.ts'
 import { MIB } from '#core/units.ts'
+import type { AnswerEnds } from '#core/rpc/answer-ends.ts'
 import type { RequestContext } from './request.ts'
+
+type TreeTask = AnswerEnds['tree']
+type StacksTask = AnswerEnds['stacks']
 
 /** Who does the tasks of one request, which is told how long they took. */
 export function workerOf(
@@ -49,6 +55,7 @@ export class AnswerParts {
   #partBytes = 0
   #folding: Promise<void> | undefined
   #foldingBytes = 0
+  #ended: Uint8Array | undefined
 
   constructor(
     kind: 'trees' | 'stacks',
@@ -85,6 +92,20 @@ export class AnswerParts {
     this.#folding.catch(() => undefined)
   }
 
+  /** The answer, as the end that was asked for has it. */
+  setEnded(bytes: Uint8Array): void {
+    this.#ended = bytes
+  }
+
+  /** Ends the use of this. What an end asked of a backend must be what is asked here. */
+  async answer(
+    end: Omit<TreeTask, 'nodesMax'> | Omit<StacksTask, 'nodesMax'>,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    if (this.#ended !== undefined) return this.#ended
+    return this.run({ ...end, nodesMax: this.nodesMax, parts: await this.take() }, signal)
+  }
+
   async #fold(parts: Parts): Promise<void> {
     const folded = await this.run({ kind: FOLDS[this.#kind], parts, nodesMax: this.nodesMax })
     this.#folding = undefined
@@ -108,8 +129,13 @@ export class AnswerParts {
 
   /** A merge that has too many nodes is over the budget, if there is one. */
   async run(task: AnswerTask, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.refusing(() => this.#worker.run(task, signal))
+  }
+
+  /** What ends the answer says how many nodes are too many; the refusal names whose limit it was. */
+  async refusing<Answer>(run: () => Promise<Answer>): Promise<Answer> {
     try {
-      return await this.#worker.run(task, signal)
+      return await run()
     } catch (error) {
       const { nodes } = this.#budget
       const isOver =

@@ -3,7 +3,7 @@
  * means nothing, and the larger limit of nodes holds for both.
  */
 import { parseProfileType } from '#core/labels/profile-type.ts'
-import type { GraphEncoding } from '#core/query/answer-task.ts'
+import type { GraphEncoding } from '#core/rpc/answer-ends.ts'
 import { graphMessage } from '#platform/connect/graph-message.ts'
 import {
   FlameGraphDiffSchema,

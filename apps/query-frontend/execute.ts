@@ -49,8 +49,8 @@ export interface QueryWork<State, Part> {
   readonly plan: PlanQueryRequest
   /** What answers are merged into; made anew for every attempt. */
   readonly begin: () => State
-  /** One call. */
-  readonly read: (objects: SourceObject[], signal: AbortSignal) => Promise<Part>
+  /** One call. `isOnly`: there is no other, and nothing is known to be missing: its answer is that of the query. */
+  readonly read: (objects: SourceObject[], signal: AbortSignal, isOnly: boolean) => Promise<Part>
   readonly merge: (state: State, part: Part) => void
   readonly statsOf: (part: Part) => readonly ReadStats[]
   /** Before anything is read; throws if the plan is too much. */
@@ -207,7 +207,7 @@ class Attempt<State, Part> {
     const { times } = this.#run
     const missing: MissingDataset[] = []
     await inOrder(calls, this.#ended, {
-      run: ({ objects }, signal) => this.#call(objects, signal, cuts),
+      run: ({ objects }, signal) => this.#call(objects, signal, { cuts, isOnly: calls.length === 1 }),
       take: ({ parts, missing: lacking }) => {
         const startedMs = clock.nowMs()
         for (const part of parts) {
@@ -221,10 +221,13 @@ class Attempt<State, Part> {
     return missing
   }
 
-  async #call(objects: SourceObject[], signal: AbortSignal, cuts: CutBudget | undefined): Promise<ReadParts<Part>> {
-    const read = (part: SourceObject[]) => this.#work.read(part, signal)
-    if (cuts === undefined) return { parts: [await read(objects)], missing: [] }
-    return readAround(objects, read, cuts)
+  async #call(
+    objects: SourceObject[],
+    signal: AbortSignal,
+    { cuts, isOnly }: { readonly cuts: CutBudget | undefined; readonly isOnly: boolean },
+  ): Promise<ReadParts<Part>> {
+    if (cuts === undefined) return { parts: [await this.#work.read(objects, signal, isOnly)], missing: [] }
+    return readAround(objects, (part) => this.#work.read(part, signal, false), cuts)
   }
 }
 

@@ -9,6 +9,7 @@ import { PointRows } from '#core/query/point-rows.ts'
 import { packSeries } from '#core/query/series-columns.ts'
 import { dataRangeOf, finishTimeSeries, type StepRange, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { PointExemplar } from '#core/rpc/query-backend.ts'
+import type { AnswerEnds } from '#core/rpc/answer-ends.ts'
 import { graphMessage } from '#platform/connect/graph-message.ts'
 import { type SelectSeriesRequest, SelectSeriesResponseSchema } from '#platform/gen/querier/v1/querier_pb.ts'
 import { workerOf } from './answer-parts.ts'
@@ -29,15 +30,14 @@ export async function selectSeries(
   const { range, aggregation, limit } = query
   if (range.kind === 'empty') return {}
   const steps = stepRangeOf(range, query.stepMs)
-  const { builder, best } = await readSeries(sources, { query, steps }, context, signal)
+  const as = answerText === undefined ? 'proto' : 'json'
+  const end = { kind: 'series', range: steps, aggregation, limit, as } as const
+  const { builder, best, ended } = await readSeries(sources, { query, steps, end }, context, signal)
   if (query.exemplars === 'none') {
-    const worker = workerOf(sources, context)
-    const columns = packSeries(builder.build())
-    const task = { kind: 'series', columns, range: steps, aggregation, limit } as const
-    if (answerText === undefined) {
-      return graphMessage(SelectSeriesResponseSchema, await worker.run({ ...task, as: 'proto' }, signal), isJson)
-    }
-    answerText(await worker.run({ ...task, as: 'json' }, signal))
+    const work = () => workerOf(sources, context).run({ ...end, columns: packSeries(builder.build()) }, signal)
+    const bytes = ended ?? (await work())
+    if (answerText === undefined) return graphMessage(SelectSeriesResponseSchema, bytes, isJson)
+    answerText(bytes)
     return {}
   }
   const answers = finishTimeSeries(builder.build(), { range: steps, aggregation, limit })
@@ -58,6 +58,8 @@ interface SeriesState {
   readonly builder: TimeSeriesBuilder
   /** The highest profile or span of every point. */
   readonly best: PointRows
+  /** In place of both: the end of the only call. */
+  ended?: Uint8Array
 }
 
 type SeriesWish = Pick<
@@ -67,7 +69,7 @@ type SeriesWish = Pick<
 
 export function readSeries(
   sources: ProfileSources,
-  { query, steps }: { readonly query: SeriesWish; readonly steps: StepRange },
+  { query, steps, end }: { readonly query: SeriesWish; readonly steps: StepRange; readonly end?: AnswerEnds['series'] },
   context: RequestContext,
   signal: AbortSignal,
 ): Promise<SeriesState> {
@@ -88,10 +90,14 @@ export function readSeries(
         }
       },
       // Labels of partial answers are grouped already.
-      begin: () => ({ builder: new TimeSeriesBuilder([]), best: new PointRows({ best: true, exemplars: true }) }),
-      async read(objects, ended) {
+      begin: (): SeriesState => ({
+        builder: new TimeSeriesBuilder([]),
+        best: new PointRows({ best: true, exemplars: true }),
+      }),
+      async read(objects, ended, isOnly) {
         const asked = { profileType, matchers, groupBy, objects }
-        const totals = await sources.backend.timeSeries({ ...asked, ...steps, callSite, frames }, ended)
+        const here = isOnly && exemplars === 'none' ? { end } : {}
+        const totals = await sources.backend.timeSeries({ ...asked, ...steps, callSite, frames, ...here }, ended)
         if (callSite.length > 0 && totals.selected !== true) throw outdatedBackend()
         checkFiltered(frames, totals)
         if (exemplars === 'none') return { totals, points: undefined }
@@ -103,10 +109,12 @@ export function readSeries(
         checkFiltered(frames, points)
         return { totals, points }
       },
-      merge({ builder, best }, { totals, points }) {
+      merge(state, { totals, points }) {
+        const { builder, best } = state
         builder.merge(totals.series)
-        const refused = refuseSeries(builder.seriesCount, budget)
+        const refused = refuseSeries(totals.ended?.seriesCount ?? builder.seriesCount, budget)
         if (refused !== undefined) throw refused
+        if (totals.ended !== undefined) state.ended = totals.ended.bytes
         if (points !== undefined) best.merge(points.series)
       },
       statsOf: ({ totals, points }) => (points === undefined ? [totals.stats] : [totals.stats, points.stats]),

@@ -151,13 +151,13 @@ async function render(deps: RenderDeps, request: RenderRequest): Promise<Answer>
     const body = await queryDot(deps, { ...query, maxNodes: limit }, context, signal)
     return { body, type: 'text/plain; charset=utf-8' }
   }
+  const end = { kind: 'flame-graph', maxNodes, as: 'flamebearer' } as const
   const [flame, timelines] = await runTogether(
     signal,
-    (ended) => readTrees(deps, query, context, ended),
+    (ended) => readTrees(deps, { ...query, end }, context, ended),
     (ended) => queryTimelines(deps, asked, { ...request, signal: ended }, context),
   )
-  const task = { parts: await flame.take(), nodesMax: flame.nodesMax, maxNodes }
-  const graph = await flame.run({ kind: 'flame-graph', ...task, as: 'flamebearer' }, signal)
+  const graph = await flame.answer(end, signal)
   return json(renderAnswer(asked.profileType, new TextDecoder().decode(graph), timelines))
 }
 

@@ -11,6 +11,7 @@ import { budgetOf } from '#core/query/budget.ts'
 import type { LeafRule } from '#core/query/profile-cut.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import type { AnswerEnds } from '#core/rpc/answer-ends.ts'
 import { namelessProfile, profileMessage } from '#platform/connect/profile-message.ts'
 import { graphMessage } from '#platform/connect/graph-message.ts'
 import type { Profile } from '#platform/gen/google/v1/profile_pb.ts'
@@ -74,7 +75,7 @@ export async function selectMergeStacktraces(
     const dot = await queryDot(sources, { ...query, maxNodes: query.givenNodes }, context, call.signal)
     return dot === '' ? {} : { dot }
   }
-  return treeAnswer(query, await readTrees(sources, query, context, call.signal), call)
+  return treeAnswer(sources, query, context, call)
 }
 
 /** Selects by span; profiles and graphs have no place in its answer. */
@@ -85,21 +86,26 @@ export async function selectMergeSpanProfile(
   call: CallInfo,
 ) {
   const fields = { ...request, profileIdSelector: [], traceIdSelector: [] }
-  const query = stacktracesQueryOf(fields, context)
-  return treeAnswer(query, await readTrees(sources, query, context, call.signal), call)
+  return treeAnswer(sources, stacktracesQueryOf(fields, context), context, call)
 }
 
-async function treeAnswer(query: StacktracesQuery, parts: AnswerParts, call: CallInfo): Promise<TreeAnswer> {
+async function treeAnswer(
+  sources: ProfileSources,
+  query: StacktracesQuery,
+  context: RequestContext,
+  call: CallInfo,
+): Promise<TreeAnswer> {
   const { format, maxNodes } = query
-  const task = { kind: 'flame-graph', parts: await parts.take(), nodesMax: parts.nodesMax, maxNodes } as const
-  if (format === 'tree') return { tree: await parts.run({ ...task, as: 'tree' }, call.signal) }
+  const ofGraph = call.answerText === undefined ? 'proto' : 'json'
+  const end = { kind: 'flame-graph', maxNodes, as: format === 'tree' ? format : ofGraph } as const
+  const parts = await readTrees(sources, { ...query, end }, context, call.signal)
+  const bytes = await parts.answer(end, call.signal)
+  if (format === 'tree') return { tree: bytes }
   if (call.answerText !== undefined) {
-    call.answerText(await parts.run({ ...task, as: 'json' }, call.signal))
+    call.answerText(bytes)
     return {}
   }
-  return {
-    flamegraph: graphMessage(FlameGraphSchema, await parts.run({ ...task, as: 'proto' }, call.signal), call.isJson),
-  }
+  return { flamegraph: graphMessage(FlameGraphSchema, bytes, call.isJson) }
 }
 
 export async function selectMergeProfile(
@@ -115,10 +121,15 @@ export async function selectMergeProfile(
   return query.selector !== undefined && query.selector.callSite.length > 0 ? namelessProfile() : {}
 }
 
-/** Whole trees, uncut and not yet merged. */
+/** `end`: what is done with the answer, should one call bring all of it. */
+interface TreesQuery extends SampleQuery {
+  readonly end?: Omit<AnswerEnds['tree'], 'nodesMax'> | undefined
+}
+
+/** Whole trees, uncut and not yet merged; or the end of them. */
 export async function readTrees(
   sources: ProfileSources,
-  query: SampleQuery,
+  query: TreesQuery,
   context: RequestContext,
   signal: AbortSignal,
 ): Promise<AnswerParts> {
@@ -127,7 +138,7 @@ export async function readTrees(
   const begin = () => new AnswerParts('trees', workerOf(sources, context), { budget })
   if (range.kind === 'empty') return begin()
   const { startMs, endMs } = range
-  let parts: AnswerParts | undefined
+  let parts = begin()
   return runQuery(
     sources,
     {
@@ -135,15 +146,17 @@ export async function readTrees(
       reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
       begin: () => (parts = begin()),
-      async read(objects, ended) {
-        await parts?.room()
-        const asked = { profileType, matchers, startMs, endMs, objects, selector }
-        const answer = await sources.backend.stacktraces(asked, ended)
+      async read(objects, ended, isOnly) {
+        await parts.room()
+        const { nodesMax } = parts
+        const end = isOnly && query.end !== undefined ? { ...query.end, nodesMax } : undefined
+        const asked = { profileType, matchers, startMs, endMs, objects, selector, end }
+        const answer = await parts.refusing(() => sources.backend.stacktraces(asked, ended))
         if (selector !== undefined && !answer.selected) throw outdatedBackend()
         checkFiltered(selector?.frames, answer)
         return answer
       },
-      merge: (into, { tree }) => into.add(tree),
+      merge: (into, answer) => (answer.ended === undefined ? into.add(answer.tree) : into.setEnded(answer.ended)),
       statsOf: ({ stats }) => [stats],
     },
     { context, signal },
@@ -165,12 +178,13 @@ export async function queryPprof(
 ): Promise<Uint8Array | undefined> {
   if (query.range.kind === 'empty') return undefined
   const { profileType, maxNodes, leaves, range } = query
-  const stacks = await readStacks(sources, query, context, signal)
-  const parts = await stacks.take()
-  if (parts.length === 0) return undefined
-  const header = mergedHeaderOf(profileType, range.endMs, context.record?.warnings)
-  const { nodesMax } = stacks
-  const pprof = await stacks.run({ kind: 'pprof', parts, nodesMax, maxNodes, leaves, header }, signal)
+  // What is missing is known when the answer is there; of the only call nothing is.
+  const endNow = () => {
+    const header = mergedHeaderOf(profileType, range.endMs, context.record?.warnings)
+    return { kind: 'pprof', maxNodes, leaves, header } as const
+  }
+  const stacks = await readStacks(sources, { ...query, end: endNow() }, context, signal)
+  const pprof = await stacks.answer(endNow(), signal)
   return pprof.length === 0 ? undefined : pprof
 }
 
@@ -189,10 +203,10 @@ export async function queryDot(
   return new TextDecoder().decode(dot)
 }
 
-/** Line-level stacks, uncut and not yet merged. */
+/** Line-level stacks, uncut and not yet merged; or the end of them. */
 async function readStacks(
   sources: ProfileSources,
-  query: SampleQuery,
+  query: SampleQuery & { readonly end?: Omit<AnswerEnds['stacks'], 'nodesMax'> | undefined },
   context: RequestContext,
   signal: AbortSignal,
 ): Promise<AnswerParts> {
@@ -201,7 +215,7 @@ async function readStacks(
   const begin = () => new AnswerParts('stacks', workerOf(sources, context), { budget })
   if (range.kind === 'empty') return begin()
   const { startMs, endMs } = range
-  let parts: AnswerParts | undefined
+  let parts = begin()
   return runQuery(
     sources,
     {
@@ -209,14 +223,16 @@ async function readStacks(
       reads: 'samples',
       plan: { tenants: [...context.tenants], startMs, endMs, services },
       begin: () => (parts = begin()),
-      async read(objects, ended) {
-        await parts?.room()
-        const asked = { profileType, matchers, startMs, endMs, objects, selector }
-        const answer = await sources.backend.mergeProfile(asked, ended)
+      async read(objects, ended, isOnly) {
+        await parts.room()
+        const { nodesMax } = parts
+        const end = isOnly && query.end !== undefined ? { ...query.end, nodesMax } : undefined
+        const asked = { profileType, matchers, startMs, endMs, objects, selector, end }
+        const answer = await parts.refusing(() => sources.backend.mergeProfile(asked, ended))
         checkFiltered(selector?.frames, answer)
         return answer
       },
-      merge: (into, { stacks }) => into.add(stacks),
+      merge: (into, answer) => (answer.ended === undefined ? into.add(answer.stacks) : into.setEnded(answer.ended)),
       statsOf: ({ stats }) => [stats],
     },
     { context, signal },

@@ -5,6 +5,9 @@
  *
  * A fold merges partial answers into one of the same kind, so that few are held while more come. Merges are independent
  * of order and grouping.
+ *
+ * A query whose plan is one call has one partial answer: who makes it also ends it (core/rpc/answer-ends.ts), so that nothing
+ * is encoded to be decoded again. What comes out is the same.
  */
 import { cutTree } from '../flamegraph/cut.ts'
 import { encodeFlameGraphDiff } from '../flamegraph/diff-wire.ts'
@@ -14,7 +17,9 @@ import { flameGraphOf } from '../flamegraph/flamegraph.ts'
 import { connectGraphText, flamebearerDiffText, flamebearerText } from '../flamegraph/graph-text.ts'
 import { encodeTreeFormat } from '../flamegraph/tree-format.ts'
 import { encodeTree, FunctionTree } from '../flamegraph/tree.ts'
-import { encodeMergedPprof, type MergedHeader } from '../pprof/encode-merged.ts'
+import { encodeMergedPprof } from '../pprof/encode-merged.ts'
+import type { FlameGraphEnd, GraphEncoding, PprofEnd, SeriesEnd } from '../rpc/answer-ends.ts'
+import type { TimeSeries } from '../rpc/query-backend.ts'
 import { encodeHeatmaps, heatmapsText } from './heatmap-wire.ts'
 import { finishHeatmap } from './heatmap.ts'
 import { cutProfile, keepLeaves, type LeafRule } from './profile-cut.ts'
@@ -23,23 +28,14 @@ import { type SeriesColumns, seriesBuffers, seriesBytes, unpackSeries } from './
 import { seriesAnswersText } from './series-text.ts'
 import { encodeSeriesAnswers } from './series-wire.ts'
 import { dotOf } from './stacks-dot.ts'
-import { type Aggregation, finishTimeSeries, type StepRange } from './time-series.ts'
+import { finishTimeSeries } from './time-series.ts'
 
 /** As `encodeTree`, or as StackProfile's `encode`, made them. */
 export type Parts = readonly Uint8Array[]
 
-/** A message of Connect, the same as JSON, the object of the render endpoints. */
-export type GraphEncoding = 'proto' | 'json' | 'flamebearer'
-
 export type AnswerTask =
   | { readonly kind: 'fold-trees' | 'fold-stacks'; readonly parts: Parts; readonly nodesMax: number }
-  | {
-      readonly kind: 'flame-graph'
-      readonly parts: Parts
-      readonly nodesMax: number
-      readonly maxNodes: number
-      readonly as: GraphEncoding | 'tree'
-    }
+  | (FlameGraphEnd & { readonly parts: Parts })
   | {
       readonly kind: 'diff'
       readonly parts: Parts
@@ -48,15 +44,7 @@ export type AnswerTask =
       readonly maxNodes: number
       readonly as: GraphEncoding
     }
-  | {
-      readonly kind: 'pprof'
-      readonly parts: Parts
-      readonly nodesMax: number
-      /** Functions that stay; undefined: all. */
-      readonly maxNodes: number | undefined
-      readonly leaves: LeafRule | undefined
-      readonly header: MergedHeader
-    }
+  | (PprofEnd & { readonly parts: Parts })
   | {
       readonly kind: 'dot'
       readonly parts: Parts
@@ -65,15 +53,7 @@ export type AnswerTask =
       readonly profileType: string
       readonly endMs: number
     }
-  | {
-      readonly kind: 'series'
-      readonly columns: SeriesColumns
-      readonly range: StepRange
-      readonly aggregation: Aggregation
-      /** 0 = all. */
-      readonly limit: number
-      readonly as: 'proto' | 'json'
-    }
+  | (SeriesEnd & { readonly columns: SeriesColumns })
   | {
       readonly kind: 'heatmap'
       /** Values are `sums`. */
@@ -93,10 +73,7 @@ export interface AnswerWorker {
 export const WORK_HERE: AnswerWorker = { run: async (task) => runAnswerTask(task) }
 
 export function runAnswerTask(task: AnswerTask): Uint8Array {
-  if (task.kind === 'series') {
-    const answers = finishTimeSeries(unpackSeries(task.columns), task)
-    return task.as === 'proto' ? encodeSeriesAnswers(answers) : utf8(seriesAnswersText(answers))
-  }
+  if (task.kind === 'series') return endSeries(unpackSeries(task.columns), task)
   if (task.kind === 'heatmap') {
     const points = unpackSeries(task.columns).map(({ labels, stepIndexes, sums, counts }) => {
       return { labels, steps: stepIndexes, values: sums, counts, exemplars: [] }
@@ -110,24 +87,36 @@ export function runAnswerTask(task: AnswerTask): Uint8Array {
       return encodeTree(mergeTrees(parts, nodesMax))
     case 'fold-stacks':
       return mergeStacks(parts, nodesMax).encode()
-    case 'flame-graph': {
-      const cut = cutTree(mergeTrees(parts, nodesMax), task.maxNodes)
-      if (task.as === 'tree') return encodeTreeFormat(cut)
-      if (task.as === 'proto') return encodeFlameGraph(cut)
-      const graph = flameGraphOf(cut)
-      return utf8(task.as === 'json' ? connectGraphText(graph) : flamebearerText(graph))
-    }
+    case 'flame-graph':
+      return endTree(mergeTrees(parts, nodesMax), task)
     case 'diff': {
       const pair = cutPair(mergeTrees(parts, nodesMax), mergeTrees(task.right, nodesMax), task.maxNodes)
       return encodeDiff(flameGraphDiffOf(pair), task.as)
     }
-    case 'pprof': {
-      const taken = cutStacks(mergeStacks(parts, nodesMax).take(), task)
-      return taken === undefined ? new Uint8Array(0) : encodeMergedPprof(taken.symbols, taken.sums, task.header)
-    }
+    case 'pprof':
+      return endStacks(mergeStacks(parts, nodesMax), task)
     case 'dot':
       return utf8(dotOf(mergeStacks(parts, nodesMax).take(), task))
   }
+}
+
+export function endTree(tree: FunctionTree, { maxNodes, as }: Pick<FlameGraphEnd, 'maxNodes' | 'as'>): Uint8Array {
+  const cut = cutTree(tree, maxNodes)
+  if (as === 'tree') return encodeTreeFormat(cut)
+  if (as === 'proto') return encodeFlameGraph(cut)
+  const graph = flameGraphOf(cut)
+  return utf8(as === 'json' ? connectGraphText(graph) : flamebearerText(graph))
+}
+
+/** Ends the use of the profile. */
+export function endStacks(profile: StackProfile, end: Omit<PprofEnd, 'kind' | 'nodesMax'>): Uint8Array {
+  const taken = cutStacks(profile.take(), end)
+  return taken === undefined ? new Uint8Array(0) : encodeMergedPprof(taken.symbols, taken.sums, end.header)
+}
+
+export function endSeries(series: readonly TimeSeries[], end: Omit<SeriesEnd, 'kind'>): Uint8Array {
+  const answers = finishTimeSeries(series, end)
+  return end.as === 'proto' ? encodeSeriesAnswers(answers) : utf8(seriesAnswersText(answers))
 }
 
 function hasColumns(task: AnswerTask): task is Extract<AnswerTask, { readonly columns: SeriesColumns }> {

@@ -1,7 +1,10 @@
 /**
- * The query-backend's contract. Shapes equal the protobuf messages of `apps/platform/proto/cinder/v1/query_backend.proto`.
+ * The query-backend's contract. Shapes equal the protobuf messages of `apps/platform/proto/cinder/v1/query_backend.proto`,
+ * but for `end` and `ended`, which a backend in the same process knows: the call is the only one of its query, and its answer
+ * may be ended there. A backend that does not know them answers with its part.
  */
 import type { LabelPair } from '../labels/labels.ts'
+import type { EndedSeries, Ending } from './answer-ends.ts'
 import type { SourceObject } from './metastore.ts'
 
 /** One matcher of a selector: op is `=`, `!=`, `=~` or `!~`. A missing label equals the empty string. */
@@ -53,6 +56,8 @@ export interface StacktracesResponse {
   selected: boolean
   /** So was its frame filter: that is younger. */
   filtered?: boolean
+  /** In place of the tree. */
+  ended?: Uint8Array | undefined
 }
 
 /** As for stacktraces. */
@@ -64,6 +69,8 @@ export interface MergeProfileResponse {
   stats: ReadStats
   /** The frame filter was obeyed. */
   filtered?: boolean
+  /** In place of the stacks; no bytes: nothing was selected. */
+  ended?: Uint8Array | undefined
 }
 
 export interface TimeSeriesRequest {
@@ -96,6 +103,8 @@ export interface TimeSeriesResponse {
   selected?: boolean
   /** So was the frame filter. */
   filtered?: boolean
+  /** In place of the series. */
+  ended?: EndedSeries | undefined
 }
 
 export interface PointsRequest {
@@ -161,8 +170,8 @@ export interface ReadStats {
 }
 
 export interface QueryBackend {
-  stacktraces(request: StacktracesRequest, signal?: AbortSignal): Promise<StacktracesResponse>
-  mergeProfile(request: MergeProfileRequest, signal?: AbortSignal): Promise<MergeProfileResponse>
-  timeSeries(request: TimeSeriesRequest, signal?: AbortSignal): Promise<TimeSeriesResponse>
+  stacktraces(request: Ending<StacktracesRequest, 'tree'>, signal?: AbortSignal): Promise<StacktracesResponse>
+  mergeProfile(request: Ending<MergeProfileRequest, 'stacks'>, signal?: AbortSignal): Promise<MergeProfileResponse>
+  timeSeries(request: Ending<TimeSeriesRequest, 'series'>, signal?: AbortSignal): Promise<TimeSeriesResponse>
   points(request: PointsRequest, signal?: AbortSignal): Promise<PointsResponse>
 }

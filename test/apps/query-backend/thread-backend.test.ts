@@ -116,6 +116,34 @@ test('label sets, tasks of answers and gzip are the same from a thread', async (
   await assert.rejects(backend.work.run(few), { kind: 'invalid_argument', reason: 'tree_nodes_limit' })
 })
 
+test('an answer that is ended in a thread is that of the loop', async () => {
+  const store = createMemoryStore()
+  const objects = await objectsIn(store, 2)
+  const loop = createQueryBackend({ store, codec: createCodec(), regex: createRegexCompiler() })
+  const { backend } = openThreads(store)
+  const request = stacktraces(objects)
+  const tree = { ...request, end: { kind: 'flame-graph', nodesMax: 1_000, maxNodes: 8, as: 'proto' } } as const
+  const range = { startMs: request.startMs, endMs: request.endMs, stepMs: 1_000 }
+  const ofSeries = { kind: 'series', range, aggregation: 'sum', limit: 0, as: 'proto' } as const
+  const series = { ...request, ...range, groupBy: ['service_name'], end: ofSeries }
+  const cpu = { type: 'cpu', unit: 'nanoseconds' }
+  const header = { sampleType: cpu, periodType: cpu, period: 1n, timeNanos: 2n }
+  const ofStacks = { kind: 'pprof', nodesMax: 1_000, maxNodes: undefined, leaves: undefined, header } as const
+  const stacks = { ...request, end: ofStacks }
+  const answers = [
+    await backend.stacktraces(tree),
+    await backend.timeSeries(series),
+    await backend.mergeProfile(stacks),
+  ]
+  const expected = [await loop.stacktraces(tree), await loop.timeSeries(series), await loop.mergeProfile(stacks)]
+  assert.deepEqual(answers, expected)
+  for (const { ended } of answers) assert.ok(ended !== undefined && ('bytes' in ended ? ended.bytes : ended).length > 0)
+  await assert.rejects(backend.stacktraces({ ...tree, end: { ...tree.end, nodesMax: 2 } }), {
+    kind: 'invalid_argument',
+    reason: 'tree_nodes_limit',
+  })
+})
+
 test('what ends a query goes before calls that wait', async () => {
   const store = createMemoryStore()
   const held = heldStore(store)

@@ -1,0 +1,117 @@
+/** A query that is one call may be ended by its backend: the answer is the same, bytes and refusals. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createQueryBackend } from '../../../apps/query-backend/app.ts'
+import type { SourceObject } from '#core/rpc/metastore.ts'
+import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import { createCodec } from '#platform/codec.ts'
+import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { createRegexCompiler } from '#platform/regex.ts'
+import { WINDOW_START_MS } from '../../support/datasets.ts'
+import { noisyDataset } from '../../support/noisy-dataset.ts'
+import { putObject } from '../../support/objects.ts'
+import { type Answers, createTestFrontend, EMPTY_OBJECT, NO_COST } from '../../support/query-frontend.ts'
+
+const TYPE = ':cpu:nanoseconds:cpu:nanoseconds'
+const TIMES = { start: WINDOW_START_MS, end: WINDOW_START_MS + 3_600_000 }
+const QUERY = { ...TIMES, profileTypeID: TYPE, labelSelector: '{}' }
+const LIMITS = { maxQueryLookbackMs: 0, maxQueryLengthMs: 0 }
+const RENDER = `query=${encodeURIComponent(`${TYPE}{}`)}&from=${TIMES.start / 1_000}&until=${TIMES.end / 1_000}`
+
+const QUESTIONS: readonly (readonly [path: string, body?: object])[] = [
+  ['querier.v1.QuerierService/SelectMergeStacktraces', { ...QUERY, maxNodes: 8 }],
+  ['querier.v1.QuerierService/SelectMergeStacktraces', { ...QUERY, format: 'PROFILE_FORMAT_TREE' }],
+  ['querier.v1.QuerierService/SelectMergeStacktraces', { ...QUERY, format: 'PROFILE_FORMAT_PPROF' }],
+  ['querier.v1.QuerierService/SelectMergeSpanProfile', QUERY],
+  ['querier.v1.QuerierService/SelectMergeProfile', { ...QUERY, maxNodes: 4 }],
+  ['querier.v1.QuerierService/SelectMergeProfile', { ...QUERY, labelSelector: '{service_name="nobody"}' }],
+  ['querier.v1.QuerierService/SelectSeries', { ...QUERY, step: 15, groupBy: ['service_name'] }],
+  [
+    'querier.v1.QuerierService/SelectSeries',
+    { ...QUERY, step: 15, aggregation: 'TIME_SERIES_AGGREGATION_TYPE_AVERAGE' },
+  ],
+  ['querier.v1.QuerierService/SelectSeries', { ...QUERY, step: 15, exemplarType: 'EXEMPLAR_TYPE_INDIVIDUAL' }],
+  [`pyroscope/render?${RENDER}`],
+]
+
+async function openStore() {
+  const store = createMemoryStore()
+  const objects: SourceObject[] = []
+  for (let n = 0; n < 3; n++) {
+    const dataset = noisyDataset({ service: `s${n}`, profiles: 4, samples: 30 })
+    objects.push(await putObject(store, n, [{ dataset }]))
+  }
+  const backend = createQueryBackend({ store, codec: createCodec(), regex: createRegexCompiler() }) as QueryBackend
+  return { backend, objects }
+}
+
+/** What a backend of another process does. */
+function withoutEnds(backend: QueryBackend): QueryBackend {
+  const plain = <Request extends object>(request: Request) => ({ ...request, end: undefined })
+  return {
+    stacktraces: (request) => backend.stacktraces(plain(request)),
+    mergeProfile: (request) => backend.mergeProfile(plain(request)),
+    timeSeries: (request) => backend.timeSeries(plain(request)),
+    points: (request) => backend.points(request),
+  }
+}
+
+async function ask(answers: Answers, [path, body]: (typeof QUESTIONS)[number]) {
+  const { app, asked } = createTestFrontend({ ...answers, limits: { ...LIMITS, ...answers.limits } })
+  const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+  const response = await app.request(`/${path}`, body === undefined ? {} : init)
+  const ends = [...asked.stacks, ...asked.profiles, ...asked.series].map((each) => 'end' in each && each.end)
+  return { status: response.status, text: await response.text(), ends }
+}
+
+test('an answer that its backend ended is the one that the frontend would have made', async () => {
+  const { backend, objects } = await openStore()
+  let endedCount = 0
+  for (const question of QUESTIONS) {
+    const ended = await ask({ backend, objects }, question)
+    const made = await ask({ backend: withoutEnds(backend), objects }, question)
+    assert.equal(ended.status, 200, ended.text)
+    assert.equal(ended.text, made.text, question[0])
+    endedCount += ended.ends.filter((end) => end !== undefined && end !== false).length
+  }
+  assert.equal(endedCount, QUESTIONS.length - 1, 'all but exemplars are ended by the backend')
+})
+
+test('a limit of nodes refuses an ended answer by the same words', async () => {
+  const { backend, objects } = await openStore()
+  const limits = { maxQueryNodes: 3 }
+  for (const question of [QUESTIONS[0]!, QUESTIONS[4]!, QUESTIONS[9]!]) {
+    const ended = await ask({ backend, objects, limits }, question)
+    const made = await ask({ backend: withoutEnds(backend), objects, limits }, question)
+    assert.equal(ended.status, 400)
+    assert.match(ended.text, /maxQueryNodes/)
+    assert.equal(ended.text, made.text)
+  }
+})
+
+test('a limit of series refuses an ended answer by the same words', async () => {
+  const { backend, objects } = await openStore()
+  const series = QUESTIONS[6]!
+  const ended = await ask({ backend, objects, limits: { maxQuerySeries: 2 } }, series)
+  const made = await ask({ backend: withoutEnds(backend), objects, limits: { maxQuerySeries: 2 } }, series)
+  assert.equal(ended.status, 400, ended.text)
+  assert.match(ended.text, /maxQuerySeries/)
+  assert.equal(ended.text, made.text)
+})
+
+test('a query of several calls is ended by nobody but the frontend', async () => {
+  const [dataset] = EMPTY_OBJECT.datasets
+  const objects = [{ ...EMPTY_OBJECT, datasets: Array.from({ length: 513 }, () => dataset!) }]
+  const none = new Uint8Array(0)
+  const backend: Answers['backend'] = {
+    stacktraces: async () => ({ tree: none, stats: NO_COST, selected: true, filtered: true }),
+    mergeProfile: async () => ({ stacks: none, stats: NO_COST, filtered: true }),
+    timeSeries: async () => ({ series: [], stats: NO_COST, selected: true, filtered: true }),
+  }
+  for (const question of [QUESTIONS[0]!, QUESTIONS[4]!, QUESTIONS[7]!]) {
+    const { status, ends } = await ask({ backend, objects }, question)
+    assert.equal(status, 200)
+    assert.equal(ends.length, 2)
+    assert.ok(ends.every((end) => end === undefined || end === false))
+  }
+})
