@@ -1,7 +1,8 @@
 /**
  * `npm test`: runs the type programs and every suite, and ends with one line, `N passed, N failed`.
  *
- * 1. Plan batches (test/runner/plan.ts) and run them in one more process than there are cores.
+ * 1. Plan batches (test/runner/plan.ts) and run them in one more process than there are cores, and what mostly waits in
+ *    one beside them (test/runner/lanes.ts).
  * 2. Print one line per batch as it ends; the whole output of a batch that failed.
  * 3. List what was skipped, and with CI=true count each skip as a failure: there every tool is installed.
  * 4. Exit 1 on any failure, on no tests at all, and on a process that died.
@@ -12,6 +13,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { killRunning, runCommand } from './runner/command.ts'
+import { shareOut } from './runner/lanes.ts'
 import { planBatches, type Batch } from './runner/plan.ts'
 import { judge, type Report } from './runner/report.ts'
 import { listPaths, ROOT } from './tidy/source-tree.ts'
@@ -41,6 +43,7 @@ const TYPE_PROGRAMS = ['core', '.']
 
 interface Job {
   name: string
+  waits: boolean
   run: () => Promise<Report & { output: string; durationMs: number }>
 }
 
@@ -51,6 +54,7 @@ function suiteJob(batch: Batch, reportPath: string): Job {
   argv.push(`--reporter-outfile=${reportPath}`, ...batch.files.map((file) => `./${file}`))
   return {
     name: batch.name,
+    waits: batch.waits,
     run: async () => {
       const result = await runCommand(argv, { timeoutMs })
       const report = judge({ files: batch.files, xml: readIfThere(reportPath), ...result })
@@ -63,6 +67,7 @@ function typeJob(project: string): Job {
   const name = `types: tsc -p ${project}`
   return {
     name,
+    waits: false,
     run: async () => {
       const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
       const result = await runCommand([tsc, '-p', project], { timeoutMs: BATCH_TIMEOUT_MS })
@@ -84,9 +89,9 @@ function readIfThere(path: string): string {
 }
 
 async function runJobs(jobs: Job[], total: Report): Promise<void> {
-  const pending = jobs.values()
-  const lane = async (): Promise<void> => {
-    for (const job of pending) {
+  const { next } = shareOut(jobs)
+  const lane = async (kind: 'common' | 'waiting'): Promise<void> => {
+    for (let job = next(kind); job !== undefined; job = next(kind)) {
       const result = await job.run()
       total.passed += result.passed
       total.failed.push(...result.failed)
@@ -99,7 +104,7 @@ async function runJobs(jobs: Job[], total: Report): Promise<void> {
     }
   }
   const lanes = Math.max(1, Math.min(LANES_MAX, availableParallelism() + WAITING_LANES, jobs.length))
-  await Promise.all(Array.from({ length: lanes }, lane))
+  await Promise.all([lane('waiting'), ...Array.from({ length: lanes }, () => lane('common'))])
 }
 
 function seconds(durationMs: number): string {

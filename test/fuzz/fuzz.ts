@@ -7,7 +7,7 @@
  *    returns), it joins the corpus: so mutation goes on behind every check that it has passed.
  * 3. What is met badly is written to found/<name>/, and replayed by every later run.
  *
- * Time: 0.55 s a decoder, 10 s with CI=true, FUZZ_SECONDS by hand. FUZZ_SEED repeats a run; without it, a run by hand
+ * Time: 0.25 s a decoder, 10 s with CI=true, FUZZ_SECONDS by hand. FUZZ_SEED repeats a run; without it, a run by hand
  * draws its own and prints it. The gate keeps to seed 1: what it finds must be the change's doing, not the day's luck.
  */
 import assert from 'node:assert/strict'
@@ -54,7 +54,7 @@ export interface FuzzReport {
   readonly memoryShare: number
 }
 
-const DURATION_MS = 550
+const DURATION_MS = 250
 const CI_DURATION_MS = 10_000
 /** 1,000 outcomes; beyond it the first ones are as good. */
 const CORPUS_MAX = 1_024

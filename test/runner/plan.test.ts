@@ -16,10 +16,10 @@ const PATHS = [
 
 test('core shares a process per folder, others have their own, slow ones come first', () => {
   assert.deepEqual(planBatches(PATHS, []), [
-    { name: 'test/db/jobs.test.ts', files: ['test/db/jobs.test.ts'] },
-    { name: 'test/core', files: ['test/core/units.test.ts'] },
-    { name: 'test/core/pprof', files: ['test/core/pprof/a.test.ts', 'test/core/pprof/b.test.ts'] },
-    { name: 'test/tidy/names.test.ts', files: ['test/tidy/names.test.ts'] },
+    { name: 'test/db/jobs.test.ts', files: ['test/db/jobs.test.ts'], waits: false },
+    { name: 'test/core', files: ['test/core/units.test.ts'], waits: false },
+    { name: 'test/core/pprof', files: ['test/core/pprof/a.test.ts', 'test/core/pprof/b.test.ts'], waits: false },
+    { name: 'test/tidy/names.test.ts', files: ['test/tidy/names.test.ts'], waits: false },
   ])
 })
 
@@ -37,6 +37,19 @@ test('a suite of minutes runs where it is named, and where everything does', () 
   assert.deepEqual(
     [isIn([], false), isIn(['chaos'], false), isIn([], true), isIn(['db'], true)],
     [false, true, true, false],
+  )
+})
+
+test('the longest come first, and what mostly waits is marked', () => {
+  const paths = [...PATHS, 'test/e2e/kill.test.ts', 'test/e2e/journal.test.ts']
+  const batches = planBatches(paths, [])
+  assert.deepEqual(
+    batches.slice(0, 3).map(({ name, waits }) => [name, waits]),
+    [
+      ['test/e2e/journal.test.ts', true],
+      ['test/e2e/kill.test.ts', false],
+      ['test/db/jobs.test.ts', false],
+    ],
   )
 })
 

@@ -4,53 +4,91 @@
  * 1. A suite is a `*.test.ts` below test/, except programs and recorded data in fixtures and the benches.
  * 2. Core suites share a process per folder: they do no I/O, and a process costs 60 ms. Every other suite has a process
  *    of its own: it may start Postgres or servers, and a crash must name its file.
- * 3. Suites with real processes start first, so that the longest does not begin last.
- * 4. A suite of minutes runs where it is named, and in continuous integration.
+ * 3. The longest start first, so that none of them begins last.
+ * 4. What mostly waits (for leases, signals, processes that start) is marked: it may run beside as many others as there
+ *    are cores.
+ * 5. A suite of minutes runs where it is named, and in continuous integration.
  */
 
 export interface Batch {
   name: string
   files: string[]
+  /** It leaves most of a core to others. */
+  waits: boolean
 }
 
 const LEFT_OUT = ['test/fixtures/', 'test/bench/']
 /**
- * Half a minute at least, and more to learn from longer runs (`npm run chaos`); or what plain runs have on local files, again
- * on a real S3 with its two seconds of start and 20 ms a call.
+ * Half a minute at least, and more to learn from longer runs (`npm run chaos`); or what plain runs have on local files and on
+ * an S3 of our own, again on a real S3 with its two seconds of start and 20 ms a call.
  */
-const ONLY_IF_ASKED = ['test/chaos/chaos.test.ts', 'test/e2e-s3/recovery.test.ts', 'test/e2e-s3/hazards.test.ts']
-/** Longest first, by observation. */
-const EARLY = [
-  'test/chaos',
-  'test/e2e-s3',
-  'test/sim',
-  'test/apps/platform/postgres',
-  'test/apps/all-in-one',
-  'test/db',
-  'test/apps/metastore',
-  'test/runtime',
-  'test/apps',
-]
+const ONLY_IF_ASKED = ['test/chaos/chaos.test.ts', 'test/e2e-s3/']
+/** Seconds of suites above ten, or that mostly wait above two, as observed on two cores; the rest has `SECONDS_DEFAULT`. */
+const SECONDS: Readonly<Record<string, number>> = {
+  'test/chaos/chaos.test.ts': 60,
+  'test/e2e-s3/radosgw.test.ts': 45,
+  'test/e2e-s3/hazards.test.ts': 40,
+  'test/e2e-s3/recovery.test.ts': 40,
+  'test/e2e/journal.test.ts': 35,
+  'test/apps/all-in-one/main.test.ts': 28,
+  'test/apps/platform/postgres/launcher.test.ts': 26,
+  'test/apps/metastore/frozen-holder.test.ts': 22,
+  'test/apps/metastore/rebuild.test.ts': 22,
+  'test/e2e/recovery.test.ts': 20,
+  'test/e2e/processes.test.ts': 19,
+  'test/e2e/compaction.test.ts': 18,
+  'test/e2e/kill.test.ts': 17,
+  'test/core/compaction': 17,
+  'test/e2e/bad-input.test.ts': 14,
+  'test/e2e/writers.test.ts': 14,
+  'test/apps/metastore/rebuild-deletions.test.ts': 13,
+  'test/sim/mutations.test.ts': 12,
+  'test/sim/simulation-1.test.ts': 12,
+  'test/sim/simulation-2.test.ts': 12,
+  'test/sim/simulation-3.test.ts': 12,
+  'test/sim/simulation-4.test.ts': 12,
+  'test/apps/segment-writer/memory.test.ts': 11,
+  'test/apps/segment-writer/thread-shard.test.ts': 10,
+  'test/e2e/agents.test.ts': 10,
+  'test/e2e/differential.test.ts': 10,
+  'test/e2e/operators.test.ts': 10,
+  'test/e2e/versions.test.ts': 10,
+}
+/** What real processes and databases take that have no line above; pure suites take less. */
+const SECONDS_DEFAULT = 5
+const SECONDS_PURE = 3
+const PURE = ['test/core', 'test/tidy/', 'test/runner/']
+/** Their processor time is less than a third of their time. */
+const WAITS: ReadonlySet<string> = new Set([
+  'test/apps/metastore/frozen-holder.test.ts',
+  'test/apps/platform/http/port-front.test.ts',
+  'test/apps/platform/object-store/open-store.test.ts',
+  'test/apps/platform/postgres/paced-socket.test.ts',
+  'test/db/errors.test.ts',
+  'test/db/transactions.test.ts',
+  'test/e2e-s3/radosgw.test.ts',
+  'test/e2e/journal.test.ts',
+])
 
 export function planBatches(paths: string[], filters: string[], options: { isThorough?: boolean } = {}): Batch[] {
   const files = paths.filter(
     (path) =>
       path.endsWith('.test.ts') &&
       !LEFT_OUT.some((prefix) => path.startsWith(prefix)) &&
-      (options.isThorough === true || filters.length > 0 || !ONLY_IF_ASKED.includes(path)) &&
+      (options.isThorough === true || filters.length > 0 || !ONLY_IF_ASKED.some((prefix) => path.startsWith(prefix))) &&
       (filters.length === 0 || filters.some((filter) => path.includes(filter))),
   )
   const batches = new Map<string, Batch>()
   for (const path of files.sort()) {
     const name = path.startsWith('test/core/') ? path.slice(0, path.lastIndexOf('/')) : path
     const batch = batches.get(name)
-    if (batch === undefined) batches.set(name, { name, files: [path] })
+    if (batch === undefined) batches.set(name, { name, files: [path], waits: WAITS.has(name) })
     else batch.files.push(path)
   }
-  return [...batches.values()].sort((a, b) => rank(a.name) - rank(b.name) || (a.name < b.name ? -1 : 1))
+  return [...batches.values()].sort((a, b) => secondsOf(b) - secondsOf(a) || (a.name < b.name ? -1 : 1))
 }
 
-function rank(name: string): number {
-  const index = EARLY.findIndex((prefix) => name.startsWith(prefix))
-  return index === -1 ? EARLY.length : index
+function secondsOf({ name }: Batch): number {
+  const isPure = PURE.some((prefix) => name.startsWith(prefix))
+  return SECONDS[name] ?? (isPure ? SECONDS_PURE : SECONDS_DEFAULT)
 }

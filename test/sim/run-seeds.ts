@@ -9,8 +9,8 @@ import type { Mutation } from './mutations.ts'
 import type { WorldReport, WorldSpec } from './world-report.ts'
 import { runWorld } from './world.ts'
 
-/** A plain run: 20 s of one core. CI: ten times that. */
-const SEEDS_PLAIN = 500
+/** A plain run: 20 s of one core. CI: 25 times that. */
+const SEEDS_PLAIN = 200
 const SEEDS_CI = 5_000
 
 function seedsToRun(env: Readonly<Record<string, string | undefined>>): number[] {

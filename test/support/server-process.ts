@@ -46,7 +46,7 @@ export async function startServer(
 }
 
 /** A first start with the cluster of a second one: initdb is a second of CPU, and not what these suites are about. */
-async function prepareCluster(dataDir: string): Promise<void> {
+export async function prepareCluster(dataDir: string): Promise<void> {
   const postgresDir = join(dataDir, 'postgres')
   if (existsSync(postgresDir)) return
   await mkdir(postgresDir, { recursive: true })

@@ -11,6 +11,7 @@ import { SUPERUSER } from '#platform/postgres/cluster.ts'
 import { findByWorkingDir, identifyProcess } from '#platform/postgres/process-identity.ts'
 import { type Program, startProgram, waitForHttp, waitUntil } from '../../support/process.ts'
 import { buildPprof } from '../../support/profiles.ts'
+import { prepareCluster } from '../../support/server-process.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..', '..')
 const base = await mkdtemp(join(tmpdir(), 'cinder-all-in-one-'))
@@ -111,6 +112,7 @@ test('ready in time, shows what a push brought, stops cleanly on Ctrl-C, and has
 
 test('kill -9 of the whole group, at once started again: everything acknowledged is there', async () => {
   const dataDir = join(base, 'killed')
+  await prepareCluster(dataDir)
   let started = await startUp({ CINDER_DATA_DIR: dataDir })
   assert.equal((await push(started.url, 'killed')).status, 200)
   assert.equal(await totalOf(started.url, 'killed'), TOTAL_NANOS)
@@ -140,6 +142,7 @@ async function leaveRunningJob(dataDir: string, workerId: string): Promise<void>
 
 test("kill -9 during a compaction: the next process takes the job at once, and it is nobody's failure", async () => {
   const dataDir = join(base, 'killed-worker')
+  await prepareCluster(dataDir)
   const killed = await startUp({ CINDER_DATA_DIR: dataDir })
   await leaveRunningJob(dataDir, 'all-in-one-dead')
   await leaveRunningJob(dataDir, 'another')
@@ -153,6 +156,7 @@ test("kill -9 during a compaction: the next process takes the job at once, and i
 
 test('the database dies: the process says so and ends, it does not linger', async () => {
   const dataDir = join(base, 'database-dies')
+  await prepareCluster(dataDir)
   const started = await startUp({ CINDER_DATA_DIR: dataDir })
   const [pid] = (await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')
   process.kill(Number(pid), 'SIGKILL')
@@ -224,6 +228,7 @@ test('a port in use is one sentence, before a database is made', async () => {
 
 test('a second instance on the same data is refused and the first goes on', async () => {
   const dataDir = join(base, 'shared')
+  await prepareCluster(dataDir)
   const first = await startUp({ CINDER_DATA_DIR: dataDir })
   await assertRefused(
     { CINDER_DATA_DIR: dataDir },

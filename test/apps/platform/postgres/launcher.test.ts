@@ -8,6 +8,7 @@ import postgres from 'postgres'
 import { startPostgres } from '#platform/postgres/launcher.ts'
 import { findByWorkingDir, identifyProcess } from '#platform/postgres/process-identity.ts'
 import { gatherRunnerFacts } from '#platform/postgres/runner.ts'
+import { takePreparedCluster } from '../../../support/prepared-cluster.ts'
 import { type Program, startProgram, waitUntil } from '../../../support/process.ts'
 
 const base = await mkdtemp(join(tmpdir(), 'cinder-postgres-'))
@@ -52,6 +53,14 @@ async function query<T>(url: string, run: (sql: postgres.Sql) => Promise<T>): Pr
   } finally {
     await sql.end()
   }
+}
+
+/** A directory with a cluster, where making one is not what a test is about: initdb takes a second of CPU. */
+async function preparedDir(name: string): Promise<string> {
+  const dataDir = join(base, name)
+  await mkdir(dataDir)
+  await takePreparedCluster(dataDir)
+  return dataDir
 }
 
 const remember = (url: string, word: string) =>
@@ -101,7 +110,7 @@ test('starts, keeps data, port and password over a restart, and leaves no proces
 })
 
 test('a wrong password is refused', async () => {
-  const running = await startPostgres({ dataDir: join(base, 'password'), log: quiet })
+  const running = await startPostgres({ dataDir: await preparedDir('password'), log: quiet })
   const wrong = running.url.replace(/:[^:@]+@/, ':guess@')
   await assert.rejects(
     query(wrong, async (sql) => sql`select 1`),
@@ -111,7 +120,7 @@ test('a wrong password is refused', async () => {
 })
 
 test('kill -9 of the owner stops Postgres; an immediate restart has every committed row', async () => {
-  const dataDir = join(base, 'killed')
+  const dataDir = await preparedDir('killed')
   let launched = await launch([dataDir])
   for (const word of ['a', 'b', 'c']) {
     await remember(launched.url, word)
@@ -133,7 +142,7 @@ test('kill -9 of the owner stops Postgres; an immediate restart has every commit
 // These look into /proc to find the watchdog.
 if (isLinux) {
   test('kill -9 of the owner, the watchdog and the postmaster: the restart recovers', async () => {
-    const dataDir = join(base, 'all-killed')
+    const dataDir = await preparedDir('all-killed')
     const launched = await launch([dataDir])
     await remember(launched.url, 'committed')
     const watchdog = Number((await readFile(`/proc/${launched.pid}/stat`, 'utf8')).split(') ')[1]?.split(' ')[1])
@@ -145,7 +154,7 @@ if (isLinux) {
   })
 
   test('with its watchdog killed Postgres outlives us; the next start stops it, not a second one beside it', async () => {
-    const dataDir = join(base, 'orphan')
+    const dataDir = await preparedDir('orphan')
     const launched = await launch([dataDir])
     await remember(launched.url, 'committed')
     const watchdog = Number((await readFile(`/proc/${launched.pid}/stat`, 'utf8')).split(') ')[1]?.split(' ')[1])
@@ -166,7 +175,7 @@ if (isLinux) {
 }
 
 test('Ctrl-C in the terminal reaches the owner alone', async () => {
-  const launched = await launch([join(base, 'interrupt')])
+  const launched = await launch([await preparedDir('interrupt')])
   launched.program.killGroup('SIGINT')
   await launched.program.waitFor(/got SIGINT/)
   await remember(launched.url, 'alive')
@@ -175,7 +184,7 @@ test('Ctrl-C in the terminal reaches the owner alone', async () => {
 })
 
 test('a stale pid file that names a foreign process: the process lives, Postgres starts', async () => {
-  const dataDir = join(base, 'stale')
+  const dataDir = await preparedDir('stale')
   const first = await startPostgres({ dataDir, log: quiet })
   await first.stop()
   const foreign = startProgram({ command: ['sleep', '600'] })
@@ -189,7 +198,7 @@ test('a stale pid file that names a foreign process: the process lives, Postgres
 })
 
 test('a port that was taken meanwhile is given up for a free one', async () => {
-  const dataDir = join(base, 'port')
+  const dataDir = await preparedDir('port')
   const first = await startPostgres({ dataDir, log: quiet })
   await first.stop()
   const port = Number(new URL(first.url).port)
@@ -224,7 +233,7 @@ test('an initdb that was cut off leaves nothing in the way', async () => {
 })
 
 test('a cluster that is broken is an error that shows the log and names DATABASE_URL', async () => {
-  const dataDir = join(base, 'broken')
+  const dataDir = await preparedDir('broken')
   const first = await startPostgres({ dataDir, log: quiet })
   await first.stop()
   await rm(join(dataDir, 'cluster', 'global'), { recursive: true })
