@@ -15,6 +15,12 @@ export const WIRE_FIXED64 = 1
 export const WIRE_LENGTH = 2
 export const WIRE_FIXED32 = 5
 
+const GOOD_WIRE_TYPES = (1 << WIRE_VARINT) | (1 << WIRE_FIXED64) | (1 << WIRE_LENGTH) | (1 << WIRE_FIXED32)
+
+/** One bigint where shifting two together makes four. */
+const wideValue = new BigInt64Array(1)
+const wideLanes = new Uint32Array(wideValue.buffer)
+
 /** 64 bits in groups of seven. */
 const VARINT_BYTES_MAX = 10
 
@@ -50,8 +56,18 @@ export class ProtobufReader {
 
   /** Reads a tag; false at the end and after a fault. */
   next(): boolean {
-    if (this.fault !== undefined || this.position >= this.end) return false
     const at = this.position
+    if (at >= this.end || this.fault !== undefined) return false
+    const tag = this.raw[at]!
+    // A field below 16 and none of the wire types that are faults: most tags of every format we read.
+    if (tag < 0x80 && tag > 7 && (GOOD_WIRE_TYPES & (1 << (tag & 7))) !== 0) {
+      this.lo = tag
+      this.hi = 0
+      this.field = tag >>> 3
+      this.wireType = tag & 7
+      this.position = at + 1
+      return true
+    }
     if (!this.varint()) return false
     this.field = ((this.lo >>> 3) | (this.hi << 29)) >>> 0
     this.wireType = this.lo & 7
@@ -65,6 +81,20 @@ export class ProtobufReader {
   varint(): boolean {
     const raw = this.raw
     const start = this.position
+    if (start < this.end) {
+      const only = raw[start]!
+      if (only < 0x80) {
+        this.lo = only
+        this.hi = 0
+        this.position = start + 1
+        return true
+      }
+    }
+    return this.#longVarint(start)
+  }
+
+  #longVarint(start: number): boolean {
+    const raw = this.raw
     const end = Math.min(this.end, start + VARINT_BYTES_MAX)
     let lo = 0
     let hi = 0
@@ -127,6 +157,23 @@ export class ProtobufReader {
     return new ProtobufReader(this.raw, start, start + length)
   }
 
+  /**
+   * Goes into a nested message without a reader of its own: `end` is where it ends, until `leave` is given what this
+   * returns. A fault inside is the reader's.
+   */
+  enter(): number {
+    const outer = this.end
+    const start = this.payload()
+    this.end = this.position
+    this.position = start
+    return outer
+  }
+
+  leave(outer: number): void {
+    this.position = this.end
+    this.end = outer
+  }
+
   /** Skips the value of the field that `next()` found. */
   skip(): boolean {
     if (this.wireType === WIRE_VARINT) return this.varint()
@@ -138,7 +185,9 @@ export class ProtobufReader {
 
   /** The last value as a signed 64-bit integer. */
   int64(): bigint {
-    return BigInt.asIntN(64, (BigInt(this.hi) << 32n) | BigInt(this.lo))
+    wideLanes[0] = this.lo
+    wideLanes[1] = this.hi
+    return wideValue[0]!
   }
 
   /** The last value as an unsigned 64-bit integer. */

@@ -16,7 +16,6 @@ import { type DecodeLimits, PROFILE_BYTES_MAX } from '../../pprof/decode.ts'
 import type { DecodedProfile, ProfileFault } from '../../pprof/profile.ts'
 import { checkStrings, shortenStrings } from '../../pprof/string-table.ts'
 import { MIB } from '../../units.ts'
-import type { GrowingInt64 } from '../../wire/growing.ts'
 import { ProtobufReader } from '../../wire/protobuf.ts'
 import { Words, writeContent } from './content-words.ts'
 import { field64Bytes, fieldBytes, messageBytes } from './pprof-size.ts'
@@ -69,11 +68,11 @@ export class OtlpDecoder {
     this.#tables.sizeBytes = this.#samples.sizeBytes = 0
     if (input.sizeMax <= 0) throw tooMuch()
     this.#ranges.clear()
-    const head = readProfileHead(new ProtobufReader(bytes), (index) => request.text(index), this.#ranges)
+    const head = readProfileHead(new ProtobufReader(bytes), request.textOf, this.#ranges)
     const meaning = meaningOf(head)
     this.#tables.begin(request)
     const sampleType = this.#typeRows(meaning.type)
-    this.#readSamples(input, meaning.factor)
+    this.#readSamples(input, meaning.timesPeriod ? head.period : 1n)
     const periodType = head.periodType.type === '' ? undefined : this.#typeRows(head.periodType)
     this.#tables.finish()
     const sizeBytes = this.#tables.sizeBytes + this.#samples.sizeBytes + scalarBytes(head)
@@ -152,9 +151,10 @@ function viewProfile(
   { head, sampleType, periodType, tables, samples }: Decoded,
 ): DecodedProfile {
   const { strings, functions, mappings, locations } = tables
+  const zeros = samples.labelNumber
   return {
     raw: request.strings.raw,
-    tableRuns: [],
+    tableRuns: NONE,
     stringCount: strings.count,
     stringStart: strings.start,
     stringLength: strings.length,
@@ -166,7 +166,7 @@ function viewProfile(
     defaultSampleType: 0,
     dropFrames: 0,
     keepFrames: 0,
-    comments: [],
+    comments: NONE,
     functionCount: functions.count,
     functionName: functions.name,
     functionSystemName: functions.systemName,
@@ -190,32 +190,23 @@ function viewProfile(
     sampleCount: samples.count,
     sampleLocationStart: samples.locationStart.array,
     sampleLocation: samples.location.array,
-    sampleValue: wide(samples.value),
+    sampleValue: { lo: samples.value.lo.array, hi: samples.value.hi.array },
     valueCountMismatches: 0,
     sampleLabelStart: samples.labelStart.array,
     labelKey: samples.labelKey.array,
     labelString: samples.labelString.array,
-    labelNumber: wide(samples.labelNumber),
-    labelUnit: samples.labelNumber.lo.array,
+    labelNumber: { lo: zeros, hi: zeros },
+    labelUnit: zeros,
     sampleLabelsMax: samples.labelsMax,
     sampleDepthMax: samples.depthMax,
   }
 }
 
-function wide({ lo, hi }: GrowingInt64) {
-  return { lo: lo.array, hi: hi.array }
-}
+const NONE: readonly number[] = []
 
-function scalarBytes({ timeNanos, durationNanos, period }: ProfileHead): number {
-  return bigBytes(timeNanos) + bigBytes(durationNanos) + bigBytes(period)
-}
-
-const wideValue = new BigInt64Array(1)
-const lanes = new Uint32Array(wideValue.buffer)
-
-function bigBytes(value: bigint): number {
-  wideValue[0] = value
-  return field64Bytes(lanes[0]!, lanes[1]!)
+function scalarBytes(head: ProfileHead): number {
+  const { timeLo, timeHi, durationLo, durationHi, periodLo, periodHi } = head
+  return field64Bytes(timeLo, timeHi) + field64Bytes(durationLo, durationHi) + field64Bytes(periodLo, periodHi)
 }
 
 function sizeLimitOf({ maxProfileSizeBytes }: DecodeLimits): number {

@@ -1,12 +1,13 @@
 /**
  * Locations and functions of an OTLP dictionary as columns, decoded once a request however many of its profiles use them.
  *
- * Of numbers of 64 bits (addresses, lines) both lanes are kept, and where they lie: their length counts.
+ * Of numbers of 64 bits (addresses, lines) both lanes are kept, and their length, because it counts.
  * Must not: judge an index; an entry that nobody uses may be wrong.
  */
-import { GrowingInt64, GrowingUint32 } from '../../wire/growing.ts'
+import { GrowingInt64, GrowingUint32, GrowingUint8 } from '../../wire/growing.ts'
 import { allocateInt64Column, type Int64Column } from '../../wire/int64.ts'
 import { ProtobufReader, WIRE_LENGTH, WIRE_VARINT } from '../../wire/protobuf.ts'
+import { copiedBytes } from './pprof-size.ts'
 import { check, type EntryRanges } from './request.ts'
 
 /** An index that lies outside of every table. */
@@ -16,28 +17,28 @@ export interface FunctionColumns {
   readonly name: Uint32Array
   readonly systemName: Uint32Array
   readonly filename: Uint32Array
-  /** Where the varint of the first line lies; equal ends are 0. */
-  readonly startLineAt: Uint32Array
-  readonly startLineEnd: Uint32Array
+  /** What the first line takes as a field of pprof; 0 = it did not come. */
+  readonly startLineBytes: Uint8Array
   readonly startLine: Int64Column
 }
 
 export interface LocationColumns {
   readonly mapping: Uint32Array
-  readonly addressAt: Uint32Array
-  readonly addressEnd: Uint32Array
+  /** As a field of pprof; 0 = it did not come. */
+  readonly addressBytes: Uint8Array
   readonly address: Int64Column
   /** Lines of location i: [lineStart[i], lineStart[i + 1]), leaf first. */
   readonly lineStart: Uint32Array
   readonly lineFunction: Uint32Array
-  readonly lineAt: Uint32Array
-  readonly lineEnd: Uint32Array
+  /** Of the line's number as a field of pprof; 0 = it did not come. */
+  readonly lineNumberBytes: Uint8Array
   readonly lineNumber: Int64Column
 }
 
 export function readFunctions(raw: Uint8Array, table: EntryRanges): FunctionColumns {
   const column = () => new Uint32Array(table.count)
-  const [name, systemName, filename, startLineAt, startLineEnd] = [column(), column(), column(), column(), column()]
+  const [name, systemName, filename] = [column(), column(), column()]
+  const startLineBytes = new Uint8Array(table.count)
   const startLine = allocateInt64Column(table.count)
   const texts = [name, systemName, filename]
   const reader = new ProtobufReader(raw)
@@ -47,21 +48,20 @@ export function readFunctions(raw: Uint8Array, table: EntryRanges): FunctionColu
       if (reader.wireType !== WIRE_VARINT || reader.field > 4) reader.skip()
       else if (reader.field < 4) texts[reader.field - 1]![i] = readIndex(reader)
       else {
-        startLineAt[i] = reader.position
+        const at = reader.position
         readLanes(reader, startLine, i)
-        startLineEnd[i] = reader.position
+        startLineBytes[i] = copiedBytes(reader.position - at)
       }
     }
     check(reader, 'a function')
   }
-  return { name, systemName, filename, startLineAt, startLineEnd, startLine }
+  return { name, systemName, filename, startLineBytes, startLine }
 }
 
 export function readLocations(raw: Uint8Array, table: EntryRanges): LocationColumns {
   const { count } = table
   const mapping = new Uint32Array(count)
-  const addressAt = new Uint32Array(count)
-  const addressEnd = new Uint32Array(count)
+  const addressBytes = new Uint8Array(count)
   const address = allocateInt64Column(count)
   const lineStart = new Uint32Array(count + 1)
   const lines = new LineReader(raw, count)
@@ -72,25 +72,23 @@ export function readLocations(raw: Uint8Array, table: EntryRanges): LocationColu
       const { field, wireType } = reader
       if (field === 1 && wireType === WIRE_VARINT) mapping[i] = readIndex(reader)
       else if (field === 2 && wireType === WIRE_VARINT) {
-        addressAt[i] = reader.position
+        const at = reader.position
         readLanes(reader, address, i)
-        addressEnd[i] = reader.position
+        addressBytes[i] = copiedBytes(reader.position - at)
       } else if (field === 3 && wireType === WIRE_LENGTH) lines.read(reader.payload(), reader.position)
       else reader.skip()
     }
     check(reader, 'a location')
     lineStart[i + 1] = lines.functions.count
   }
-  const { functions, at, end, number } = lines
+  const { functions, numberBytes, number } = lines
   return {
     mapping,
-    addressAt,
-    addressEnd,
+    addressBytes,
     address,
     lineStart,
     lineFunction: functions.array,
-    lineAt: at.array,
-    lineEnd: end.array,
+    lineNumberBytes: numberBytes.array,
     lineNumber: { lo: number.lo.array, hi: number.hi.array },
   }
 }
@@ -103,8 +101,7 @@ function readLanes(reader: ProtobufReader, { lo, hi }: Int64Column, row: number)
 
 class LineReader {
   readonly functions: GrowingUint32
-  readonly at: GrowingUint32
-  readonly end: GrowingUint32
+  readonly numberBytes: GrowingUint8
   readonly number: GrowingInt64
   readonly #raw: Uint8Array
   readonly #reader: ProtobufReader
@@ -113,8 +110,7 @@ class LineReader {
   constructor(raw: Uint8Array, locationCount: number) {
     const capacity = locationCount + 64
     this.functions = new GrowingUint32(capacity)
-    this.at = new GrowingUint32(capacity)
-    this.end = new GrowingUint32(capacity)
+    this.numberBytes = new GrowingUint8(capacity)
     this.number = new GrowingInt64(capacity)
     this.#raw = raw
     this.#reader = new ProtobufReader(raw)
@@ -124,22 +120,20 @@ class LineReader {
     const reader = this.#reader
     reader.begin(this.#raw, start, end)
     let functionIndex = 0
-    let lineAt = 0
-    let lineEnd = 0
+    let numberBytes = 0
     let lo = 0
     let hi = 0
     while (reader.next()) {
       if (reader.field === 1 && reader.wireType === WIRE_VARINT) functionIndex = readIndex(reader)
       else if (reader.field === 2 && reader.wireType === WIRE_VARINT) {
-        lineAt = reader.position
+        const at = reader.position
         if (reader.varint()) ({ lo, hi } = reader)
-        lineEnd = reader.position
+        numberBytes = copiedBytes(reader.position - at)
       } else reader.skip()
     }
     check(reader, 'a line')
     this.functions.push(functionIndex)
-    this.at.push(lineAt)
-    this.end.push(lineEnd)
+    this.numberBytes.push(numberBytes)
     this.number.push(lo, hi)
   }
 }

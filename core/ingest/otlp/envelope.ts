@@ -20,12 +20,13 @@ import {
   type Attribute,
   checkIndex,
   dictionaryText,
+  KnownTexts,
   readKeyValue,
   readTableAttribute,
   type StringTable,
 } from './attributes.ts'
 import { OTLP_BYTES_LIMIT, OtlpDecoder } from './decode.ts'
-import { meaningOf, readProfileHead } from './profile-head.ts'
+import { meaningOf, readProfileHead, type TextOf } from './profile-head.ts'
 import type { ByteRange, OtlpRequest, OtlpResource, OtlpScope } from './request.ts'
 import { RequestTables } from './request-tables.ts'
 import { detectSampleLayout, type SampleLayout } from './sample-layout.ts'
@@ -122,6 +123,8 @@ class Opener {
   readonly profiles: EnvelopedProfile[] = []
   readonly #request: OtlpRequest
   readonly #strings: StringTable
+  readonly #textOf: TextOf
+  readonly #reader: ProtobufReader
   readonly #samples: SampleReader
   /** By index of the attribute: the service that it names, '' = none. */
   readonly #services: (string | undefined)[] = []
@@ -141,25 +144,29 @@ class Opener {
     this.#request = request
     this.#layout = layout
     this.#bytesMax = bytesMax
-    this.#strings = { raw: request.raw, strings: request.dictionary.strings, texts: [] }
+    const { raw, dictionary } = request
+    const scratch = { reader: new ProtobufReader(raw), known: new KnownTexts() }
+    this.#strings = { raw, strings: dictionary.strings, texts: [], scratch }
+    this.#textOf = (index) => dictionaryText(this.#strings, index)
+    this.#reader = new ProtobufReader(raw)
     this.#samples = new SampleReader(layout)
   }
 
   labelsOf(resource: OtlpResource, scope: OtlpScope): ScopeLabels {
-    const read = (range: ByteRange): Attribute => readKeyValue(this.#strings, range)
-    if (this.#ownOf !== resource) this.#own = resource.attributes.map(read)
+    if (this.#ownOf !== resource) this.#own = this.#readAll(resource.attributes)
     this.#ownOf = resource
     const own = this.#own
-    const attributes = new Map<string, string>()
-    for (const { key, value } of [...own, ...scope.attributes.map(read)]) {
-      if (key !== '' && value !== undefined && !attributes.has(key)) attributes.set(key, value)
-    }
-    for (const name of OWN_LABELS) attributes.delete(name)
+    const all = scope.attributes.length === 0 ? own : [...own, ...this.#readAll(scope.attributes)]
+    const attributes = labelsOfAttributes(all)
     const service = serviceOf(own)
     let sizeBytes = service.length
-    for (const [name, value] of attributes) sizeBytes += name.length + value.length + LABEL_OVERHEAD_BYTES
+    for (const { name, value } of attributes) sizeBytes += name.length + value.length + LABEL_OVERHEAD_BYTES
     this.#countLabels(sizeBytes)
-    return { service, attributes: Array.from(attributes, ([name, value]) => ({ name, value })), sizeBytes }
+    return { service, attributes, sizeBytes }
+  }
+
+  #readAll(ranges: readonly ByteRange[]): readonly Attribute[] {
+    return ranges.map((range) => readKeyValue(this.#strings, range))
   }
 
   #countLabels(sizeBytes: number): void {
@@ -173,9 +180,8 @@ class Opener {
 
   open(position: number, range: ByteRange, labels: ScopeLabels): void {
     const { raw } = this.#request
-    const head = readProfileHead(new ProtobufReader(raw, range.start, range.end), (index) =>
-      dictionaryText(this.#strings, index),
-    )
+    this.#reader.begin(raw, range.start, range.end)
+    const head = readProfileHead(this.#reader, this.#textOf)
     const { name } = meaningOf(head)
     if (!head.hasSamples) return
     const add = (service: string, bytes: Uint8Array): void => {
@@ -278,20 +284,41 @@ class Opener {
 }
 
 function serviceOf(attributes: readonly Attribute[]): string {
-  const valueOf = (wanted: string) => attributes.find(({ key, value }) => key === wanted && value)?.value
-  const executable = valueOf(ATTRIBUTE_EXECUTABLE)
-  const fallback = executable === undefined ? SERVICE_NAME_FALLBACK : `${SERVICE_NAME_FALLBACK}:${executable}`
-  return valueOf(ATTRIBUTE_SERVICE_NAME) ?? fallback
+  let executable: string | undefined
+  for (const { key, value } of attributes) {
+    if (key === ATTRIBUTE_SERVICE_NAME && value) return value
+    if (key === ATTRIBUTE_EXECUTABLE && value) executable ??= value
+  }
+  return executable === undefined ? SERVICE_NAME_FALLBACK : `${SERVICE_NAME_FALLBACK}:${executable}`
 }
 
-const OWN_LABELS = [LABEL_NAME, LABEL_SERVICE_NAME, '__otel__', '__delta__'] as const
+const OWN_LABELS: ReadonlySet<string> = new Set([LABEL_NAME, LABEL_SERVICE_NAME, '__otel__', '__delta__'])
+
+/** So many names are compared one by one; agents send about ten. */
+const COMPARED_MAX = 24
+
+/** The first of a name counts. */
+function labelsOfAttributes(attributes: readonly Attribute[]): LabelPair[] {
+  const labels: LabelPair[] = []
+  const names = attributes.length > COMPARED_MAX ? new Set<string>() : undefined
+  for (const { key, value } of attributes) {
+    if (key === '' || value === undefined || OWN_LABELS.has(key)) continue
+    if (names === undefined ? labels.some(({ name }) => name === key) : names.has(key)) continue
+    names?.add(key)
+    labels.push({ name: key, value })
+  }
+  return labels
+}
+
+const OTEL_LABEL: LabelPair = { name: '__otel__', value: 'true' }
+const DELTA_LABEL: LabelPair = { name: '__delta__', value: 'false' }
 
 function seriesLabels({ attributes }: ScopeLabels, name: string, service: string): LabelPair[] {
   return [
     { name: LABEL_NAME, value: name },
     { name: LABEL_SERVICE_NAME, value: service },
-    { name: '__otel__', value: 'true' },
-    { name: '__delta__', value: 'false' },
+    OTEL_LABEL,
+    DELTA_LABEL,
     ...attributes,
   ]
 }

@@ -14,10 +14,9 @@
  */
 import { NO_ROW } from '../../pprof/profile.ts'
 import { checkIndex } from './attributes.ts'
-import type { FunctionColumns } from './dictionary-columns.ts'
-import { copiedBytes, fieldBytes, messageBytes } from './pprof-size.ts'
+import { fieldBytes, messageBytes } from './pprof-size.ts'
 import { FunctionRows, LocationRows, MappingRows, StringColumns } from './profile-rows.ts'
-import type { EntryRanges } from './request.ts'
+import { STRING_EMPTY, STRING_INVALID } from './request-strings.ts'
 import { HAS_FUNCTIONS, HAS_LINE_NUMBERS, type RequestTables } from './request-tables.ts'
 
 export class ProfileTables {
@@ -53,14 +52,23 @@ export class ProfileTables {
 
   /** Row of a string by its number in the request. */
   string(number: number): number {
+    const { usedStrings } = this.#request!
+    // Past the end it is undefined, and no number.
+    const known = usedStrings.rows[number]! - usedStrings.base
+    return known >= 0 ? known : this.#addString(number)
+  }
+
+  #addString(number: number): number {
     const { strings, usedStrings } = this.#request!
     usedStrings.reserve(strings.count)
-    const known = usedStrings.get(number)
-    if (known >= 0) return known
+    const kind = strings.kindOf(number)
+    if (kind === STRING_EMPTY) {
+      usedStrings.set(number, 0)
+      return 0
+    }
+    if (kind === STRING_INVALID) this.hasBadString = true
     const start = strings.start.array[number]!
     const length = strings.end.array[number]! - start
-    if (length === 0) return 0
-    if (!strings.look(number)) this.hasBadString = true
     const row = this.strings.add(number, start, length)
     usedStrings.set(number, row)
     this.sizeBytes += messageBytes(length)
@@ -70,40 +78,41 @@ export class ProfileTables {
   /** Row of a location of the dictionary. */
   location(index: number): number {
     const request = this.#request!
+    const { usedLocations } = request
+    const known = usedLocations.rows[index]! - usedLocations.base
+    if (known >= 0) return known
     checkIndex(index, request.dictionary.locations.count, 'location')
-    const known = request.usedLocations.get(index)
-    return known >= 0 ? known : this.#addLocation(request, index)
+    return this.#addLocation(request, index)
   }
 
   #addLocation(request: RequestTables, index: number): number {
-    const { locations, functions, usedFunctions } = request
+    const { locations, usedFunctions } = request
     const first = locations.lineStart[index]!
     const end = locations.lineStart[index + 1]!
+    const rows = this.locations
+    let lineBytes = 0
+    let hasLines = false
     // Functions before their location, and all that it names before its mapping.
     for (let line = first; line < end; line++) {
       const functionIndex = locations.lineFunction[line]!
-      checkIndex(functionIndex, request.dictionary.functions.count, 'function')
-      if (usedFunctions.get(functionIndex) < 0) this.#addFunction(request, functions, functionIndex)
-    }
-    const flags = end > first ? request.flagsOf(first, end) : 0
-    const mapping = this.#mapping(locations.mapping[index]!, flags)
-    const rows = this.locations
-    const row = rows.add(mapping, locations.address.lo[index]!, locations.address.hi[index]!)
-    let bytes = fieldBytes(row + 1) + (mapping === NO_ROW ? 0 : fieldBytes(mapping + 1))
-    bytes += copiedBytes(locations.addressEnd[index]! - locations.addressAt[index]!)
-    for (let line = first; line < end; line++) {
-      const functionRow = usedFunctions.get(locations.lineFunction[line]!)
+      let functionRow = usedFunctions.rows[functionIndex]! - usedFunctions.base
+      if (!(functionRow >= 0)) functionRow = this.#addFunction(request, functionIndex)
       rows.addLine(functionRow, locations.lineNumber.lo[line]!, locations.lineNumber.hi[line]!)
-      const numberBytes = copiedBytes(locations.lineEnd[line]! - locations.lineAt[line]!)
-      bytes += messageBytes(fieldBytes(functionRow + 1) + numberBytes)
+      lineBytes += messageBytes(fieldBytes(functionRow + 1) + locations.lineNumberBytes[line]!)
+      hasLines = true
     }
+    const mapping = this.#mapping(locations.mapping[index]!, hasLines ? request.flagsOf(index) : 0)
+    const row = rows.add(mapping, locations.address.lo[index]!, locations.address.hi[index]!)
+    const mappingBytes = mapping === NO_ROW ? 0 : fieldBytes(mapping + 1)
     rows.lineStart[row + 1] = rows.lineCount
-    this.sizeBytes += messageBytes(bytes)
+    this.sizeBytes += messageBytes(fieldBytes(row + 1) + mappingBytes + locations.addressBytes[index]! + lineBytes)
     request.usedLocations.set(index, row)
     return row
   }
 
-  #addFunction(request: RequestTables, functions: FunctionColumns, index: number): void {
+  #addFunction(request: RequestTables, index: number): number {
+    const { functions } = request
+    checkIndex(index, request.dictionary.functions.count, 'function')
     const name = this.string(request.string(functions.name[index]!))
     const systemName = this.string(request.string(functions.systemName[index]!))
     const filename = this.string(request.string(functions.filename[index]!))
@@ -111,20 +120,20 @@ export class ProfileTables {
     const row = this.functions.add(name, systemName, filename)
     this.functions.startLine.lo[row] = lo[index]!
     this.functions.startLine.hi[row] = hi[index]!
-    const startLineBytes = copiedBytes(functions.startLineEnd[index]! - functions.startLineAt[index]!)
     const textBytes = fieldBytes(name) + fieldBytes(systemName) + fieldBytes(filename)
-    this.sizeBytes += messageBytes(fieldBytes(row + 1) + textBytes + startLineBytes)
+    this.sizeBytes += messageBytes(fieldBytes(row + 1) + textBytes + functions.startLineBytes[index]!)
     request.usedFunctions.set(index, row)
+    return row
   }
 
   /** `NO_ROW` for the null entry. `flags`: what the location has, 0 = nothing but its address. */
   #mapping(index: number, flags: number): number {
-    const { dictionary, usedMappings } = this.#request!
-    if (index === 0 && isNullEntry(dictionary.mappings)) return NO_ROW
-    checkIndex(index, dictionary.mappings.count, 'mapping')
+    const { dictionary, usedMappings, hasNullMapping } = this.#request!
+    if (index === 0 && hasNullMapping) return NO_ROW
     const slot = index * 2 + (flags === 0 ? 0 : 1)
     let row = usedMappings.get(slot)
-    if (row < 0) {
+    if (!(row >= 0)) {
+      checkIndex(index, dictionary.mappings.count, 'mapping')
       row = this.mappings.add(slot, flags)
       usedMappings.set(slot, row)
     }
@@ -141,15 +150,10 @@ export class ProfileTables {
       const filenameRow = this.string(filename)
       const buildIdRow = buildId < 0 ? 0 : this.string(buildId)
       mappings.set(row, range, filenameRow, buildIdRow)
-      let bytes = fieldBytes(row + 1) + fieldBytes(filenameRow) + fieldBytes(buildIdRow)
-      for (const varint of rangeBytes) bytes += copiedBytes(varint)
+      let bytes = fieldBytes(row + 1) + fieldBytes(filenameRow) + fieldBytes(buildIdRow) + rangeBytes
       const flags = mappings.flags[row]!
       for (let flag = HAS_FUNCTIONS; flag <= HAS_LINE_NUMBERS; flag *= 2) if ((flags & flag) !== 0) bytes += 2
       this.sizeBytes += messageBytes(bytes)
     }
   }
-}
-
-function isNullEntry(table: EntryRanges): boolean {
-  return table.count === 0 || table.start.array[0] === table.end.array[0]
 }

@@ -14,9 +14,10 @@ import type { EntryRanges } from './request.ts'
 
 export const STRING_LANES = 4
 
-const UNSEEN = 0
-const VALID = 1
-const INVALID = 2
+/** Kinds of a string that was looked at. */
+export const STRING_EMPTY = 1
+const STRING_VALID = 2
+export const STRING_INVALID = 3
 
 /** Texts of a request are a fraction of its dictionary. */
 const TEXT_BYTES_FIRST = 4_096
@@ -31,7 +32,7 @@ export class RequestStrings {
   readonly end: GrowingUint32
   /** `STRING_LANES` of each, once it was looked at. */
   readonly lanes: GrowingUint32
-  readonly #state: GrowingUint8
+  readonly #kind: GrowingUint8
   readonly #texts = new Map<string, number>()
   /** Numbers of what is no string of the table, by lanes. */
   readonly #byContent = new Map<number, number>()
@@ -44,13 +45,11 @@ export class RequestStrings {
     const capacity = count + TEXTS_FIRST
     this.start = new GrowingUint32(capacity)
     this.end = new GrowingUint32(capacity)
-    this.#state = new GrowingUint8(capacity)
+    this.#kind = new GrowingUint8(capacity)
     this.lanes = new GrowingUint32(capacity * STRING_LANES)
-    for (let i = 0; i < count; i++) {
-      this.start.array[i] = start.array[i]!
-      this.end.array[i] = end.array[i]!
-    }
-    this.start.count = this.end.count = this.#state.count = count
+    this.start.array.set(start.array.subarray(0, count))
+    this.end.array.set(end.array.subarray(0, count))
+    this.start.count = this.end.count = this.#kind.count = count
     this.lanes.count = count * STRING_LANES
   }
 
@@ -59,7 +58,7 @@ export class RequestStrings {
   }
 
   get sizeBytes(): number {
-    const columns = [this.start, this.end, this.lanes, this.#state]
+    const columns = [this.start, this.end, this.lanes, this.#kind]
     return columns.reduce((sum, { array }) => sum + array.byteLength, this.raw.byteLength)
   }
 
@@ -80,7 +79,7 @@ export class RequestStrings {
     const number = this.start.count
     this.start.push(start)
     this.end.push(end)
-    this.#state.push(UNSEEN)
+    this.#kind.push(0)
     for (let lane = 0; lane < STRING_LANES; lane++) this.lanes.push(0)
     this.look(number)
     const lanes = this.lanes.array
@@ -94,7 +93,7 @@ export class RequestStrings {
     const isEqual =
       lanes[at + 2] === lanes[known * STRING_LANES + 2] && lanes[at + 3] === lanes[known * STRING_LANES + 3]
     if (!isEqual) return number
-    this.start.count = this.end.count = this.#state.count = number
+    this.start.count = this.end.count = this.#kind.count = number
     this.lanes.count = at
     return known
   }
@@ -105,14 +104,21 @@ export class RequestStrings {
 
   /** False if it is not UTF-8. Its lanes are known from here on. */
   look(number: number): boolean {
-    const state = this.#state.array[number]!
-    if (state !== UNSEEN) return state === VALID
+    return this.kindOf(number) !== STRING_INVALID
+  }
+
+  kindOf(number: number): number {
+    return this.#kind.array[number] || this.#readKind(number)
+  }
+
+  #readKind(number: number): number {
     const start = this.start.array[number]!
     const end = this.end.array[number]!
     const seen = hashInto(this.lanes.array, number * STRING_LANES, { bytes: this.raw, start, end })
     const isValid = seen < 0x80 || isValidUtf8(this.raw, start, end)
-    this.#state.array[number] = isValid ? VALID : INVALID
-    return isValid
+    const kind = start === end ? STRING_EMPTY : isValid ? STRING_VALID : STRING_INVALID
+    this.#kind.array[number] = kind
+    return kind
   }
 
   #append(bytes: Uint8Array): void {

@@ -19,6 +19,7 @@ import {
   readLocations,
 } from './dictionary-columns.ts'
 import { hexOf } from './hex.ts'
+import { copiedBytes } from './pprof-size.ts'
 import { RequestStrings } from './request-strings.ts'
 import { type ByteRange, check, type OtlpDictionary, readOtlpDictionary } from './request.ts'
 import { UsedRows } from './used-rows.ts'
@@ -28,6 +29,8 @@ const BUILD_ID = 'process.executable.build_id.gnu'
 export const HAS_FUNCTIONS = 1
 const HAS_FILENAMES = 2
 export const HAS_LINE_NUMBERS = 4
+/** Of a location that was looked at. */
+const FLAGS_KNOWN = 128
 
 /** It is a label of the series. */
 const SERVICE_NAME = 'service.name'
@@ -47,9 +50,10 @@ export interface LabelNumbers {
 }
 
 export interface MappingEntry {
-  /** Start, limit, offset, and the bytes that their varints take. */
+  /** Start, limit and offset. */
   readonly range: Int64Column
-  readonly rangeBytes: readonly number[]
+  /** What these take as fields of pprof. */
+  readonly rangeBytes: number
   /** Index of a string of the dictionary. */
   readonly filename: number
   /** Number of a string; -1 = none. */
@@ -64,6 +68,8 @@ export class RequestTables {
   readonly usedLocations: UsedRows
   /** By index times two, plus one where its locations have lines. */
   readonly usedMappings: UsedRows
+  /** A mapping of index 0 is none. */
+  readonly hasNullMapping: boolean
   readonly #bytes: Uint8Array
   readonly #reader: ProtobufReader
   readonly #texts: StringTable
@@ -76,6 +82,7 @@ export class RequestTables {
   readonly #stackLocations = new GrowingUint32(1_024)
   #functions: FunctionColumns | undefined
   #locations: LocationColumns | undefined
+  #locationFlags: Uint8Array | undefined
   /** Of entries that were read and are wrong, by table and index. */
   readonly #faults = new Map<number, unknown>()
 
@@ -86,6 +93,7 @@ export class RequestTables {
     this.dictionary = readOtlpDictionary(bytes)
     const { strings, functions, locations, mappings, stacks } = this.dictionary
     this.#texts = { raw: bytes, strings, texts: [] }
+    this.hasNullMapping = mappings.count === 0 || mappings.start.array[0] === mappings.end.array[0]
     this.strings = new RequestStrings(bytes, strings)
     this.usedStrings = new UsedRows(strings.count)
     this.usedFunctions = new UsedRows(functions.count)
@@ -99,7 +107,7 @@ export class RequestTables {
   get baseBytes(): number {
     const { functions, locations } = this.dictionary
     const used = [this.usedStrings, this.usedFunctions, this.usedLocations, this.usedMappings]
-    const columns = (functions.count * 7 + locations.count * 12 + this.#bytes.length / 4) * 4
+    const columns = (functions.count * 6 + locations.count * 10 + this.#bytes.length / 4) * 4
     return used.reduce((sum, { sizeBytes }) => sum + sizeBytes, this.strings.sizeBytes + columns)
   }
 
@@ -126,15 +134,20 @@ export class RequestTables {
     }
   }
 
-  /** What all of lines [first, end) have. */
-  flagsOf(first: number, end: number): number {
-    const { lineFunction, lineAt, lineEnd } = this.locations
+  /** What all lines of a location have; 0 if there are none. Its functions, and the names of their files, are there. */
+  flagsOf(location: number): number {
+    const known = (this.#locationFlags ??= new Uint8Array(this.dictionary.locations.count))
+    if (known[location] !== 0) return known[location]! & ~FLAGS_KNOWN
+    const { lineStart, lineFunction, lineNumberBytes } = this.locations
     const { filename } = this.functions
-    let flags = HAS_FUNCTIONS | HAS_FILENAMES | HAS_LINE_NUMBERS
+    const first = lineStart[location]!
+    const end = lineStart[location + 1]!
+    let flags = end === first ? 0 : HAS_FUNCTIONS | HAS_FILENAMES | HAS_LINE_NUMBERS
     for (let line = first; line < end; line++) {
       if (this.strings.lengthOf(filename[lineFunction[line]!]!) === 0) flags &= ~HAS_FILENAMES
-      if (lineAt[line] === lineEnd[line]) flags &= ~HAS_LINE_NUMBERS
+      if (lineNumberBytes[line] === 0) flags &= ~HAS_LINE_NUMBERS
     }
+    known[location] = flags | FLAGS_KNOWN
     return flags
   }
 
@@ -149,12 +162,14 @@ export class RequestTables {
     return dictionaryText(this.#texts, index)
   }
 
+  readonly textOf = (index: number): string => this.text(index)
+
   /** Undefined if no label comes of it. */
   attribute(index: number): LabelNumbers | undefined {
-    const { attributes } = this.dictionary
-    checkIndex(index, attributes.count, 'attribute')
     let known = this.#attributes[index]
     if (known === undefined) {
+      const { attributes } = this.dictionary
+      checkIndex(index, attributes.count, 'attribute')
       const range = { start: attributes.start.array[index]!, end: attributes.end.array[index]! }
       known = this.#readText(range) ?? this.#readOnce(ATTRIBUTES, index, () => this.#readAttribute(range))
       this.#attributes[index] = known
@@ -191,9 +206,11 @@ export class RequestTables {
 
   /** Span and trace, hexadecimal, where the bytes are such ids. */
   link(index: number): readonly LabelNumbers[] {
+    const known = this.#links[index]
+    if (known !== undefined) return known
     const { links } = this.dictionary
     checkIndex(index, links.count, 'link')
-    return (this.#links[index] ??= this.#readOnce(LINKS, index, () =>
+    return (this.#links[index] = this.#readOnce(LINKS, index, () =>
       this.#readLink(links.start.array[index]!, links.end.array[index]!),
     ))
   }
@@ -219,8 +236,10 @@ export class RequestTables {
 
   /** Locations of a stack are [start, end) of `stackLocations`. */
   stackStart(index: number): number {
+    const known = this.#stackStart[index]!
+    if (known > 0) return known - 1
     checkIndex(index, this.dictionary.stacks.count, 'stack')
-    if (this.#stackStart[index] === 0) this.#readOnce(STACKS, index, () => this.#readStack(index))
+    this.#readOnce(STACKS, index, () => this.#readStack(index))
     return this.#stackStart[index]! - 1
   }
 
@@ -239,9 +258,11 @@ export class RequestTables {
     const reader = new ProtobufReader(this.#bytes, start.array[index]!, end.array[index]!)
     while (reader.next()) {
       if (reader.field === 1 && reader.wireType === WIRE_LENGTH) {
-        const list = reader.message()
-        while (list.position < list.end && list.fault === undefined) locations.push(readIndex(list))
-        check(list, 'a stack')
+        const outer = reader.enter()
+        if (reader.fault !== undefined) break
+        while (reader.position < reader.end && reader.fault === undefined) locations.push(readIndex(reader))
+        check(reader, 'a stack')
+        reader.leave(outer)
       } else if (reader.field === 1 && reader.wireType === WIRE_VARINT) locations.push(readIndex(reader))
       else reader.skip()
     }
@@ -251,8 +272,10 @@ export class RequestTables {
   }
 
   mapping(index: number): MappingEntry {
+    const known = this.#mappings[index]
+    if (known !== undefined) return known
     const { mappings } = this.dictionary
-    return (this.#mappings[index] ??= this.#readOnce(MAPPINGS, index, () =>
+    return (this.#mappings[index] = this.#readOnce(MAPPINGS, index, () =>
       this.#readMapping(mappings.start.array[index]!, mappings.end.array[index]!),
     ))
   }
@@ -269,7 +292,7 @@ export class RequestTables {
         if (!reader.varint()) continue
         range.lo[field - 1] = reader.lo
         range.hi[field - 1] = reader.hi
-        rangeBytes[field - 1] = reader.position - position
+        rangeBytes[field - 1] = copiedBytes(reader.position - position)
       } else if (field === 4 && wireType === WIRE_VARINT) filename = this.string(readIndex(reader))
       else if (field === 5 && wireType === WIRE_LENGTH) {
         const list = reader.message()
@@ -279,7 +302,7 @@ export class RequestTables {
       else reader.skip()
     }
     check(reader, 'a mapping')
-    return { range, rangeBytes, filename, buildId }
+    return { range, rangeBytes: rangeBytes[0]! + rangeBytes[1]! + rangeBytes[2]!, filename, buildId }
   }
 
   /** Of the attribute if it is one, else what is known. */

@@ -95,14 +95,17 @@ export function readOtlpRequest(raw: Uint8Array): OtlpRequest {
       reader.skip()
       continue
     }
-    const message = reader.message()
-    if (reader.field === 1) {
+    const { field } = reader
+    const outer = reader.enter()
+    if (reader.fault !== undefined) break
+    if (field === 1) {
       countPart(seen)
-      resources.push(readResource(message, seen))
+      resources.push(readResource(reader, seen))
     } else {
-      dictionaryRanges.push({ start: message.position, end: message.end })
-      readDictionary(message, dictionary)
+      dictionaryRanges.push({ start: reader.position, end: reader.end })
+      readDictionary(reader, dictionary)
     }
+    reader.leave(outer)
   }
   check(reader, 'the request')
   if (dictionaryRanges.length === 0) throw invalidArgument('missing profile metadata dictionary', 'otlp_dictionary')
@@ -175,12 +178,18 @@ function readResource(reader: ProtobufReader, seen: Seen): OtlpResource {
   const attributes: ByteRange[] = []
   const scopes: OtlpScope[] = []
   while (reader.next()) {
-    if (reader.wireType !== WIRE_LENGTH || reader.field > 2) reader.skip()
-    else if (reader.field === 1) readAttributes(reader.message(), { field: 1, attributes }, seen)
-    else {
-      countPart(seen)
-      scopes.push(readScope(reader.message(), seen))
+    if (reader.wireType !== WIRE_LENGTH || reader.field > 2) {
+      reader.skip()
+      continue
     }
+    const isScope = reader.field === 2
+    const outer = reader.enter()
+    if (reader.fault !== undefined) break
+    if (isScope) {
+      countPart(seen)
+      scopes.push(readScope(reader, seen))
+    } else readAttributes(reader, { field: 1, attributes }, seen)
+    reader.leave(outer)
   }
   check(reader, 'a resource')
   return { attributes, scopes }
@@ -191,8 +200,12 @@ function readScope(reader: ProtobufReader, seen: Seen): OtlpScope {
   const profiles: ByteRange[] = []
   while (reader.next()) {
     if (reader.wireType !== WIRE_LENGTH || reader.field > 2) reader.skip()
-    else if (reader.field === 1) readAttributes(reader.message(), { field: 3, attributes }, seen)
-    else {
+    else if (reader.field === 1) {
+      const outer = reader.enter()
+      if (reader.fault !== undefined) break
+      readAttributes(reader, { field: 3, attributes }, seen)
+      reader.leave(outer)
+    } else {
       if (seen.profiles++ === PROFILES_MAX) {
         throw invalidArgument(`the request has more than the allowed ${PROFILES_MAX} profiles`, 'otlp_profiles_limit')
       }

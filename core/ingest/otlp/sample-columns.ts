@@ -10,6 +10,8 @@ import type { ProfileTables } from './profile-tables.ts'
 import type { LabelNumbers, RequestTables } from './request-tables.ts'
 import type { SampleReader } from './sample-reader.ts'
 
+const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER)
+
 export class SampleColumns {
   sizeBytes = 0
   #factor = 1n
@@ -23,12 +25,19 @@ export class SampleColumns {
   readonly labelStart = new GrowingUint32()
   readonly labelKey = new GrowingUint32()
   readonly labelString = new GrowingUint32()
-  /** Zeros: labels of OTLP are texts. */
-  readonly labelNumber = new GrowingInt64()
+  #labelZeros = new Uint32Array(16)
+
+  /** Zeros, as many as labels: those of OTLP are texts. */
+  get labelNumber(): Uint32Array {
+    if (this.#labelZeros.length < this.labelKey.count) this.#labelZeros = new Uint32Array(this.labelKey.array.length)
+    return this.#labelZeros
+  }
 
   begin(factor: bigint): void {
-    this.#factor = factor
-    this.#factorNumber = factor >= 0n && factor <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(factor) : Number.NaN
+    if (factor !== this.#factor) {
+      this.#factor = factor
+      this.#factorNumber = factor >= 0n && factor <= SAFE_MAX ? Number(factor) : Number.NaN
+    }
     this.sizeBytes = 0
     this.clear()
   }
@@ -41,7 +50,6 @@ export class SampleColumns {
     this.locationStart.count = this.location.count = 0
     this.labelStart.count = this.labelKey.count = this.labelString.count = 0
     this.value.lo.count = this.value.hi.count = 0
-    this.labelNumber.lo.count = this.labelNumber.hi.count = 0
     this.locationStart.push(0)
     this.labelStart.push(0)
   }
@@ -75,14 +83,18 @@ export class SampleColumns {
     const start = request.stackStart(stack)
     const end = request.stackEnd(stack)
     const locations = request.stackLocations
+    const { rows: used, base } = request.usedLocations
     this.location.reserve(end - start)
     const rows = this.location.array
     let at = this.location.count
     let bytes = 0
     for (let i = start; i < end; i++) {
-      const row = tables.location(locations[i]!)
+      const index = locations[i]!
+      // Past the end it is undefined, and no number.
+      let row = used[index]! - base
+      if (!(row >= 0)) row = tables.location(index)
       rows[at++] = row
-      bytes += varintBytes(row + 1)
+      bytes += row < 127 ? 1 : varintBytes(row + 1)
     }
     this.location.count = at
     return bytes
@@ -103,7 +115,6 @@ export class SampleColumns {
     const valueRow = tables.string(value)
     this.labelKey.push(keyRow)
     this.labelString.push(valueRow)
-    this.labelNumber.push(0, 0)
     return messageBytes(fieldBytes(keyRow) + fieldBytes(valueRow))
   }
 }

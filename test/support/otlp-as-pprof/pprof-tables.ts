@@ -14,13 +14,8 @@
 import { GrowingUint32 } from '#core/wire/growing.ts'
 import { ProtobufReader, type ProtobufWriter, WIRE_LENGTH, WIRE_VARINT } from '#core/wire/protobuf.ts'
 import { type Attribute, checkIndex, readTableAttribute } from '#core/ingest/otlp/attributes.ts'
-import {
-  type FunctionColumns,
-  type LocationColumns,
-  readFunctions,
-  readIndex,
-  readLocations,
-} from '#core/ingest/otlp/dictionary-columns.ts'
+import { readIndex } from '#core/ingest/otlp/dictionary-columns.ts'
+import { type FunctionColumns, type LocationColumns, readFunctions, readLocations } from './dictionary-columns.ts'
 import { MessageBytes } from './message-bytes.ts'
 import { check, type EntryRanges, type OtlpRequest } from '#core/ingest/otlp/request.ts'
 

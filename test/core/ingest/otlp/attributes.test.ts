@@ -3,10 +3,12 @@ import { test } from 'node:test'
 import {
   checkIndex,
   dictionaryText,
+  KnownTexts,
   readKeyValue,
   readTableAttribute,
   type StringTable,
 } from '#core/ingest/otlp/attributes.ts'
+import { CinderError } from '#core/errors.ts'
 import { EntryRanges, readOtlpRequest } from '#core/ingest/otlp/request.ts'
 import { ProtobufWriter } from '#core/wire/protobuf.ts'
 import { buildOtlp, type OtlpValue } from '../../../support/otlp.ts'
@@ -81,4 +83,19 @@ test('a string that is no UTF-8 is looked at once', () => {
   })
   assert.match(String(faults[0]), /not UTF-8/)
   assert.equal(faults[1], faults[0])
+})
+
+test('texts that come again are the same, and others that share their place are not', () => {
+  const texts = Array.from({ length: 3_000 }, (_, i) => `text ${i % 1_500} ${'ö'.repeat(i % 40)}`)
+  const encoded = texts.map((text) => new TextEncoder().encode(text))
+  const raw = new Uint8Array(Buffer.concat(encoded))
+  const known = new KnownTexts()
+  let at = 0
+  for (const [i, { length }] of encoded.entries()) {
+    assert.equal(known.textOf(raw, at, at + length), texts[i])
+    assert.equal(known.textOf(raw, at, at + length), texts[i])
+    at += length
+  }
+  const bad = Uint8Array.of(0x61, 0xff)
+  for (let i = 0; i < 2; i++) assert.ok(new KnownTexts().textOf(bad, 0, 2) instanceof CinderError)
 })

@@ -16,9 +16,10 @@ test('lines of a location lie one after the other, leaf first', () => {
   const locations = readLocations(raw, dictionary.locations)
   assert.deepEqual([...locations.lineStart], [0, 0, 2, 2, 3])
   assert.deepEqual([...locations.lineFunction.subarray(0, 3)], [1, 2, 3])
-  assert.deepEqual([...raw.subarray(locations.lineAt[0], locations.lineEnd[0])], [7])
-  assert.equal(locations.lineAt[1], locations.lineEnd[1])
-  assert.deepEqual([...raw.subarray(locations.addressAt[1], locations.addressEnd[1])], [0xac, 0x02])
+  assert.deepEqual([locations.lineNumber.lo[0], locations.lineNumber.lo[1]], [7, 0])
+  // A tag and the number, as pprof would have it; nothing where none came.
+  assert.deepEqual([...locations.lineNumberBytes.subarray(0, 2)], [2, 0])
+  assert.deepEqual([locations.address.lo[1], locations.addressBytes[1], locations.addressBytes[3]], [300, 3, 0])
   const functions = readFunctions(raw, dictionary.functions)
   assert.deepEqual([functions.name.length, functions.filename[1], functions.filename[3]! > 0], [4, 0, true])
 })

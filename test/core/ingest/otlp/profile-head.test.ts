@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { meaningOf, type ProfileHead, readProfileHead } from '#core/ingest/otlp/profile-head.ts'
+import { meaningOf, ProfileHead, readProfileHead } from '#core/ingest/otlp/profile-head.ts'
 import { EntryRanges } from '#core/ingest/otlp/request.ts'
 import { ProtobufReader } from '#core/wire/protobuf.ts'
 import { buildOtlp, type OtlpProfile } from '../../../support/otlp.ts'
@@ -18,15 +18,16 @@ test('own fields are read, and what is missing has a default', () => {
   const id = Uint8Array.from({ length: 16 }, (_, i) => i)
   const full: Partial<OtlpProfile> = { periodType: ['cpu', 'ns'], period: -3n, timeNanos: 7n, durationNanos: 9n, id }
   const ranges = new EntryRanges()
-  assert.deepEqual(headOf(full, ranges), {
-    type: { type: 'samples', unit: 'count' },
-    periodType: { type: 'cpu', unit: 'ns' },
-    period: -3n,
-    timeNanos: 7n,
-    durationNanos: 9n,
-    id: '00010203-0405-0607-0809-0a0b0c0d0e0f',
-    hasSamples: true,
-  })
+  const head = headOf(full, ranges)
+  assert.deepEqual(
+    [head.type, head.periodType],
+    [
+      { type: 'samples', unit: 'count' },
+      { type: 'cpu', unit: 'ns' },
+    ],
+  )
+  assert.deepEqual([head.period, head.timeNanos, head.durationNanos], [-3n, 7n, 9n])
+  assert.deepEqual([head.id, head.hasSamples], ['00010203-0405-0607-0809-0a0b0c0d0e0f', true])
   assert.equal(ranges.count, 1)
   const none = headOf({ id: new Uint8Array(16) })
   assert.deepEqual([none.durationNanos, none.timeNanos, none.period, none.id], [10_000_000_000n, 0n, 0n, ''])
@@ -34,18 +35,18 @@ test('own fields are read, and what is missing has a default', () => {
 })
 
 test('what a profile is called follows from its types', () => {
-  const cases: [Partial<OtlpProfile>, string, bigint][] = [
-    [{ type: ['samples', 'count'], periodType: ['cpu', 'nanoseconds'], period: 5n }, 'process_cpu', 5n],
-    [{ type: ['samples', 'count'], periodType: ['cpu', 'nanoseconds'] }, 'cpu', 1n],
-    [{ type: ['off_cpu', 'nanoseconds'] }, 'off_cpu', 1n],
-    [{ type: ['alloc_space', 'bytes'] }, 'memory', 1n],
-    [{ type: ['tokens', 'count'] }, 'tokens', 1n],
+  const cases: [Partial<OtlpProfile>, string, boolean][] = [
+    [{ type: ['samples', 'count'], periodType: ['cpu', 'nanoseconds'], period: 5n }, 'process_cpu', true],
+    [{ type: ['samples', 'count'], periodType: ['cpu', 'nanoseconds'] }, 'cpu', false],
+    [{ type: ['off_cpu', 'nanoseconds'] }, 'off_cpu', false],
+    [{ type: ['alloc_space', 'bytes'] }, 'memory', false],
+    [{ type: ['tokens', 'count'] }, 'tokens', false],
   ]
-  for (const [profile, name, factor] of cases) {
+  for (const [profile, name, timesPeriod] of cases) {
     const meaning = meaningOf(headOf(profile))
-    assert.deepEqual([meaning.name, meaning.factor], [name, factor])
+    assert.deepEqual([meaning.name, meaning.timesPeriod], [name, timesPeriod])
   }
-  const nothing = { ...headOf({}), type: { type: '', unit: '' } }
+  const nothing = new ProfileHead()
   assert.throws(() => meaningOf(nothing), /neither a sample type nor a period type/)
 })
 
