@@ -321,9 +321,10 @@ async function startServices(
   const pushes = watchPushes(instruments.pushes(explained))
   // Pushes, plans and Postgres have the other core.
   const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
+  const pace = new AnswerPace(pushes.isPressed)
   const executing = openQueryBackend(
-    { store, codec: nativeZstd(codec), regex, log, pace: new AnswerPace(pushes.isPressed) },
-    { ...config.queryExecution, threads },
+    { store, codec: nativeZstd(codec), regex, log, pace, onStoreCalls: instruments.storeCalls },
+    { ...config.queryExecution, threads, storageUrl: config.storageUrl },
   )
   await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
   const backend = instruments.queries(executing)

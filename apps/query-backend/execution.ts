@@ -9,6 +9,7 @@ import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { createQueryBackend, type QueryBackendDeps } from './app.ts'
 import { createLabelReporter } from './labels.ts'
 import { createThreadBackend, type ThreadBackendDeps } from './thread-backend.ts'
+import { localRootOf } from './thread-reads.ts'
 
 /** Each holds a heap of its own; past the cores more of them do no more. */
 const THREADS_MAX = 16
@@ -114,13 +115,15 @@ export function gzipInThreads(here: BodyCompression, gzip: ExecutedQueries['gzip
 
 export function openQueryBackend(
   deps: QueryBackendDeps & ThreadBackendDeps,
-  { threads, cacheBytesMax, keepsReports }: QueryExecution & { readonly threads: number },
+  settings: QueryExecution & { readonly threads: number; readonly storageUrl?: string },
 ): ExecutedQueries {
+  const { threads, cacheBytesMax, keepsReports, storageUrl } = settings
   if (threads === 0) {
     const cache = cacheBytesMax === 0 ? undefined : new BlockCache(cacheBytesMax)
     const backend = { ...createQueryBackend({ ...deps, cache, keepsReports }), ...createLabelReporter(deps) }
     return { ...backend, stop: async () => {} }
   }
-  const backend = createThreadBackend(deps, { threads, cacheBytesMax, keepsReports })
+  const localRoot = storageUrl === undefined ? undefined : localRootOf(storageUrl)
+  const backend = createThreadBackend(deps, { threads, cacheBytesMax, keepsReports, localRoot })
   return { ...backend, answerWorker: sparingThreads(backend.work) }
 }

@@ -41,8 +41,8 @@ await runProcess(log, async (lifecycle) => {
   const codec = nativeZstd(createCodec())
   const app = createGuardedApp(internal.tokens)
   const threads = queryThreads(execution.threads, { cores: availableParallelism(), spared: 0 })
-  const deps = { store, codec, regex: createRegexCompiler(), log }
-  const backend = openQueryBackend(deps, { ...execution, threads })
+  const deps = { store, codec, regex: createRegexCompiler(), log, onStoreCalls: instruments.storeCalls }
+  const backend = openQueryBackend(deps, { ...execution, threads, storageUrl })
   await lifecycle.add({ name: 'query threads', stop: () => backend.stop() })
   const options = { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountQueryBackend(app, backend, options)

@@ -1,7 +1,8 @@
 /**
- * A thread of the query-backend: executes calls as the backend does in its own loop, and asks the thread that started it
- * for ranges of objects, so that connections, retries and counters of the store stay in one place. It also does what
- * would hold up that loop: label sets from heads, tasks of answers, gzip.
+ * A thread of the query-backend: executes calls as the backend does in its own loop. Ranges of objects it reads itself where
+ * they are local files, else it asks the thread that started it, so that connections, retries and counters of the store
+ * stay in one place (thread-reads.ts). It also does what would hold up that loop: label sets from heads, tasks of
+ * answers, gzip.
  *
  * A call ends early when its flag is set: it is looked at between datasets, and a read that was ended fails.
  */
@@ -13,6 +14,7 @@ import { createCodec } from '#platform/codec.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
 import { standBehindPushes } from '#platform/niceness.ts'
+import type { EndedCall } from '#platform/metrics/metered-store.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createQueryBackend, type LocalQueryBackend } from './app.ts'
 import { createLabelReporter } from './labels.ts'
@@ -30,11 +32,14 @@ import {
   type ThreadWork,
   unpackError,
 } from './thread-messages.ts'
+import { openThreadReads } from './thread-reads.ts'
 
 declare const self: Worker
 
 const reads = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: Error): void }>()
 let nextRead = 1
+/** Not yet told: a call's go with its answer. */
+let ownReads: EndedCall[] = []
 let ended = new Int32Array(new SharedArrayBuffer(0))
 const codec = nativeGzip(nativeZstd(createCodec()))
 
@@ -61,9 +66,10 @@ function configure(settings: ThreadSettings): void {
   ended = new Int32Array(settings.ended)
   const regex = createRegexCompiler()
   const cache = settings.cacheBytesMax === 0 ? undefined : new BlockCache(settings.cacheBytesMax)
-  const { keepsReports } = settings
+  const { keepsReports, localRoot } = settings
   const backends = Array.from(ended, (_, slot) => {
-    const deps = { store: storeOf(slot), codec, regex, cache, keepsReports, freesRanges: true }
+    const store = openThreadReads(localRoot, storeOf(slot), (call) => ownReads.push(call))
+    const deps = { store, codec, regex, cache, keepsReports, freesRanges: true }
     return { ...createQueryBackend(deps), ...createLabelReporter(deps) }
   })
   backendOf = (slot) => backends[slot]!
@@ -77,10 +83,16 @@ async function call(slot: number, method: QueryMethod, request: QueryRequest): P
   }
   try {
     const { packed, transfer } = await answerOf(slot, { method, request }, flag)
-    post({ kind: 'answer', slot, answer: packed }, transfer)
+    post({ kind: 'answer', slot, answer: packed, reads: takeReads() }, transfer)
   } catch (error) {
-    post({ kind: 'failed', slot, error: packError(error) })
+    post({ kind: 'failed', slot, error: packError(error), reads: takeReads() })
   }
+}
+
+function takeReads(): EndedCall[] {
+  const reads = ownReads
+  ownReads = []
+  return reads
 }
 
 async function answerOf(

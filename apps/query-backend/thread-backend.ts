@@ -5,7 +5,8 @@
  * 1. A call goes to the thread that its first object names, so that what is cached of an object is cached once; to the
  *    one with the fewest calls where that has `LEAD_MAX` more to do.
  * 2. A thread has `SLOTS` calls at once, so that one merges while others read; what is more waits here, in order.
- * 3. Threads ask for ranges; they are read here and handed over by transfer.
+ * 3. Threads read local files themselves (thread-reads.ts), and ask for other ranges; those are read here and handed over by
+ *    transfer.
  * 4. A caller that goes is told so at once; its reads are ended, its flag is set, and its slot is free when the thread has
  *    answered.
  * 5. Beside pushes answers come back at a pace (answer-pace.ts).
@@ -20,6 +21,7 @@ import type { LabelReporter } from '#core/rpc/label-report.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import { hashBytes } from '#core/wire/hash.ts'
+import type { EndedCall } from '#platform/metrics/metered-store.ts'
 import type { AnswerPace } from './answer-pace.ts'
 import type { RangeStore } from './read-objects.ts'
 import {
@@ -52,6 +54,8 @@ export interface ThreadBackendDeps {
   readonly log: Log
   /** Absent: answers come back at once. */
   readonly pace?: AnswerPace
+  /** Reads that a thread has made. */
+  readonly onStoreCalls?: (calls: readonly EndedCall[]) => void
   /** A test's ways to the thread and to time. */
   readonly startThread?: () => Worker
   readonly later?: (delayMs: number, run: () => void) => void
@@ -64,6 +68,8 @@ export interface ThreadBackendSettings {
   readonly cacheBytesMax: number
   /** Partial answers are kept too. */
   readonly keepsReports: boolean
+  /** Of a store of local files: threads read it themselves. */
+  readonly localRoot?: string | undefined
 }
 
 export interface ThreadBackend extends QueryBackend, LabelReporter {
@@ -214,8 +220,8 @@ class QueryThread {
     worker.addEventListener('close', () => this.#died(worker, 'it has ended'))
     const ended = new SharedArrayBuffer(SLOTS * 4)
     this.#ended = new Int32Array(ended)
-    const { cacheBytesMax, keepsReports, threads } = this.#settings
-    const settings = { ended, cacheBytesMax: Math.floor(cacheBytesMax / threads), keepsReports }
+    const { cacheBytesMax, keepsReports, threads, localRoot } = this.#settings
+    const settings = { ended, cacheBytesMax: Math.floor(cacheBytesMax / threads), keepsReports, localRoot }
     tell(worker, { kind: 'settings', settings })
     return worker
   }
@@ -226,7 +232,8 @@ class QueryThread {
       void this.#read(worker, reply, call)
       return
     }
-    const { slot } = reply
+    const { slot, reads } = reply
+    if (reads.length > 0) this.#deps.onStoreCalls?.(reads)
     const settle = (): void => {
       // The thread may have died while its answer waited.
       if (worker !== this.#worker) return

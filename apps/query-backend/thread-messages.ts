@@ -19,6 +19,7 @@ import type {
   TimeSeries,
   TimeSeriesRequest,
 } from '#core/rpc/query-backend.ts'
+import type { EndedCall } from '#platform/metrics/metered-store.ts'
 
 /** First message to a thread. */
 export interface ThreadSettings {
@@ -27,6 +28,8 @@ export interface ThreadSettings {
   /** Of its cache; 0 = none. */
   readonly cacheBytesMax: number
   readonly keepsReports: boolean
+  /** Of a store of local files, which the thread may read; undefined: it asks for all. */
+  readonly localRoot: string | undefined
 }
 
 /** Work that has nothing to do with a store. */
@@ -59,8 +62,19 @@ export type ThreadReply =
       readonly offset: number
       readonly lengthBytes: number
     }
-  | { readonly kind: 'answer'; readonly slot: number; readonly answer: PackedAnswer }
-  | { readonly kind: 'failed'; readonly slot: number; readonly error: ThreadError }
+  | {
+      readonly kind: 'answer'
+      readonly slot: number
+      readonly answer: PackedAnswer
+      /** Reads of the thread itself since it last answered. */
+      readonly reads: readonly EndedCall[]
+    }
+  | {
+      readonly kind: 'failed'
+      readonly slot: number
+      readonly error: ThreadError
+      readonly reads: readonly EndedCall[]
+    }
 
 /** An error's fields, because a clone of an error loses its class and what we added to it. */
 export interface ThreadError {

@@ -1,16 +1,27 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { createQueryBackend } from '../../../apps/query-backend/app.ts'
 import { createLabelReporter } from '../../../apps/query-backend/labels.ts'
 import type { RangeStore } from '../../../apps/query-backend/read-objects.ts'
-import { createThreadBackend, type ThreadBackend } from '../../../apps/query-backend/thread-backend.ts'
+import {
+  createThreadBackend,
+  type ThreadBackend,
+  type ThreadBackendDeps,
+  type ThreadBackendSettings,
+} from '../../../apps/query-backend/thread-backend.ts'
+import { localRootOf } from '../../../apps/query-backend/thread-reads.ts'
 import { CinderError } from '#core/errors.ts'
 import type { ObjectStore, StoreCallOptions } from '#core/ports/object-store.ts'
 import { runAnswerTask } from '#core/query/answer-task.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import type { StacktracesRequest } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
+import type { EndedCall } from '#platform/metrics/metered-store.ts'
+import { openFilesystemStore } from '#platform/object-store/filesystem.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { WINDOW_START_MS } from '../../support/datasets.ts'
@@ -32,7 +43,10 @@ function hungThread(): Worker {
   return new Worker(URL.createObjectURL(new Blob(['self.onmessage = () => { for (;;); }'])))
 }
 
-function openThreads(store: RangeStore, { threads = 1, isHung = (): boolean => false } = {}) {
+type Opened = Pick<ThreadBackendDeps, 'onStoreCalls'> &
+  Partial<Pick<ThreadBackendSettings, 'threads' | 'localRoot'>> & { readonly isHung?: () => boolean }
+
+function openThreads(store: RangeStore, { threads = 1, isHung = () => false, localRoot, ...deps }: Opened = {}) {
   const started: Worker[] = []
   const timers: (() => void)[] = []
   const startThread = (): Worker => {
@@ -40,9 +54,9 @@ function openThreads(store: RangeStore, { threads = 1, isHung = (): boolean => f
     started.push(worker)
     return worker
   }
-  const settings = { threads, cacheBytesMax: 0, keepsReports: false }
+  const settings = { threads, cacheBytesMax: 0, keepsReports: false, localRoot }
   const later = (_delayMs: number, run: () => void) => void timers.push(run)
-  const backend = createThreadBackend({ store, log: createSilentLog(), startThread, later }, settings)
+  const backend = createThreadBackend({ store, log: createSilentLog(), startThread, later, ...deps }, settings)
   opened.push(backend)
   return { backend, started, passTime: () => timers.splice(0).forEach((run) => run()) }
 }
@@ -114,6 +128,33 @@ test('label sets, tasks of answers and gzip are the same from a thread', async (
     nodesMax: 2,
   } as const
   await assert.rejects(backend.work.run(few), { kind: 'invalid_argument', reason: 'tree_nodes_limit' })
+})
+
+test('local files are read by the thread itself, and counted', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'cinder-thread-reads-'))
+  const store = await openFilesystemStore(root)
+  const objects = await objectsIn(store, 2)
+  const loop = createQueryBackend({ store, codec: createCodec(), regex: createRegexCompiler() })
+  const calls: EndedCall[] = []
+  const unread: RangeStore = { getRange: () => assert.fail('the loop was asked for a range') }
+  const onStoreCalls = (ended: readonly EndedCall[]) => void calls.push(...ended)
+  const { backend } = openThreads(unread, { localRoot: localRootOf(root), onStoreCalls })
+  const answer = await backend.stacktraces(stacktraces(objects))
+  assert.deepEqual(answer, await loop.stacktraces(stacktraces(objects)))
+  assert.equal(calls.length, answer.stats.ranges)
+  assert.equal(
+    calls.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    answer.stats.bytes,
+  )
+  const gone = [{ ...objects[0]!, objectId: '01JAB3VW7Z0000000000000009' }]
+  await assert.rejects(backend.stacktraces(stacktraces(gone)), kindOf('not_found'))
+  assert.equal(calls.at(-1)?.outcome, 'not_found')
+  await rm(root, { recursive: true })
+})
+
+test('a remote store is asked for in the loop', () => {
+  assert.equal(localRootOf('s3://bucket/prefix'), undefined)
+  assert.equal(localRootOf('file:///var/cinder'), '/var/cinder')
 })
 
 test('an answer that is ended in a thread is that of the loop', async () => {
