@@ -280,12 +280,12 @@ class Writer implements SegmentWriterService {
     const { batchBytesMax, batchProfilesMax } = this.#settings.flushPolicy
     const isOpen = batch === this.#open
     if (isOpen && (batch.bytes >= batchBytesMax || batch.headers >= batchProfilesMax)) this.#pump()
-    const { size, isClockRepaired } = answer
+    const { size, isClockRepaired, changes, renamedTo } = answer
     const { decompressedBytes } = size
     const release = this.#shares.hold(tenant, decompressedBytes)
     return settled.then((settlement) => {
       release()
-      return settledVerdict(settlement, { decompressedBytes, isClockRepaired })
+      return settledVerdict(settlement, { decompressedBytes, isClockRepaired, changes, renamedTo })
     })
   }
 

@@ -49,6 +49,9 @@ export interface TakenProfile {
   readonly size: ProfileSize
   /** Stored under another time than it came with. */
   readonly isClockRepaired: boolean
+  /** By the tenant's rules: bits, and the service that they gave it (core/ingest/rule-changes.ts). */
+  readonly changes: number
+  readonly renamedTo?: string | undefined
 }
 
 export type TakeAnswer =

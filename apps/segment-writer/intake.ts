@@ -167,6 +167,8 @@ interface CheckedProfile {
   readonly profile: DecodedProfile
   readonly split: SplitProfile
   readonly isClockRepaired: boolean
+  readonly changes: number
+  readonly renamedTo: string | undefined
 }
 
 type DropReason = Extract<PipelineResult, { readonly kind: 'dropped' }>['reason']
@@ -261,7 +263,10 @@ function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): 
   deps.account.addHeads(input.batch.number, newHeads)
   deps.account.add(deps.shard.index, 'pushes', input.into.account(size, newHeads))
   const isClockRepaired = kept.some((profile) => profile.isClockRepaired)
-  return { kind: 'taken', head: entry.number, ordinal: first, profiles, deduplicate, size, isClockRepaired }
+  const changes = kept.reduce((bits, profile) => bits | profile.changes, 0)
+  const renamedTo = kept[0]!.renamedTo
+  const place = { head: entry.number, ordinal: first, profiles }
+  return { kind: 'taken', ...place, deduplicate, size, isClockRepaired, changes, renamedTo }
 }
 
 /** Profiles of one push have ids of their own, which follow from the push's. */

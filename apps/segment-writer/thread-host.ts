@@ -90,7 +90,7 @@ class Answers {
   add(id: number, take: () => TakeAnswer): void {
     try {
       const answer = take()
-      if (answer.kind === 'taken') this.#taken.push({ id, answer })
+      if (answer.kind === 'taken' && answer.renamedTo === undefined) this.#taken.push({ id, answer })
       else this.#others.push({ id, answer })
     } catch (error) {
       this.#faults.push(faultOf(id, error))

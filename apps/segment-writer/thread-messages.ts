@@ -81,12 +81,15 @@ const TAKEN_NUMBERS = 7
 /** Bits of one of them. */
 const DEDUPLICATE = 1
 const CLOCK_REPAIRED = 2
+/** Above them. */
+const CHANGES_SHIFT = 2
 
+/** Without names of services: an answer that has one goes as it is. */
 export function packTaken(taken: readonly { readonly id: number; readonly answer: TakenProfile }[]): Float64Array {
   const out = new Float64Array(taken.length * TAKEN_NUMBERS)
-  taken.forEach(({ id, answer: { head, ordinal, profiles, deduplicate, size, isClockRepaired } }, i) => {
+  taken.forEach(({ id, answer: { head, ordinal, profiles, deduplicate, size, isClockRepaired, changes } }, i) => {
     const { decompressedBytes, headers } = size
-    const flags = (deduplicate ? DEDUPLICATE : 0) | (isClockRepaired ? CLOCK_REPAIRED : 0)
+    const flags = (deduplicate ? DEDUPLICATE : 0) | (isClockRepaired ? CLOCK_REPAIRED : 0) | (changes << CHANGES_SHIFT)
     out.set([id, head, ordinal, profiles, flags, decompressedBytes, headers], i * TAKEN_NUMBERS)
   })
   return out
@@ -100,6 +103,7 @@ export function* unpackTaken(packed: Float64Array): Generator<{ id: number; answ
     const place = { head: head!, ordinal: ordinal!, profiles: profiles! }
     const deduplicate = (flags! & DEDUPLICATE) !== 0
     const isClockRepaired = (flags! & CLOCK_REPAIRED) !== 0
-    yield { id: id!, answer: { kind: 'taken', ...place, deduplicate, size, isClockRepaired } }
+    const changes = flags! >>> CHANGES_SHIFT
+    yield { id: id!, answer: { kind: 'taken', ...place, deduplicate, size, isClockRepaired, changes } }
   }
 }

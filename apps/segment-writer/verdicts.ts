@@ -1,5 +1,6 @@
 /** Verdicts of a push, one per profile (core/rpc/segment-writer.ts). */
 import type { CinderError } from '#core/errors.ts'
+import { tellChanges } from '#core/ingest/rule-changes.ts'
 import type { ProfileVerdict } from '#core/rpc/segment-writer.ts'
 import type { Settlement } from './batch.ts'
 
@@ -21,15 +22,19 @@ export function droppedVerdict(reason: string, decompressedBytes: number): Profi
 export interface SettledProfile {
   readonly decompressedBytes: number
   readonly isClockRepaired: boolean
+  readonly changes: number
+  readonly renamedTo?: string | undefined
 }
 
 export function settledVerdict(
   settlement: Settlement,
-  { decompressedBytes, isClockRepaired }: SettledProfile,
+  { decompressedBytes, isClockRepaired, changes, renamedTo }: SettledProfile,
 ): ProfileVerdict {
   if (settlement.kind === 'failed') return rejectedVerdict(settlement.error, decompressedBytes)
   const verdict = accepted(settlement.kind, decompressedBytes)
-  return isClockRepaired ? { ...verdict, reason: CLOCK_REPAIRED } : verdict
+  if (isClockRepaired) verdict.reason = CLOCK_REPAIRED
+  if (changes !== 0) verdict.changes = tellChanges(changes, renamedTo)
+  return verdict
 }
 
 /** Reason of a verdict that is no rejection: it was stored under another time than it came with. */

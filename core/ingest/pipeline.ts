@@ -26,11 +26,13 @@ import { languageOf } from '../pprof/language.ts'
 import { withMappingVersions } from '../pprof/mapping-version.ts'
 import type { DecodedProfile } from '../pprof/profile.ts'
 import { totalsOf, withSampleTypes } from '../pprof/sample-types.ts'
+import type { SeriesRules } from '../pprof/series-labels.ts'
 import { type SplitProfile, splitProfile } from '../pprof/split.ts'
 import { stringAt } from '../pprof/string-table.ts'
 import { validateProfile } from '../pprof/validate.ts'
 import { repairedTimeNanos } from './clock-repair.ts'
 import type { CompiledPolicy } from './policy.ts'
+import { changeBit, watchRelabel } from './rule-changes.ts'
 
 export interface PipelineInput {
   readonly profile: DecodedProfile
@@ -59,6 +61,9 @@ export type PipelineResult =
       readonly profile: DecodedProfile
       readonly split: SplitProfile
       readonly isClockRepaired: boolean
+      /** By the tenant's rules: bits (rule-changes.ts), and the service that they gave it. */
+      readonly changes: number
+      readonly renamedTo: string | undefined
     }
   /** Nothing that could be stored. */
   | { readonly kind: 'empty' }
@@ -80,17 +85,24 @@ export function runPipeline(input: PipelineInput): PipelineResult {
   const fixed = languageOf(labels, profile) === 'go' ? fixGoProfile(profile) : profile
   const typed = keepTypes(fixed, labels, policy)
   if (typed.sampleTypes.length === 0) return { kind: 'dropped', reason: 'dropped_by_relabel_rules' }
-  const split = splitProfile(typed, labels, limits, policy)
+  const watched = policy.relabel && watchRelabel(policy.relabel)
+  const rules = watched === undefined ? policy : { ...policy, relabel: watched.relabel }
+  const split = splitProfile(typed, labels, limits, rules)
   if (split.keptCount === 0) {
     if (split.droppedCount > 0) return { kind: 'dropped', reason: 'dropped_by_relabel_rules' }
     return { kind: 'empty' }
   }
-  const drawn = sample(input, { profile: typed, split, labels })
+  const drawn = sample(input, { profile: typed, split, labels, rules })
   if (drawn === undefined) return { kind: 'dropped', reason: 'dropped_by_sampling' }
   const fault = checkSeries(drawn.split, input)
   if (fault !== undefined) return { kind: 'fault', fault }
   const versioned = withMappingVersions(drawn.profile, labels)
-  return { kind: 'kept', ...drawn, profile: versioned, isClockRepaired: profile !== input.profile }
+  const changes =
+    (watched?.bits ?? 0) |
+    (typed === fixed ? 0 : changeBit('sample_types_dropped_by_rules')) |
+    (drawn.split === split ? 0 : changeBit('reduced_to_totals_by_sampling'))
+  const isClockRepaired = profile !== input.profile
+  return { kind: 'kept', ...drawn, profile: versioned, isClockRepaired, changes, renamedTo: watched?.renamedTo }
 }
 
 function keepTypes(profile: DecodedProfile, labels: readonly LabelPair[], { keepsSampleType }: CompiledPolicy) {
@@ -114,14 +126,14 @@ interface Drawn {
 /** Undefined if nothing is left. */
 function sample(
   { policy, limits, draw }: PipelineInput,
-  { profile, split, labels }: Drawn & { readonly labels: readonly LabelPair[] },
+  { profile, split, labels, rules }: Drawn & { readonly labels: readonly LabelPair[]; readonly rules: SeriesRules },
 ): Drawn | undefined {
   const rule = policy.samplingOf(labels)
   if (rule === undefined || draw() < rule.probability) return { profile, split }
   if (!rule.keepTotals) return undefined
   const totals = totalsOf(profile, split.keptSample.subarray(0, split.keptCount))
   const own = labels.filter(({ name }) => name !== LABEL_SAMPLED)
-  const stripped = splitProfile(totals, [...own, { name: LABEL_SAMPLED, value: 'true' }], limits, policy)
+  const stripped = splitProfile(totals, [...own, { name: LABEL_SAMPLED, value: 'true' }], limits, rules)
   return stripped.keptCount === 0 ? undefined : { profile: totals, split: stripped }
 }
 

@@ -62,6 +62,13 @@ export interface ProfileVerdict {
   /** 0 = none. */
   retryAfterMs: number
   decompressedBytes: number
+  /** Of what is stored: what the tenant's rules changed about it (core/ingest/rule-changes.ts). Absent: nothing. */
+  changes?: ProfileChange[]
+}
+
+export interface ProfileChange {
+  reason: string
+  message: string
 }
 
 export interface WriteResponse {

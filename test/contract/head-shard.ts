@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { tellChanges } from '#core/ingest/rule-changes.ts'
 import { DEFAULT_LIMITS, type TenantLimits } from '#core/limits/limits.ts'
 import { createCodec } from '#platform/codec.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakenProfile } from '../../apps/segment-writer/head-shard.ts'
@@ -122,6 +123,24 @@ export function headShardContract(createScene: (settings?: ShardSceneSettings) =
     const ofNow = takenOf(await ask(shard, { bytes: simplePprof(2), request: 2 }))
     assert.deepEqual([of1970.isClockRepaired, ofNow.isClockRepaired], [true, false])
     assert.equal(ofNow.head, of1970.head, 'stored as of now')
+  })
+
+  test('what the rules of the tenant changed is told, the new name of the service too', async () => {
+    const { shard } = createScene()
+    const pods = { relabelRules: [{ target_label: 'pod', replacement: 'x' }] }
+    const name = { relabelRules: [{ target_label: 'service_name', replacement: 'pay' }] }
+    const asked = [undefined, pods, name].map((policy, i) =>
+      ask(shard, { bytes: profileOf(i), request: i, ...(policy === undefined ? {} : { policy }) }),
+    )
+    const told = (await Promise.all(asked)).map((answer) => {
+      const { changes, renamedTo } = takenOf(answer)
+      return tellChanges(changes, renamedTo).map(({ message }) => message)
+    })
+    assert.deepEqual(told, [
+      [],
+      ['relabelRules of the tenant changed labels'],
+      ['relabelRules of the tenant changed service_name to "pay"'],
+    ])
   })
 
   test('datasets come sorted, with ids and ordinals of their headers, and the label sets once', async () => {

@@ -67,13 +67,15 @@ function serviceOfApp(app: string | undefined): string {
 
 type Noted = Omit<PushNote, 'tenant' | 'service' | 'nowMs' | 'bytes'>
 
-function notesOf({ status, reason, message, decompressedBytes }: ProfileVerdict, { repairs }: SentProfile): Noted[] {
+function notesOf(verdict: ProfileVerdict, { repairs }: SentProfile): Noted[] {
+  const { status, reason, message, decompressedBytes, changes = [] } = verdict
   const outcome = OUTCOMES[status] ?? status
   const isStored = outcome === 'stored'
   const note = { outcome, reason: isStored ? '' : reason, decompressedBytes, message }
-  if (!isStored || (repairs.length === 0 && reason === '')) return [note]
+  if (!isStored || (repairs.length === 0 && reason === '' && changes.length === 0)) return [note]
   const repaired = { ...note, outcome: 'repaired' }
-  const notes = repairs.map((repair) => ({ ...repaired, reason: repair, message: LABEL_REPAIRS[repair] }))
+  const known: Noted[] = repairs.map((repair) => ({ ...repaired, reason: repair, message: LABEL_REPAIRS[repair] }))
+  const notes = [...known, ...changes.map((change) => ({ ...repaired, ...change }))]
   return [note, ...notes, ...(reason === '' ? [] : [{ ...repaired, reason }])]
 }
 

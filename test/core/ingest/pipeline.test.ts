@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type PipelineInput, runPipeline } from '#core/ingest/pipeline.ts'
 import { compilePolicy, parsePolicy } from '#core/ingest/policy.ts'
+import { tellChanges } from '#core/ingest/rule-changes.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import { stringAt } from '#core/pprof/string-table.ts'
 import { createCaptureCompiler } from '#platform/captures.ts'
@@ -50,6 +51,39 @@ test('a plain profile goes through as it is', () => {
   assert.deepEqual(series, [LABELS])
   assert.deepEqual(values, { f: [5n] })
   assert.deepEqual([timeNanos, isClockRepaired], [NOW, false])
+})
+
+test('what the rules of the tenant change is told, and nothing where they change nothing', () => {
+  const rule = (label: string, value: string) => ({ target_label: label, replacement: value })
+  const told = (policy: object, more: Parameters<typeof run>[2] = {}, spec: Partial<ProfileSpec> = {}) => {
+    const result = run(spec, policy, more)
+    assert.ok(result.kind === 'kept')
+    return tellChanges(result.changes, result.renamedTo).map(({ reason }) => reason)
+  }
+  const samples = [
+    { stack: ['f'], values: [5], labels: { part: 'a' } },
+    { stack: ['g'], values: [7], labels: { part: 'b' } },
+  ]
+  assert.deepEqual(told({}), [])
+  assert.deepEqual(
+    told({ relabelRules: [rule('pod', 'a-1'), { action: 'drop', source_labels: ['pod'], regex: 'no' }] }),
+    [],
+  )
+  assert.deepEqual(told({ relabelRules: [{ action: 'labeldrop', regex: 'pod' }] }), ['relabelled'])
+  assert.deepEqual(told({ relabelRules: [rule('service_name', 'pay')] }), ['service_renamed_by_relabel_rules'])
+  assert.deepEqual(told({ relabelRules: [{ action: 'drop', source_labels: ['part'], regex: 'a' }] }, {}, { samples }), [
+    'series_dropped_by_relabel_rules',
+  ])
+  const types = [
+    ['samples', 'count'],
+    ['cpu', 'nanoseconds'],
+  ] as const
+  const typed = { types, samples: [{ stack: ['f'], values: [1, 5] }] }
+  const rules = [{ action: 'drop', source_labels: ['__type__'], regex: 'samples' }]
+  assert.deepEqual(told({ sampleTypeRules: rules }, {}, typed), ['sample_types_dropped_by_rules'])
+  const sampling = { usageGroups: { all: '{}' }, sampling: { all: { probability: 0.5, keepTotals: true } } }
+  assert.deepEqual(told(sampling, { draw: () => 0.4 }), [])
+  assert.deepEqual(told(sampling, { draw: () => 0.6 }), ['reduced_to_totals_by_sampling'])
 })
 
 test('a repaired clock is told, and passes the limits of age (H3)', () => {

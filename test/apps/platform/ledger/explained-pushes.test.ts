@@ -58,6 +58,19 @@ test('a verdict is counted at its service, with the bytes as sent', async () => 
   ])
 })
 
+test('what the rules of the tenant changed is told beside what is stored', async () => {
+  const changes = [
+    { reason: 'relabelled', message: 'labels' },
+    { reason: 'reduced_to_totals_by_sampling', message: 'totals' },
+  ]
+  const { rows } = await countsOf([series('shop', [3])], [{ ...STORED, changes }])
+  assert.deepEqual(rows, [
+    ['shop', 'stored', '', 1, 3],
+    ['shop', 'repaired', 'relabelled', 1, 3],
+    ['shop', 'repaired', 'reduced_to_totals_by_sampling', 1, 3],
+  ])
+})
+
 test('a profile without a service is stored under a name, which is a repair', async () => {
   const { rows } = await countsOf([series(undefined, [1])], [STORED])
   assert.equal(rows.length, 2)

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/segment_writer.proto.
  */
 export const file_cinder_v1_segment_writer: GenFile = /*@__PURE__*/
-  fileDesc("Ch5jaW5kZXIvdjEvc2VnbWVudF93cml0ZXIucHJvdG8SCWNpbmRlci52MSKAAQoMV3JpdGVSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRImCgZzZXJpZXMYAiADKAsyFi5jaW5kZXIudjEuV3JpdGVTZXJpZXMSEQoJaXNfaW1wb3J0GAMgASgIEhQKDGRpY3Rpb25hcmllcxgEIAMoDBIPCgdwdXNoX2lkGAUgASgJIpQBCgtXcml0ZVNlcmllcxIjCgZsYWJlbHMYASADKAsyEy50eXBlcy52MS5MYWJlbFBhaXISKQoIcHJvZmlsZXMYAiADKAsyFy5jaW5kZXIudjEuV3JpdGVQcm9maWxlEioKBmluZ2VzdBgDIAEoCzIVLmNpbmRlci52MS5Jbmdlc3RGb3JtSACIAQFCCQoHX2luZ2VzdCIwCgxXcml0ZVByb2ZpbGUSDQoFYnl0ZXMYASABKAwSEQoJY2xpZW50X2lkGAIgASgJIsoBCgpJbmdlc3RGb3JtEhAKCHNweV9uYW1lGAEgASgJEhIKCmZyb21fbmFub3MYAiABKAMSGgoSc2FtcGxlX3R5cGVfY29uZmlnGAMgASgMEg4KBmZvcm1hdBgEIAEoCRILCgNhcHAYBSABKAkSEwoLdW50aWxfbmFub3MYBiABKAMSEwoLc2FtcGxlX3JhdGUYByABKAESGAoQcmVjb3JkaW5nX2xhYmVscxgIIAEoDBIZChFkaWN0aW9uYXJ5X251bWJlchgJIAEoDSI8Cg1Xcml0ZVJlc3BvbnNlEisKCHZlcmRpY3RzGAEgAygLMhkuY2luZGVyLnYxLlByb2ZpbGVWZXJkaWN0IoMBCg5Qcm9maWxlVmVyZGljdBIOCgZzdGF0dXMYASABKAkSDAoEa2luZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgFIAEoARIaChJkZWNvbXByZXNzZWRfYnl0ZXMYBiABKAEyUgoUU2VnbWVudFdyaXRlclNlcnZpY2USOgoFV3JpdGUSFy5jaW5kZXIudjEuV3JpdGVSZXF1ZXN0GhguY2luZGVyLnYxLldyaXRlUmVzcG9uc2ViBnByb3RvMw", [file_types_v1_types]);
+  fileDesc("Ch5jaW5kZXIvdjEvc2VnbWVudF93cml0ZXIucHJvdG8SCWNpbmRlci52MSKAAQoMV3JpdGVSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRImCgZzZXJpZXMYAiADKAsyFi5jaW5kZXIudjEuV3JpdGVTZXJpZXMSEQoJaXNfaW1wb3J0GAMgASgIEhQKDGRpY3Rpb25hcmllcxgEIAMoDBIPCgdwdXNoX2lkGAUgASgJIpQBCgtXcml0ZVNlcmllcxIjCgZsYWJlbHMYASADKAsyEy50eXBlcy52MS5MYWJlbFBhaXISKQoIcHJvZmlsZXMYAiADKAsyFy5jaW5kZXIudjEuV3JpdGVQcm9maWxlEioKBmluZ2VzdBgDIAEoCzIVLmNpbmRlci52MS5Jbmdlc3RGb3JtSACIAQFCCQoHX2luZ2VzdCIwCgxXcml0ZVByb2ZpbGUSDQoFYnl0ZXMYASABKAwSEQoJY2xpZW50X2lkGAIgASgJIsoBCgpJbmdlc3RGb3JtEhAKCHNweV9uYW1lGAEgASgJEhIKCmZyb21fbmFub3MYAiABKAMSGgoSc2FtcGxlX3R5cGVfY29uZmlnGAMgASgMEg4KBmZvcm1hdBgEIAEoCRILCgNhcHAYBSABKAkSEwoLdW50aWxfbmFub3MYBiABKAMSEwoLc2FtcGxlX3JhdGUYByABKAESGAoQcmVjb3JkaW5nX2xhYmVscxgIIAEoDBIZChFkaWN0aW9uYXJ5X251bWJlchgJIAEoDSI8Cg1Xcml0ZVJlc3BvbnNlEisKCHZlcmRpY3RzGAEgAygLMhkuY2luZGVyLnYxLlByb2ZpbGVWZXJkaWN0Iq4BCg5Qcm9maWxlVmVyZGljdBIOCgZzdGF0dXMYASABKAkSDAoEa2luZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgFIAEoARIaChJkZWNvbXByZXNzZWRfYnl0ZXMYBiABKAESKQoHY2hhbmdlcxgHIAMoCzIYLmNpbmRlci52MS5Qcm9maWxlQ2hhbmdlIjAKDVByb2ZpbGVDaGFuZ2USDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkyUgoUU2VnbWVudFdyaXRlclNlcnZpY2USOgoFV3JpdGUSFy5jaW5kZXIudjEuV3JpdGVSZXF1ZXN0GhguY2luZGVyLnYxLldyaXRlUmVzcG9uc2ViBnByb3RvMw", [file_types_v1_types]);
 
 /**
  * @generated from message cinder.v1.WriteRequest
@@ -211,6 +211,11 @@ export type ProfileVerdict = Message<"cinder.v1.ProfileVerdict"> & {
    * @generated from field: double decompressed_bytes = 6;
    */
   decompressedBytes: number;
+
+  /**
+   * @generated from field: repeated cinder.v1.ProfileChange changes = 7;
+   */
+  changes: ProfileChange[];
 };
 
 /**
@@ -219,6 +224,28 @@ export type ProfileVerdict = Message<"cinder.v1.ProfileVerdict"> & {
  */
 export const ProfileVerdictSchema: GenMessage<ProfileVerdict> = /*@__PURE__*/
   messageDesc(file_cinder_v1_segment_writer, 5);
+
+/**
+ * @generated from message cinder.v1.ProfileChange
+ */
+export type ProfileChange = Message<"cinder.v1.ProfileChange"> & {
+  /**
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message cinder.v1.ProfileChange.
+ * Use `create(ProfileChangeSchema)` to create a new message.
+ */
+export const ProfileChangeSchema: GenMessage<ProfileChange> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_segment_writer, 6);
 
 /**
  * Shapes equal core/rpc/segment-writer.ts, which documents the fields.
