@@ -73,7 +73,8 @@ import { createTenants, type Tenants, tenantsSettings } from '../metastore/tenan
 import { createAdhocStore } from '../query-backend/adhoc-store.ts'
 import { createAsyncStore, startAsyncSweep } from '../query-backend/async-store.ts'
 import { AnswerPace } from '../query-backend/answer-pace.ts'
-import { gzipInThreads, openQueryBackend, queryThreads } from '../query-backend/execution.ts'
+import type { QueryBackendDeps } from '../query-backend/app.ts'
+import { type ExecutedQueries, gzipInThreads, openQueryBackend, queryThreads } from '../query-backend/execution.ts'
 import { createQueryFrontend } from '../query-frontend/app.ts'
 import { openGuards } from '../query-frontend/frontend-metrics.ts'
 import { addWriterMetrics } from '../segment-writer/writer-metrics.ts'
@@ -319,14 +320,7 @@ async function startServices(
   const compression = nodeCompression(nativeGzip(codec))
   const regex = createRegexCompiler()
   const pushes = watchPushes(instruments.pushes(explained))
-  // Pushes, plans and Postgres have the other core.
-  const threads = queryThreads(config.queryExecution.threads, { cores: availableParallelism(), spared: 1 })
-  const pace = new AnswerPace(pushes.isPressed)
-  const executing = openQueryBackend(
-    { store, codec: nativeZstd(codec), regex, log, pace, onStoreCalls: instruments.storeCalls },
-    { ...config.queryExecution, threads, storageUrl: config.storageUrl },
-  )
-  await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
+  const executing = await startQueries(shared, { store, regex, isPressed: pushes.isPressed })
   const backend = instruments.queries(executing)
   const guards = openGuards(clock, instruments.registry, log)
   const adhoc = createAdhocStore({ store, clock, random })
@@ -366,6 +360,21 @@ async function startServices(
       { multitenancy, limitsOf },
     ),
   }
+}
+
+async function startQueries(
+  { config, codec, log, lifecycle, instruments }: Shared,
+  { isPressed, ...reading }: Pick<QueryBackendDeps, 'store' | 'regex'> & { readonly isPressed: () => boolean },
+): Promise<ExecutedQueries> {
+  const { queryExecution, storageUrl } = config
+  // Pushes, plans and Postgres have the other core.
+  const threads = queryThreads(queryExecution.threads, { cores: availableParallelism(), spared: 1 })
+  const pace = new AnswerPace(isPressed)
+  const onStoreCalls = instruments.storeCalls
+  const deps = { ...reading, codec: nativeZstd(codec), log, pace, onStoreCalls }
+  const executing = openQueryBackend(deps, { ...queryExecution, threads, storageUrl })
+  await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
+  return executing
 }
 
 async function openLimits(
