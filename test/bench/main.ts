@@ -11,6 +11,7 @@
 import { parseArgs } from 'node:util'
 import { blockCase } from './block.ts'
 import { compactionCase } from './compaction.ts'
+import { daysCase } from './days.ts'
 import { decodeCase } from './decode.ts'
 import { endToEndCase } from './end-to-end.ts'
 import { type Baseline, BASELINE_PATH, baselineOf, movementsOf, readBaseline, writeBaseline } from './baseline.ts'
@@ -47,6 +48,7 @@ const CASES: readonly BenchCase[] = [
   indexScaleCase,
   oldTransactionCase,
   readsCase,
+  daysCase,
   isolationCase,
   isolationFleetCase,
   loadCase,

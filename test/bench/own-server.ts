@@ -24,7 +24,21 @@ export const BENCH_LIMITS = { ingestionRateBytes: 0, ingestionBurstBytes: 0, rej
 
 /** `more`: settings beside those that every bench needs. */
 export async function startOwnServer(more: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'cinder-bench-'))
+  const dataDir = makeDataDir()
+  const remove = () => rmSync(dataDir, { recursive: true, force: true })
+  const server = await startServerIn(dataDir, more).catch((error: unknown) => {
+    remove()
+    throw error
+  })
+  return { ...server, stop: () => server.stop().finally(remove) }
+}
+
+export function makeDataDir(): string {
+  return mkdtempSync(join(tmpdir(), 'cinder-bench-'))
+}
+
+/** On a directory that stays: to start again on what an earlier process left. */
+export async function startServerIn(dataDir: string, more: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(CINDER_|DATABASE_URL|STORAGE_URL|PORT|HOST)/.test(name),
   )
@@ -43,7 +57,6 @@ export async function startOwnServer(more: Readonly<Record<string, string>> = {}
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS)
     await ended
     clearTimeout(timer)
-    rmSync(dataDir, { recursive: true, force: true })
   }
   const url = await new Promise<string>((resolve, reject) => {
     let output = ''

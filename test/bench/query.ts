@@ -17,6 +17,7 @@ import { HOUR_START_MS } from './corpus.ts'
 import type { BenchCase, Figure } from './figure.ts'
 import { measure } from './measure.ts'
 import { measurePeer } from './peer-queries.ts'
+import { wholeDayFigures } from './query-day.ts'
 import { PROFILE_TYPE, syntheticBlocks } from './segments.ts'
 
 const STEP_MS = 60_000
@@ -77,6 +78,7 @@ export const queryCase: BenchCase = {
       },
       { what: 'from rollups / tree of objects', value: times.speedup('rollups', 'naive'), unit: 'x' },
       { what: 'series / flame graph', value: times.speedup('series', 'samples'), unit: 'x' },
+      ...wholeDayFigures(),
     ]
     const { PEER_URL } = process.env
     return PEER_URL === undefined || PEER_URL === ''

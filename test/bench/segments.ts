@@ -109,7 +109,7 @@ export function idOf(ordinal: number): Uint8Array {
   return id
 }
 
-function objectOf(dataset: Dataset, encoded: EncodedDataset, level: number): BuiltObject {
+export function objectOf(dataset: Dataset, encoded: EncodedDataset, level: number): BuiltObject {
   const { tenant, service, windowStartMs, windowMs } = dataset
   const { bytes, descriptors } = encodeObject({
     objectId: '01JD8ZQ4T6M3B5X9W2R1C0V87K',
