@@ -5,13 +5,18 @@ import { after, test } from 'node:test'
 import type { StatusReport } from '#core/rpc/status.ts'
 import { createSql } from '#db/client.ts'
 import { withDatabase } from '../support/postgres.ts'
-import { startProgram, waitUntil } from '../support/process.ts'
+import { EXIT_DEADLINE_MS, inTime, startProgram, waitUntil } from '../support/process.ts'
 import { askTotal, pushOne } from '../support/server-client.ts'
 import { cleanEnv, makeDataDir, ROOT, startServer, stopServer } from '../support/server-process.ts'
 import { buildPprof } from '../support/profiles.ts'
 
 const TOKEN = 'token-of-operators-0123456789'
 const AUTHORIZED = { Authorization: `Bearer ${TOKEN}` }
+/** Every answer and every end has a deadline of its own, which says what did not come. */
+const ANSWER_MS = 20_000
+
+const ask = (url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> =>
+  inTime(fetch(url, { headers, signal: AbortSignal.timeout(ANSWER_MS) }), 2 * ANSWER_MS, url)
 
 async function runCinder(
   args: readonly string[],
@@ -19,7 +24,7 @@ async function runCinder(
 ): Promise<{ code: number | null; output: string }> {
   const command = [process.execPath, join(ROOT, 'apps/cli/main.ts'), ...args] as const
   const program = startProgram({ command: [...command], cwd: ROOT, env: cleanEnv(env) })
-  const { code } = await program.exited
+  const { code } = await inTime(program.exited, EXIT_DEADLINE_MS, `cinder ${args.join(' ')}`)
   return { code, output: program.output() }
 }
 
@@ -30,11 +35,11 @@ test('one server: pages and metrics behind the token, pushes and queries without
   await pushOne(server.send, 'shop', buildPprof({ timeNanos, samples: [{ stack: ['leaf', 'main'], values: [3] }] }))
   assert.equal(await askTotal(server.send, 'shop'), 3n)
   for (const path of ['/status', '/compactor/jobs', '/compactor/ring', '/metrics']) {
-    assert.equal((await fetch(`${server.url}${path}`)).status, 401, path)
-    assert.equal((await fetch(`${server.url}${path}`, { headers: AUTHORIZED })).status, 200, path)
+    assert.equal((await ask(`${server.url}${path}`)).status, 401, path)
+    assert.equal((await ask(`${server.url}${path}`, AUTHORIZED)).status, 200, path)
   }
   const readReport = async () => {
-    const response = await fetch(`${server.url}/status?format=json`, { headers: AUTHORIZED })
+    const response = await ask(`${server.url}/status?format=json`, AUTHORIZED)
     return (await response.json()) as StatusReport
   }
   await waitUntil('the worker of the server is seen, and the first compaction is done', async () => {
@@ -47,7 +52,7 @@ test('one server: pages and metrics behind the token, pushes and queries without
   assert.equal(report.retentionDefaultMs, 31 * 86_400_000)
   assert.ok(report.leases.some(({ name, isHeld }) => name === 'planning' && isHeld))
 
-  const metrics = await (await fetch(`${server.url}/metrics`, { headers: AUTHORIZED })).text()
+  const metrics = await (await ask(`${server.url}/metrics`, AUTHORIZED)).text()
   for (const line of [
     /^pyroscope_distributor_profiles_received_total\{tenant="anonymous"\} 1$/m,
     /^pyroscope_request_duration_seconds_count\{route="\/querier\.v1\.QuerierService\/SelectMergeStacktraces",method="POST",status_code="200"\} 1$/m,
@@ -80,7 +85,7 @@ test('while the database is away the page says so, and when it is back it says t
   const command = [process.execPath, join(ROOT, 'apps/metastore/main.ts')] as const
   const program = startProgram({ command: [...command], cwd: ROOT, env: cleanEnv(database.env) })
   const [, url] = await program.waitFor(/"event":"metastore ready","url":"([^"]+)"/)
-  const readReport = async () => (await (await fetch(`${url}/status?format=json`)).json()) as StatusReport
+  const readReport = async () => (await (await ask(`${url}/status?format=json`)).json()) as StatusReport
   assert.equal((await readReport()).database.state, 'ok')
 
   await admin.unsafe(`alter database ${database.name} allow_connections false`)
@@ -91,14 +96,14 @@ test('while the database is away the page says so, and when it is back it says t
     away.concerns.map(({ severity, subject }) => `${severity} ${subject}`),
     ['critical database'],
   )
-  const page = await fetch(`${url}/status`, { headers: { Accept: 'text/html' } })
+  const page = await ask(`${url}/status`, { Accept: 'text/html' })
   assert.equal(page.status, 200)
   assert.match(await page.text(), /<title>🔴 Status/)
-  assert.match(await (await fetch(`${url}/metrics`)).text(), /^cinder_database_up 0$/m)
+  assert.match(await (await ask(`${url}/metrics`)).text(), /^cinder_database_up 0$/m)
 
   await admin.unsafe(`alter database ${database.name} allow_connections true`)
   await waitUntil('it is well again without a restart', async () => (await readReport()).database.state === 'ok')
   program.kill('SIGTERM')
-  assert.deepEqual(await program.exited, { code: 0, signal: null })
+  assert.deepEqual(await inTime(program.exited, EXIT_DEADLINE_MS, program.output()), { code: 0, signal: null })
   await database.close()
 })

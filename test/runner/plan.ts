@@ -58,7 +58,7 @@ const SECONDS: Readonly<Record<string, number>> = {
 const SECONDS_DEFAULT = 5
 const SECONDS_PURE = 3
 const PURE = ['test/core', 'test/tidy/', 'test/runner/']
-/** Their processor time is less than a third of their time. */
+/** Their processor time is less than two fifths of their time. */
 const WAITS: ReadonlySet<string> = new Set([
   'test/apps/metastore/frozen-holder.test.ts',
   'test/apps/platform/http/port-front.test.ts',
@@ -67,6 +67,9 @@ const WAITS: ReadonlySet<string> = new Set([
   'test/db/errors.test.ts',
   'test/db/transactions.test.ts',
   'test/e2e-s3/radosgw.test.ts',
+  'test/e2e/compaction.test.ts',
+  'test/e2e/deletion.test.ts',
+  'test/e2e/differential.test.ts',
   'test/e2e/journal.test.ts',
 ])
 

@@ -9,6 +9,8 @@ import { after } from 'node:test'
 /** Generous: the machine may be busy; a test that hits it has failed. */
 const DEADLINE_MS = 30_000
 const POLL_MS = 20
+/** A last look that begins just before the deadline has this long. */
+const POLL_NEWS_MIN_MS = 5_000
 /** Output beyond it is dropped from the front: 1 MiB is thousands of lines. */
 const OUTPUT_MAX = 1024 * 1024
 
@@ -21,6 +23,9 @@ export interface ProgramOptions {
   readonly ownGroup?: boolean
   readonly user?: { readonly uid: number; readonly gid: number }
 }
+
+/** Of a program that was told to stop: it stops in 5 s, and the machine may be busy. */
+export const EXIT_DEADLINE_MS = DEADLINE_MS
 
 export interface Exit {
   readonly code: number | null
@@ -107,18 +112,30 @@ export function startProgram(options: ProgramOptions): Program {
   }
 }
 
-/** Polls until the condition holds; fails with its description at the deadline. */
+/** Polls until the condition holds; fails with its description at the deadline, also where the condition itself hangs. */
 export async function waitUntil(
   description: string,
   condition: () => boolean | Promise<boolean>,
   deadlineMs = DEADLINE_MS,
 ): Promise<void> {
   const endMs = performance.now() + deadlineMs
-  while (!(await condition())) {
+  const look = async () => await condition()
+  while (!(await inTime(look(), Math.max(POLL_NEWS_MIN_MS, endMs - performance.now()), `${description}: no answer`))) {
     if (performance.now() > endMs) throw new Error(`not after ${deadlineMs} ms: ${description}`)
     await new Promise<void>((resolve) => {
       setTimeout(resolve, POLL_MS)
     })
+  }
+}
+
+/** Fails with its description after so long: a test that hangs says nothing of where. */
+export async function inTime<T>(work: Promise<T>, deadlineMs: number, description: string): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`not after ${deadlineMs} ms: ${description}`)), deadlineMs)
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

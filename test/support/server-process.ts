@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after } from 'node:test'
 import { findByWorkingDir } from '#platform/postgres/process-identity.ts'
 import { takePreparedCluster } from './prepared-cluster.ts'
-import { type Program, startProgram, waitUntil } from './process.ts'
+import { EXIT_DEADLINE_MS, inTime, type Program, startProgram, waitUntil } from './process.ts'
 import { type Send, sendTo } from './server-client.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..')
@@ -56,7 +56,10 @@ export async function prepareCluster(dataDir: string): Promise<void> {
 /** SIGTERM, a clean end, and no database left behind. */
 export async function stopServer(server: ServerProcess, dataDir: string): Promise<void> {
   server.program.kill('SIGTERM')
-  const { code } = await server.program.exited
+  const { program } = server
+  const { code } = await inTime(program.exited, EXIT_DEADLINE_MS, 'the server ends').catch((error: unknown) => {
+    throw new Error(`${String(error)}:\n${program.output()}`)
+  })
   if (code !== 0) throw new Error(`the server ended with ${code}:\n${server.program.output()}`)
   await waitUntilNoDatabase(dataDir)
 }

@@ -4,7 +4,8 @@
  * A label says how many values it may have; past that a new value counts as `other`, so that neither a flood of tenants
  * nor a hostile name can make a scrape grow without bound. A family of several labels is bounded as a whole too.
  *
- * Before a scrape `collect` functions may set what is only known when asked; one that fails is skipped and counted.
+ * Before a scrape `collect` functions may set what is only known when asked; one that fails, or takes too long, is skipped
+ * and counted: a scrape must answer while what it asks does not.
  */
 import { assert } from '#core/assert.ts'
 
@@ -34,6 +35,9 @@ const SEPARATOR = '\u0001'
 /** Label values are names: a longer one is cut. */
 const VALUE_CHARS_MAX = 150
 
+/** A scrape is given up after 10 s by default; the status report takes 4 s where the database does not answer. */
+export const COLLECT_MAX_MS = 5_000
+
 /** 5 ms to 100 s, as the peers have it for requests. */
 export const DURATION_BUCKETS: readonly number[] = [
   0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100,
@@ -49,8 +53,10 @@ export class Registry {
   readonly #families = new Map<string, Family>()
   readonly #collectors: (() => void | Promise<void>)[] = []
   readonly #collectFailures: Counter
+  readonly #collectMaxMs: number
 
-  constructor() {
+  constructor(options: { readonly collectMaxMs?: number } = {}) {
+    this.#collectMaxMs = options.collectMaxMs ?? COLLECT_MAX_MS
     this.#collectFailures = this.counter('cinder_metrics_collect_failures_total', 'Collectors that failed at a scrape.')
   }
 
@@ -82,7 +88,7 @@ export class Registry {
   async render(): Promise<string> {
     for (const collector of this.#collectors) {
       try {
-        await collector()
+        await inTime(collector(), this.#collectMaxMs)
       } catch {
         this.#collectFailures.add(1)
       }
@@ -96,6 +102,19 @@ export class Registry {
     assert(!this.#families.has(name), `the metric ${name} is there already`)
     this.#families.set(name, family)
     return family
+  }
+}
+
+/** What comes later is too late for this scrape: it may still set its figures for the next. */
+async function inTime(collected: void | Promise<void>, maxMs: number): Promise<void> {
+  if (collected === undefined) return
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`not collected in ${maxMs} ms`)), maxMs)
+  collected.catch(() => undefined)
+  try {
+    await Promise.race([collected, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

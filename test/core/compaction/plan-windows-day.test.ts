@@ -110,7 +110,8 @@ function objectsPerTenantAndHour(datasets: Iterable<Stored>): number {
   return Math.max(0, ...[...objects.values()].map((set) => set.size))
 }
 
-for (const seed of [1, 2]) {
+// Each takes a second: one is enough between two runs of CI.
+for (const seed of process.env.CI === 'true' ? [1, 2, 3] : [1]) {
   test(`thirty hours with late data and failing jobs, seed ${seed}: nothing lost, all ends, counts bounded`, () => {
     const world = createWorld(seed)
     const samplesNow = (): number => [...world.live.values()].reduce((sum, { samples }) => sum + samples, 0)

@@ -78,6 +78,17 @@ test('combinations of values are bounded too', async () => {
   )
 })
 
+test('a collector that never ends costs its figures alone: the scrape answers', async () => {
+  const registry = new Registry({ collectMaxMs: 1 })
+  const asked = registry.gauge('asked', 'x')
+  registry.collect(() => Promise.withResolvers<void>().promise)
+  registry.collect(() => asked.set(7))
+  assert.deepEqual(await linesOf(registry, 'asked'), ['asked 7'])
+  assert.deepEqual(await linesOf(registry, 'cinder_metrics_collect_failures_total'), [
+    'cinder_metrics_collect_failures_total 2',
+  ])
+})
+
 test('collectors run before each scrape; one that fails costs its figures alone', async () => {
   const registry = new Registry()
   const gauge = registry.gauge('asked', 'Asked.')
