@@ -1,15 +1,14 @@
 /** The distributor on workers: settings come as bindings with each request and do not change while a worker lives. */
-import type { Hono } from 'hono'
 import type { Env } from '#platform/env.ts'
 import type { RequestLedger } from '#platform/ledger/request-ledger.ts'
-import { composeEdge } from './edge.ts'
+import { composeEdge, type EdgeApp } from './edge.ts'
 
 /** What a runtime gives with each request. */
 interface RequestTime {
   waitUntil(work: Promise<unknown>): void
 }
 
-let app: Hono | undefined
+let app: EdgeApp | undefined
 let ledger: RequestLedger | undefined
 
 export default {

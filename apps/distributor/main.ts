@@ -2,7 +2,6 @@
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
-import { requireToken } from '#platform/connect/internal-token.ts'
 import { nodeCompression } from '#platform/http/node-compression.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
@@ -11,10 +10,11 @@ import { createInstruments } from '#platform/metrics/instruments.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { createRandom } from '#platform/random.ts'
 import { runProcess } from '#platform/service.ts'
+import { AnswerCounts } from './answer-counts.ts'
 import { createDistributor } from './app.ts'
 import { readConfig } from './config.ts'
 import { keepFresh } from './placement.ts'
-import { meterWriters, mountWritersStatus } from './placement-status.ts'
+import { meterWriters, mountEdgeStatus } from './placement-status.ts'
 import { missingWriters, openWriters } from './placement-writers.ts'
 
 const log = createProcessLog()
@@ -37,9 +37,9 @@ await runProcess(log, async (lifecycle) => {
   const deps = { writer, debuginfo, counts: counting.counts, clock, log, compression }
   const app = createDistributor(deps, { ...settings, freesBodies: true })
   mountReady(app, () => missingWriters(writers))
-  if (tokens.length > 0) app.use('/status', requireToken(tokens))
-  mountWritersStatus(app, writers, clock)
-  const serve = instruments.serve(app, tokens)
+  const answers = new AnswerCounts(clock)
+  mountEdgeStatus(app, { writers, answers, clock }, tokens)
+  const serve = answers.watch(instruments.serve(app, tokens))
   const { bodyLimitBytes } = settings
   const listener = await lifecycle.add(
     await serveHttp2({ name: 'distributor', app, host, port, bodyLimitBytes, serve }),

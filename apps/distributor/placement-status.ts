@@ -1,12 +1,15 @@
 /**
- * What an edge knows of its writers: `GET /status` as JSON for people and checks, and metrics read at a scrape.
+ * What an edge knows, on every runtime: `GET /status` as JSON for people and checks (its writers, and what it answered), and
+ * metrics read at a scrape.
  */
 import type { Hono } from 'hono'
 import { TABLE_MAX_WRITERS } from '#core/placement/table.ts'
 import { type BreakerState, type CallOutcome, passageOf } from '#core/placement/breaker.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
+import { requireToken } from '#platform/connect/internal-token.ts'
 import type { Registry } from '#platform/metrics/registry.ts'
+import type { AnswerCounts } from './answer-counts.ts'
 import type { Writers, WritersDeps } from './placement-writers.ts'
 
 /** What a call came to, as a label. */
@@ -19,8 +22,17 @@ const OUTCOMES: Readonly<Record<CallOutcome, string>> = {
 /** In order of severity, for graphs. */
 const STATES: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2 }
 
-export function mountWritersStatus(app: Hono, writers: Writers, clock: Pick<Clock, 'nowMs'>): void {
-  app.get('/status', () => Response.json(reportWriters(writers, clock.nowMs())))
+export interface EdgeStatus {
+  readonly writers: Writers
+  readonly answers: Pick<AnswerCounts, 'report'>
+  readonly clock: Pick<Clock, 'nowMs'>
+}
+
+/** `tokens` guard it: it names our own addresses. */
+export function mountEdgeStatus(app: Hono, edge: EdgeStatus, tokens: readonly string[]): void {
+  if (tokens.length > 0) app.use('/status', requireToken(tokens))
+  const { writers, answers, clock } = edge
+  app.get('/status', () => Response.json({ ...answers.report(), ...reportWriters(writers, clock.nowMs()) }))
 }
 
 function reportWriters({ where, placed }: Writers, nowMs: number): object {

@@ -93,6 +93,28 @@ for (const runtime of RUNTIMES) {
       }
     })
 
+    test('says what it knows, to people and to scrapes', async () => {
+      const { distributor } = edge()
+      const series = [{ labels: { ...LABELS, service_name: 'seen' }, profiles: [profile(3)] }]
+      await expectOk(push(distributor.send, series, tenant))
+      const status = (await (await distributor.send('/status')).json()) as {
+        since: string
+        answers: Record<string, number>
+        writers: { address: string }[]
+      }
+      assert.deepEqual(
+        status.writers.map(({ address }) => address),
+        [fleet.url],
+      )
+      assert.ok(status.answers['200']! >= 1, JSON.stringify(status))
+      assert.ok(Date.parse(status.since) > 0, status.since)
+      const metrics = await distributor.send('/metrics')
+      assert.match(metrics.headers.get('content-type')!, /^text\/plain; version=0\.0\.4/)
+      const text = await metrics.text()
+      assert.match(text, /pyroscope_request_duration_seconds_count\{[^}]*Push[^}]*status_code="200"\} [1-9]/)
+      assert.match(text, /cinder_build_info\{version="[^"]+",target="distributor"\} 1/)
+    })
+
     test('takes a push as protobuf and as JSON, plain and gzip', async () => {
       const { distributor, frontend } = edge()
       const series = (value: number) => [{ labels: LABELS, profiles: [gzipSync(profile(value))] }]

@@ -5,7 +5,6 @@
  *
  * Deno has no bound of its own for bodies; the app's bound counts.
  */
-import type { Hono } from 'hono'
 import type { Log } from '#core/ports/log.ts'
 import { createClock } from '../clock.ts'
 import type { Env } from '../env.ts'
@@ -34,7 +33,7 @@ interface DenoServer {
 
 export interface DenoService {
   readonly name: string
-  readonly compose: (env: Env) => Hono
+  readonly compose: (env: Env) => { fetch(request: Request): Response | Promise<Response> }
   /** Fails, as `compose` does, with one sentence that names the setting. */
   readonly readConfig: (env: Env) => { readonly host: string; readonly port: number }
 }

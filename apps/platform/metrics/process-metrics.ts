@@ -2,12 +2,17 @@
 import { VERSION } from '../version.ts'
 import type { Registry } from './registry.ts'
 
-export function addProcessMetrics(registry: Registry, target: string): void {
+/** Also of what is no process: a worker. */
+export function addBuildMetrics(registry: Registry, target: string): void {
   const build = { version: 1, target: 1 }
   registry
     .gauge('pyroscope_build_info', 'Version of the program, under the name of the peers.', { version: 1 })
     .set(1, VERSION)
   registry.gauge('cinder_build_info', 'Version and service of the program.', build).set(1, VERSION, target)
+}
+
+export function addProcessMetrics(registry: Registry, target: string): void {
+  addBuildMetrics(registry, target)
   const started = registry.gauge('process_start_time_seconds', 'Start of the process in seconds since 1970.')
   started.set(Math.round(Date.now() / 1_000 - process.uptime()))
   const memory = registry.gauge('process_resident_memory_bytes', 'Memory of the process.')

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { Hono } from 'hono'
 import { CLOSED_BREAKER } from '#core/placement/breaker.ts'
 import { Registry } from '#platform/metrics/registry.ts'
-import { meterWriters, mountWritersStatus } from '../../../apps/distributor/placement-status.ts'
+import { meterWriters, mountEdgeStatus } from '../../../apps/distributor/placement-status.ts'
 import { openWriters, type Writers } from '../../../apps/distributor/placement-writers.ts'
 import { createManualClock } from '../../support/manual-clock.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
@@ -34,15 +34,22 @@ function placedWriters(): Writers {
   return { ...fixed, where: 'http://table', placed: placed as unknown as NonNullable<Writers['placed']> }
 }
 
-async function statusOf(writers: Writers): Promise<unknown> {
+const ANSWERS = { since: '2026-01-01T00:00:00.000Z', answers: { 200: 3, 429: 1 } }
+
+function statusApp(writers: Writers, tokens: readonly string[] = []): Hono {
   const app = new Hono()
-  mountWritersStatus(app, writers, clock)
-  return (await app.request('/status')).json()
+  mountEdgeStatus(app, { writers, answers: { report: () => ANSWERS }, clock }, tokens)
+  return app
+}
+
+async function statusOf(writers: Writers): Promise<unknown> {
+  return (await statusApp(writers).request('/status')).json()
 }
 
 test('the status names the table, its age, and each writer with what becomes of calls to it', async () => {
   const common = { breaker: 'closed', calls: 'free', failuresInARow: 0 }
   assert.deepEqual(await statusOf(placedWriters()), {
+    ...ANSWERS,
     placement: { url: 'http://table', ...STATUS },
     writers: [
       { writerId: 'w0', address: 'http://w0', state: 'serving', ...common },
@@ -53,7 +60,14 @@ test('the status names the table, its age, and each writer with what becomes of 
 
 test('a fixed address has a status too', async () => {
   const fixed = { ...placedWriters(), where: 'http://w0', placed: undefined }
-  assert.deepEqual(await statusOf(fixed), { writers: [{ address: 'http://w0' }] })
+  assert.deepEqual(await statusOf(fixed), { ...ANSWERS, writers: [{ address: 'http://w0' }] })
+})
+
+test('a token guards the status: it names addresses', async () => {
+  const app = statusApp(placedWriters(), ['a-token-of-16-chars'])
+  assert.equal((await app.request('/status')).status, 401)
+  const headers = { Authorization: 'Bearer a-token-of-16-chars' }
+  assert.equal((await app.request('/status', { headers })).status, 200)
 })
 
 test('metrics count calls by writer and outcome, and show breakers and the age of the table', async () => {

@@ -44,11 +44,13 @@ test('both edge apps call through the binding, with the token', async () => {
   const distributor = composeDistributor({ ...env, WRITER_URL: 'https://writer' })
   const profile = buildPprof({ timeNanos: 1n, samples: [{ stack: ['main'], values: [1] }] })
   const headers = { 'Content-Type': 'application/octet-stream' }
-  const push = await distributor.request('/ingest?name=shop&format=pprof', {
-    method: 'POST',
-    headers,
-    body: profile as never,
-  })
+  const push = await distributor.fetch(
+    new Request('http://edge/ingest?name=shop&format=pprof', {
+      method: 'POST',
+      headers,
+      body: profile as never,
+    }),
+  )
   assert.equal(push.status, 503)
   const frontend = composeFrontend({ ...env, METASTORE_URL: 'https://metastore', QUERY_BACKEND_URL: 'https://backend' })
   const query = await frontend.request('/querier.v1.QuerierService/LabelNames', {
@@ -68,11 +70,13 @@ test('what an edge without timers refuses by itself is told to the writers after
   let ledger: RequestLedger | undefined
   const env = { ...bindingTo(seen), WRITER_URL: 'https://writer' }
   const distributor = composeDistributor(env, { keepLedger: (made) => (ledger = made) })
-  const push = await distributor.request('/ingest?name=shop&format=pprof', {
-    method: 'POST',
-    headers: { 'Content-Length': String(2 ** 40) },
-    body: 'x',
-  })
+  const push = await distributor.fetch(
+    new Request('http://edge/ingest?name=shop&format=pprof', {
+      method: 'POST',
+      headers: { 'Content-Length': String(2 ** 40) },
+      body: 'x',
+    }),
+  )
   assert.ok(push.status >= 400 && push.status < 500, `${push.status}`)
   assert.deepEqual(seen, [])
   const sending: Promise<void>[] = []
