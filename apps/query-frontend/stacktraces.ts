@@ -68,8 +68,12 @@ export async function selectMergeStacktraces(
 ): Promise<StacktracesAnswer> {
   const query = stacktracesQueryOf(request, context)
   if (query.format === 'pprof') {
-    const bytes = await queryPprof(sources, { ...query, maxNodes: query.givenNodes }, context, call.signal)
-    return bytes === undefined ? {} : { pprof: { profile: profileMessage(bytes, call.isJson) } }
+    const asked = { ...query, maxNodes: query.givenNodes, as: textOf(call) }
+    const bytes = await queryPprof(sources, asked, context, call.signal)
+    if (bytes === undefined) return {}
+    if (call.answerText === undefined) return { pprof: { profile: profileMessage(bytes, call.isJson) } }
+    call.answerText(withinText('{"pprof":{"profile":', bytes, '}}'))
+    return {}
   }
   if (query.format === 'dot') {
     const dot = await queryDot(sources, { ...query, maxNodes: query.givenNodes }, context, call.signal)
@@ -115,8 +119,12 @@ export async function selectMergeProfile(
   call: CallInfo,
 ): Promise<Profile | Record<string, never>> {
   const query = mergeProfileQueryOf(request, context)
-  const bytes = await queryPprof(sources, query, context, call.signal)
-  if (bytes !== undefined) return profileMessage(bytes, call.isJson)
+  const bytes = await queryPprof(sources, { ...query, as: textOf(call) }, context, call.signal)
+  if (bytes !== undefined) {
+    if (call.answerText === undefined) return profileMessage(bytes, call.isJson)
+    call.answerText(bytes)
+    return {}
+  }
   // No stack is under the call site: clients have always got a profile of one nameless type then, not an empty message.
   return query.selector !== undefined && query.selector.callSite.length > 0 ? namelessProfile() : {}
 }
@@ -167,6 +175,21 @@ export interface PprofQuery extends SampleQuery {
   /** Functions that stay; undefined: all. */
   readonly maxNodes: number | undefined
   readonly leaves?: LeafRule | undefined
+  readonly as?: 'json' | undefined
+}
+
+/** JSON is made where the answer is. */
+function textOf({ answerText }: CallInfo): 'json' | undefined {
+  return answerText === undefined ? undefined : 'json'
+}
+
+/** Texts of ASCII around one that is too large to be decoded for it. */
+function withinText(before: string, text: Uint8Array, after: string): Uint8Array {
+  const whole = new Uint8Array(before.length + text.length + after.length)
+  new TextEncoder().encodeInto(before, whole)
+  whole.set(text, before.length)
+  new TextEncoder().encodeInto(after, whole.subarray(before.length + text.length))
+  return whole
 }
 
 /** undefined: nothing was selected. */
@@ -177,11 +200,11 @@ export async function queryPprof(
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
   if (query.range.kind === 'empty') return undefined
-  const { profileType, maxNodes, leaves, range } = query
+  const { profileType, maxNodes, leaves, range, as } = query
   // What is missing is known when the answer is there; of the only call nothing is.
   const endNow = () => {
     const header = mergedHeaderOf(profileType, range.endMs, context.record?.warnings)
-    return { kind: 'pprof', maxNodes, leaves, header } as const
+    return { kind: 'pprof', maxNodes, leaves, header, as } as const
   }
   const stacks = await readStacks(sources, { ...query, end: endNow() }, context, signal)
   const pprof = await stacks.answer(endNow(), signal)

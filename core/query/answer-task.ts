@@ -18,6 +18,7 @@ import { connectGraphText, flamebearerDiffText, flamebearerText } from '../flame
 import { encodeTreeFormat } from '../flamegraph/tree-format.ts'
 import { encodeTree, FunctionTree } from '../flamegraph/tree.ts'
 import { encodeMergedPprof } from '../pprof/encode-merged.ts'
+import { profileText } from '../pprof/profile-text.ts'
 import type { FlameGraphEnd, GraphEncoding, PprofEnd, SeriesEnd } from '../rpc/answer-ends.ts'
 import type { TimeSeries } from '../rpc/query-backend.ts'
 import { encodeHeatmaps, heatmapsText } from './heatmap-wire.ts'
@@ -111,7 +112,9 @@ export function endTree(tree: FunctionTree, { maxNodes, as }: Pick<FlameGraphEnd
 /** Ends the use of the profile. */
 export function endStacks(profile: StackProfile, end: Omit<PprofEnd, 'kind' | 'nodesMax'>): Uint8Array {
   const taken = cutStacks(profile.take(), end)
-  return taken === undefined ? new Uint8Array(0) : encodeMergedPprof(taken.symbols, taken.sums, end.header)
+  if (taken === undefined) return new Uint8Array(0)
+  const pprof = encodeMergedPprof(taken.symbols, taken.sums, end.header)
+  return end.as === 'json' ? utf8(profileText(pprof)) : pprof
 }
 
 export function endSeries(series: readonly TimeSeries[], end: Omit<SeriesEnd, 'kind'>): Uint8Array {

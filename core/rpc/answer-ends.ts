@@ -33,6 +33,8 @@ export interface PprofEnd {
     readonly timeNanos: bigint
     readonly comments?: readonly string[]
   }
+  /** Text of Connect; absent: the file. */
+  readonly as?: 'json' | undefined
 }
 
 export interface SeriesEnd {

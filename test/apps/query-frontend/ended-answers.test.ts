@@ -1,11 +1,13 @@
 /** A query that is one call may be ended by its backend: the answer is the same, bytes and refusals. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fromBinary, fromJson, toBinary, toJsonString } from '@bufbuild/protobuf'
 import { createQueryBackend } from '../../../apps/query-backend/app.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
+import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { WINDOW_START_MS } from '../../support/datasets.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
@@ -75,6 +77,26 @@ test('an answer that its backend ended is the one that the frontend would have m
     endedCount += ended.ends.filter((end) => end !== undefined && end !== false).length
   }
   assert.equal(endedCount, QUESTIONS.length - 1, 'all but exemplars are ended by the backend')
+})
+
+test('a profile as JSON says what its file says, also inside of another message', async () => {
+  const { backend, objects } = await openStore()
+  const { app } = createTestFrontend({ backend, objects, limits: LIMITS })
+  const ask = async (method: string, type: 'json' | 'proto', body: string | Uint8Array) => {
+    const headers = { 'Content-Type': `application/${type}` }
+    const init = { method: 'POST', headers, body: body as string }
+    const response = await app.request(`/querier.v1.QuerierService/${method}`, init)
+    assert.equal(response.status, 200)
+    return new Uint8Array(await response.arrayBuffer())
+  }
+  for (const name of ['SelectMergeProfile', 'SelectMergeStacktraces']) {
+    const { input, output } = QuerierService.methods.find((method) => method.name === name)!
+    const request = name === 'SelectMergeProfile' ? QUERY : { ...QUERY, format: 'PROFILE_FORMAT_PPROF' }
+    const file = fromBinary(output, await ask(name, 'proto', toBinary(input, fromJson(input, request))))
+    const json = new TextDecoder().decode(await ask(name, 'json', JSON.stringify(request)))
+    assert.ok(json.length > 1_000)
+    assert.equal(json, toJsonString(output, file), name)
+  }
 })
 
 test('a limit of nodes refuses an ended answer by the same words', async () => {

@@ -13,6 +13,7 @@ import { seriesAnswersText } from '#core/query/series-text.ts'
 import { encodeSeriesAnswers } from '#core/query/series-wire.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
 import { finishTimeSeries } from '#core/query/time-series.ts'
+import { profileText } from '#core/pprof/profile-text.ts'
 import { allocateInt64Column } from '#core/wire/int64.ts'
 import { type Stack, treeOf } from '../flamegraph/stacks.ts'
 import { symbolsOf } from '../../support/symbols.ts'
@@ -74,6 +75,10 @@ test('profiles with lines and graphs of calls have the same bytes, folded before
       ]
       const folded = runAnswerTask({ kind: 'fold-stacks', parts: parts(), nodesMax: 1_000 })
       tasks(parts()).forEach((task, i) => assert.deepEqual(runAnswerTask(task), runAnswerTask(tasks([folded])[i]!)))
+      const [pprof] = tasks(parts()) as [Extract<AnswerTask, { kind: 'pprof' }>]
+      const bytes = runAnswerTask(pprof)
+      const json = text(runAnswerTask({ ...pprof, as: 'json' }))
+      assert.equal(json, bytes.length === 0 ? '' : profileText(bytes))
     }),
   )
 })
