@@ -9,10 +9,10 @@
  *
  * Every row must be used by a stack, and stacks must be distinct: `core/query/stack-profile.ts` gives such tables.
  */
-import { StringTable } from '../symbols/string-table.ts'
 import type { Symbols } from '../symbols/symbols.ts'
+import { type ByteStrings, compareBytes, sortByBytes } from '../wire/byte-order.ts'
 import { getBigInt, type Int64Column } from '../wire/int64.ts'
-import { ProtobufWriter } from '../wire/protobuf.ts'
+import { ProtobufWriter, WIRE_LENGTH } from '../wire/protobuf.ts'
 import type { ValueTypeModel } from './encode.ts'
 
 export interface MergedHeader {
@@ -30,11 +30,30 @@ const FLAG_FIELDS = [7, 8, 9, 10]
 /** `sums` by stack. */
 export function encodeMergedPprof(symbols: Symbols, sums: Int64Column, header: MergedHeader): Uint8Array {
   const strings = new RankedStrings(symbols, header)
-  const functions = rankRows(symbols.functionCount, compareFunctions(symbols, strings))
-  const mappings = rankRows(symbols.mappingCount, compareMappings(symbols, strings))
-  const locations = rankRows(symbols.locationCount, compareLocations(symbols, functions.rank, mappings.rank))
+  const { functionName, mappingFilename, locationLineStart, lineFunction } = symbols
+  const functions = rankRows(
+    symbols.functionCount,
+    (row) => strings.rank(functionName[row]!),
+    compareFunctions(symbols, strings),
+  )
+  const mappings = rankRows(
+    symbols.mappingCount,
+    (row) => strings.rank(mappingFilename[row]!),
+    compareMappings(symbols, strings),
+  )
+  // Those without lines come first, then by the function of the first line.
+  const firstFunction = (row: number): number => {
+    const line = locationLineStart[row]!
+    return line === locationLineStart[row + 1] ? 0 : functions.rank[lineFunction[line]!]! + 1
+  }
+  const locations = rankRows(
+    symbols.locationCount,
+    firstFunction,
+    compareLocations(symbols, functions.rank, mappings.rank),
+  )
   const out = new ProtobufWriter(1 << 16)
   const message = new ProtobufWriter()
+  const line = new ProtobufWriter()
   const valueType = (field: number, { type, unit }: ValueTypeModel): void => {
     message.clear()
     message.varintField(1, strings.ofText(type))
@@ -45,7 +64,7 @@ export function encodeMergedPprof(symbols: Symbols, sums: Int64Column, header: M
   writeSamples(out, { symbols, sums, locationRank: locations.rank })
   for (const row of mappings.rows) writeMapping(out, message, { symbols, strings, row, id: mappings.rank[row]! + 1 })
   for (const row of locations.rows) {
-    writeLocation(out, message, { symbols, row, id: locations.rank[row]! + 1, functions, mappings })
+    writeLocation(out, message, { symbols, row, id: locations.rank[row]! + 1, line, functions, mappings })
   }
   for (const row of functions.rows) writeFunction(out, message, { symbols, strings, row, id: functions.rank[row]! + 1 })
   strings.write(out)
@@ -63,55 +82,98 @@ interface RankedRows {
   readonly rank: Uint32Array
 }
 
-function rankRows(count: number, compare: (a: number, b: number) => number): RankedRows {
+/**
+ * By the whole number `first` of each row, which is below 2^26 as their count is, then by `compare`. Numbers sort without a
+ * call a comparison, and few rows share theirs.
+ */
+function rankRows(
+  count: number,
+  first: (row: number) => number,
+  compare: (a: number, b: number) => number,
+): RankedRows {
+  const keys = new Float64Array(count)
+  for (let row = 0; row < count; row++) keys[row] = first(row) * count + row
+  keys.sort()
   const rows = new Uint32Array(count)
-  for (let row = 0; row < count; row++) rows[row] = row
-  rows.sort(compare)
   const rank = new Uint32Array(count)
+  let begin = 0
+  for (let i = 0; i < count; i++) {
+    rows[i] = keys[i]! % count
+    const isLast = i + 1 === count || Math.floor(keys[i + 1]! / count) !== Math.floor(keys[i]! / count)
+    if (!isLast) continue
+    if (i > begin) rows.subarray(begin, i + 1).sort(compare)
+    begin = i + 1
+  }
   for (let i = 0; i < count; i++) rank[rows[i]!] = i
   return { rows, rank }
 }
 
-/** Strings of the symbols and of the header, sorted by bytes: string 0 is empty, as readers demand. */
+/** Strings of the symbols and of the header, each once, sorted by bytes: string 0 is empty, as readers demand. */
 class RankedStrings {
-  readonly #table = new StringTable()
-  readonly #idOf: Uint32Array
-  readonly #ranked: RankedRows
+  readonly #strings: ByteStrings
+  /** A row of each rank. */
+  readonly #rows: number[] = []
+  readonly #rankOf: Uint32Array
+  readonly #rankOfText = new Map<string, number>()
 
-  constructor(symbols: Symbols, { sampleType, periodType, comments = [] }: MergedHeader) {
-    const { stringBytes, stringOffset } = symbols
-    this.#idOf = new Uint32Array(symbols.stringCount)
-    for (let row = 0; row < symbols.stringCount; row++)
-      this.#idOf[row] = this.#table.intern(stringBytes, stringOffset[row]!, stringOffset[row + 1]!)
+  constructor(
+    { stringBytes, stringOffset, stringCount }: Symbols,
+    { sampleType, periodType, comments = [] }: MergedHeader,
+  ) {
     const types = [sampleType.type, sampleType.unit, periodType.type, periodType.unit]
-    for (const text of [...types, ...comments]) this.#intern(text)
-    const table = this.#table
-    this.#ranked = rankRows(table.count, (a, b) => compareBytes(table.viewBytes(a), table.viewBytes(b)))
+    const texts = [...new Set(['', ...types, ...comments])]
+    const own = texts.map((text) => new TextEncoder().encode(text))
+    const ownBytes = own.reduce((sum, { length }) => sum + length, 0)
+    let end = stringOffset[stringCount]!
+    const bytes = new Uint8Array(end + ownBytes)
+    bytes.set(stringBytes.subarray(0, end))
+    const start = new Uint32Array(stringCount + own.length + 1)
+    start.set(stringOffset.subarray(0, stringCount + 1))
+    own.forEach((text, i) => {
+      bytes.set(text, end)
+      end += text.length
+      start[stringCount + i + 1] = end
+    })
+    this.#strings = { bytes, start }
+    this.#rankOf = new Uint32Array(stringCount + own.length)
+    this.#rank()
+    texts.forEach((text, i) => this.#rankOfText.set(text, this.#rankOf[stringCount + i]!))
   }
 
-  #intern(text: string): number {
-    const bytes = new TextEncoder().encode(text)
-    return this.#table.intern(bytes, 0, bytes.length)
+  #rank(): void {
+    const sorted = new Uint32Array(this.#rankOf.length)
+    for (let row = 0; row < sorted.length; row++) sorted[row] = row
+    sortByBytes(this.#strings, sorted)
+    for (let i = 0; i < sorted.length; i++) {
+      const row = sorted[i]!
+      if (i === 0 || compareBytes(this.#strings, sorted[i - 1]!, row) !== 0) this.#rows.push(row)
+      this.#rankOf[row] = this.#rows.length - 1
+    }
   }
 
   /** Of a string of the symbols. */
   rank(row: number): number {
-    return this.#ranked.rank[this.#idOf[row]!]!
+    return this.#rankOf[row]!
   }
 
+  /** Of a string of the header. */
   ofText(text: string): number {
-    return this.#ranked.rank[this.#intern(text)]!
+    return this.#rankOfText.get(text)!
   }
 
   write(out: ProtobufWriter): void {
-    for (const id of this.#ranked.rows) out.bytesField(6, this.#table.viewBytes(id))
+    const { bytes, start } = this.#strings
+    for (const row of this.#rows) {
+      out.tag(6, WIRE_LENGTH)
+      out.varint(start[row + 1]! - start[row]!)
+      out.rawRange(bytes, start[row]!, start[row + 1]!)
+    }
   }
 }
 
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const shared = Math.min(a.length, b.length)
-  for (let i = 0; i < shared; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
-  return a.length - b.length
+/** Most fit in 32 bits, which need no bigint. */
+function valueAt(column: Int64Column, row: number): number | bigint {
+  return column.hi[row] === 0 ? column.lo[row]! : getBigInt(column, row)
 }
 
 /** As unsigned. */
@@ -243,9 +305,9 @@ function writeMapping(
 ): void {
   message.clear()
   message.varintField(1, id)
-  message.varintField(2, getBigInt(symbols.mappingStart, row))
-  message.varintField(3, getBigInt(symbols.mappingLimit, row))
-  message.varintField(4, getBigInt(symbols.mappingOffset, row))
+  message.varintField(2, valueAt(symbols.mappingStart, row))
+  message.varintField(3, valueAt(symbols.mappingLimit, row))
+  message.varintField(4, valueAt(symbols.mappingOffset, row))
   message.varintField(5, strings.rank(symbols.mappingFilename[row]!))
   message.varintField(6, strings.rank(symbols.mappingBuildId[row]!))
   FLAG_FIELDS.forEach((field, bit) => message.varintField(field, (symbols.mappingFlags[row]! >>> bit) & 1))
@@ -255,18 +317,24 @@ function writeMapping(
 function writeLocation(
   out: ProtobufWriter,
   message: ProtobufWriter,
-  { symbols, row, id, functions, mappings }: TableRow & Record<'functions' | 'mappings', RankedRows>,
+  {
+    symbols,
+    row,
+    id,
+    line,
+    functions,
+    mappings,
+  }: TableRow & Record<'functions' | 'mappings', RankedRows> & { readonly line: ProtobufWriter },
 ): void {
   const mapping = symbols.locationMapping[row]!
-  const line = new ProtobufWriter(32)
   message.clear()
   message.varintField(1, id)
   message.varintField(2, mapping === 0 ? 0 : mappings.rank[mapping - 1]! + 1)
-  message.varintField(3, getBigInt(symbols.locationAddress, row))
+  message.varintField(3, valueAt(symbols.locationAddress, row))
   for (let i = symbols.locationLineStart[row]!; i < symbols.locationLineStart[row + 1]!; i++) {
     line.clear()
     line.varintField(1, functions.rank[symbols.lineFunction[i]!]! + 1)
-    line.varintField(2, getBigInt(symbols.lineNumber, i))
+    line.varintField(2, valueAt(symbols.lineNumber, i))
     message.messageField(4, line)
   }
   message.varintField(5, symbols.locationFolded[row]!)
@@ -283,6 +351,6 @@ function writeFunction(
   message.varintField(2, strings.rank(symbols.functionName[row]!))
   message.varintField(3, strings.rank(symbols.functionSystemName[row]!))
   message.varintField(4, strings.rank(symbols.functionFilename[row]!))
-  message.varintField(5, getBigInt(symbols.functionStartLine, row))
+  message.varintField(5, valueAt(symbols.functionStartLine, row))
   out.messageField(5, message)
 }
