@@ -1,6 +1,6 @@
 /**
  * Several writers in processes of their own, found by placement, under load through an edge of each runtime: one is killed,
- * one is told to stop, one comes, and the metastore dies while the writer that most relied on goes with it. What was
+ * one is told to stop, one comes, one is frozen and thaws, and the metastore dies while the writer that most relied on goes with it. What was
  * acknowledged counts once, and what an event costs is bounded by the pushes that were in flight.
  */
 import assert from 'node:assert/strict'
@@ -128,7 +128,7 @@ function serviceOf(client: number): string {
   return `load-${client}`
 }
 
-test('writers that die, leave and come, and a metastore that dies: what was acknowledged counts once (H20)', async () => {
+test('writers that die, leave, come and freeze, and a metastore that dies: what was acknowledged counts once (H20)', async () => {
   const load = startLoad()
   const { state } = load
   const cost = async (event: () => Promise<void>): Promise<string[]> => {
@@ -157,6 +157,25 @@ test('writers that die, leave and come, and a metastore that dies: what was ackn
   })
   assert.ok(came.length <= COST_MAX, `came: ${came.join('\n')}`)
 
+  const frozen = await cost(async () => {
+    const { name, program } = await busiestOf(['c', 'd'], () => load.more())
+    program.kill('SIGSTOP')
+    try {
+      await waitUntil('an edge gives the frozen writer up', async () => (await callsOf(name, 'no_answer')) > 0)
+      await load.more()
+    } finally {
+      program.kill('SIGCONT')
+    }
+    // What it held it stores now: the next writer has stored it meanwhile.
+    const answered = await callsOf(name, 'answered')
+    await waitUntil(
+      'the writer is asked again',
+      async () => (await callsOf(name, 'answered')) > answered,
+      TAKEN_DEADLINE_MS,
+    )
+  })
+  assert.ok(frozen.length <= COST_MAX, `frozen: ${frozen.join('\n')}`)
+
   // From here on edges have the table that they had.
   metastore.program.kill('SIGKILL')
   await metastore.program.exited
@@ -167,12 +186,32 @@ test('writers that die, leave and come, and a metastore that dies: what was ackn
 
   console.log(
     `${state.acknowledged} acknowledged; without an answer: ${killed.length} killed, ${left.length} left, ` +
-      `${came.length} came, ${state.failures.length} in all`,
+      `${came.length} came, ${frozen.length} frozen, ${state.failures.length} in all`,
   )
   for (let client = 0; client < CLIENTS; client++) {
     assert.equal(await askTotal(frontend.send, serviceOf(client)), load.totals[client]!, serviceOf(client))
   }
 })
+
+/** Calls of a writer by all edges. */
+async function callsOf(name: string, outcome: string): Promise<number> {
+  const { host } = new URL(writers.get(name)!.url)
+  const line = new RegExp(`^cinder_edge_writer_calls_total\\{writer="${host}",outcome="${outcome}"\\} (\\d+)$`, 'm')
+  const texts = await Promise.all(edges.map(async ({ send }) => (await send('/metrics')).text()))
+  return texts.reduce((sum, text) => sum + Number(line.exec(text)?.[1] ?? 0), 0)
+}
+
+/** That pushes go to now: slots of those that died are not all given out yet. */
+async function busiestOf(names: readonly string[], more: () => Promise<void>) {
+  const count = () => Promise.all(names.map((name) => callsOf(name, 'answered')))
+  const before = await count()
+  await more()
+  const after = await count()
+  const grown = names.map((name, i) => ({ name, calls: after[i]! - before[i]! })).sort((a, b) => b.calls - a.calls)
+  const { name, calls } = grown[0]!
+  assert.ok(calls > 0, JSON.stringify(grown))
+  return { name, program: writers.get(name)!.program }
+}
 
 /** A worker learns of the writer with its pushes. */
 async function knows({ send }: EdgeProcess, url: string): Promise<boolean> {
