@@ -5,10 +5,11 @@
  * It runs on a timer and on every worker's poll, so that a metastore that was scaled to zero leaves no tail behind.
  * Both ways go through one lease; a replica that does not hold it does nothing, because the holder's timer will.
  * A pass asks the database; between passes `tick` skips the work while nothing was committed here and nothing waited.
+ *
+ * Segments come first and are done when `tick` is. What goes upwards (planning-rounds.ts) takes longer the more there is: a
+ * tick waits for a slice of it as long as small installations need, and leaves a longer one to itself.
  */
 import { planSegmentJobs } from '#core/compaction/plan.ts'
-import { planWindowJobs } from '#core/compaction/plan-windows.ts'
-import { orderDelaySeconds } from '#core/compaction/job-order.ts'
 import { type CompactedTenants, compactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
@@ -20,15 +21,12 @@ import { selectTenantSwitches, type TenantSwitch } from '#db/sql/compaction-tena
 import { failExpiredJobs } from '#db/sql/fail-jobs.ts'
 import { markIdleSegments, wakePlannable } from '#db/sql/idle-segments.ts'
 import { insertJobs } from '#db/sql/insert-jobs.ts'
-import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
-import type { LeaseTerm } from '#db/sql/leases.ts'
-import type { CellCursor } from '#db/sql/waiting-cells.ts'
 import { selectOldestLive, selectWaitingSegments } from '#db/sql/waiting-segments.ts'
 import { deleteGoneWorkers } from '#db/sql/workers.ts'
 import { HeldLease } from './held-lease.ts'
 import { JobGenerations } from './job-generations.ts'
 import { logOutcomes } from './job-poll.ts'
-import { loadPlanningSlice, SLICE_LIMITS } from './planning-slice.ts'
+import { PlanningRounds } from './planning-rounds.ts'
 import type { MetastoreSettings } from './settings.ts'
 
 /** 16 jobs of 32 segments of 300 datasets take 0.8 s: a sixth of what a statement may. */
@@ -37,6 +35,8 @@ const JOBS_PER_INSERT_MAX = 16
 const WAITING_MAX = 2_000
 /** How long what wakes among old segments may wait; beside an old transaction the walk takes a second after an hour. */
 const LOOK_AT_ALL_MS = 30 * MS_PER_SECOND
+/** A poll waits so long for a slice of windows: of a few thousand datasets it takes less, and the poll brings its jobs. */
+const WINDOWS_WAIT_MAX_MS = 50
 /** A commit's row has the time at which it began: statements end after 5 s. */
 const COMMIT_MAX_MS = MS_PER_MINUTE
 
@@ -49,26 +49,31 @@ export interface PlannerDeps {
   readonly onJobs: () => void
 }
 
+interface Planned {
+  /** Of segments. */
+  readonly made: number
+  /** How many jobs the slice makes that was begun; undefined: none was. */
+  readonly slice: Promise<number> | undefined
+}
+
 export class Planner {
   readonly #deps: PlannerDeps
   readonly #lease: HeldLease
   readonly #generations: JobGenerations
-  #running: Promise<number> | undefined
+  readonly #rounds: PlanningRounds
+  #running: Promise<Planned> | undefined
   #lastPassMs = Number.NEGATIVE_INFINITY
   #isActive = true
-  #isFailing = false
-  #lastWindowPassMs: number
+  readonly #failing = new Set<'segments' | 'windows'>()
   #hasWoken = false
   #lookedAtAllMs = Number.NEGATIVE_INFINITY
   #liveFromMs: number | undefined
-  /** Where the next slice of windows begins; undefined = a new round. */
-  #nextCell: CellCursor | undefined
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps
     const { sql, clock, log, settings } = deps
     this.#generations = new JobGenerations({ sql, clock, log })
-    this.#lastWindowPassMs = clock.nowMs()
+    this.#rounds = new PlanningRounds({ sql, clock, settings, insert: (run) => this.#insert(run) })
     this.#lease = new HeldLease({
       sql,
       clock,
@@ -85,34 +90,56 @@ export class Planner {
 
   /** A pass if one is due by the clock; a failure is logged, because the next tick tries again. */
   async tick(): Promise<void> {
-    const { clock, log, settings } = this.#deps
+    const { clock, settings } = this.#deps
     const sinceMs = clock.nowMs() - this.#lastPassMs
     // Negative: the clock was set back, by how much nobody knows.
     if (sinceMs >= 0 && sinceMs < (this.#isActive ? settings.planIntervalMs : settings.planIdleIntervalMs)) return
     try {
-      await this.pass()
-      this.#isFailing = false
+      const { slice } = await this.#share()
+      this.#note('segments', undefined)
+      if (slice === undefined) return
+      const ended = new AbortController()
+      const outcome = slice.then(
+        () => this.#note('windows', undefined),
+        (error: unknown) => this.#note('windows', error),
+      )
+      void outcome.finally(() => ended.abort())
+      await Promise.race([outcome, clock.sleep(WINDOWS_WAIT_MAX_MS, ended.signal)])
     } catch (error) {
-      // Once an outage, not twice a second.
-      if (!this.#isFailing) log.warn('planning failed', { error })
-      this.#isFailing = true
+      this.#note('segments', error)
     }
   }
 
-  /** Plans now. Callers at the same time share one pass. Returns how many jobs were made. */
-  pass(): Promise<number> {
+  /** A failure is told once an outage, not twice a second. */
+  #note(what: 'segments' | 'windows', error: unknown): void {
+    if (error === undefined) this.#failing.delete(what)
+    else if (!this.#failing.has(what)) {
+      this.#failing.add(what)
+      this.#deps.log.warn('planning failed', { what, error })
+    }
+  }
+
+  /** Plans now, a slice of what goes upwards included. Callers at the same time share one pass. Returns how many jobs were made. */
+  async pass(): Promise<number> {
+    this.#rounds.endRest()
+    const { made, slice } = await this.#share()
+    return made + ((await slice) ?? 0)
+  }
+
+  async release(): Promise<void> {
+    await this.#running?.then(({ slice }) => slice).catch(() => undefined)
+    await this.#rounds.settle()
+    await this.#lease.release()
+  }
+
+  #share(): Promise<Planned> {
     this.#running ??= this.#pass().finally(() => {
       this.#running = undefined
     })
     return this.#running
   }
 
-  async release(): Promise<void> {
-    await this.#running?.catch(() => undefined)
-    await this.#lease.release()
-  }
-
-  async #pass(): Promise<number> {
+  async #pass(): Promise<Planned> {
     const { sql, clock, log, settings, onJobs } = this.#deps
     this.#lastPassMs = clock.nowMs()
     this.#isActive = false
@@ -120,7 +147,7 @@ export class Planner {
     logOutcomes(log, expired)
     if (expired.length > 0) onJobs()
     const term = await this.#lease.hold()
-    if (term === undefined) return 0
+    if (term === undefined) return { made: 0, slice: undefined }
     if (await this.#generations.tick(term)) this.#isActive = true
     const tenants = compactedTenants(settings.jobPolicy, await selectTenantSwitches(sql))
     const { waiting, nowMs } = await selectWaitingSegments(sql, WAITING_MAX, tenants, await this.#lookFrom())
@@ -133,10 +160,16 @@ export class Planner {
       const some = jobs.slice(at, at + JOBS_PER_INSERT_MAX)
       made += await this.#insert(() => insertJobs(sql, some, options))
     }
-    const sinceMs = clock.nowMs() - this.#lastWindowPassMs
-    if (sinceMs >= 0 && sinceMs < settings.planWindowsIntervalMs) return made
-    await this.#tidy(tenants)
-    return made + (await this.#passWindows(term, tenants))
+    if (this.#rounds.isUnderWay) this.#isActive = true
+    if (!this.#rounds.isDue()) return { made, slice: undefined }
+    if (!this.#rounds.isUnderWay) await this.#tidy(tenants)
+    const slice = this.#rounds.next(term, tenants).then((windowJobs) => {
+      if (this.#rounds.isUnderWay) this.#isActive = true
+      return windowJobs
+    })
+    // Who waits for it hears of it; a tick may be gone by then, and has logged it.
+    slice.catch(() => undefined)
+    return { made, slice }
   }
 
   /**
@@ -170,23 +203,6 @@ export class Planner {
     await deleteGoneWorkers(sql)
     const closed = await closeDeadJobs(sql)
     if (closed.length > 0) log.info('jobs closed, their data is gone', { jobs: closed.length, first: closed[0] })
-  }
-
-  /** One slice. Slices follow each other without a pause until the round is over. */
-  async #passWindows(term: LeaseTerm, tenants: CompactedTenants): Promise<number> {
-    const { sql, clock, settings } = this.#deps
-    const { windowPolicy: policy } = settings
-    const slice = await loadPlanningSlice(sql, { after: this.#nextCell, policy, tenants, limits: SLICE_LIMITS })
-    const jobs = planWindowJobs(slice.waiting, policy, slice.nowMs)
-    // Of a slice with more jobs than a pass makes, the rest is planned when those hold their datasets.
-    if (jobs.length < policy.jobsPerPassMax) this.#nextCell = slice.next
-    const isRoundOver = this.#nextCell === undefined && jobs.length < policy.jobsPerPassMax
-    this.#lastWindowPassMs = isRoundOver ? clock.nowMs() : Number.NEGATIVE_INFINITY
-    if (!isRoundOver) this.#isActive = true
-    if (jobs.length === 0) return 0
-    const delaysSeconds = jobs.map((job) => orderDelaySeconds(job, settings.jobPolicy, slice.nowMs))
-    const options = { term, delaysSeconds, isSharded: settings.jobPolicy.tenantShardSize > 0 }
-    return await this.#insert(() => insertWindowJobs(sql, jobs, options))
   }
 
   async #insert(insert: () => Promise<number>): Promise<number> {

@@ -27,8 +27,8 @@ export interface SliceLimits {
 export const SLICE_LIMITS: SliceLimits = {
   // 2,000 steps over 33 days of partitions take about 100 ms.
   cellsMax: 2_000,
-  // About 8 MB of rows; planning them takes 0.2 s of the thread that also answers.
-  datasetsMax: 20_000,
+  // About 2 MB of rows; reading and planning them takes 50 ms of the thread that also answers.
+  datasetsMax: 5_000,
   // 40 us a row: 2 s of the 5 that a statement may take. 1,500 services with 33 blocks each in one closed day.
   rowsMax: 50_000,
 }

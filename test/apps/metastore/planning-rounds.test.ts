@@ -1,0 +1,126 @@
+/** Planning upwards beside the rest: it holds up neither polls nor first compaction, and it rests after what it costs. */
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { compactedTenants } from '#core/compaction/tenant-switch.ts'
+import { JOB_QUEUE_POLICY } from '#core/compaction/policy.ts'
+import { createMetastore } from '../../../apps/metastore/app.ts'
+import { PlanningRounds } from '../../../apps/metastore/planning-rounds.ts'
+import { HandClock } from '../../support/hand-clock.ts'
+import { makeSegment } from '../../support/metastore-requests.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
+import { createSqlMetastore } from '../../support/sql-metastore.ts'
+
+const harness = await createSqlMetastore()
+after(() => harness.close())
+const { sql } = harness.database
+const { settings } = harness
+const TENANTS = compactedTenants(JOB_QUEUE_POLICY, [])
+const TERM = { name: 'planning', holder: 'test', epoch: 1 }
+
+/** Statements that look for windows wait for `open`, or fail with it. */
+function gated() {
+  const gate = Promise.withResolvers<void>()
+  gate.promise.catch(() => undefined)
+  let isAsked = false
+  const behind = new Proxy(sql, {
+    apply(target, self, args: [TemplateStringsArray]) {
+      const run = (): unknown => Reflect.apply(target, self, args)
+      if (args[0].raw === undefined || !args[0].join('?').includes('with recursive cell')) return run()
+      isAsked = true
+      return gate.promise.then(run)
+    },
+  })
+  return { sql: behind, open: gate.resolve, fail: gate.reject, isAsked: () => isAsked }
+}
+
+test('a slice that takes long holds up no poll and no first compaction; stopping waits for it', async () => {
+  const gate = gated()
+  const clock = new HandClock(7_200_000)
+  const each = { ...settings, instanceId: 'one', planIntervalMs: 0, planIdleIntervalMs: 0, planWindowsIntervalMs: 0 }
+  const one = createMetastore({ sql: gate.sql, clock, log: createSilentLog(), settings: each })
+  const ticked = one.planner.tick()
+  while (clock.sleeperCount === 0) await sql`select 1`
+  assert.ok(gate.isAsked())
+  clock.advance(50)
+  await ticked
+
+  await one.commitSegment(makeSegment('seg-1', [{ tenant: 't', service: 's', profiles: [1] }]))
+  const nothing = { workerId: 'w', running: [], failed: [], released: [], waitMs: 0 }
+  const { jobs } = await one.pollJobs({ ...nothing, capacity: 4 })
+  assert.deepEqual(
+    jobs.map(({ level }) => level),
+    [1],
+    'beside the slice',
+  )
+  let isReleased = false
+  const released = one.planner.release().then(() => void (isReleased = true))
+  await sql`select 1`
+  assert.equal(isReleased, false)
+  gate.open()
+  await released
+})
+
+test('a slice that fails is told once, and the next goes on', async () => {
+  const gate = gated()
+  const clock = new HandClock(7_200_000)
+  const log = createSilentLog()
+  const each = { ...settings, instanceId: 'two', planIntervalMs: 0, planIdleIntervalMs: 0, planWindowsIntervalMs: 0 }
+  const two = createMetastore({ sql: gate.sql, clock, log, settings: each })
+  gate.fail(new Error('no answer'))
+  for (let i = 0; i < 3; i++) await two.planner.tick()
+  const told = log.events.filter(({ event }) => event === 'planning failed')
+  assert.deepEqual(
+    told.map(({ fields }) => fields['what']),
+    ['windows'],
+  )
+  await two.planner.release()
+})
+
+test('rounds rest for their interval, slices three times as long as they took', async () => {
+  const clock = new HandClock(7_200_000)
+  let tookMs = 0
+  const slow = new Proxy(sql, {
+    apply(target, self, args: [TemplateStringsArray]) {
+      if (args[0].raw !== undefined && args[0].join('?').includes('with recursive cell')) clock.advance(tookMs)
+      return Reflect.apply(target, self, args)
+    },
+  })
+  await sql`delete from datasets`
+  const limits = { cellsMax: 1, datasetsMax: 1, rowsMax: 10 }
+  const each = { ...settings, planWindowsIntervalMs: 10_000 }
+  const rounds = new PlanningRounds({ sql: slow, clock, settings: each, insert: (run) => run(), limits })
+  const isDueAfter = (ms: number): boolean[] => {
+    clock.advance(ms - 1)
+    const before = rounds.isDue()
+    clock.advance(1)
+    return [before, rounds.isDue()]
+  }
+  assert.deepEqual(isDueAfter(10_000), [false, true])
+  await rounds.next(TERM, TENANTS)
+  assert.deepEqual([rounds.isUnderWay, isDueAfter(10_000)], [false, [false, true]], 'nothing there, no time taken')
+  tookMs = 4_000
+  await rounds.next(TERM, TENANTS)
+  assert.deepEqual(isDueAfter(12_000), [false, true], 'a round that is one slow slice')
+
+  // Two cells that rest: the round is not over after the first.
+  for (const tenant of ['a', 'b']) {
+    await sql`insert into objects (id, level, size_bytes, live_datasets) values (${tenant}, 6, 1, 1)`
+    await sql`
+      insert into datasets (object_id, dataset_index, level, object_size_bytes, tenant, service, window_start_ms, window_ms,
+        min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
+      values (${tenant}, 0, 6, 1, ${tenant}, 's', 0, 3600000, 0, 0, 8, 900, 100, 1, 10)`
+  }
+  tookMs = 100
+  await rounds.next(TERM, TENANTS)
+  assert.deepEqual([rounds.isUnderWay, isDueAfter(300)], [true, [false, true]])
+  await rounds.next(TERM, TENANTS)
+  clock.advance(299)
+  assert.deepEqual([rounds.isUnderWay, rounds.isDue()], [true, false])
+  rounds.endRest()
+  assert.equal(rounds.isDue(), true, 'a pass by hand waits for nothing')
+  await rounds.next(TERM, TENANTS)
+  assert.deepEqual([rounds.isUnderWay, isDueAfter(10_000)], [false, [false, true]])
+  await rounds.next(TERM, TENANTS)
+  clock.advance(-3_600_000)
+  assert.equal(rounds.isDue(), true, 'a clock that was set back')
+})
