@@ -374,6 +374,7 @@ async function startQueries(
   const deps = { ...reading, codec: nativeZstd(codec), log, pace, onStoreCalls }
   const executing = openQueryBackend(deps, { ...queryExecution, threads, storageUrl })
   await lifecycle.add({ name: 'query threads', stop: () => executing.stop() })
+  executing.start()
   return executing
 }
 

@@ -74,6 +74,8 @@ export interface ExecutedQueries extends QueryBackend, LabelReporter {
   /** Absent without threads. */
   readonly answerWorker?: AnswerWorker
   readonly gzip?: (bytes: Uint8Array) => Promise<Uint8Array>
+  /** Threads, before somebody asks. */
+  start(): void
   stop(): Promise<void>
 }
 
@@ -121,7 +123,7 @@ export function openQueryBackend(
   if (threads === 0) {
     const cache = cacheBytesMax === 0 ? undefined : new BlockCache(cacheBytesMax)
     const backend = { ...createQueryBackend({ ...deps, cache, keepsReports }), ...createLabelReporter(deps) }
-    return { ...backend, stop: async () => {} }
+    return { ...backend, start: () => undefined, stop: async () => {} }
   }
   const localRoot = storageUrl === undefined ? undefined : localRootOf(storageUrl)
   const backend = createThreadBackend(deps, { threads, cacheBytesMax, keepsReports, localRoot })

@@ -44,6 +44,7 @@ await runProcess(log, async (lifecycle) => {
   const deps = { store, codec, regex: createRegexCompiler(), log, onStoreCalls: instruments.storeCalls }
   const backend = openQueryBackend(deps, { ...execution, threads, storageUrl })
   await lifecycle.add({ name: 'query threads', stop: () => backend.stop() })
+  backend.start()
   const options = { bodyLimitBytes: BODY_LIMIT_BYTES, compression: codecCompression(codec), log }
   mountQueryBackend(app, backend, options)
   mountLabelReport(app, backend, options)

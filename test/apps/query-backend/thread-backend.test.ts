@@ -353,6 +353,21 @@ test('a thread that ended what was left is not replaced', async () => {
   assert.equal(started.length, 1)
 })
 
+test('threads run before the first call where they are told to, and each once', async () => {
+  const store = createMemoryStore()
+  const objects = await objectsIn(store, 4)
+  const { backend, started } = openThreads(store, { threads: 2 })
+  assert.equal(started.length, 0)
+  backend.start()
+  backend.start()
+  assert.equal(started.length, 2)
+  await Promise.all(objects.map((object) => backend.stacktraces(stacktraces([object]))))
+  assert.equal(started.length, 2, 'calls go to those that run')
+  await backend.stop()
+  backend.start()
+  assert.equal(started.length, 2, 'nothing begins after the stop')
+})
+
 test('stop fails what runs and what waits, and nothing begins after it', async () => {
   const inner = createMemoryStore()
   const objects = await objectsIn(inner, 1)
