@@ -152,18 +152,19 @@ function rankNames(
   tree: Omit<CutRows, 'other'>,
   other: number,
 ): { readonly rankOfName: Uint32Array; readonly rankCount: number } {
-  const used: number[] = []
+  const used = new Uint32Array(tree.names.count)
+  let usedCount = 0
   const rankOfName = new Uint32Array(tree.names.count)
   for (let i = 1; i < tree.nodeCount; i++) {
     const name = tree.nodeName[i]!
     if (name === other || rankOfName[name] !== 0) continue
     rankOfName[name] = 1
-    used.push(name)
+    used[usedCount++] = name
   }
-  used.sort((a, b) => tree.names.compare(a, b))
-  for (let rank = 0; rank < used.length; rank++) rankOfName[used[rank]!] = rank
-  rankOfName[other] = used.length
-  return { rankOfName, rankCount: used.length + 1 }
+  tree.names.sort(used.subarray(0, usedCount))
+  for (let rank = 0; rank < usedCount; rank++) rankOfName[used[rank]!] = rank
+  rankOfName[other] = usedCount
+  return { rankOfName, rankCount: usedCount + 1 }
 }
 
 /** Whether a node's total reaches the k-th largest (row 0, the root, does not count); undefined: nothing is cut. */

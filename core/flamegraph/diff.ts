@@ -11,7 +11,7 @@
 import { assert } from '../assert.ts'
 import { addInt64At, allocateInt64Column, getBigInt, type Int64Column } from '../wire/int64.ts'
 import { type CutTree, nodeThreshold, OTHER_NAME, withChildren } from './cut.ts'
-import { type Layout, layOut, maxSelfRow } from './flamegraph.ts'
+import { type Layout, layOut, maxSelfRow, namesOf } from './flamegraph.ts'
 import { FunctionTree } from './tree.ts'
 
 /** As protobuf carries it. */
@@ -134,7 +134,7 @@ export function flameGraphDiffOf(pair: CutPair): FlameGraphDiff {
 
 function levelsOf({ left, right }: CutPair): { readonly names: string[]; readonly levels: bigint[][] } {
   const sides: Layout[] = [layOut(left), layOut(right)]
-  const { names, name, levelStart } = sides[0]!
+  const { name, levelStart } = sides[0]!
   const levels: bigint[][] = []
   for (let level = 0; level + 1 < levelStart.length; level++) {
     const values: bigint[] = []
@@ -146,5 +146,5 @@ function levelsOf({ left, right }: CutPair): { readonly names: string[]; readonl
     }
     levels.push(values)
   }
-  return { names, levels }
+  return { names: namesOf(left, sides[0]!), levels }
 }

@@ -19,12 +19,15 @@ const MAX_SELF_TAG = 0x20
 /** Most values of a node take so much. */
 const NODE_BYTES = 12
 
+const UTF8 = new TextEncoder()
+
 export function encodeFlameGraph(tree: CutTree): Uint8Array {
   const layout = layOut(tree)
-  const out = new VarintWriter(layout.names.length * 40 + tree.nodeCount * NODE_BYTES)
-  const utf8 = new TextEncoder()
-  for (const name of layout.names) {
-    const bytes = utf8.encode(name)
+  const out = new VarintWriter(layout.nameIds.length * 40 + tree.nodeCount * NODE_BYTES)
+  const { names } = tree
+  for (const id of layout.nameIds) {
+    // A name that is no UTF-8 is shown with marks where it is not.
+    const bytes = names.isAscii(id) ? names.viewBytes(id) : UTF8.encode(names.text(id))
     out.byte(NAME_TAG)
     out.uint32(bytes.length)
     out.bytes(bytes)

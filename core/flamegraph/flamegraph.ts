@@ -31,16 +31,21 @@ export function buildFlameGraph(tree: FunctionTree, maxNodes: number): FlameGrap
 export function flameGraphOf(tree: CutTree): FlameGraph {
   const layout = layOut(tree)
   return {
-    names: layout.names,
+    names: namesOf(tree, layout),
     levels: levelsOf(layout),
     total: getBigInt(tree.total, 0),
     maxSelf: getBigInt(tree.self, maxSelfRow(tree)),
   }
 }
 
+export function namesOf({ names }: CutTree, { nameIds }: Layout): string[] {
+  return nameIds.map((id) => names.text(id))
+}
+
 /** Rows are positions: level by level, left to right. Level l is rows [levelStart[l], levelStart[l + 1]). */
 export interface Layout {
-  readonly names: string[]
+  /** In order of first visit; the first is that of the root. */
+  readonly nameIds: number[]
   readonly levelStart: Uint32Array
   readonly offset: Int64Column
   readonly total: Int64Column
@@ -76,15 +81,16 @@ export function layOut(tree: CutTree): Layout {
   const { depth, levelStart } = measureLevels(tree)
   const { nodeCount, children, childStart } = tree
   const layout: Layout = {
-    names: [TOTAL_NAME],
+    nameIds: [tree.names.internText(TOTAL_NAME)],
     levelStart,
     offset: allocateInt64Column(nodeCount),
     total: allocateInt64Column(nodeCount),
     self: allocateInt64Column(nodeCount),
     name: new Uint32Array(nodeCount),
   }
-  // Index + 1 in `names`; the root, and functions that bear its name, have index 0.
-  const nameIndex = new Uint32Array(tree.names.count + 1)
+  // Index + 1 in `nameIds`; the root, and functions that bear its name, have index 0.
+  const nameIndex = new Uint32Array(tree.names.count)
+  nameIndex[layout.nameIds[0]!] = 1
   const cursor = levelStart.slice(1)
   const x = allocateInt64Column(nodeCount)
   const stack = new Uint32Array(nodeCount)
@@ -95,7 +101,7 @@ export function layOut(tree: CutTree): Layout {
     copyRow({ from: tree.total, row: node }, layout.total, row)
     copyRow({ from: tree.self, row: node }, layout.self, row)
     copyRow({ from: x, row: node }, layout.offset, row)
-    if (node > 0) layout.name[row] = indexName(tree, tree.nodeName[node]!, nameIndex, layout.names)
+    if (node > 0) layout.name[row] = indexName(tree.nodeName[node]!, nameIndex, layout.nameIds)
     placeChildren(tree, node, x)
     for (let i = childStart[node]!; i < childStart[node + 1]!; i++) stack[stackLength++] = children[i]!
   }
@@ -119,13 +125,12 @@ function measureLevels(tree: CutTree): { readonly depth: Uint32Array; readonly l
   return { depth, levelStart }
 }
 
-function indexName(tree: CutTree, name: number, nameIndex: Uint32Array, names: string[]): number {
+function indexName(name: number, nameIndex: Uint32Array, nameIds: number[]): number {
   const known = nameIndex[name]!
   if (known !== 0) return known - 1
-  const text = tree.names.text(name)
-  const index = text === TOTAL_NAME ? 0 : names.push(text) - 1
-  nameIndex[name] = index + 1
-  return index
+  const count = nameIds.push(name)
+  nameIndex[name] = count
+  return count - 1
 }
 
 /** Sets x of a node's children; x of the node is set. */

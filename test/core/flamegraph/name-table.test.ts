@@ -53,11 +53,24 @@ describe('NameTable', () => {
 
   it('orders by bytes', () => {
     fc.assert(
-      fc.property(name, name, (a, b) => {
+      fc.property(fc.uniqueArray(name, { minLength: 1, maxLength: 20 }), (texts) => {
         const table = new NameTable()
-        const order = table.compare(table.internText(a), table.internText(b))
-        assert.equal(Math.sign(order), Buffer.compare(Buffer.from(a), Buffer.from(b)))
+        const ids = Uint32Array.from(texts, (text) => table.internText(text))
+        table.sort(ids)
+        const expected = texts.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+        assert.deepEqual(
+          [...ids].map((id) => table.text(id)),
+          expected,
+        )
       }),
+    )
+  })
+
+  it('knows which names are ASCII', () => {
+    const table = new NameTable()
+    assert.deepEqual(
+      ['', 'main', 'é', 'a\u{1f600}', '~\x7f'].map((text) => table.isAscii(table.internText(text))),
+      [true, true, false, false, true],
     )
   })
 })
