@@ -84,7 +84,15 @@ export class ObjectWriter {
     await this.#upload!.putPart(++this.#parts, body)
   }
 
+  /** A view where the bytes lie in one piece: a part of a large dataset is not copied. */
   #take(lengthBytes: number): Uint8Array {
+    const first = this.#chunks[0]!
+    if (first.length >= lengthBytes) {
+      if (first.length === lengthBytes) this.#chunks.shift()
+      else this.#chunks[0] = first.subarray(lengthBytes)
+      this.#bufferedBytes -= lengthBytes
+      return first.subarray(0, lengthBytes)
+    }
     const out = new Uint8Array(lengthBytes)
     let at = 0
     while (at < lengthBytes) {
