@@ -317,7 +317,7 @@ async function startServices(
   mountSegmentWriter(operator, explained, operatorOptions)
   mountMetrics(operator, instruments.registry)
   const multitenancy = config.isMultitenant
-  const compression = nodeCompression(nativeGzip(codec))
+  const compression = nodeCompression(nativeGunzip(nativeGzip(codec)))
   const regex = createRegexCompiler()
   const pushes = watchPushes(instruments.pushes(explained))
   const executing = await startQueries(shared, { store, regex, isPressed: pushes.isPressed })

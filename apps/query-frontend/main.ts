@@ -18,6 +18,7 @@ import { openLimitsFile } from '#platform/limits-file.ts'
 import { openLimitRows } from '#platform/limits-rows.ts'
 import { createProcessLog } from '#platform/log.ts'
 import { standBehindPushes } from '#platform/niceness.ts'
+import { nativeGunzip } from '#platform/native-gunzip.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { runProcess } from '#platform/service.ts'
@@ -66,7 +67,7 @@ await runProcess(log, async (lifecycle) => {
       regex: createRegexCompiler(),
       clock,
       log,
-      compression: codecCompression(nativeGzip(createCodec())),
+      compression: codecCompression(nativeGunzip(nativeGzip(createCodec()))),
     },
     { multitenancy, limitsOf: (tenant) => tenants.limitsOf(tenant) },
   )

@@ -5,7 +5,8 @@
  *
  * 1. Distinct hashes of the hours, of what is not deleted.
  * 2. Those that are not known are read, once.
- * 3. The sets are reduced to the labels of the question as Postgres does it.
+ * 3. The sets are reduced to the labels of the question as Postgres does it; what the last few questions of a tenant came to
+ *    is kept for those that find the same hashes.
  * A tenant with more than `SETS_MAX` sets is answered by Postgres, and is taken for such a one for its next
  * `LARGE_QUESTIONS`, so that counting costs little. Several tenants at once are answered by Postgres, too.
  *
@@ -26,8 +27,20 @@ const CHARS_MAX = 4 << 20
 /** Of a set beside its labels. */
 const SET_CHARS = 64
 
+/** Questions of a tenant whose answers are kept: names, values of some labels, series, profile types. */
+const ANSWERS_MAX = 8
+
+/** What sets with these hashes come to, for one question. */
+interface KeptAnswer {
+  readonly hashes: readonly string[]
+  readonly sets: readonly { pairs: string[] }[]
+  readonly chars: number
+}
+
 interface TenantSets {
   readonly pairsOf: Map<string, readonly string[]>
+  /** By question; the oldest first. */
+  readonly answers: Map<string, KeptAnswer>
   chars: number
 }
 
@@ -63,7 +76,11 @@ export class KeptLabelSets {
       this.#setLarge(tenant)
       return selectLabelSets(sql, request, limit)
     }
-    const known = this.#use(tenant)?.pairsOf
+    const of = this.#use(tenant)
+    const question = JSON.stringify([request.names, request.namesOnly])
+    const answer = of?.answers.get(question)
+    if (answer !== undefined && isSame(answer.hashes, hashes)) return answer.sets.slice(0, limit + 1)
+    const known = of?.pairsOf
     const sets = new Map<string, readonly string[]>()
     const unknown = hashes.filter((hash) => {
       const pairs = known?.get(hash)
@@ -75,7 +92,30 @@ export class KeptLabelSets {
       for (const { hash, pairs } of read) sets.set(hash, pairs)
       this.#keep(tenant, read)
     }
-    return reduce(sets.values(), request).slice(0, limit + 1)
+    const reduced = reduce(sets.values(), request)
+    this.#keepAnswer(tenant, question, { hashes, sets: reduced })
+    return reduced.slice(0, limit + 1)
+  }
+
+  /** The texts are those of the sets. */
+  #keepAnswer(tenant: string, question: string, { hashes, sets }: Omit<KeptAnswer, 'chars'>): void {
+    const of = this.#tenants.get(tenant)
+    if (of === undefined) return
+    const chars = (sets.length + hashes.length + 1) * SET_CHARS + question.length
+    const [oldest] = of.answers.keys()
+    if (of.answers.has(question)) this.#dropAnswer(of, question)
+    else if (of.answers.size >= ANSWERS_MAX && oldest !== undefined) this.#dropAnswer(of, oldest)
+    of.answers.set(question, { hashes, sets, chars })
+    of.chars += chars
+    this.#chars += chars
+    this.#fit()
+  }
+
+  #dropAnswer(of: TenantSets, question: string): void {
+    const chars = of.answers.get(question)?.chars ?? 0
+    of.answers.delete(question)
+    of.chars -= chars
+    this.#chars -= chars
   }
 
   #isLarge(tenant: string): boolean {
@@ -101,7 +141,7 @@ export class KeptLabelSets {
       this.#drop(tenant)
       of = undefined
     }
-    of ??= { pairsOf: new Map(), chars: 0 }
+    of ??= { pairsOf: new Map(), answers: new Map(), chars: 0 }
     for (const { hash, pairs } of read) {
       if (of.pairsOf.has(hash)) continue
       const chars = pairs.reduce((sum, text) => sum + text.length, SET_CHARS)
@@ -111,6 +151,10 @@ export class KeptLabelSets {
     }
     this.#tenants.delete(tenant)
     this.#tenants.set(tenant, of)
+    this.#fit()
+  }
+
+  #fit(): void {
     for (const oldest of this.#tenants.keys()) {
       if (this.#chars <= this.#charsMax) return
       this.#drop(oldest)
@@ -152,6 +196,10 @@ function selectPairs(sql: SqlSession, tenant: string, request: LabelSetsRequest,
   return sql<{ hash: string; pairs: string[] }[]>`
     select distinct on (l.hash) l.hash, l.pairs from label_sets l
     where ${hoursOf(sql, tenant, request)} and l.hash = any(${hashes}::text[]::uuid[])`
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((hash, i) => hash === b[i])
 }
 
 /** Distinct sets of the labels that are asked for. The row of a cut hour has a nameless label, and is kept as it is. */
