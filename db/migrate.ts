@@ -25,7 +25,7 @@ export interface Migration {
 }
 
 /** The newest migration that the statements of this program rely on (`test/db/migrate.test.ts` compares). */
-export const SCHEMA_VERSION = 17
+export const SCHEMA_VERSION = 18
 /** Any constant: the lock of this product's migrations among the advisory locks of one database. */
 const MIGRATION_LOCK = 7_210_331
 /** Migrators wait for each other and an index may take long: no limit below this. */

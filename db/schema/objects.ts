@@ -1,5 +1,5 @@
 /** Objects: the register of ids, what each object holds, and the queue of deletions. */
-import { bigint, index, integer, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import { bigint, boolean, index, integer, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import { isNotNull } from 'drizzle-orm'
 import { integers } from './columns.ts'
 
@@ -10,6 +10,8 @@ export const objectIds = pgTable(
     id: text('id').primaryKey(),
     registeredAt: timestamp('registered_at', { withTimezone: true }).notNull().defaultNow(),
     retiredAt: timestamp('retired_at', { withTimezone: true }),
+    /** A rebuild could not read it. Of ids that were kept aside by versions before 18 it is not set. */
+    isUnreadable: boolean('is_unreadable').notNull().default(false),
   },
   (table) => [index('object_ids_retired').on(table.retiredAt).where(isNotNull(table.retiredAt))],
 )

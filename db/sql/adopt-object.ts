@@ -110,9 +110,9 @@ export async function adoptGarbage(
     on conflict (object_id) do nothing`
 }
 
-/** Registered and nothing else: not searched for as an orphan, not deleted, until somebody looks at it. */
+/** Registered and nothing else: not searched for as an orphan, not deleted, until somebody looks at it. The mark is for a later version. */
 export async function quarantine(sql: SqlSession, objectIds: readonly string[]): Promise<void> {
   await sql`
-    insert into object_ids (id) select k.id from unnest(${objectIds}::text[]) as k(id) order by k.id
+    insert into object_ids (id, is_unreadable) select k.id, true from unnest(${objectIds}::text[]) as k(id) order by k.id
     on conflict (id) do nothing`
 }

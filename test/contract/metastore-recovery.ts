@@ -225,6 +225,13 @@ export function recoveryContract(name: string, open: () => Promise<ObjectStore>)
       assert.ok(row!['last'] > 7_000_000, 'later jobs have higher tokens than all in the bucket')
       const unreadable = run.findings.filter(({ kind }) => kind === 'unreadable-object').map(({ subject }) => subject)
       assert.deepEqual(unreadable.sort(), rubbish)
+      const marked = await site.stack.metastore.database.sql<{ id: string }[]>`
+        select id from object_ids where is_unreadable order by id`
+      assert.deepEqual(
+        marked.map(({ id }) => id),
+        rubbish,
+        'marked, for a version that forgets ids sooner',
+      )
       assert.deepEqual(await askEverything(site), before)
       await deleteDue(site)
       for (const i of [0, 1, 2, 3]) assert.notEqual(await inner.head(place(i)), undefined, 'under quarantine')
