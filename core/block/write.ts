@@ -17,7 +17,7 @@ import type { ConservationSum, Dataset } from './dataset.ts'
 import { encodeFooter, encodeHeader, type ObjectSource } from './footer.ts'
 import { HEADER_BYTES, SECTION_CODEC, SECTION_KIND, type SectionName } from './format.ts'
 import { encodeFrameIndex } from './frame-index.ts'
-import { buildFunctionTotals } from './function-totals-build.ts'
+import { buildFunctionTotals, functionTotalsBytesMax } from './function-totals-build.ts'
 import { type EncodedFrames, encodeFrames, planFrames } from './frames.ts'
 import { encodeHeaders, PROFILE_ID_BYTES, timeBounds } from './header-section.ts'
 import { encodeGroups, encodeSeries } from './label-sections.ts'
@@ -84,7 +84,9 @@ export function encodeDataset(dataset: Dataset, options: EncodeDatasetOptions): 
   const allowedBytes = frames.sizeBytes * (options.rollupBytesFraction ?? ROLLUP_BYTES_FRACTION)
   const rollups = functionLevel === undefined ? undefined : encodeRollups(dataset, codec, allowedBytes)
   const { stackKeysFraction, functionTotalsFraction = 0 } = options
-  const functionTotals = buildFunctionTotals({ ...dataset, functionLevel }, frames.sizeBytes * functionTotalsFraction)
+  const allowance = { fraction: functionTotalsFraction, hasRollups: rollups !== undefined }
+  const totalsBytes = functionTotalsBytesMax(frames.sizeBytes, allowance)
+  const functionTotals = buildFunctionTotals({ ...dataset, functionLevel }, totalsBytes)
   const region = { ...dataset, functionLevel, sums, frames, rollups, functionTotals, stackKeysFraction }
   return encodeRegion(region, codec)
 }

@@ -25,7 +25,7 @@ import {
 import { columnFactors } from '../block/column-factor.ts'
 import { FrameEncoder, type FramePlan, planFrames, rowsOfLargest } from '../block/frames.ts'
 import { FUNCTION_TOTALS_FRACTION, FUNCTION_TOTALS_GROUPS_MAX } from '../block/function-totals.ts'
-import { packFunctionTotals } from '../block/function-totals-build.ts'
+import { functionTotalsBytesMax, packFunctionTotals } from '../block/function-totals-build.ts'
 import { findHeaderFault } from '../block/order.ts'
 import { ROLLUP_BYTES_FRACTION, packRollups } from '../block/rollup-section.ts'
 import { RollupBuilder } from '../block/rollup-build.ts'
@@ -107,7 +107,8 @@ function mergeTaken(
     const rollups = rows.rollups && packRollups(named, rows.rollups, { codec, allowedBytes, scratch: scratch.frames })
     // A bad output has none: they would be refused, and with them what somebody wants to look at.
     const hasTotals = fault === undefined && rows.totals.length > 0
-    const totalsBytes = hasTotals ? rows.frames.sizeBytes * FUNCTION_TOTALS_FRACTION : 0
+    const allowance = { fraction: hasTotals ? FUNCTION_TOTALS_FRACTION : 0, hasRollups: rollups !== undefined }
+    const totalsBytes = functionTotalsBytesMax(rows.frames.sizeBytes, allowance)
     let functionTotals: Uint8Array | undefined
     try {
       functionTotals = packFunctionTotals({ ...named, ...symbols }, rows.totals, totalsBytes)

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Dataset } from '#core/block/dataset.ts'
 import { decodeFunctionTotals, FUNCTION_TOTALS_GROUPS_MAX } from '#core/block/function-totals.ts'
-import { buildFunctionTotals, packFunctionTotals } from '#core/block/function-totals-build.ts'
+import { buildFunctionTotals, functionTotalsBytesMax, packFunctionTotals } from '#core/block/function-totals-build.ts'
 import { ByteReader } from '#core/wire/byte-reader.ts'
 import { getBigInt } from '#core/wire/int64.ts'
 import { isDataLoss } from '../../support/block-faults.ts'
@@ -50,6 +50,12 @@ test('nothing is written without a function level, or past what is allowed', () 
   assert.equal(buildFunctionTotals({ ...dataset, functionLevel }, 0), undefined)
   assert.equal(buildFunctionTotals({ ...dataset, functionLevel }, 8), undefined)
   assert.ok(buildFunctionTotals({ ...dataset, functionLevel }, ANY_BYTES) !== undefined)
+})
+
+test('where no rollup pays the total has their share too', () => {
+  assert.equal(functionTotalsBytesMax(8_000, { fraction: 1 / 8, hasRollups: true }), 1_000)
+  assert.equal(functionTotalsBytesMax(8_000, { fraction: 1 / 8, hasRollups: false }), 3_000)
+  assert.equal(functionTotalsBytesMax(8_000, { fraction: 0, hasRollups: false }), 0, 'of one hour there is none')
 })
 
 test('a dataset with a group for each profile has none: what is looked at grows with groups times nodes', () => {
