@@ -4,6 +4,7 @@
  */
 import { PushCounts } from '#core/ingest/push-counts.ts'
 import type { Random } from '#core/ports/random.ts'
+import { seedTables } from '#core/wire/table-hash.ts'
 import { createClock } from '#platform/clock.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { readInternalSettings } from '#platform/connect/internal-settings.ts'
@@ -43,6 +44,7 @@ export interface EdgeApp {
 const webRandom: Random = { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)) }
 
 export function composeEdge(env: Env, { readBody, isProcess = false, keepLedger }: EdgeRuntime = {}): EdgeApp {
+  seedTables(webRandom)
   const { writers: place, ...settings } = readEdgeConfig(env)
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output

@@ -12,7 +12,9 @@
  */
 import { CinderError } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
+import { seedTables } from '#core/wire/table-hash.ts'
 import { isLateWrite } from './postgres/late-write.ts'
+import { createRandom } from './random.ts'
 
 /** Docker kills after 10 s, a person looks up after 5. */
 export const STOP_BOUND_MS = 5_000
@@ -106,6 +108,7 @@ export async function runProcess(
   start: (lifecycle: Lifecycle) => Promise<void>,
   host: ProcessHost = createProcessHost(log),
 ): Promise<void> {
+  seedTables(createRandom())
   const lifecycle = new Lifecycle(log)
   const ended = Promise.withResolvers<string | Error>()
   let firstSignalMs: number | undefined

@@ -10,11 +10,13 @@ import { BlockCache } from '#core/query/block-cache.ts'
 import { runAnswerTask } from '#core/query/answer-task.ts'
 import type { LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import { seedTables } from '#core/wire/table-hash.ts'
 import { createCodec } from '#platform/codec.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
 import { standBehindPushes } from '#platform/niceness.ts'
 import type { EndedCall } from '#platform/metrics/metered-store.ts'
+import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { createQueryBackend, type LocalQueryBackend } from './app.ts'
 import { createLabelReporter } from './labels.ts'
@@ -35,6 +37,8 @@ import {
 import { openThreadReads } from './thread-reads.ts'
 
 declare const self: Worker
+
+seedTables(createRandom())
 
 const reads = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: Error): void }>()
 let nextRead = 1

@@ -3,13 +3,16 @@
  * out stay.
  */
 import { GrowingUint32 } from '../wire/growing.ts'
-import { hashStep, mix32 } from '../wire/hash.ts'
 import type { Int64Column } from '../wire/int64.ts'
+import { hashPair, tableFactors, tableSeed, tableWords } from '../wire/table-hash.ts'
 
 export const UNKNOWN = 0xffffffff
 
 /** Distinct rows of 32-bit words behind an open hash, numbered in order of first use. */
 export class WordRows {
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   readonly words: GrowingUint32
   /** Row i is words[start[i], start[i + 1]). */
   readonly start: GrowingUint32
@@ -42,9 +45,7 @@ export class WordRows {
   }
 
   #find(key: Uint32Array, length: number): number {
-    let h = length
-    for (let i = 0; i < length; i++) h = hashStep(h, key[i]!)
-    const hash = mix32(h)
+    const hash = tableWords(this.#seed, key, 0, length)
     const slots = this.#slots
     const hashes = this.#hash.array
     const mask = slots.length - 1
@@ -71,6 +72,7 @@ export class WordRows {
     for (let i = 0; i < length; i++) words.array[words.count++] = key[i]!
     this.start.push(words.count)
     this.#hash.push(hash)
+    this.probes += (slot - hash) & (this.#slots.length - 1)
     this.#slots[slot] = row + 1
     if (row * 2 > this.#slots.length) this.#slots = rehashed(this.#slots.length * 2, this.#hash)
     return row
@@ -105,6 +107,9 @@ function rehashed(length: number, hash: GrowingUint32): Uint32Array {
 
 /** Nodes by (parent, location). Node 0 is the root. */
 export class NodeTable {
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #factors = tableFactors()
   readonly parent: GrowingUint32
   readonly location: GrowingUint32
   #slots: Uint32Array
@@ -137,7 +142,8 @@ export class NodeTable {
     const mask = slots.length - 1
     const parents = this.parent.array
     const locations = this.location.array
-    let slot = nodeHash(parent, location) & mask
+    const first = hashPair(this.#factors, parent, location) & mask
+    let slot = first
     for (let node = slots[slot]!; node !== 0; node = slots[slot]!) {
       if (parents[node] === parent && locations[node] === location) return node
       slot = (slot + 1) & mask
@@ -145,6 +151,7 @@ export class NodeTable {
     const node = this.parent.count
     this.parent.push(parent)
     this.location.push(location)
+    this.probes += (slot - first) & mask
     slots[slot] = node
     if (node * 2 > slots.length) this.#rehash()
     return node
@@ -154,16 +161,12 @@ export class NodeTable {
     const slots = new Uint32Array(this.#slots.length * 2)
     const mask = slots.length - 1
     for (let node = 1; node < this.parent.count; node++) {
-      let slot = nodeHash(this.parent.array[node]!, this.location.array[node]!) & mask
+      let slot = hashPair(this.#factors, this.parent.array[node]!, this.location.array[node]!) & mask
       while (slots[slot] !== 0) slot = (slot + 1) & mask
       slots[slot] = node
     }
     this.#slots = slots
   }
-}
-
-function nodeHash(parent: number, location: number): number {
-  return mix32(hashStep(Math.imul(parent, 0x9e3779b1), location))
 }
 
 export class StackNumbers {

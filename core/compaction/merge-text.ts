@@ -8,26 +8,28 @@
  */
 import { GrowingUint32 } from '../wire/growing.ts'
 import { mix32 } from '../wire/hash.ts'
+import { tableSeed, tableStep } from '../wire/table-hash.ts'
 
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-function hashText(view: DataView, start: number, end: number): number {
-  let a = Math.imul(end - start, 0x9e3779b1)
-  let b = 0x811c9dc5
+function hashText(seed: number, view: DataView, start: number, end: number): number {
+  let a = seed ^ Math.imul(end - start, 0x9e3779b1)
+  let b = seed ^ 0x811c9dc5
   let i = start
   for (const pairEnd = end - 7; i < pairEnd; i += 8) {
-    a = Math.imul(a ^ view.getInt32(i, true), 0x5bd1e995)
-    b = Math.imul(b ^ view.getInt32(i + 4, true), 0x85ebca6b)
-    a ^= a >>> 15
-    b ^= b >>> 13
+    a = tableStep(a, view.getInt32(i, true))
+    b = tableStep(b, view.getInt32(i + 4, true))
   }
-  for (; i < end; i++) a = Math.imul(a ^ view.getUint8(i), 0x01000193)
-  return mix32(a ^ Math.imul(b, 0xc2b2ae35))
+  for (; i < end; i++) a = tableStep(a, view.getUint8(i))
+  return mix32(tableStep(b, a))
 }
 
 export class TextTable {
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   #bytes: Uint8Array
   #view: DataView
   readonly #offset: GrowingUint32
@@ -59,7 +61,7 @@ export class TextTable {
   }
 
   #find(view: DataView, start: number, end: number): number {
-    const hash = hashText(view, start, end)
+    const hash = hashText(this.#seed, view, start, end)
     const slots = this.#slots
     const mask = slots.length - 1
     let slot = hash & mask
@@ -70,6 +72,7 @@ export class TextTable {
     const id = this.#hash.count
     this.#append(view, start, end)
     this.#hash.push(hash)
+    this.probes += (slot - hash) & mask
     slots[slot] = id + 1
     if (id * 2 > slots.length) this.#rehash()
     return id

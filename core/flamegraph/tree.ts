@@ -13,6 +13,7 @@
  */
 import { CinderError, invalidArgument } from '../errors.ts'
 import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+import { hashPair, tableFactors } from '../wire/table-hash.ts'
 import { NameTable } from './name-table.ts'
 import { VarintReader, VarintWriter } from './varint-column.ts'
 
@@ -31,6 +32,7 @@ export class FunctionTree {
   nodeCount = 1
   /** Open addressing at half load at most; 0 = free, because the root is nobody's child. */
   #slots: Uint32Array
+  readonly #factors = tableFactors()
   readonly #nodesMax: number
 
   constructor(expectedNodes = 256, nodesMax = TREE_NODES_MAX) {
@@ -56,7 +58,7 @@ export class FunctionTree {
     if (guess > 0 && guess < this.nodeCount && this.nodeParent[guess] === parent && this.nodeName[guess] === name)
       return guess
     const mask = this.#slots.length - 1
-    let slot = hashNode(parent, name) & mask
+    let slot = hashPair(this.#factors, parent, name) & mask
     for (;;) {
       const node = this.#slots[slot]!
       if (node === 0) return this.#append(slot, parent, name)
@@ -113,7 +115,7 @@ export class FunctionTree {
       node++
       if (node >= this.nodeCount || nodeParent[node] !== parent || nodeName[node] !== name) {
         const mask = slots.length - 1
-        let slot = hashNode(parent, name) & mask
+        let slot = hashPair(this.#factors, parent, name) & mask
         node = slots[slot]!
         while (node !== 0 && (nodeParent[node] !== parent || nodeName[node] !== name)) {
           slot = (slot + 1) & mask
@@ -163,7 +165,7 @@ export class FunctionTree {
     const slots = new Uint32Array(this.#slots.length * 2)
     const mask = slots.length - 1
     for (let node = 1; node < this.nodeCount; node++) {
-      let slot = hashNode(this.nodeParent[node]!, this.nodeName[node]!) & mask
+      let slot = hashPair(this.#factors, this.nodeParent[node]!, this.nodeName[node]!) & mask
       while (slots[slot] !== 0) slot = (slot + 1) & mask
       slots[slot] = node
     }
@@ -238,11 +240,6 @@ function readEncoded(bytes: Uint8Array): TreeColumns & { readonly nameStart: Uin
 
 function malformedTree(why: string): CinderError {
   return new CinderError('data_loss', `malformed tree: ${why}`, { reason: 'malformed_tree' })
-}
-
-function hashNode(parent: number, name: number): number {
-  const h = Math.imul(parent, 0x9e3779b1) ^ Math.imul(name, 0x85ebca6b)
-  return h ^ (h >>> 15)
 }
 
 function slotCountFor(capacity: number): number {

@@ -17,7 +17,8 @@
  * maps it took a fifth of taking a profile in, now a twentieth.
  */
 import { GrowingUint32 } from '../wire/growing.ts'
-import { hashStep, mix32 } from '../wire/hash.ts'
+import { mix32 } from '../wire/hash.ts'
+import { tableSeed, tableWords } from '../wire/table-hash.ts'
 import { type DecodedProfile, NO_ROW } from './profile.ts'
 import { stringAt } from './string-table.ts'
 
@@ -34,10 +35,6 @@ const HEAP_FRAMES_MAX = 32
 const CPU_FRAMES_MAX = 64
 /** Inlined frames share a location, so a cut stack may be a few locations short of the limit. */
 const SHORT_BY = 4
-
-/** A factor of the rolling hash, and its 15th power. */
-const ROLL = 0x01000193
-const ROLL_15 = Array.from({ length: RUN_FRAMES - 1 }).reduce<number>((power) => Math.imul(power, ROLL), 1)
 
 const NONE = 0xffffffff
 
@@ -152,6 +149,7 @@ function inOrder({ count, suffixes }: Groups, { next }: Links): number[] {
 
 /** Numbers of different suffixes, in the order of their first use. */
 class SuffixTable {
+  readonly #seed = tableSeed()
   /** What `indexOf` looks for. */
   readonly suffix = new Uint32Array(SUFFIX_FRAMES)
   readonly #known = new GrowingUint32(SUFFIX_FRAMES * 64)
@@ -165,9 +163,7 @@ class SuffixTable {
 
   indexOf(): number {
     const { suffix } = this
-    let state = 0
-    for (let i = 0; i < SUFFIX_FRAMES; i++) state = hashStep(state, suffix[i]!)
-    const hash = mix32(state)
+    const hash = tableWords(this.#seed, suffix, 0, SUFFIX_FRAMES)
     const mask = this.#slots.length - 1
     let slot = hash & mask
     for (let entry = this.#slots[slot]!; entry !== 0; entry = this.#slots[slot]!) {
@@ -219,6 +215,9 @@ class RunTable {
   /** By group. */
   readonly runOfRoot: Uint32Array
   #count = 0
+  /** An odd factor of the rolling hash that nobody knows, and its 15th power. */
+  readonly #roll = mix32(tableSeed() ^ 0x01000193) | 1
+  readonly #roll15 = Array.from({ length: RUN_FRAMES - 1 }).reduce<number>((power) => Math.imul(power, this.#roll), 1)
 
   constructor(groups: Groups) {
     const { count } = groups
@@ -252,8 +251,8 @@ class RunTable {
     for (let shift = 0; shift < SHIFT_MAX; shift++) {
       const run = this.#slots[this.#slotOf(mix32(state), first + shift)]! - 1
       if (run >= 0) this.#noteRun(run, group, SHIFT_MAX - shift)
-      const without = (state - Math.imul(suffixes[first + shift]!, ROLL_15)) | 0
-      state = (Math.imul(without, ROLL) + suffixes[first + shift + RUN_FRAMES]!) | 0
+      const without = (state - Math.imul(suffixes[first + shift]!, this.#roll15)) | 0
+      state = (Math.imul(without, this.#roll) + suffixes[first + shift + RUN_FRAMES]!) | 0
     }
   }
 
@@ -271,7 +270,7 @@ class RunTable {
   #hashOf(at: number): number {
     const { suffixes } = this.#groups
     let state = 0
-    for (let i = 0; i < RUN_FRAMES; i++) state = (Math.imul(state, ROLL) + suffixes[at + i]!) | 0
+    for (let i = 0; i < RUN_FRAMES; i++) state = (Math.imul(state, this.#roll) + suffixes[at + i]!) | 0
     return state
   }
 

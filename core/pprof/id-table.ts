@@ -8,6 +8,7 @@
  */
 import { assert } from '../assert.ts'
 import { mix32 } from '../wire/hash.ts'
+import { tableSeed, tableStep } from '../wire/table-hash.ts'
 import { NO_ROW } from './profile.ts'
 
 /** 2^21: what three varint bytes hold; readers of one to three bytes take the id as it is. */
@@ -19,6 +20,9 @@ const WIDE_IDS_MAX = 2 ** 26
 /** Numbers ids of 2^21 and above in order of first use. Shared by the id spaces of one profile. */
 export class WideIds {
   count = 0
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   #lo = new Uint32Array(64)
   #hi = new Uint32Array(64)
   /** Open hash of ordinals + 1; 0 = free. At most half full. */
@@ -33,13 +37,15 @@ export class WideIds {
   idOf(lo: number, hi: number): number {
     if (hi === 0 && lo < DIRECT_ID_LIMIT) return lo
     const mask = this.#slots.length - 1
-    let slot = hashId(lo, hi) & mask
+    const first = hashId(this.#seed, lo, hi) & mask
+    let slot = first
     for (;;) {
       const entry = this.#slots[slot]!
       if (entry === 0) break
       if (this.#lo[entry - 1] === lo && this.#hi[entry - 1] === hi) return DIRECT_ID_LIMIT + entry - 1
       slot = (slot + 1) & mask
     }
+    this.probes += (slot - first) & mask
     return this.#insert(slot, lo, hi)
   }
 
@@ -67,7 +73,7 @@ export class WideIds {
     const slots = new Uint32Array(this.#slots.length * 2)
     const mask = slots.length - 1
     for (let i = 0; i < this.count; i++) {
-      let slot = hashId(this.#lo[i]!, this.#hi[i]!) & mask
+      let slot = hashId(this.#seed, this.#lo[i]!, this.#hi[i]!) & mask
       while (slots[slot] !== 0) slot = (slot + 1) & mask
       slots[slot] = i + 1
     }
@@ -75,8 +81,8 @@ export class WideIds {
   }
 }
 
-function hashId(lo: number, hi: number): number {
-  return mix32(Math.imul(lo, 0x9e3779b1) ^ hi)
+function hashId(seed: number, lo: number, hi: number): number {
+  return mix32(tableStep(tableStep(seed, lo), hi))
 }
 
 /**
@@ -88,6 +94,9 @@ const SPARSE_IDS_MIN = 1_024
 
 /** Rows of one id space. */
 export class IdTable {
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   #direct = new Uint32Array(0)
   #wide = new Uint32Array(0)
   #directCount = 0
@@ -160,13 +169,14 @@ export class IdTable {
 
   /** The slot of an id, or the free one where it would go. */
   #slotOf(id: number): number {
-    let slot = hashId(id, 0) & this.#slotMask
+    let slot = hashId(this.#seed, id, 0) & this.#slotMask
     while (this.#slotRow[slot] !== 0 && this.#slotId[slot] !== id) slot = (slot + 1) & this.#slotMask
     return slot
   }
 
   #setSparse(id: number, row: number): void {
     const slot = this.#slotOf(id)
+    this.probes += (slot - hashId(this.#seed, id, 0)) & this.#slotMask
     this.#slotRow[slot] = row + 1
     this.#slotId[slot] = id
   }

@@ -15,8 +15,8 @@
 import { labelsKey, type LabelPair, type Labels } from '../labels/labels.ts'
 import type { TenantLimits } from '../limits/limits.ts'
 import { GrowingUint32 } from '../wire/growing.ts'
-import { hashStep, mix32 } from '../wire/hash.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+import { tableSeed, tableWords } from '../wire/table-hash.ts'
 import type { DecodedProfile } from './profile.ts'
 import { type SeriesRules, seriesLabels } from './series-labels.ts'
 import { stringAt } from './string-table.ts'
@@ -117,6 +117,7 @@ class Splitter {
   spanId: Int64Column | undefined
   traceIdHigh: Int64Column | undefined
   traceIdLow: Int64Column | undefined
+  readonly #seed = tableSeed()
   readonly #profile: DecodedProfile
   readonly #pushed: readonly LabelPair[]
   readonly #maxSessions: number
@@ -155,7 +156,6 @@ class Splitter {
     pairs.reserve(2 * (end - sampleLabelStart[sample]!))
     const out = pairs.array
     let at = start
-    let hash = 0
     for (let i = sampleLabelStart[sample]!; i < end; i++) {
       const text = labelString[i]!
       if (text === 0) continue
@@ -164,11 +164,10 @@ class Splitter {
       if (kind === SERIES_LABEL) {
         out[at++] = key
         out[at++] = text
-        hash = hashStep(hashStep(hash, key), text)
       } else if (kind === SPAN_ID) this.#readSpan(text, k, keptCount)
       else if (kind === TRACE_ID) this.#readTrace(text, k, keptCount)
     }
-    if (at > start) return this.#seriesOfList(start, at, mix32(hash))
+    if (at > start) return this.#seriesOfList(start, at)
     if (this.#bareSeries < 0) this.#bareSeries = this.#addSeries(start, start)
     return this.#bareSeries
   }
@@ -182,7 +181,8 @@ class Splitter {
     return kind
   }
 
-  #seriesOfList(start: number, end: number, hash: number): number {
+  #seriesOfList(start: number, end: number): number {
+    const hash = tableWords(this.#seed, this.#pairs.array, start, end)
     const mask = this.#slots.length - 1
     let slot = hash & mask
     for (;;) {

@@ -16,6 +16,7 @@ import type { TimeSeries } from '../rpc/query-backend.ts'
 import { MS_PER_SECOND } from '../units.ts'
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
 import { bigIntsAt } from '../wire/int64.ts'
+import { hashPair, tableFactors } from '../wire/table-hash.ts'
 
 /** 4 Mi points take 28 to 36 bytes each, about 130 MB, and 45 bytes of JSON each, about 190 MB. */
 export const SERIES_POINTS_MAX = 1 << 22
@@ -62,6 +63,7 @@ export class TimeSeriesBuilder {
   readonly #sum = new GrowingInt64()
   readonly #count = new GrowingUint32()
   /** Point + 1, 0 = free; at half load at most. */
+  readonly #factors = tableFactors()
   #slots = new Uint32Array(512)
   #last = -1
   /** The first partial answer, as it came: most queries have no second one, and it is built already. */
@@ -176,7 +178,7 @@ export class TimeSeriesBuilder {
     const last = this.#last
     if (last >= 0 && this.#step.array[last] === step && this.#series.array[last] === series) return last
     const mask = this.#slots.length - 1
-    let slot = hashPoint(series, step) & mask
+    let slot = hashPair(this.#factors, series, step) & mask
     for (;;) {
       const entry = this.#slots[slot]!
       if (entry === 0) break
@@ -214,17 +216,12 @@ export class TimeSeriesBuilder {
     const slots = new Uint32Array(this.#slots.length * 2)
     const mask = slots.length - 1
     for (let row = 0; row < this.#step.count; row++) {
-      let slot = hashPoint(this.#series.array[row]!, this.#step.array[row]!) & mask
+      let slot = hashPair(this.#factors, this.#series.array[row]!, this.#step.array[row]!) & mask
       while (slots[slot] !== 0) slot = (slot + 1) & mask
       slots[slot] = row + 1
     }
     this.#slots = slots
   }
-}
-
-function hashPoint(series: number, step: number): number {
-  const h = Math.imul(series, 0x9e3779b1) ^ Math.imul(step, 0x85ebca6b)
-  return h ^ (h >>> 15)
 }
 
 /** Merges partial answers of query-backends; any grouping and order of them gives the same. */

@@ -4,8 +4,9 @@
  * the profile (a day of eight services is 35,000 of them).
  */
 import { PROFILE_ID_BYTES } from '../block/header-section.ts'
-import { hashBytes, hashStep, mix32 } from '../wire/hash.ts'
+import { mix32 } from '../wire/hash.ts'
 import type { Int64Column } from '../wire/int64.ts'
+import { tableBytes, tableSeed, tableStep } from '../wire/table-hash.ts'
 import { SHARED_ID_BYTES } from './profile-ids.ts'
 
 export interface PartColumns {
@@ -24,6 +25,7 @@ export class WholeProfiles {
   count = 0
   /** Whole + 1, 0 = free; at half load at most. */
   readonly #slots: Uint32Array
+  readonly #seed = tableSeed()
 
   /** `headersMax`: how many headers will be asked for at most. */
   constructor(parts: PartColumns, headersMax: number) {
@@ -39,7 +41,7 @@ export class WholeProfiles {
     const { ids, times } = this.#parts
     const start = header * PROFILE_ID_BYTES
     const mask = this.#slots.length - 1
-    let slot = mix32(hashStep(hashBytes(ids, start, start + SHARED_ID_BYTES), times.lo[header]!)) & mask
+    let slot = mix32(tableStep(tableBytes(this.#seed, ids, start, start + SHARED_ID_BYTES), times.lo[header]!)) & mask
     for (let entry = this.#slots[slot]!; entry !== 0; entry = this.#slots[slot]!) {
       if (this.#isSame(this.first[entry - 1]!, header)) return entry - 1
       slot = (slot + 1) & mask

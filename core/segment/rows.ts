@@ -6,8 +6,9 @@
  * and appended to the group.
  */
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
-import { hashStep, mix32 } from '../wire/hash.ts'
+import { mix32 } from '../wire/hash.ts'
 import { allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+import { tableSeed, tableStep } from '../wire/table-hash.ts'
 import type { GroupRows } from '../block/dataset.ts'
 
 /** A writer may hold thousands of heads with a handful of rows each: a new one is small. */
@@ -98,6 +99,9 @@ export class RowScratch {
   values: Int64Column[] = []
   /** Absent while no row of the profile has a span or trace. */
   context: RowIds | undefined
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   #typeCount = 0
   #stamp = new Uint32Array(ROWS_FIRST)
   #slot = new Uint32Array(ROWS_FIRST)
@@ -161,7 +165,8 @@ export class RowScratch {
     copyLanes(traceHigh, row, traceIdHigh, k)
     copyLanes(traceLow, row, traceIdLow, k)
     const mask = this.#contextMask
-    let slot = hashOfContext(context, row, stackId) & mask
+    const first = hashOfContext(context, row, tableStep(this.#seed, stackId)) & mask
+    let slot = first
     for (let entry = this.#contextSlots[slot]!; entry !== 0; entry = this.#contextSlots[slot]!) {
       if (this.stackId[entry - 1] === stackId && hasEqualContext(context, entry - 1, row)) {
         this.count--
@@ -169,6 +174,7 @@ export class RowScratch {
       }
       slot = (slot + 1) & mask
     }
+    this.probes += (slot - first) & mask
     this.#contextSlots[slot] = row + 1
     return row
   }
@@ -308,11 +314,11 @@ function copyLanes(to: Int64Column, row: number, from: Int64Column | undefined, 
   to.hi[row] = from === undefined ? 0 : from.hi[at]!
 }
 
-function hashOfContext({ span, traceHigh, traceLow }: RowIds, row: number, stackId: number): number {
-  let state = hashStep(0x2545f491, stackId)
-  state = hashStep(hashStep(state, span.lo[row]!), span.hi[row]!)
-  state = hashStep(hashStep(state, traceHigh.lo[row]!), traceHigh.hi[row]!)
-  return mix32(hashStep(hashStep(state, traceLow.lo[row]!), traceLow.hi[row]!))
+/** `start`: with the seed and the stack in it. */
+function hashOfContext({ span, traceHigh, traceLow }: RowIds, row: number, start: number): number {
+  let state = tableStep(tableStep(start, span.lo[row]!), span.hi[row]!)
+  state = tableStep(tableStep(state, traceHigh.lo[row]!), traceHigh.hi[row]!)
+  return mix32(tableStep(tableStep(state, traceLow.lo[row]!), traceLow.hi[row]!))
 }
 
 function compareContexts({ span, traceHigh, traceLow }: RowIds, a: number, b: number): number {

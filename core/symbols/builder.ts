@@ -5,8 +5,9 @@
  * Must not: look at samples, drop anything, or know where a row came from (head and merge do).
  */
 import { GrowingInt64, GrowingUint32, GrowingUint8 } from '../wire/growing.ts'
-import { hashStep, mix32 } from '../wire/hash.ts'
+import { mix32 } from '../wire/hash.ts'
 import type { Int64Column } from '../wire/int64.ts'
+import { tableSeed, tableStep } from '../wire/table-hash.ts'
 import { StackTable } from './stack-table.ts'
 import { StringTable } from './string-table.ts'
 import type { Symbols } from './symbols.ts'
@@ -15,6 +16,8 @@ import type { Symbols } from './symbols.ts'
 class WordTable {
   slots = new Uint32Array(32)
   readonly hash = new GrowingUint32(16)
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
 
   find(hash: number, equals: (row: number) => boolean): number {
     const mask = this.slots.length - 1
@@ -33,6 +36,7 @@ class WordTable {
 
   insert(slot: number, hash: number): number {
     const row = this.hash.count
+    this.probes += (slot - hash) & (this.slots.length - 1)
     this.hash.push(hash)
     this.slots[slot] = row + 1
     if (row * 2 > this.slots.length) {
@@ -86,6 +90,7 @@ export class SymbolsBuilder {
   readonly strings = new StringTable()
   readonly stacks = new StackTable()
 
+  readonly #seed = tableSeed()
   readonly #functions = new WordTable()
   readonly #functionName = new GrowingUint32()
   readonly #functionSystemName = new GrowingUint32()
@@ -113,11 +118,11 @@ export class SymbolsBuilder {
   }
 
   internFunction(row: FunctionRow): number {
-    let h = hashStep(0x1b873593, row.name)
-    h = hashStep(h, row.systemName)
-    h = hashStep(h, row.filename)
-    h = hashStep(h, row.startLineLo)
-    const hash = mix32(hashStep(h, row.startLineHi))
+    let h = tableStep(this.#seed ^ 0x1b873593, row.name)
+    h = tableStep(h, row.systemName)
+    h = tableStep(h, row.filename)
+    h = tableStep(h, row.startLineLo)
+    const hash = mix32(tableStep(h, row.startLineHi))
     const found = this.#functions.find(
       hash,
       (i) =>
@@ -136,12 +141,12 @@ export class SymbolsBuilder {
   }
 
   internMapping(row: MappingRow): number {
-    let h = hashStep(0xcc9e2d51, row.filename)
-    h = hashStep(h, row.buildId)
-    h = hashStep(h, row.flags)
-    h = hashStep(hashStep(h, row.startLo), row.startHi)
-    h = hashStep(hashStep(h, row.limitLo), row.limitHi)
-    const hash = mix32(hashStep(hashStep(h, row.offsetLo), row.offsetHi))
+    let h = tableStep(this.#seed ^ 0xcc9e2d51, row.filename)
+    h = tableStep(h, row.buildId)
+    h = tableStep(h, row.flags)
+    h = tableStep(tableStep(h, row.startLo), row.startHi)
+    h = tableStep(tableStep(h, row.limitLo), row.limitHi)
+    const hash = mix32(tableStep(tableStep(h, row.offsetLo), row.offsetHi))
     const found = this.#mappings.find(hash, (i) => this.#mappingEquals(i, row))
     if (found >= 0) return found
     this.#mappingStart.push(row.startLo, row.startHi)
@@ -154,12 +159,12 @@ export class SymbolsBuilder {
   }
 
   internLocation(row: LocationRow): number {
-    let h = hashStep(0x38b34ae5, row.mapping)
-    h = hashStep(hashStep(h, row.addressLo), row.addressHi)
-    h = hashStep(h, row.folded)
+    let h = tableStep(this.#seed ^ 0x38b34ae5, row.mapping)
+    h = tableStep(tableStep(h, row.addressLo), row.addressHi)
+    h = tableStep(h, row.folded)
     for (let i = 0; i < row.lineCount; i++) {
-      h = hashStep(h, row.lineFunction[i]!)
-      h = hashStep(hashStep(h, row.lineLo[i]!), row.lineHi[i]!)
+      h = tableStep(h, row.lineFunction[i]!)
+      h = tableStep(tableStep(h, row.lineLo[i]!), row.lineHi[i]!)
     }
     const hash = mix32(h)
     const found = this.#locations.find(hash, (i) => this.#locationEquals(i, row))
@@ -173,6 +178,11 @@ export class SymbolsBuilder {
     }
     this.#locationLineStart.push(this.#lineFunction.count)
     return this.#locations.insert(-1 - found, hash)
+  }
+
+  /** Slots that insertions have passed over: of functions, mappings and locations. */
+  get probes(): readonly number[] {
+    return [this.#functions.probes, this.#mappings.probes, this.#locations.probes]
   }
 
   /** Of all columns and tables, by their capacity. */

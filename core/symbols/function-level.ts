@@ -9,7 +9,7 @@
  */
 import { StringTable } from './string-table.ts'
 import type { Symbols } from './symbols.ts'
-import { hashStep, mix32 } from '../wire/hash.ts'
+import { hashPair, type TableFactors, tableFactors } from '../wire/table-hash.ts'
 
 export interface FunctionLevel {
   readonly nodeCount: number
@@ -48,9 +48,10 @@ function buildLevel(symbols: Symbols, locationNames: RowNames): FunctionLevel {
   const nodeToFunctionNode = new Uint32Array(symbols.nodeCount)
   let slots = new Uint32Array(1024)
   let count = 1
+  const factors = tableFactors()
   const child = (from: number, nameId: number): number => {
     const mask = slots.length - 1
-    let slot = mix32(hashStep(hashStep(0x85ebca6b, from), nameId)) & mask
+    let slot = hashPair(factors, from, nameId) & mask
     for (;;) {
       const node = slots[slot]!
       if (node === 0) break
@@ -61,7 +62,7 @@ function buildLevel(symbols: Symbols, locationNames: RowNames): FunctionLevel {
     parent[node] = from
     name[node] = nameId
     slots[slot] = node
-    if (count * 2 > slots.length) slots = rehashed(slots.length * 2, parent, name, count)
+    if (count * 2 > slots.length) slots = rehashed({ factors, capacity: slots.length * 2 }, parent, name, count)
     return node
   }
   // Node of the innermost named frame on the path, 0 if there is none yet.
@@ -95,11 +96,16 @@ function totalLines(symbols: Symbols): number {
   return total
 }
 
-function rehashed(capacity: number, parent: Uint32Array, name: Uint32Array, count: number): Uint32Array<ArrayBuffer> {
+function rehashed(
+  { factors, capacity }: { readonly factors: TableFactors; readonly capacity: number },
+  parent: Uint32Array,
+  name: Uint32Array,
+  count: number,
+): Uint32Array<ArrayBuffer> {
   const slots = new Uint32Array(capacity)
   const mask = capacity - 1
   for (let node = 1; node < count; node++) {
-    let slot = mix32(hashStep(hashStep(0x85ebca6b, parent[node]!), name[node]!)) & mask
+    let slot = hashPair(factors, parent[node]!, name[node]!) & mask
     while (slots[slot] !== 0) slot = (slot + 1) & mask
     slots[slot] = node
   }

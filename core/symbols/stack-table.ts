@@ -8,7 +8,7 @@
  * Node 0 is the root; a parent's id is below its child's. Stack ids are dense in order of first use.
  */
 import { GrowingUint32 } from '../wire/growing.ts'
-import { hashStep, mix32 } from '../wire/hash.ts'
+import { hashPair, tableFactors, tableSeed, tableWords } from '../wire/table-hash.ts'
 
 /** Powers of two. A writer may hold thousands of tables with a handful of stacks each, so a new one is small. */
 const NODES_FIRST = 64
@@ -19,6 +19,10 @@ export class StackTable {
   readonly nodeLocation = new GrowingUint32(NODES_FIRST)
   readonly stackNode = new GrowingUint32(STACKS_FIRST)
   readonly #stackHash = new GrowingUint32(STACKS_FIRST)
+  readonly #seed = tableSeed()
+  readonly #factors = tableFactors()
+  /** Slots that insertions have passed over: a few a stack and a node, whatever the stacks are. */
+  probes = 0
   #nodeSlots = new Uint32Array(2 * NODES_FIRST)
   #stackSlots = new Uint32Array(2 * STACKS_FIRST)
   /** Locations and nodes of the last inserted stack, root first. */
@@ -47,9 +51,7 @@ export class StackTable {
 
   /** Stack of locations[start, end), leaf first. An empty range is the empty stack. */
   internStack(locations: Uint32Array, start: number, end: number): number {
-    let h = 0x2545f491
-    for (let i = start; i < end; i++) h = hashStep(h, locations[i]!)
-    const hash = mix32(h)
+    const hash = tableWords(this.#seed, locations, start, end)
     const mask = this.#stackSlots.length - 1
     let slot = hash & mask
     for (;;) {
@@ -61,6 +63,7 @@ export class StackTable {
     const stackId = this.stackNode.count
     this.stackNode.push(this.#insertPath(locations, start, end))
     this.#stackHash.push(hash)
+    this.probes += (slot - hash) & mask
     this.#stackSlots[slot] = stackId + 1
     if (stackId * 2 > this.#stackSlots.length) this.#rehashStacks()
     return stackId
@@ -75,7 +78,7 @@ export class StackTable {
 
   /** Child of a node: for merges, which map whole trees, parents first. */
   internNode(parent: number, location: number): number {
-    const hash = mix32(hashStep(hashStep(0x9e3779b1, parent), location))
+    const hash = hashPair(this.#factors, parent, location)
     const parents = this.nodeParent.array
     const nodeLocations = this.nodeLocation.array
     const mask = this.#nodeSlots.length - 1
@@ -87,6 +90,7 @@ export class StackTable {
       slot = (slot + 1) & mask
     }
     const node = this.nodeParent.count
+    this.probes += (slot - hash) & mask
     this.nodeParent.push(parent)
     this.nodeLocation.push(location)
     this.#nodeSlots[slot] = node
@@ -140,7 +144,7 @@ export class StackTable {
     const parents = this.nodeParent.array
     const nodeLocations = this.nodeLocation.array
     for (let node = 1; node < this.nodeParent.count; node++) {
-      let slot = mix32(hashStep(hashStep(0x9e3779b1, parents[node]!), nodeLocations[node]!)) & mask
+      let slot = hashPair(this.#factors, parents[node]!, nodeLocations[node]!) & mask
       while (slots[slot] !== 0) slot = (slot + 1) & mask
       slots[slot] = node
     }

@@ -3,9 +3,12 @@
  * No JavaScript string is made; equality is by bytes, the 32-bit hash is compared first.
  */
 import { GrowingUint32, GrowingUint8 } from '../wire/growing.ts'
-import { hashBytes } from '../wire/hash.ts'
+import { tableBytes, tableSeed } from '../wire/table-hash.ts'
 
 export class StringTable {
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   readonly #bytes = new GrowingUint8(512)
   readonly #offset = new GrowingUint32(32)
   readonly #hash = new GrowingUint32(32)
@@ -26,7 +29,7 @@ export class StringTable {
   }
 
   intern(bytes: Uint8Array, start: number, end: number): number {
-    const hash = hashBytes(bytes, start, end)
+    const hash = tableBytes(this.#seed, bytes, start, end)
     const mask = this.#slots.length - 1
     let slot = hash & mask
     for (;;) {
@@ -39,6 +42,7 @@ export class StringTable {
     this.#bytes.append(bytes, start, end)
     this.#offset.push(this.#bytes.count)
     this.#hash.push(hash)
+    this.probes += (slot - hash) & mask
     this.#slots[slot] = id + 1
     if (id * 2 > this.#slots.length) this.#rehash()
     return id

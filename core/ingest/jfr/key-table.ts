@@ -6,6 +6,7 @@
  * (a method of a JVM is its class and a number, a stack of an agent a hash) in an open hash.
  */
 import { mix32 } from '../../wire/hash.ts'
+import { tableSeed, tableStep } from '../../wire/table-hash.ts'
 
 const DIRECT_MIN = 1_024
 /** Real chunks have an entry of a pool for 100 bytes or more, and number them from 1. */
@@ -13,6 +14,9 @@ const DIRECT_SHARE = 16
 
 export class KeyTable {
   count = 0
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   #lo = new Uint32Array(64)
   #hi = new Uint32Array(64)
   /** Row + 1 by key; 0 = free. */
@@ -57,7 +61,8 @@ export class KeyTable {
 
   #hashedRow(lo: number, hi: number): number {
     const mask = this.#slots.length - 1
-    let slot = hashKey(lo, hi) & mask
+    const first = hashKey(this.#seed, lo, hi) & mask
+    let slot = first
     for (;;) {
       const entry = this.#slots[slot]!
       if (entry === 0) break
@@ -68,6 +73,7 @@ export class KeyTable {
     if (row >= this.#lo.length) this.#growKeys(row)
     this.#lo[row] = lo
     this.#hi[row] = hi
+    this.probes += (slot - first) & mask
     this.#slots[slot] = row + 1
     if (++this.#hashed * 2 > this.#slots.length) this.#rehash()
     return row
@@ -88,7 +94,7 @@ export class KeyTable {
     const mask = slots.length - 1
     for (const entry of old) {
       if (entry === 0) continue
-      let slot = hashKey(this.#lo[entry - 1]!, this.#hi[entry - 1]!) & mask
+      let slot = hashKey(this.#seed, this.#lo[entry - 1]!, this.#hi[entry - 1]!) & mask
       while (slots[slot] !== 0) slot = (slot + 1) & mask
       slots[slot] = entry
     }
@@ -96,6 +102,6 @@ export class KeyTable {
   }
 }
 
-function hashKey(lo: number, hi: number): number {
-  return mix32(Math.imul(lo, 0x9e3779b1) ^ hi)
+function hashKey(seed: number, lo: number, hi: number): number {
+  return mix32(tableStep(tableStep(seed, lo), hi))
 }

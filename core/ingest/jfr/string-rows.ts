@@ -7,9 +7,12 @@
  */
 import { isValidUtf8 } from '../../pprof/utf8.ts'
 import { GrowingUint32, GrowingUint8 } from '../../wire/growing.ts'
-import { hashBytes } from '../../wire/hash.ts'
+import { tableBytes, tableSeed } from '../../wire/table-hash.ts'
 
 export class StringRows {
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   readonly raw = new GrowingUint8(4_096)
   readonly start = new GrowingUint32(256)
   readonly length = new GrowingUint32(256)
@@ -32,7 +35,7 @@ export class StringRows {
     const { array, count } = this.raw
     if (!isValidUtf8(array, start, count)) this.#replaceInvalid(start)
     const length = this.raw.count - start
-    const hash = hashBytes(this.raw.array, start, start + length)
+    const hash = tableBytes(this.#seed, this.raw.array, start, start + length)
     const mask = this.#slots.length - 1
     let slot = hash & mask
     for (;;) {
@@ -48,6 +51,7 @@ export class StringRows {
     this.start.push(start)
     this.length.push(length)
     this.#hash.push(hash)
+    this.probes += (slot - hash) & mask
     this.#slots[slot] = row + 1
     if (this.start.count * 2 > this.#slots.length) this.#rehash()
     return row

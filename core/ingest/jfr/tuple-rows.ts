@@ -5,9 +5,12 @@
  * `values` is written behind the last row, and `take` makes a row of it or finds the one that has it.
  */
 import { GrowingUint32 } from '../../wire/growing.ts'
-import { hashStep, mix32 } from '../../wire/hash.ts'
+import { tableSeed, tableWords } from '../../wire/table-hash.ts'
 
 export class TupleRows {
+  /** Slots that insertions have passed over: a few a row, whatever the keys are. */
+  probes = 0
+  readonly #seed = tableSeed()
   readonly values = new GrowingUint32(256)
   readonly start = new GrowingUint32(64)
   readonly #hash = new GrowingUint32(64)
@@ -32,9 +35,7 @@ export class TupleRows {
   take(): number {
     const { array, count } = this.values
     const start = this.start.array[this.count]!
-    let hash = count - start
-    for (let i = start; i < count; i++) hash = hashStep(hash, array[i]!)
-    hash = mix32(hash)
+    const hash = tableWords(this.#seed, array, start, count)
     const mask = this.#slots.length - 1
     let slot = hash & mask
     for (;;) {
@@ -49,6 +50,7 @@ export class TupleRows {
     const row = this.count
     this.#hash.push(hash)
     this.start.push(count)
+    this.probes += (slot - hash) & mask
     this.#slots[slot] = row + 1
     if (this.count * 2 > this.#slots.length) this.#rehash()
     return row

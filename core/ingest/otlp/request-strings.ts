@@ -10,6 +10,7 @@
 import { isValidUtf8 } from '../../pprof/utf8.ts'
 import { GrowingUint32, GrowingUint8 } from '../../wire/growing.ts'
 import { mix32 } from '../../wire/hash.ts'
+import { tableSeed, tableWords } from '../../wire/table-hash.ts'
 import type { EntryRanges } from './request.ts'
 
 export const STRING_LANES = 4
@@ -34,8 +35,12 @@ export class RequestStrings {
   readonly lanes: GrowingUint32
   readonly #kind: GrowingUint8
   readonly #texts = new Map<string, number>()
-  /** Numbers of what is no string of the table, by lanes. */
-  readonly #byContent = new Map<number, number>()
+  /** Open hash of numbers + 1 of what is no string of the table, by lanes; 0 = free. At most half full. */
+  #slots = new Uint32Array(128)
+  #taken = 0
+  readonly #seed = tableSeed()
+  /** Slots that insertions have passed over: a few a text, whatever the texts are. */
+  probes = 0
   #length: number
 
   constructor(dictionary: Uint8Array, { count, start, end }: EntryRanges) {
@@ -59,7 +64,7 @@ export class RequestStrings {
 
   get sizeBytes(): number {
     const columns = [this.start, this.end, this.lanes, this.#kind]
-    return columns.reduce((sum, { array }) => sum + array.byteLength, this.raw.byteLength)
+    return columns.reduce((sum, { array }) => sum + array.byteLength, this.raw.byteLength + this.#slots.byteLength)
   }
 
   /** Number of a text of ours. */
@@ -82,20 +87,47 @@ export class RequestStrings {
     this.#kind.push(0)
     for (let lane = 0; lane < STRING_LANES; lane++) this.lanes.push(0)
     this.look(number)
-    const lanes = this.lanes.array
-    const at = number * STRING_LANES
-    const key = lanes[at]! * 2 ** 20 + (lanes[at + 1]! >>> 12)
-    const known = this.#byContent.get(key)
-    if (known === undefined) {
-      this.#byContent.set(key, number)
-      return number
-    }
-    const isEqual =
-      lanes[at + 2] === lanes[known * STRING_LANES + 2] && lanes[at + 3] === lanes[known * STRING_LANES + 3]
-    if (!isEqual) return number
+    const known = this.#place(number)
+    if (known === number) return number
     this.start.count = this.end.count = this.#kind.count = number
-    this.lanes.count = at
+    this.lanes.count = number * STRING_LANES
     return known
+  }
+
+  /** The number of equal content, itself where there is none. */
+  #place(number: number): number {
+    const lanes = this.lanes.array
+    const mask = this.#slots.length - 1
+    const first = this.#hashOf(number) & mask
+    let slot = first
+    for (let entry = this.#slots[slot]!; entry !== 0; entry = this.#slots[slot]!) {
+      const known = entry - 1
+      let lane = 0
+      while (lane < STRING_LANES && lanes[known * STRING_LANES + lane] === lanes[number * STRING_LANES + lane]) lane++
+      if (lane === STRING_LANES) return known
+      slot = (slot + 1) & mask
+    }
+    this.probes += (slot - first) & mask
+    this.#slots[slot] = number + 1
+    if (++this.#taken * 2 > this.#slots.length) this.#rehash()
+    return number
+  }
+
+  #hashOf(number: number): number {
+    return tableWords(this.#seed, this.lanes.array, number * STRING_LANES, (number + 1) * STRING_LANES)
+  }
+
+  #rehash(): void {
+    const old = this.#slots
+    const slots = new Uint32Array(old.length * 2)
+    const mask = slots.length - 1
+    for (const entry of old) {
+      if (entry === 0) continue
+      let slot = this.#hashOf(entry - 1) & mask
+      while (slots[slot] !== 0) slot = (slot + 1) & mask
+      slots[slot] = entry
+    }
+    this.#slots = slots
   }
 
   lengthOf(number: number): number {
