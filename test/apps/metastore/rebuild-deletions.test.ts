@@ -21,9 +21,14 @@ import { runJob } from '../../../apps/compaction-worker/run-job.ts'
 import { deleteDueObjects } from '../../../apps/compaction-worker/delete-objects.ts'
 import { SETTINGS_KEY } from '../../../apps/metastore/settings-dump.ts'
 
-/** In an hour that is over: a minute more or less is never another data hour. */
-const NOW_MS = Math.floor(Date.now() / MS_PER_HOUR) * MS_PER_HOUR
+const NOW_MS = recentMs()
 const NEVER = new AbortController().signal
+
+/** Eight minutes before it are of the same hour, and 48 minutes before it are within the last hour. */
+function recentMs(): number {
+  const nowMs = Date.now()
+  return nowMs % MS_PER_HOUR < 9 * MS_PER_MINUTE ? nowMs - 9 * MS_PER_MINUTE : nowMs
+}
 
 async function openSite(store: ObjectStore) {
   const stack = await createServiceStack({}, { store, patientStore: store })
