@@ -11,7 +11,7 @@ import { startProgram, waitUntil, type Program } from '../../support/process.ts'
 const ROOT = join(import.meta.dirname, '..', '..', '..')
 const { leaseTtlMs } = defaultSettings('x')
 /** What a loaded machine adds to the moment of a takeover. */
-const SLACK_MS = 5_000
+const SLACK_MS = 20_000
 let database: TestDatabase
 before(async () => {
   database = await withDatabase()

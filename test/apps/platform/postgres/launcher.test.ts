@@ -101,7 +101,7 @@ test('starts, keeps data, port and password over a restart, and leaves no proces
   assert.equal(await identifyProcess(first.pid), undefined)
   const startedMs = performance.now()
   const second = await startPostgres({ dataDir, log: quiet, settings: { max_connections: '7' } })
-  assert.ok(performance.now() - startedMs < 3_000)
+  assert.ok(performance.now() - startedMs < 20_000)
   assert.equal(second.url, first.url)
   assert.deepEqual(await words(second.url), ['kept'])
   assert.equal(await query(second.url, async (sql) => (await sql`show max_connections`)[0]?.['max_connections']), '7')
