@@ -147,7 +147,7 @@ export class ProfileTables {
     const mappings = this.mappings
     for (let row = 0; row < mappings.count; row++) {
       const { range, rangeBytes, filename, buildId } = request.mapping(mappings.slot[row]! >>> 1)
-      const filenameRow = this.string(filename)
+      const filenameRow = filename < 0 ? 0 : this.string(filename)
       const buildIdRow = buildId < 0 ? 0 : this.string(buildId)
       mappings.set(row, range, filenameRow, buildIdRow)
       let bytes = fieldBytes(row + 1) + fieldBytes(filenameRow) + fieldBytes(buildIdRow) + rangeBytes

@@ -54,7 +54,7 @@ export interface MappingEntry {
   readonly range: Int64Column
   /** What these take as fields of pprof. */
   readonly rangeBytes: number
-  /** Index of a string of the dictionary. */
+  /** Index of a string of the dictionary, 0 where none came; -1 = there are no strings. */
   readonly filename: number
   /** Number of a string; -1 = none. */
   readonly buildId: number
@@ -284,7 +284,7 @@ export class RequestTables {
     const reader = new ProtobufReader(this.#bytes, start, end)
     const range = allocateInt64Column(3)
     const rangeBytes = [0, 0, 0]
-    let filename = 0
+    let filename = this.dictionary.strings.count === 0 ? -1 : 0
     let buildId = -1
     while (reader.next()) {
       const { field, wireType, position } = reader

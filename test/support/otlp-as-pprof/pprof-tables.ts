@@ -238,9 +238,10 @@ export class PprofTables {
   }
 
   #readMapping(reader: ProtobufReader): void {
-    const { raw } = this.#request
-    let filename = 0
-    let buildId = 0
+    const { raw, dictionary } = this.#request
+    // A number that did not come is 0, which names a string as any other does where there are strings.
+    let filename = dictionary.strings.count === 0 ? undefined : 0
+    let buildId = ''
     const at = [0, 0, 0]
     const end = [0, 0, 0]
     while (reader.next()) {
@@ -249,7 +250,7 @@ export class PprofTables {
         at[field - 1] = reader.position
         reader.skip()
         end[field - 1] = reader.position
-      } else if (field === 4 && wireType === WIRE_VARINT) filename = this.#string(readIndex(reader))
+      } else if (field === 4 && wireType === WIRE_VARINT) filename = readIndex(reader)
       else if (field === 5 && wireType === WIRE_LENGTH) {
         const list = reader.message()
         while (list.position < list.end && list.fault === undefined) buildId = this.#buildId(readIndex(list)) || buildId
@@ -259,13 +260,13 @@ export class PprofTables {
     }
     check(reader, 'a mapping')
     for (let i = 0; i < 3; i++) this.#mappingBytes.copyNumber(i + 2, raw, at[i]!, end[i]!)
-    this.#mappingBytes.number(5, filename)
-    this.#mappingBytes.number(6, buildId)
+    this.#mappingBytes.number(5, filename === undefined ? 0 : this.#string(filename))
+    this.#mappingBytes.number(6, this.text(buildId))
   }
 
-  #buildId(attributeIndex: number): number {
+  #buildId(attributeIndex: number): string {
     const { key, value } = this.attribute(attributeIndex)
-    return key === BUILD_ID && value !== undefined ? this.text(value) : 0
+    return key === BUILD_ID && value !== undefined ? value : ''
   }
 
   /** Index in the pprof's table of a string of the dictionary. */
