@@ -101,7 +101,7 @@ export function addStacktraces(
   if (plan.totals !== undefined) return addWhole(tree, { head: plan.head, totals: plan.totals }, named)
   const { sums, rows } = sumStacks(plan, fetched, named.stackNode.length)
   if (stackTest !== undefined) sums.retain(stackTest(named))
-  sums.addToTree(tree, named.stackNode, named.level, named.viewName)
+  sums.addToTree(tree, named)
   return rows
 }
 
@@ -228,6 +228,7 @@ function functionSymbols(head: DatasetHead, fetched: FetchedRanges): NamedStacks
     level: stored.level,
     stackNode: stored.stacks.stackNode,
     viewName: (name) => stringBytes.subarray(stringOffset[name]!, stringOffset[name + 1]!),
+    nameTable: { bytes: stringBytes, offset: stringOffset },
   }
 }
 

@@ -10,8 +10,8 @@
  */
 import { RESIDUAL_ROWS_MAX } from '../block/frame-sums.ts'
 import type { FunctionTree } from '../flamegraph/tree.ts'
-import type { FunctionLevel } from '../symbols/function-level.ts'
 import { addInt64At, allocateInt64Column, type Int64Column } from '../wire/int64.ts'
+import type { NamedStacks } from './call-site.ts'
 
 const TWO32 = 2 ** 32
 
@@ -97,13 +97,8 @@ export class StackSums {
     return this.#sums
   }
 
-  /** `viewName` gives the bytes of a row of the level's name table. */
-  addToTree(
-    tree: FunctionTree,
-    stackNode: Uint32Array,
-    level: FunctionLevel,
-    viewName: (name: number) => Uint8Array,
-  ): void {
+  addToTree(tree: FunctionTree, named: NamedStacks): void {
+    const { level, stackNode } = named
     this.#settle()
     const self = allocateInt64Column(level.nodeCount)
     const needed = new Uint8Array(level.nodeCount)
@@ -116,24 +111,22 @@ export class StackSums {
       addInt64At(self, node, lo, hi)
       needed[node] = 1
     }
-    addNodesToTree(tree, { level, viewName, self, needed })
+    addNodesToTree(tree, { ...named, self, needed })
   }
 }
 
-export interface NodeSums {
-  readonly level: FunctionLevel
-  readonly viewName: (name: number) => Uint8Array
+export interface NodeSums extends Pick<NamedStacks, 'level' | 'viewName' | 'nameTable'> {
   /** By node. */
   readonly self: Int64Column
   /** 1 = has a value; those that lead to one are marked here. */
   readonly needed: Uint8Array
 }
 
-export function addNodesToTree(tree: FunctionTree, { level, viewName, self, needed }: NodeSums): void {
+export function addNodesToTree(tree: FunctionTree, { level, viewName, nameTable, self, needed }: NodeSums): void {
   for (let node = level.nodeCount - 1; node > 0; node--) if (needed[node] === 1) needed[level.parent[node]!] = 1
   const target = new Uint32Array(level.nodeCount)
   // Name in the tree by row of the level's name table; 0 = not met yet, as is the empty name, which nobody waits for.
-  const names = new Uint32Array(level.name.reduce((max, name) => Math.max(max, name), 0) + 1)
+  const names = new Uint32Array(highest(level.name) + 1)
   // Datasets of one service bring the same names and nodes in nearly the same order: the next one is tried first.
   let lastName = 0
   let lastNode = 0
@@ -142,8 +135,7 @@ export function addNodesToTree(tree: FunctionTree, { level, viewName, self, need
     const nameId = level.name[node]!
     let name = names[nameId]!
     if (name === 0) {
-      const bytes = viewName(nameId)
-      name = tree.internName(bytes, 0, bytes.length, lastName + 1)
+      name = internName(tree, { viewName, nameTable }, nameId, lastName + 1)
       names[nameId] = name
       lastName = name
     }
@@ -151,4 +143,24 @@ export function addNodesToTree(tree: FunctionTree, { level, viewName, self, need
     target[node] = lastNode
     if (self.lo[node] !== 0 || self.hi[node] !== 0) tree.addSelf(lastNode, self.lo[node]!, self.hi[node]!)
   }
+}
+
+function internName(
+  tree: FunctionTree,
+  { viewName, nameTable }: Pick<NodeSums, 'viewName' | 'nameTable'>,
+  name: number,
+  guess: number,
+): number {
+  if (nameTable !== undefined) {
+    const { bytes, offset } = nameTable
+    return tree.internName(bytes, offset[name]!, offset[name + 1]!, guess)
+  }
+  const bytes = viewName(name)
+  return tree.internName(bytes, 0, bytes.length, guess)
+}
+
+function highest(column: Uint32Array): number {
+  let max = 0
+  for (let i = 0; i < column.length; i++) if (column[i]! > max) max = column[i]!
+  return max
 }

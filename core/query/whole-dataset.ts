@@ -49,8 +49,9 @@ export function wholeTotals(
 export function addWhole(
   tree: FunctionTree,
   { head, totals }: { readonly head: DatasetHead; readonly totals: readonly FunctionTotal[] },
-  { level, viewName }: NamedStacks,
+  named: NamedStacks,
 ): number {
+  const { level } = named
   const self = allocateInt64Column(level.nodeCount)
   const needed = new Uint8Array(level.nodeCount)
   let rows = 0
@@ -66,6 +67,6 @@ export function addWhole(
     })
     rows += nodes.length
   }
-  addNodesToTree(tree, { level, viewName, self, needed })
+  addNodesToTree(tree, { ...named, self, needed })
   return rows
 }

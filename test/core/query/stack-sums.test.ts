@@ -28,7 +28,7 @@ function sumsOf(stacks: readonly string[][], rows: readonly (readonly [stack: nu
     rows.length,
   )
   const tree = new FunctionTree()
-  sums.addToTree(tree, symbols.stackNode, level, (name) => names.viewBytes(name))
+  sums.addToTree(tree, { level, stackNode: symbols.stackNode, viewName: (name) => names.viewBytes(name) })
   return { tree, stacks: treeStacks(tree) }
 }
 
@@ -79,7 +79,7 @@ test('only the rows named are added', () => {
   sums.add(stackId, values, 1, 3)
   sums.add(stackId, values, 3, 3)
   const tree = new FunctionTree()
-  sums.addToTree(tree, symbols.stackNode, level, (name) => names.viewBytes(name))
+  sums.addToTree(tree, { level, stackNode: symbols.stackNode, viewName: (name) => names.viewBytes(name) })
   assert.deepEqual(treeStacks(tree), { a: 100n, b: 10n })
 })
 
