@@ -19,6 +19,7 @@ import type {
 import type { Sql } from '#db/client.ts'
 import { toCinderError, withConflictRetries, withSqlErrors } from '#db/errors.ts'
 import { datasetPartitions, ensurePartition } from '#db/partitions.ts'
+import { ReadLane } from '#db/read-lane.ts'
 import { commitCompaction } from '#db/sql/commit-compaction.ts'
 import { commitSegment, type SegmentOutcome } from '#db/sql/commit-segment.ts'
 import { KeptLabelSets } from '#db/sql/kept-label-sets.ts'
@@ -159,18 +160,22 @@ async function answerCommit(
 
 function createReads({
   sql,
+  database,
   settings,
 }: MetastoreDeps): Pick<Metastore, 'planQuery' | 'streamPlan' | 'labelSets' | 'tenantStats'> {
   const keptSets = new KeptLabelSets()
+  const lane = new ReadLane(sql, database?.readSql)
   return {
     async planQuery(request) {
       return {
-        objects: await withSqlErrors('plan query', () => uncompiled(sql, (session) => planQuery(session, request))),
+        objects: await withSqlErrors('plan query', () =>
+          lane.read((own) => uncompiled(own, (session) => planQuery(session, request))),
+        ),
       }
     },
     async *streamPlan(request) {
       try {
-        for await (const objects of streamPlan(sql, request)) yield { objects }
+        for await (const objects of lane.stream((own) => streamPlan(own, request))) yield { objects }
       } catch (error) {
         throw toCinderError('stream plan', error)
       }
@@ -178,7 +183,7 @@ function createReads({
     async labelSets(request) {
       const { labelSetsMax, labelSetsPerHourMax } = settings
       const sets = await withSqlErrors('label sets', () =>
-        uncompiled(sql, (session) => keptSets.select(session, request, labelSetsMax)),
+        lane.read((own) => uncompiled(own, (session) => keptSets.select(session, request, labelSetsMax))),
       )
       if (sets.length > labelSetsMax) throw tooManyLabelSets(request, labelSetsMax)
       if (isCut(sets)) throw cutLabelSets(labelSetsPerHourMax)

@@ -3,9 +3,10 @@
  *
  * 1. One probing connection finds out whether a pooler stands between (db/pooler.ts). Behind one nothing of a session is
  *    relied on, and LISTEN goes to the direct address if there is one; else polling does alone.
- * 2. Pools, each with a name in pg_stat_activity and a maximum: `hot` for commits, claims and queries; `duties` for work
- *    that may take long, so that it never stands before a commit.
- * 3. One monitor watches both (database-health.ts).
+ * 2. Pools, each with a name in pg_stat_activity and a maximum: `hot` for commits, claims and queries; `reads`, one connection
+ *    that queries prefer because it knows their statements (db/read-lane.ts); `duties` for work that may take long, so that
+ *    it never stands before a commit.
+ * 3. One monitor watches them (database-health.ts).
  * The schema is brought up to date through the direct address too: a migration is one long transaction.
  */
 import type { Clock } from '#core/ports/clock.ts'
@@ -29,6 +30,8 @@ export interface DatabaseSettings {
 export interface Database {
   /** Commits, claims, queries: statements of milliseconds. */
   readonly sql: Sql
+  /** One connection, for who finds it free. */
+  readonly readSql: Sql
   /** Duties: statements of seconds, and what may wait. */
   readonly dutySql: Sql
   health(): DatabaseHealth
@@ -79,7 +82,8 @@ export async function openDatabase(
     statementTimeoutMs: DUTY_STATEMENT_TIMEOUT_MS,
     lockTimeoutMs: DUTY_LOCK_TIMEOUT_MS,
   })
-  const pools = [hot, duties]
+  const reads = openPool({ ...shared, socket: createPacedSocket(), name: 'reads', maxConnections: 1 })
+  const pools = [hot, reads, duties]
   const recycle = (how: 'destroy' | 'drain') => {
     for (const pool of pools) pool.recycle(how)
   }
@@ -88,6 +92,7 @@ export async function openDatabase(
   const listeners: Listener[] = []
   return {
     sql: hot.sql,
+    readSql: reads.sql,
     dutySql: duties.sql,
     health() {
       const { seen } = monitor
