@@ -24,6 +24,9 @@ export const STRING_INVALID = 3
 const TEXT_BYTES_FIRST = 4_096
 const TEXTS_FIRST = 256
 
+const DIGITS_MAX = 10
+const digits = new Uint8Array(DIGITS_MAX)
+
 const encoder = new TextEncoder()
 
 export class RequestStrings {
@@ -76,6 +79,23 @@ export class RequestStrings {
       number = this.numberAt(this.#length - bytes.length, this.#length)
       this.#texts.set(text, number)
     }
+    return number
+  }
+
+  /** Number of an integer's decimal digits, below 2^32. */
+  numberOfDigits(value: number): number {
+    let rest = value
+    let at = DIGITS_MAX
+    do {
+      digits[--at] = 0x30 + (rest % 10)
+      rest = Math.floor(rest / 10)
+    } while (rest > 0)
+    const start = this.#length
+    this.#append(digits.subarray(at))
+    const count = this.count
+    const number = this.numberAt(start, this.#length)
+    // It is known: its bytes are free for the next.
+    if (number !== count) this.#length = start
     return number
   }
 

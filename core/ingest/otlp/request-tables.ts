@@ -177,7 +177,7 @@ export class RequestTables {
     return known ?? undefined
   }
 
-  /** An attribute as most are, key and text by place; undefined: it is another, or wrong. */
+  /** An attribute as most are, key by index, text by place or a number; undefined: it is another, or wrong. */
   #readText({ start, end }: ByteRange): LabelNumbers | null | undefined {
     const reader = this.#reader
     reader.begin(this.#bytes, start, end)
@@ -188,14 +188,24 @@ export class RequestTables {
     const valueEnd = reader.position
     if (valueEnd !== end || keyIndex >= this.dictionary.strings.count) return undefined
     reader.begin(this.#bytes, valueAt, valueEnd)
-    if (!isNext(reader, 1, WIRE_LENGTH)) return undefined
-    const textAt = reader.payload()
-    if (reader.position !== end || reader.fault !== undefined) return undefined
+    const value = this.#readValue(reader)
+    if (value === undefined) return undefined
     const { strings } = this
     const key = strings.numberAt(strings.start.array[keyIndex]!, strings.end.array[keyIndex]!)
-    const value = strings.numberAt(textAt, end)
     if (!strings.look(key) || !strings.look(value)) return undefined
     return strings.lengthOf(key) === 0 || key === strings.numberOf(SERVICE_NAME) ? null : { key, value }
+  }
+
+  /** A text, or a number of 32 bits, that is all of the reader's. */
+  #readValue(reader: ProtobufReader): number | undefined {
+    if (!reader.next()) return undefined
+    if (reader.field === 1 && reader.wireType === WIRE_LENGTH) {
+      const textAt = reader.payload()
+      const isAll = reader.position === reader.end && reader.fault === undefined
+      return isAll ? this.strings.numberAt(textAt, reader.end) : undefined
+    }
+    if (reader.field !== 3 || reader.wireType !== WIRE_VARINT || !reader.varint()) return undefined
+    return reader.hi === 0 && reader.position === reader.end ? this.strings.numberOfDigits(reader.lo) : undefined
   }
 
   #readAttribute(range: ByteRange): LabelNumbers | null {

@@ -59,3 +59,17 @@ test('lanes follow from content alone: any changed, added or missing byte change
     lanes,
   )
 })
+
+test('an integer is its digits, and equal to the text that they are', () => {
+  const strings = tableOf('')
+  for (const value of [0, 7, 10, 4_294_967_295, 7, 1_000_000]) {
+    const number = strings.numberOfDigits(value)
+    assert.equal(strings.numberOf(String(value)), number)
+    const bytes = strings.raw.subarray(strings.start.array[number], strings.end.array[number])
+    assert.equal(new TextDecoder().decode(bytes), String(value))
+  }
+  assert.equal(strings.count, 6)
+  const first = strings.numberOfDigits(123)
+  assert.equal(strings.numberOf('456'), first + 1)
+  assert.equal(strings.numberOfDigits(123), first)
+})
