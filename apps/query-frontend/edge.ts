@@ -4,6 +4,7 @@
  */
 import type { Hono } from 'hono'
 import { ADMISSION_EDGE } from '#core/query/admission.ts'
+import { seedTables } from '#core/wire/table-hash.ts'
 import { createClock } from '#platform/clock.ts'
 import { openEdgeInternal } from '#platform/connect/internal-edge.ts'
 import { createAdhocClient } from '#platform/connect/adhoc-service.ts'
@@ -29,6 +30,7 @@ import { webRandom } from './web-random.ts'
 
 /** `runsOn`: the process goes on after an answer, which workers do not. */
 export function composeEdge(env: Env, { runsOn } = { runsOn: false }): Hono {
+  seedTables(webRandom)
   const { metastoreUrl, queryBackendUrls, multitenancy, limits, limitsFile } = readConfig(env)
   if (limitsFile !== undefined)
     throw invalidArgument('CINDER_LIMITS_FILE needs a runtime with files: use CINDER_LIMITS', 'bad_setting')

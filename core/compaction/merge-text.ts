@@ -8,7 +8,7 @@
  */
 import { GrowingUint32 } from '../wire/growing.ts'
 import { mix32 } from '../wire/hash.ts'
-import { tableSeed, tableStep } from '../wire/table-hash.ts'
+import { secondState, tableSeed, tableStep } from '../wire/table-hash.ts'
 
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -16,7 +16,7 @@ export function viewOf(bytes: Uint8Array): DataView {
 
 function hashText(seed: number, view: DataView, start: number, end: number): number {
   let a = seed ^ Math.imul(end - start, 0x9e3779b1)
-  let b = seed ^ 0x811c9dc5
+  let b = secondState(seed)
   let i = start
   for (const pairEnd = end - 7; i < pairEnd; i += 8) {
     a = tableStep(a, view.getInt32(i, true))

@@ -47,6 +47,7 @@ function found(hashOf: (i: number) => number, count = 256): number[] {
   return numbers
 }
 
+const textOfWords = (...words: number[]): Uint8Array => new Uint8Array(Uint32Array.from(words).buffer)
 const encoder = new TextEncoder()
 const textOf = (i: number): Uint8Array => encoder.encode(`name ${i}`)
 const FOUND_TEXTS = found((i) => {
@@ -265,6 +266,16 @@ for (const { what, keys, fill } of TABLES) {
     }
   })
 }
+
+test('strings of a merge: words that bring both states of the hash to one value are spread as well', () => {
+  const apart = firstState(8) ^ 0x811c9dc5
+  for (const number of [0, 1, 2, 3]) {
+    seedTables(number === 0 ? NO_SEED : seedOf(number))
+    const texts = new TextTable(16, 64)
+    for (let i = 1; i <= COUNT; i++) texts.intern(viewOf(textOfWords(i, i ^ apart)), 0, 8)
+    assert.ok(texts.probes < 2 * COUNT, `${texts.probes} slots for ${COUNT} keys, seed ${number}`)
+  }
+})
 
 test('what is written does not depend on the seed of the process', () => {
   const encodedBy = (seed: number): string => {

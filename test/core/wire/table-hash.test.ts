@@ -58,6 +58,27 @@ test('texts that meet under every seed of a hash with one multiplication do not 
   }
 })
 
+/** Texts and lists whose two states would be one if both began as the seed and something that everybody knows. */
+function aimedAtBothStates(length: number, wordCount: number, secondState: number): Uint32Array[] {
+  const apart = Math.imul(length, 0x9e3779b1) ^ secondState
+  return Array.from({ length: 1_024 }, (_, i) => {
+    const words = new Uint32Array(wordCount)
+    words[0] = Math.imul(i + 1, 0x01000193)
+    words[1] = words[0]! ^ apart
+    return words
+  })
+}
+
+test('keys that bring both states to one value do not meet under every seed', () => {
+  // The two states are taken together by an exclusive or: equal ones leave nothing of the seed.
+  const texts = aimedAtBothStates(12, 3, 0x811c9dc5).map((words) => new Uint8Array(words.buffer))
+  const lists = aimedAtBothStates(4, 4, 0x2545f491)
+  for (const seed of [0, 1, -7, 0x1234_5678]) {
+    assert.ok(new Set(texts.map((bytes) => tableBytes(seed, bytes, 0, 12))).size > 1_000, `seed ${seed}`)
+    assert.ok(new Set(lists.map((words) => tableWords(seed, words, 0, 4))).size > 1_000, `seed ${seed}`)
+  }
+})
+
 test('each byte, each word, the length and the seed count', () => {
   const random = seededRandom(1)
   for (let length = 0; length < 40; length++) {
