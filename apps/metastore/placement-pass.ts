@@ -2,7 +2,14 @@
  * One pass of placement: reads what writers said, plans (core/placement/plan.ts), and writes if anything changed, fenced by
  * the duty's lease. Time is Postgres' own, because leases are.
  */
-import { PLACEMENT_POLICY_DEFAULT, type PlacementInput, planPlacement, writersToKeep } from '#core/placement/plan.ts'
+import {
+  isBalanceDue,
+  PLACEMENT_POLICY_DEFAULT,
+  type PlacementInput,
+  planPlacement,
+  writersToKeep,
+} from '#core/placement/plan.ts'
+import { isWorthWriting } from '#core/placement/state-change.ts'
 import { placementStateJson, readPlacementState } from '#core/placement/state-json.ts'
 import {
   emptyPlacementTable,
@@ -13,6 +20,7 @@ import {
   TABLE_MAX_TENANTS,
   TABLE_MAX_WRITERS,
 } from '#core/placement/table.ts'
+import { FOLLOWED_LOAD } from '#core/placement/widths.ts'
 import type { Log } from '#core/ports/log.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
@@ -43,6 +51,13 @@ interface PassInput {
   readonly about: PassAbout
 }
 
+const ANY = { loadMinAtWriter: 0, loadMin: 0 }
+/**
+ * What may need another width at once. A service has about half a unit at each of its writers, so that those with a
+ * thirty-second of one change its sum by a sixteenth.
+ */
+const BUSY = { loadMinAtWriter: 1 / 32, loadMin: FOLLOWED_LOAD }
+
 const NOT_READ = { rates: undefined, rest: { bytesPerSecond: 0, profilesPerSecond: 0 } }
 
 export class PlacementPass {
@@ -64,7 +79,8 @@ export class PlacementPass {
     if (about === 'everything') await sumDemands(sql, term)
     const { nowMs, row } = await selectPlacement(sql)
     const table = row === undefined ? firstTable(nowMs) : parsePlacementTable(JSON.parse(row.content))
-    const plan = planPlacement(await this.#input({ nowMs, table, row, about }))
+    const input = await this.#input({ nowMs, table, row, about })
+    const plan = planPlacement(input)
     const kept = writersToKeep(plan.state, { nowMs, ageMs: FORGET_WRITERS_MS })
     await forgetWriters(sql, { ageMs: FORGET_WRITERS_MS, kept, rows: FORGET_ROWS })
     const next: PlacementRow = {
@@ -72,8 +88,9 @@ export class PlacementPass {
       content: placementJson(plan.table),
       state: placementStateJson(plan.state),
     }
-    // Quiet: no row is written every five seconds for nothing.
-    if (row !== undefined && next.content === row.content && next.state === row.state) return next.generation
+    // No row is written every five seconds because rates moved a little.
+    const isSameTable = row !== undefined && next.content === row.content
+    if (isSameTable && !isWorthWriting(input.state, plan.state)) return next.generation
     if (!(await writePlacement(sql, term, { before: row?.generation, next }))) return undefined
     if (plan.moved > 0 || table.writers.length !== plan.table.writers.length) this.#tell(plan.table, plan.moved)
     return next.generation
@@ -84,11 +101,13 @@ export class PlacementPass {
     const policy = PLACEMENT_POLICY_DEFAULT
     const { unitBytesPerSecond: unitBytes, unitProfilesPerSecond: unitProfiles } = policy.widths
     const writers = await selectSeenWriters(sql, TABLE_MAX_WRITERS)
-    const read = { servicesMax: TABLE_MAX_SERVICES, unitBytes, unitProfiles }
+    const state = readPlacementState(row?.state ?? '', table)
+    const areBusyOnly = !isBalanceDue({ state, nowMs, policy })
+    const least = areBusyOnly ? BUSY : ANY
+    const read = { servicesMax: TABLE_MAX_SERVICES, unitBytes, unitProfiles, ...least }
     const rates = about === 'writers' ? NOT_READ : await selectRates(sql, read)
     const tenants = await selectTenantWidths(sql, TABLE_MAX_TENANTS)
-    const state = readPlacementState(row?.state ?? '', table)
-    return { state, table, writers, ...rates, tenants, nowMs, policy }
+    return { state, table, writers, ...rates, areBusyOnly, tenants, nowMs, policy }
   }
 
   #tell({ generation, writers }: PlacementTable, moved: number): void {

@@ -62,6 +62,8 @@ export interface PlacementInput {
   readonly writers: readonly SeenWriter[]
   /** Of all writers together. Undefined: not read for this pass, which is about writers alone: widths stay, loads rest. */
   readonly rates: readonly ServiceRate[] | undefined
+  /** Of `rates`: those of busy services alone, which is what a pass needs that balances nothing (`isBalanceDue`). */
+  readonly areBusyOnly?: boolean
   /** Of what has no name in `rates`. */
   readonly rest: Pick<ServiceRate, 'bytesPerSecond' | 'profilesPerSecond'>
   readonly tenants: readonly { readonly tenant: string; readonly width: number }[]
@@ -81,16 +83,16 @@ export function emptyPlacementState(): PlacementState {
 }
 
 export function planPlacement(input: PlacementInput): PlacementPlan {
-  const { state, nowMs, policy, rates } = input
+  const { state, nowMs, policy, rates, areBusyOnly = false } = input
   const serving = new Set(
     input.writers.filter((writer) => writer.isAlive && writer.state === 'serving').map(({ writerId }) => writerId),
   )
   const writers = decideStanding({ known: state.writers, serving, nowMs, policy: policy.damping })
   const known = state.services
-  const services = rates === undefined ? known : decideWidths({ known, rates, policy: policy.widths, nowMs })
+  const services =
+    rates === undefined ? known : decideWidths({ known, rates, areBusyOnly, policy: policy.widths, nowMs })
   const widths = tableWidths(input, services)
-  const sinceBalancedMs = nowMs - state.balancedMs
-  const isBalanced = rates === undefined || (sinceBalancedMs >= 0 && sinceBalancedMs < policy.balanceIntervalMs)
+  const isBalanced = rates === undefined || areBusyOnly || !isBalanceDue(input)
   const of = (standing: string) => writers.filter((writer) => writer.standing === standing).map((each) => each.writerId)
   const owners = assignSlots({
     owners: state.owners,
@@ -102,6 +104,12 @@ export function planPlacement(input: PlacementInput): PlacementPlan {
   const balancedMs = isBalanced ? state.balancedMs : nowMs
   const next = { owners, writers, services, balancedMs }
   return { state: next, table: makeTable(input, { owners, writers, widths }), moved }
+}
+
+/** Then the pass needs the rates of all services. */
+export function isBalanceDue({ state, nowMs, policy }: Pick<PlacementInput, 'state' | 'nowMs' | 'policy'>): boolean {
+  const sinceBalancedMs = nowMs - state.balancedMs
+  return sinceBalancedMs < 0 || sinceBalancedMs >= policy.balanceIntervalMs
 }
 
 /**

@@ -69,14 +69,15 @@ export function ladderWidth(atLeast: number): number {
 
 export interface WidthInput {
   readonly known: readonly ServiceWidth[]
-  /** Of all writers together; those missing have none. */
+  /** Of all writers together; those missing have none, or were not read. */
   readonly rates: readonly ServiceRate[]
+  readonly areBusyOnly?: boolean
   readonly policy: WidthPolicy
   readonly nowMs: number
 }
 
 /** What is known from now on, the widest first. */
-export function decideWidths({ known, rates, policy, nowMs }: WidthInput): ServiceWidth[] {
+export function decideWidths({ known, rates, areBusyOnly = false, policy, nowMs }: WidthInput): ServiceWidth[] {
   const byName = new Map<string, Map<string, ServiceWidth>>()
   for (const service of known) namesOf(byName, service.tenant).set(service.service, service)
   const decided: ServiceWidth[] = []
@@ -88,7 +89,8 @@ export function decideWidths({ known, rates, policy, nowMs }: WidthInput): Servi
   }
   for (const services of byName.values()) {
     for (const before of services.values()) {
-      push(decided, decideWidth(before, { ...before, bytesPerSecond: 0, profilesPerSecond: 0 }, { policy, nowMs }))
+      if (areBusyOnly) decided.push(before)
+      else push(decided, decideWidth(before, { ...before, bytesPerSecond: 0, profilesPerSecond: 0 }, { policy, nowMs }))
     }
   }
   decided.sort((a, b) => b.width - a.width || loadOf(b, policy) - loadOf(a, policy))

@@ -36,10 +36,19 @@ export async function selectSeenWriters(sql: SqlSession, writersMax: number): Pr
   return rows.map((row) => ({ ...row }))
 }
 
+export interface RatesRead {
+  readonly servicesMax: number
+  readonly unitBytes: number
+  readonly unitProfiles: number
+  /** In units: at a writer, and of all writers together. What has less is left out, and not in the rest either. */
+  readonly loadMinAtWriter: number
+  readonly loadMin: number
+}
+
 /** One row of all; the highest by name. Of writers that hold their lease: traffic of others has gone elsewhere. */
 export async function selectRates(
   sql: SqlSession,
-  { servicesMax, unitBytes, unitProfiles }: { servicesMax: number; unitBytes: number; unitProfiles: number },
+  { servicesMax, unitBytes, unitProfiles, loadMinAtWriter, loadMin }: RatesRead,
 ): Promise<{
   readonly rates: ServiceRate[]
   readonly rest: Pick<ServiceRate, 'bytesPerSecond' | 'profilesPerSecond'>
@@ -48,10 +57,12 @@ export async function selectRates(
     with told as materialized (
       select r.* from writer_rates r join writers w using (writer_id) where w.expires_at > now()
     ), named as materialized (
-      select tenant, service, sum(bytes) as bytes, sum(profiles) as profiles
+      select tenant collate "C" as tenant, service collate "C" as service, sum(bytes) as bytes, sum(profiles) as profiles
       from told, unnest(tenants, services, bytes_per_second, profiles_per_second)
         as u(tenant, service, bytes, profiles)
-      group by 1, 2
+      where greatest(bytes / ${unitBytes}::float8, profiles / ${unitProfiles}::float8) >= ${loadMinAtWriter}::float8
+      group by tenant collate "C", service collate "C"
+      having greatest(sum(bytes) / ${unitBytes}::float8, sum(profiles) / ${unitProfiles}::float8) >= ${loadMin}::float8
     ), highest as materialized (
       select * from named
       order by greatest(bytes / ${unitBytes}::float8, profiles / ${unitProfiles}::float8) desc, tenant collate "C",

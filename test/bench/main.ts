@@ -25,6 +25,7 @@ import { jfrCase } from './jfr.ts'
 import { loadCase } from './load.ts'
 import { oldTransactionCase } from './old-transaction.ts'
 import { otlpCase } from './otlp.ts'
+import { placementCase } from './placement.ts'
 import { queryCase } from './query.ts'
 import { readsCase } from './reads.ts'
 import { runtimesCase } from './runtimes.ts'
@@ -47,6 +48,7 @@ const CASES: readonly BenchCase[] = [
   firstCompactionCase,
   indexScaleCase,
   oldTransactionCase,
+  placementCase,
   readsCase,
   daysCase,
   isolationCase,

@@ -10,6 +10,7 @@ import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import { parsePlacementTable } from '#core/placement/table.ts'
 import { readPlacementState, placementStateJson } from '#core/placement/state-json.ts'
+import { selectRates } from '#db/sql/placement-pass.ts'
 import { acquireLease, releaseLease } from '#db/sql/leases.ts'
 import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -206,6 +207,37 @@ test('a pass that changes nothing writes no row', async () => {
   const before = await version()
   await harness.pass()
   assert.deepEqual(await version(), before)
+})
+
+test('rates that move a little write no row, and what is small at a writer is looked at when loads are', async () => {
+  await harness.clear()
+  const { sql } = harness
+  const told = (busy: number) => ({
+    ...registration('a'),
+    rates: [
+      { tenant: 't', service: 'busy', bytesPerSecond: 1, profilesPerSecond: busy },
+      { tenant: 't', service: 'small', bytesPerSecond: 1, profilesPerSecond: 3 },
+    ],
+  })
+  await harness.service.registerWriter(told(300))
+  await harness.pass()
+  await harness.pass()
+  const version = async () => (await sql`select xmin::text, ctid::text from placement`)[0]
+  const before = await version()
+  await harness.service.registerWriter({ ...told(305), epoch: 1 })
+  await harness.pass()
+  assert.deepEqual(await version(), before)
+  await harness.service.registerWriter({ ...told(700), epoch: 1 })
+  await harness.pass()
+  assert.notDeepEqual(await version(), before)
+  assert.equal((await tableNow()).widths.services[0]!.width, 12)
+  const units = { servicesMax: 10, unitBytes: 1_000_000, unitProfiles: 100 }
+  const read = async (loadMinAtWriter: number, loadMin: number) =>
+    (await selectRates(sql, { ...units, loadMinAtWriter, loadMin })).rates.map(({ service }) => service)
+  assert.deepEqual(await read(0, 0), ['busy', 'small'])
+  assert.deepEqual(await read(1 / 32, 0), ['busy'])
+  assert.deepEqual(await read(0, 7), ['busy'])
+  assert.deepEqual(await read(0, 7.1), [])
 })
 
 test('while somebody else makes the table a writer is answered all the same, and the duty is due', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   emptyPlacementState,
+  isBalanceDue,
   PLACEMENT_POLICY_DEFAULT,
   type PlacementInput,
   type PlacementPlan,
@@ -163,6 +164,19 @@ test('loads are looked at every half minute', () => {
   const later = plan(soon, { writers, rates, nowMs: NOW_MS + 30_000 })
   assert.ok(later.moved > 0)
   assert.equal(plan(later, { writers, rates, nowMs: NOW_MS + 60_000 }).moved, 0)
+})
+
+test('a pass that read busy services alone widens them and balances nothing', () => {
+  const first = plan(undefined)
+  const nowMs = NOW_MS + 31_000
+  const { state } = first
+  const due = (atMs: number) => isBalanceDue({ state, nowMs: atMs, policy: PLACEMENT_POLICY_DEFAULT })
+  assert.deepEqual([due(NOW_MS + 29_999), due(nowMs), due(NOW_MS - 1)], [false, true, true])
+  const rates = [{ tenant: 't', service: 's', bytesPerSecond: 0, profilesPerSecond: 700 }]
+  const busy = plan(first, { rates, areBusyOnly: true, nowMs })
+  assert.deepEqual(busy.table.widths.services, [{ tenant: 't', service: 's', width: 12 }])
+  assert.equal(busy.state.balancedMs, first.state.balancedMs)
+  assert.equal(plan(first, { rates, nowMs }).state.balancedMs, nowMs)
 })
 
 test('a pass about writers alone leaves widths and loads for the next one', () => {

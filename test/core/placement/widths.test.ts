@@ -31,6 +31,16 @@ test('a load is bytes or profiles, whichever is more', () => {
   assert.equal(loadOf({ bytesPerSecond: 3_000, profilesPerSecond: 40 }, POLICY), 4)
 })
 
+test('of busy services alone, the others keep what they are', () => {
+  const before = known({ width: 8, bytesPerSecond: 2_000, peak: 2, windowStartMs: 0 })
+  const input = { known: [before], rates: [rate(3, 'busy')], policy: POLICY, nowMs: 1_000 }
+  const names = (services: ServiceWidth[]) => services.map(({ service, width }) => `${service} ${width}`)
+  const kept = decideWidths({ ...input, areBusyOnly: true })
+  assert.deepEqual(names(kept), ['s 8', 'busy 4'])
+  assert.deepEqual(kept[0], before, 'its window has ended, and waits for a pass that reads all')
+  assert.deepEqual(names(decideWidths(input)).toSorted(), ['busy 4', 's 4'])
+})
+
 test('the ladder', () => {
   const widths = [...new Set(Array.from({ length: 1_024 }, (_, i) => ladderWidth(i + 1)))]
   assert.deepEqual(widths, [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1_024])
