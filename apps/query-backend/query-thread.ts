@@ -34,7 +34,7 @@ import {
   type ThreadWork,
   unpackError,
 } from './thread-messages.ts'
-import { openThreadReads } from './thread-reads.ts'
+import { createThreadTurns, openThreadReads } from './thread-reads.ts'
 
 declare const self: Worker
 
@@ -46,6 +46,13 @@ let nextRead = 1
 let ownReads: EndedCall[] = []
 let ended = new Int32Array(new SharedArrayBuffer(0))
 const codec = nativeGzip(nativeZstd(createCodec()))
+const turns = createThreadTurns(
+  () => performance.now(),
+  () =>
+    new Promise((resolve) => {
+      setImmediate(resolve)
+    }),
+)
 
 interface SlotBackend extends LocalQueryBackend {
   labels(request: LabelReportRequest, end: CallEnd): Promise<LabelReportResponse>
@@ -72,7 +79,7 @@ function configure(settings: ThreadSettings): void {
   const cache = settings.cacheBytesMax === 0 ? undefined : new BlockCache(settings.cacheBytesMax)
   const { keepsReports, localRoot } = settings
   const backends = Array.from(ended, (_, slot) => {
-    const store = openThreadReads(localRoot, storeOf(slot), (call) => ownReads.push(call))
+    const store = openThreadReads(storeOf(slot), { root: localRoot, turns, ended: (call) => ownReads.push(call) })
     const deps = { store, codec, regex, cache, keepsReports, freesRanges: true }
     return { ...createQueryBackend(deps), ...createLabelReporter(deps) }
   })
@@ -120,6 +127,7 @@ function post(reply: ThreadReply, transfer: ArrayBuffer[] = []): void {
 }
 
 self.onmessage = ({ data }: MessageEvent<ThreadQuestion>) => {
+  turns.taken()
   if (data.kind === 'call') void call(data.slot, data.method, data.request)
   else if (data.kind === 'settings') configure(data.settings)
   else {
