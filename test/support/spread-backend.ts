@@ -17,8 +17,8 @@ export function spreadOver(backend: QueryBackend, whole: QueryBackend, isSpread:
     ask: (part: Request) => Promise<Answer>,
   ): Promise<Answer[]> {
     const parts = request.objects.flatMap((object) => object.datasets.map((one) => ({ ...object, datasets: [one] })))
-    // Last first: no order of partial answers may matter.
-    return Promise.all(parts.toReversed().map((object) => ask({ ...request, objects: [object] })))
+    // Last first: no order of partial answers may matter. None of them is the only one.
+    return Promise.all(parts.toReversed().map((object) => ask({ ...request, objects: [object], end: undefined })))
   }
   return {
     ...backend,
