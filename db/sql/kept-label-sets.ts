@@ -26,6 +26,8 @@ const LARGE_TENANTS_MAX = 1_000
 const CHARS_MAX = 4 << 20
 /** Of a set beside its labels. */
 const SET_CHARS = 64
+/** Of a place in a list: eight bytes. */
+const REFERENCE_CHARS = 4
 
 /** Questions of a tenant whose answers are kept: names, values of some labels, series, profile types. */
 const ANSWERS_MAX = 8
@@ -93,15 +95,17 @@ export class KeptLabelSets {
       this.#keep(tenant, read)
     }
     const reduced = reduce(sets.values(), request)
-    this.#keepAnswer(tenant, question, { hashes, sets: reduced })
+    // A set that went between the two statements may come back under its hash.
+    if (sets.size === hashes.length) this.#keepAnswer(tenant, question, { hashes, sets: reduced })
     return reduced.slice(0, limit + 1)
   }
 
-  /** The texts are those of the sets. */
+  /** The texts are those of the sets, the lists of them are its own. */
   #keepAnswer(tenant: string, question: string, { hashes, sets }: Omit<KeptAnswer, 'chars'>): void {
     const of = this.#tenants.get(tenant)
     if (of === undefined) return
-    const chars = (sets.length + hashes.length + 1) * SET_CHARS + question.length
+    const references = sets.reduce((sum, { pairs }) => sum + pairs.length, 0)
+    const chars = (sets.length + hashes.length + 1) * SET_CHARS + references * REFERENCE_CHARS + question.length
     const [oldest] = of.answers.keys()
     if (of.answers.has(question)) this.#dropAnswer(of, question)
     else if (of.answers.size >= ANSWERS_MAX && oldest !== undefined) this.#dropAnswer(of, oldest)

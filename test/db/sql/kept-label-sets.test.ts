@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { MS_PER_HOUR } from '#core/units.ts'
+import type { SqlSession } from '#db/client.ts'
 import { KeptLabelSets } from '#db/sql/kept-label-sets.ts'
 import { selectLabelSets } from '#db/sql/label-sets.ts'
 import { type TestDatabase, withDatabase } from '../../support/postgres.ts'
@@ -139,4 +140,20 @@ test('a tenant that is asked about again and again stays, though nothing of it h
     await database.sql`update label_sets set pairs = array[${tenant}, 'read'] where tenant = ${tenant}`
   assert.deepEqual(await ask(kept, { tenants: ['often'] }), [`often ${'v'.repeat(100)}`])
   assert.deepEqual(await ask(kept, { tenants: ['seldom'] }), ['seldom read'])
+})
+
+test('a set that went between its hash and its labels is told when it is there again', async () => {
+  const kept = new KeptLabelSets()
+  const stays = [['k', 'stays']]
+  const goes = [['k', 'goes']]
+  await put('raced', 0, [...stays, ...goes])
+  const raced = ((strings: TemplateStringsArray, ...values: never[]) => {
+    const query = database.sql(strings, ...values)
+    if (!strings.join().includes('distinct on (l.hash)')) return query
+    return database.sql`delete from label_sets where tenant = 'raced' and pairs[2] = 'goes'`.then(() => query)
+  }) as unknown as SqlSession
+  const request = { tenants: ['raced'], startMs: 0, endMs: HOURS * MS_PER_HOUR, names: [], namesOnly: false }
+  assert.deepEqual(plain(await kept.select(raced, request, 10)), ['k stays'])
+  await put('raced', 0, goes)
+  assert.deepEqual(await agrees(kept, { tenants: ['raced'] }), ['k goes', 'k stays'])
 })
