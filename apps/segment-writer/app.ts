@@ -339,7 +339,7 @@ class Writer implements SegmentWriterService {
       this.#flushes.delete(flush)
       this.#inFlight.delete(batch.number)
       if (isCommitted) this.#segments++
-      this.#flushCost.note(this.#deps.clock.nowMs() - startedMs)
+      this.#flushCost.note(this.#deps.clock.nowMs() - startedMs, { isStored: isCommitted })
       if (!this.#stopped) this.#pump()
     })
     this.#flushes.add(flush)

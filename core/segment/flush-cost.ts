@@ -17,9 +17,11 @@ export class FlushCost {
     return this.#durationsMs.length === 0 ? 0 : Math.min(...this.#durationsMs)
   }
 
-  note(durationMs: number): void {
+  note(durationMs: number, { isStored }: { readonly isStored: boolean }): void {
     // A clock that was set back says nothing.
     if (durationMs < 0) return
+    // Nor does one that had nothing to store, or was refused at once: flushes are not cheaper for it.
+    if (!isStored && (this.#durationsMs.length === 0 || durationMs < this.costMs)) return
     this.#durationsMs.push(durationMs)
     if (this.#durationsMs.length > KEPT) this.#durationsMs.shift()
   }

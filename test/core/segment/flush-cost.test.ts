@@ -4,7 +4,7 @@ import { FlushCost } from '#core/segment/flush-cost.ts'
 
 function costOf(durationsMs: readonly number[]): number {
   const cost = new FlushCost()
-  for (const each of durationsMs) cost.note(each)
+  for (const each of durationsMs) cost.note(each, { isStored: true })
   return cost.costMs
 }
 
@@ -23,3 +23,17 @@ for (const { name, durationsMs, expected } of cases) {
     assert.equal(costOf(durationsMs), expected)
   })
 }
+
+test('flush cost: one that stored nothing never makes flushes look cheaper, and may make them look dearer', () => {
+  const cost = new FlushCost()
+  // Every profile of it was bad, or the store refused at once.
+  cost.note(1, { isStored: false })
+  assert.equal(cost.costMs, 0)
+  cost.note(200, { isStored: true })
+  assert.equal(cost.costMs, 200)
+  for (let i = 0; i < 20; i++) cost.note(1, { isStored: false })
+  assert.equal(cost.costMs, 200)
+  // A store that times out.
+  for (let i = 0; i < 8; i++) cost.note(8_000, { isStored: false })
+  assert.equal(cost.costMs, 8_000)
+})
