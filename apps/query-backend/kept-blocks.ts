@@ -7,6 +7,7 @@
  * Sizes are estimates from counts; a head decodes what it is asked for and keeps it, so all of it counts from the start.
  */
 import type { DatasetHead } from '#core/block/read.ts'
+import { findSection } from '#core/block/section-table.ts'
 import type { NamedStacks } from '#core/query/call-site.ts'
 import type { BlockCache } from '#core/query/block-cache.ts'
 import type { KeptSymbols } from '#core/query/stacktrace-plan.ts'
@@ -20,6 +21,8 @@ const HEADER_BYTES = 100
 /** Label sets and frame indices are some eight times their packed bytes. */
 const HEAD_GROWTH = 8
 const OBJECT_BYTES = 2_048
+/** What is worked out of rollups while the head is kept (stacktrace-plan.ts): 140 bytes each, of 6 in the index. */
+const ROLLUP_GROWTH = 24
 
 export class KeptBlocks {
   readonly #cache: BlockCache
@@ -35,7 +38,8 @@ export class KeptBlocks {
   /** The head must own its bytes: one over a larger buffer would keep all of that. */
   keepHead(objectId: string, head: DatasetHead): void {
     const { headBytes, profileCount } = head.descriptor
-    const sizeBytes = headBytes * HEAD_GROWTH + profileCount * HEADER_BYTES + OBJECT_BYTES
+    const rollupBytes = (findSection(head.table, 'rollupIndex')?.rawBytes ?? 0) * ROLLUP_GROWTH
+    const sizeBytes = headBytes * HEAD_GROWTH + profileCount * HEADER_BYTES + rollupBytes + OBJECT_BYTES
     this.#cache.set(`head ${datasetKey(objectId, head.descriptor)}`, head, sizeBytes)
   }
 
