@@ -18,6 +18,7 @@ const DURATION_DEFAULT_NANOS = BigInt(10 * MS_PER_SECOND) * NANOS_PER_MS
 const DURATION_DEFAULT_LO = Number(DURATION_DEFAULT_NANOS & 0xffffffffn)
 const DURATION_DEFAULT_HI = Number(DURATION_DEFAULT_NANOS >> 32n)
 const PROFILE_ID_BYTES = 16
+const NO_BYTES = new Uint8Array(0)
 
 export interface ValueType {
   readonly type: string
@@ -36,9 +37,15 @@ export class ProfileHead {
   timeHi = 0
   durationLo = 0
   durationHi = 0
-  /** A UUID; empty if there is none. */
-  id = ''
+  /** Bytes of its id, and where they lie. */
+  raw: Uint8Array = NO_BYTES
+  idAt = 0
   hasSamples = false
+
+  /** A UUID; empty if there is none. Of no use to who decodes, so it is made when it is asked for. */
+  get id(): string {
+    return this.raw === NO_BYTES ? '' : uuidOf(this.raw.subarray(this.idAt, this.idAt + PROFILE_ID_BYTES))
+  }
 
   get period(): bigint {
     return int64Of(this.periodLo, this.periodHi)
@@ -87,8 +94,10 @@ export function readProfileHead(reader: ProtobufReader, textOf: TextOf, samples?
       const isRead = reader.varint()
       head.periodLo = isRead ? reader.lo : 0
       head.periodHi = isRead ? reader.hi : 0
-    } else if (field === 7 && wireType === WIRE_LENGTH) head.id = uuidOf(reader.bytes())
-    else reader.skip()
+    } else if (field === 7 && wireType === WIRE_LENGTH) {
+      head.idAt = reader.payload()
+      head.raw = reader.position - head.idAt === PROFILE_ID_BYTES ? reader.raw : NO_BYTES
+    } else reader.skip()
   }
   check(reader, 'a profile')
   if ((head.durationLo | head.durationHi) === 0) {
@@ -144,15 +153,7 @@ function isType(of: ValueType, type: string, unit: string): boolean {
 }
 
 function uuidOf(bytes: Uint8Array): string {
-  if (bytes.length !== PROFILE_ID_BYTES || bytes.every((byte) => byte === 0)) return ''
+  if (bytes.every((byte) => byte === 0)) return ''
   const hex = hexOf(bytes)
-  return [
-    [0, 8],
-    [8, 12],
-    [12, 16],
-    [16, 20],
-    [20, 32],
-  ]
-    .map(([from, to]) => hex.slice(from, to))
-    .join('-')
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }

@@ -24,9 +24,6 @@ export const STRING_INVALID = 3
 const TEXT_BYTES_FIRST = 4_096
 const TEXTS_FIRST = 256
 
-const DIGITS_MAX = 10
-const digits = new Uint8Array(DIGITS_MAX)
-
 const encoder = new TextEncoder()
 
 export class RequestStrings {
@@ -84,14 +81,14 @@ export class RequestStrings {
 
   /** Number of an integer's decimal digits, below 2^32. */
   numberOfDigits(value: number): number {
-    let rest = value
-    let at = DIGITS_MAX
-    do {
-      digits[--at] = 0x30 + (rest % 10)
-      rest = Math.floor(rest / 10)
-    } while (rest > 0)
+    let digits = 1
+    for (let limit = 10; limit <= value; limit *= 10) digits++
     const start = this.#length
-    this.#append(digits.subarray(at))
+    this.#reserve(digits)
+    this.#length += digits
+    for (let at = this.#length - 1, rest = value; at >= start; at--, rest = Math.floor(rest / 10)) {
+      this.raw[at] = 0x30 + (rest % 10)
+    }
     const count = this.count
     const number = this.numberAt(start, this.#length)
     // It is known: its bytes are free for the next.
@@ -174,14 +171,17 @@ export class RequestStrings {
   }
 
   #append(bytes: Uint8Array): void {
-    const needed = this.#length + bytes.length
-    if (needed > this.raw.length) {
-      const grown = new Uint8Array(Math.max(needed, this.raw.length * 2))
-      grown.set(this.raw.subarray(0, this.#length))
-      this.raw = grown
-    }
+    this.#reserve(bytes.length)
     this.raw.set(bytes, this.#length)
-    this.#length = needed
+    this.#length += bytes.length
+  }
+
+  #reserve(extra: number): void {
+    const needed = this.#length + extra
+    if (needed <= this.raw.length) return
+    const grown = new Uint8Array(Math.max(needed, this.raw.length * 2))
+    grown.set(this.raw.subarray(0, this.#length))
+    this.raw = grown
   }
 }
 
