@@ -8,6 +8,7 @@ import { CinderError } from '#core/errors.ts'
 import { ingestLabels } from '#core/ingest/profile-name.ts'
 import { type LabelsResult, type PipelineResult, runPipeline, servicesFault } from '#core/ingest/pipeline.ts'
 import type { RecordingDecoder } from '#core/ingest/jfr/decode.ts'
+import { changeBit, type RuleChange } from '#core/ingest/rule-changes.ts'
 import { decodeRepairs, repairIngestProfile } from '#core/ingest/spy-repairs.ts'
 import { getLabel, LABEL_SERVICE_NAME, labelsKey } from '#core/labels/labels.ts'
 import type { Codec } from '#core/ports/codec.ts'
@@ -138,17 +139,20 @@ function* takeRecording(
   const sent = sentBytes(deps.digest, raw, ingest.fromNanos)
   const kept: KeptProfile[] = []
   let why: DropReason | undefined
+  let changes = 0
   for (const { name, profile } of profiles) {
     const labelsOf = (): LabelsResult => ({ ok: true, labels: recordingLabels(labels, event, name) })
     const checked = check(deps, input, { sent, profile, labelsOf })
-    if (typeof checked === 'string') why = checked
-    else if (checked !== undefined) {
+    if (typeof checked === 'string') {
+      why = checked
+      changes |= changeBit(PART_CHANGES[checked])
+    } else if (checked !== undefined) {
       const hasOwnTables = checked.profile.mappingBuildId !== profile.mappingBuildId
       kept.push({ ...checked, tablesDigest: hasOwnTables ? undefined : tablesDigest })
     }
   }
   if (kept.length === 0) return why === undefined ? empty(raw.length) : dropped(raw.length, why)
-  return append(deps, input, { sent, kept })
+  return append(deps, input, { sent, kept, changes })
 }
 
 /** As it came, by which it is known again. */
@@ -172,6 +176,12 @@ interface CheckedProfile {
 }
 
 type DropReason = Extract<PipelineResult, { readonly kind: 'dropped' }>['reason']
+
+/** What is told where others of the recording are stored. */
+const PART_CHANGES: Readonly<Record<DropReason, RuleChange>> = {
+  dropped_by_relabel_rules: 'parts_dropped_by_rules',
+  dropped_by_sampling: 'parts_dropped_by_sampling',
+}
 
 interface CheckInput {
   readonly sent: Sent
@@ -215,10 +225,12 @@ interface Checked {
   readonly sent: Sent
   /** Of one time and one service. */
   readonly kept: readonly KeptProfile[]
+  /** What the tenant's rules did to others that came with them. */
+  readonly changes?: number
 }
 
 /** Synchronous from here: profiles of one push get ordinals one after another. */
-function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): TakeAnswer {
+function append(deps: IntakeDeps, input: IntakeInput, { sent, kept, changes: ofOthers = 0 }: Checked): TakeAnswer {
   const [service, ...others] = kept.map(({ split }) => getLabel(split.series[0]!, LABEL_SERVICE_NAME))
   const other = others.find((name) => name !== service)
   if (other !== undefined) throw fault(servicesFault(service!, other))
@@ -263,7 +275,7 @@ function append(deps: IntakeDeps, input: IntakeInput, { sent, kept }: Checked): 
   deps.account.addHeads(input.batch.number, newHeads)
   deps.account.add(deps.shard.index, 'pushes', input.into.account(size, newHeads))
   const isClockRepaired = kept.some((profile) => profile.isClockRepaired)
-  const changes = kept.reduce((bits, profile) => bits | profile.changes, 0)
+  const changes = kept.reduce((bits, profile) => bits | profile.changes, ofOthers)
   const renamedTo = kept[0]!.renamedTo
   const place = { head: entry.number, ordinal: first, profiles }
   return { kind: 'taken', ...place, deduplicate, size, isClockRepaired, changes, renamedTo }

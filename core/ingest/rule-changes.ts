@@ -15,9 +15,12 @@ export const RULE_CHANGES = {
   sample_types_dropped_by_rules: 'sampleTypeRules of the tenant dropped some of the sample types',
   reduced_to_totals_by_sampling:
     'sampling of the tenant kept totals alone: one sample without a stack, with __sampled__="true"',
+  parts_dropped_by_rules:
+    'relabelRules or sampleTypeRules of the tenant dropped some of the profiles of a recording, the rest is stored',
+  parts_dropped_by_sampling: 'sampling of the tenant dropped some of the profiles of a recording, the rest is stored',
 } as const
 
-type RuleChange = keyof typeof RULE_CHANGES
+export type RuleChange = keyof typeof RULE_CHANGES
 
 const NAMES = Object.keys(RULE_CHANGES) as RuleChange[]
 

@@ -58,7 +58,7 @@ function recorded(bytes: Uint8Array, form: Partial<IngestForm> = {}): WriteSerie
   }
 }
 
-function createScene(threads: number, limits: Partial<TenantLimits> = {}) {
+function createScene(threads: number, limits: Partial<TenantLimits> = {}, policy?: object) {
   const clock = createClock()
   const store = createMemoryStore()
   const metastore = createMemoryMetastore(clock)
@@ -72,6 +72,7 @@ function createScene(threads: number, limits: Partial<TenantLimits> = {}) {
       memoryBytesMax: 64 * MIB,
       writeDeadlineMs: 20_000,
       threads,
+      policyOf: () => policy && JSON.stringify(policy),
     },
   )
   const push = async (...series: WriteSeries[]): Promise<string[]> => {
@@ -109,6 +110,23 @@ for (const threads of [0, 1]) {
       assert.deepEqual(answers.slice(1), ['stored', 'stored'])
       assert.deepEqual((await read(CPU)).stacks, { [TEXT]: 20_000_000n })
       await writer.stop()
+    })
+
+    test('profiles of a recording that the rules of the tenant drop are told, since the rest is stored', async () => {
+      const policies = [
+        { sampleTypeRules: [{ source_labels: ['__name__'], regex: 'block', action: 'drop' }] },
+        { usageGroups: { delays: '{__name__="block"}' }, sampling: { delays: { probability: 0 } } },
+      ]
+      const told: unknown[] = []
+      for (const policy of policies) {
+        const { writer, read } = createScene(threads, {}, policy)
+        const { verdicts } = await writer.write({ tenant: 'acme', series: [recorded(RECORDING)] })
+        told.push(verdicts.map(({ status, changes }) => [status, changes?.map(({ reason }) => reason)]))
+        assert.deepEqual((await read(CPU)).stacks, { [TEXT]: 20_000_000n })
+        assert.deepEqual((await read(DELAY)).stacks, {})
+        await writer.stop()
+      }
+      assert.deepEqual(told, [[['stored', ['parts_dropped_by_rules']]], [['stored', ['parts_dropped_by_sampling']]]])
     })
 
     test('one without samples is nothing to store', async () => {
