@@ -277,7 +277,10 @@ function childrenByRank({ nodeCount, nodeParent, nodeLocation }: Symbols, locati
   for (let node = 0; node < nodeCount; node++) start[node + 1]! += start[node]!
   const cursor = start.slice(0, nodeCount)
   const children = new Uint32Array(byRank.length)
-  for (const node of byRank) children[cursor[nodeParent[node]!]!++] = node
+  for (let i = 0; i < byRank.length; i++) {
+    const node = byRank[i]!
+    children[cursor[nodeParent[node]!]!++] = node
+  }
   return { start, children }
 }
 

@@ -76,7 +76,7 @@ export function stacktracesRanges(plan: StacktracePlan): ByteRange[] {
 }
 
 function stacktracesNeed({ head, sources, symbols, row, kept, whole }: StacktracePlan): ReadNeed {
-  const headers = Uint32Array.from(sources.flatMap(({ positions }) => [...positions])).sort()
+  const headers = headersOf(sources)
   const rollups = sources.flatMap((source) => source.rollups).sort((a, b) => a - b)
   const columns = sources.map(({ selected }) => ({ group: selected.group, type: selected.type }))
   // Segments have no function level: frames without lines are named by mapping and address, so everything is read.
@@ -84,6 +84,18 @@ function stacktracesNeed({ head, sources, symbols, row, kept, whole }: Stacktrac
   const isHeld = (symbols === 'functions' ? kept?.named : kept?.lines) !== undefined
   const functionTotals = whole !== undefined
   return { symbols: isHeld ? 'held' : stored, headers, rollups, columns, spans: row !== undefined, functionTotals }
+}
+
+/** Ascending. Of one source, which is the rule, as they are. */
+function headersOf(sources: readonly StacktraceSource[]): Uint32Array {
+  if (sources.length === 1) return sources[0]!.positions
+  const headers = new Uint32Array(sources.reduce((sum, { positions }) => sum + positions.length, 0))
+  let count = 0
+  for (const { positions } of sources) {
+    headers.set(positions, count)
+    count += positions.length
+  }
+  return headers.sort()
 }
 
 function hasFunctionLevel(head: DatasetHead): boolean {
@@ -150,7 +162,8 @@ function addSamples({ head, fetched, sums, source, row }: RowSource): number {
   const { rowLength } = head.headers
   const wanted = new Uint8Array(head.headers.count)
   let samples = 0
-  for (const h of positions) {
+  for (let i = 0; i < positions.length; i++) {
+    const h = positions[i]!
     wanted[h] = 1
     samples += rowLength[h]!
   }
@@ -243,7 +256,9 @@ export function addTimeSeries(
   for (const { selected, positions } of profiles) {
     const outputOf = selected.labels.map((labels) => (labels === undefined ? -1 : builder.seriesOf(labels)))
     const totals = headers.totals[selected.type]!
-    for (const h of positions) {
+    // Not `of`: in the first questions of a process its iterator is a call a header.
+    for (let i = 0; i < positions.length; i++) {
+      const h = positions[i]!
       const step = stepIndexOf(range, floorMs(headers.timeNanos.hi[h]! | 0, headers.timeNanos.lo[h]!))
       if (step >= 0) builder.add(outputOf[headers.series[h]!]!, step, totals.lo[h]!, totals.hi[h]!)
     }

@@ -92,7 +92,7 @@ function rollupKey(group: number, hour: number, scope: number): string {
 function planType(head: DatasetHead, profiles: SelectedProfiles, { byHour, rollupOf }: HeadRollups): StacktraceSource {
   const { selected, positions } = profiles
   const isSelected = new Uint8Array(head.headers.count)
-  for (const h of positions) isSelected[h] = 1
+  for (let i = 0; i < positions.length; i++) isSelected[positions[i]!] = 1
   const totals = head.headers.totals[selected.type]!
   const isWhole = ({ first, end }: HourRun): boolean => {
     for (let h = first; h < end; h++) if (isSelected[h] === 0 && (totals.lo[h]! | totals.hi[h]!) !== 0) return false
