@@ -57,7 +57,7 @@ export interface ClientSettings {
 }
 
 const MAX_CONNECTIONS_DEFAULT = 10
-const STATEMENT_TIMEOUT_MS_DEFAULT = 5_000
+export const STATEMENT_TIMEOUT_MS_DEFAULT = 5_000
 /** A connection idle this long is closed: a quiet all-in-one holds none but the listener. */
 const IDLE_TIMEOUT_SECONDS = 60
 const CONNECT_TIMEOUT_SECONDS = 5

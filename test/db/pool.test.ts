@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { openPool, type Pool } from '#db/pool.ts'
 import { codeOf } from '#db/errors.ts'
 import { untilBlocked } from '../support/blocked-statement.ts'
+import { createPacedSocket } from '#platform/postgres/paced-socket.ts'
 import { withDatabase, type TestDatabase } from '../support/postgres.ts'
 
 let database: TestDatabase
@@ -57,6 +58,24 @@ test('destroyed: what runs has an unknown end, and the next statement has a new 
     await assert.rejects(running, { code: 'CONNECTION_DESTROYED' })
   })
   assert.notEqual(await pidOf(), before)
+})
+
+test('a connection that is lost is replaced: what ran fails, who asks again at once is answered, by another connection', async () => {
+  const { DATABASE_URL: url } = database.env
+  const own = openPool({ url, name: 'lost', maxConnections: 1, socket: createPacedSocket() })
+  const pidOf = async () => (await own.sql<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid
+  const pid = await pidOf()
+  await database.sql.begin(async (tx) => {
+    await tx`lock table tombstones in access exclusive mode`
+    const running = own.sql`select 1 from tombstones`
+    // The client alone would answer with the error of the connection before.
+    const again = running.then(() => 0, pidOf)
+    await untilBlocked(database.connect({ maxConnections: 1 }))
+    await tx`select pg_terminate_backend(${pid})`
+    await assert.rejects(running, (error) => ['CONNECTION_CLOSED', '57P01'].includes(codeOf(error)))
+    assert.notEqual(await again, pid)
+  })
+  await own.end()
 })
 
 test('drained: what runs may end, the next statement has a new connection', async () => {
