@@ -1,11 +1,16 @@
 /**
  * A pprof as the JSON text of a `google.v1.Profile`, as Connect writes it: int64 as text, zeros left out, fields in the
- * order of their numbers. From the bytes at once: messages of 20,000 samples are 100,000 objects, and took 120 ms.
+ * order of their numbers. From bytes to bytes: messages of 20,000 samples are 100,000 objects, and took 120 ms; texts that
+ * were put together of numbers took 18 times what they came to, 645 MB for 100,000 samples of 40 frames.
+ *
+ * 1. Fields are read as they come, each into a text of its own; those of messages inside are used again and again.
+ * 2. The texts go out in the order of the numbers.
  *
  * Input are bytes of our own encoder; what is no message fails with `data_loss`. Fields that the message does not have are
  * left out.
  */
 import { CinderError } from '../errors.ts'
+import { GrowingUint8 } from '../wire/growing.ts'
 import { ProtobufReader, WIRE_LENGTH, WIRE_VARINT } from '../wire/protobuf.ts'
 
 interface Field {
@@ -71,66 +76,163 @@ const PROFILE: Message = [
   one('defaultSampleType'),
 ]
 
-const UTF8 = new TextDecoder()
+const DECODER = new TextDecoder()
+const ENCODER = new TextEncoder()
+const QUOTE = 0x22
+const COMMA = 0x2c
+const BACKSLASH = 0x5c
+const ZERO = 0x30
+/** Of a number of 32 bits. */
+const DIGITS_MAX = 10
 
-export function profileText(pprof: Uint8Array): string {
-  return messageText(pprof, PROFILE)
+export function profileText(pprof: Uint8Array): Uint8Array {
+  const message = new MessageText(PROFILE)
+  message.read(pprof)
+  const out = new GrowingUint8(message.sizeBytes)
+  message.write(out)
+  return out.array
 }
 
-function messageText(bytes: Uint8Array, message: Message): string {
-  const reader = new ProtobufReader(bytes)
-  const values: (string | undefined)[] = []
-  while (reader.next()) {
-    const { field: number } = reader
-    const field = message[number]
-    if (field === undefined) {
-      reader.skip()
-      continue
+interface FieldText {
+  readonly field: Field
+  readonly key: Uint8Array
+  /** Values with commas between them; empty: there is none. */
+  readonly text: GrowingUint8
+  readonly inner: MessageText | undefined
+}
+
+class MessageText {
+  readonly #fields: readonly (FieldText | undefined)[]
+
+  constructor(message: Message) {
+    this.#fields = message.map((field) => {
+      if (field === undefined) return undefined
+      const inner = typeof field.of === 'string' ? undefined : new MessageText(field.of)
+      return { field, key: ENCODER.encode(`"${field.name}":`), text: new GrowingUint8(64), inner }
+    })
+  }
+
+  /** Of what was read; what comes first and last is counted with the keys. */
+  get sizeBytes(): number {
+    let size = 2
+    let count = 0
+    for (const each of this.#fields) {
+      if (each === undefined || each.text.count === 0) continue
+      size += each.key.length + each.text.count + (each.field.isRepeated ? 2 : 0)
+      count++
     }
-    const value = readValue(reader, field)
-    if (!field.isRepeated) values[number] = isZero(value) ? undefined : value
-    else if (value !== '') values[number] = values[number] === undefined ? value : `${values[number]},${value}`
+    return size + Math.max(0, count - 1)
   }
-  if (reader.fault !== undefined) {
-    throw new CinderError('data_loss', `a profile cannot be read: ${reader.fault}`, { reason: 'malformed_profile' })
+
+  read(bytes: Uint8Array): void {
+    for (const each of this.#fields) if (each !== undefined) each.text.count = 0
+    const reader = new ProtobufReader(bytes)
+    while (reader.next()) {
+      const each = this.#fields[reader.field]
+      if (each === undefined) reader.skip()
+      else readField(reader, each)
+    }
+    refuseFault(reader)
   }
-  let text = ''
-  message.forEach((field, number) => {
-    const value = values[number]
-    if (field === undefined || value === undefined) return
-    text += `${text === '' ? '' : ','}"${field.name}":${field.isRepeated ? `[${value}]` : value}`
-  })
-  return `{${text}}`
+
+  write(out: GrowingUint8): void {
+    out.reserve(this.sizeBytes)
+    out.push(0x7b)
+    let isFirst = true
+    for (const each of this.#fields) {
+      if (each === undefined || each.text.count === 0) continue
+      if (!isFirst) out.push(COMMA)
+      isFirst = false
+      const { key, text, field } = each
+      out.append(key, 0, key.length)
+      if (field.isRepeated) out.push(0x5b)
+      out.append(text.array, 0, text.count)
+      if (field.isRepeated) out.push(0x5d)
+    }
+    out.push(0x7d)
+  }
 }
 
-/** Of a packed field all of its values, '' for none. */
-function readValue(reader: ProtobufReader, { of }: Field): string {
-  if (of === 'string') return JSON.stringify(UTF8.decode(reader.bytes()))
-  if (typeof of !== 'string') return messageText(reader.bytes(), of)
-  if (reader.wireType === WIRE_VARINT) return scalarText(reader, of)
-  if (reader.wireType !== WIRE_LENGTH) {
-    reader.skip()
-    return ''
+/** A field that is not repeated has its last value, and none where that is zero. */
+function readField(reader: ProtobufReader, { field: { of, isRepeated }, text, inner }: FieldText): void {
+  if (!isRepeated) text.count = 0
+  if (inner !== undefined) {
+    inner.read(reader.bytes())
+    separate(text)
+    inner.write(text)
+    return
   }
-  const packed = reader.bytes()
-  const inner = new ProtobufReader(packed)
-  let text = ''
-  while (inner.position < inner.end && inner.fault === undefined) {
-    text += `${text === '' ? '' : ','}${scalarText(inner, of)}`
+  if (of === 'string') {
+    const bytes = reader.bytes()
+    if (!isRepeated && bytes.length === 0) return
+    separate(text)
+    writeString(text, bytes)
+    return
   }
-  return text
+  if (reader.wireType === WIRE_VARINT) readScalar(reader, text, { of, isRepeated })
+  else if (reader.wireType !== WIRE_LENGTH) reader.skip()
+  else {
+    const packed = new ProtobufReader(reader.bytes())
+    while (packed.position < packed.end && packed.fault === undefined) readScalar(packed, text, { of, isRepeated })
+    refuseFault(packed)
+  }
 }
 
-function scalarText(reader: ProtobufReader, of: 'int64' | 'uint64' | 'bool'): string {
+function refuseFault({ fault }: ProtobufReader): void {
+  if (fault === undefined) return
+  throw new CinderError('data_loss', `a profile cannot be read: ${fault}`, { reason: 'malformed_profile' })
+}
+
+function readScalar(reader: ProtobufReader, text: GrowingUint8, { of, isRepeated }: Omit<Field, 'name'>): void {
   reader.varint()
   const { lo, hi } = reader
-  if (of === 'bool') return lo !== 0 || hi !== 0 ? 'true' : 'false'
-  // Below 2^53 a double is exact.
-  if (hi < 0x200000) return `"${hi * 0x100000000 + lo}"`
-  const wide = (BigInt(hi) << 32n) | BigInt(lo)
-  return `"${of === 'uint64' ? wide : BigInt.asIntN(64, wide)}"`
+  if (!isRepeated) text.count = 0
+  if (!isRepeated && lo === 0 && hi === 0) return
+  separate(text)
+  if (of === 'bool') return writeAscii(text, lo !== 0 || hi !== 0 ? 'true' : 'false')
+  text.push(QUOTE)
+  if (hi === 0) writeDigits(text, lo)
+  else {
+    const wide = (BigInt(hi) << 32n) | BigInt(lo)
+    writeAscii(text, String(of === 'uint64' ? wide : BigInt.asIntN(64, wide)))
+  }
+  text.push(QUOTE)
 }
 
-function isZero(value: string): boolean {
-  return value === '"0"' || value === 'false' || value === '""' || value === ''
+function separate(text: GrowingUint8): void {
+  if (text.count > 0) text.push(COMMA)
+}
+
+function writeDigits(out: GrowingUint8, value: number): void {
+  out.reserve(DIGITS_MAX)
+  let length = 1
+  for (let power = 10; power <= value; power *= 10) length++
+  const { array } = out
+  let rest = value
+  for (let at = out.count + length - 1; at >= out.count; at--) {
+    const tens = Math.floor(rest / 10)
+    array[at] = ZERO + rest - tens * 10
+    rest = tens
+  }
+  out.count += length
+}
+
+function writeString(out: GrowingUint8, bytes: Uint8Array): void {
+  if (!bytes.every(isPlain)) {
+    const quoted = ENCODER.encode(JSON.stringify(DECODER.decode(bytes)))
+    out.append(quoted, 0, quoted.length)
+    return
+  }
+  out.push(QUOTE)
+  out.append(bytes, 0, bytes.length)
+  out.push(QUOTE)
+}
+
+/** Stands in a text of JSON as it is. */
+function isPlain(byte: number): boolean {
+  return byte >= 0x20 && byte < 0x7f && byte !== QUOTE && byte !== BACKSLASH
+}
+
+function writeAscii(out: GrowingUint8, text: string): void {
+  for (let i = 0; i < text.length; i++) out.push(text.charCodeAt(i))
 }

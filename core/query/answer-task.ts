@@ -114,7 +114,7 @@ export function endStacks(profile: StackProfile, end: Omit<PprofEnd, 'kind' | 'n
   const taken = cutStacks(profile.take(), end)
   if (taken === undefined) return new Uint8Array(0)
   const pprof = encodeMergedPprof(taken.symbols, taken.sums, end.header)
-  return end.as === 'json' ? utf8(profileText(pprof)) : pprof
+  return end.as === 'json' ? profileText(pprof) : pprof
 }
 
 export function endSeries(series: readonly TimeSeries[], end: Omit<SeriesEnd, 'kind'>): Uint8Array {

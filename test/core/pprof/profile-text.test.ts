@@ -3,9 +3,14 @@ import { test } from 'node:test'
 import { fromBinary, toJsonString } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { encodePprof } from '#core/pprof/encode.ts'
-import { profileText } from '#core/pprof/profile-text.ts'
+import { profileText as profileBytes } from '#core/pprof/profile-text.ts'
+import { ProtobufWriter } from '#core/wire/protobuf.ts'
 import { ProfileSchema } from '#platform/gen/google/v1/profile_pb.ts'
 import { arbitraryProfileSpec, byHand } from '../../support/profiles.ts'
+
+function profileText(pprof: Uint8Array): string {
+  return new TextDecoder().decode(profileBytes(pprof))
+}
 
 function expected(pprof: Uint8Array): string {
   return toJsonString(ProfileSchema, fromBinary(ProfileSchema, pprof))
@@ -37,7 +42,29 @@ test('values that are not packed, empty messages and fields of later versions ar
 })
 
 test('what is no message is data loss', () => {
-  for (const bytes of [[0x12, 5, 8], [0x48], [0x12, 2, 0x08, 0x80]]) {
+  for (const bytes of [[0x12, 5, 8], [0x48], [0x12, 2, 0x08, 0x80], [0x12, 3, 0x12, 1, 0x80]]) {
     assert.throws(() => profileText(Uint8Array.from(bytes)), { kind: 'data_loss' })
   }
+})
+
+test('every number of digits and every byte of a name', () => {
+  const values = [0n, 9n, 10n, 99n, 100n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 53n + 1n, 2n ** 63n - 1n, -1n, -(2n ** 63n)]
+  const powers = Array.from({ length: 19 }, (_, i) => 10n ** BigInt(i))
+  const names = ['', '"', '\\', '\n\t\u0000', '\u007f', '~ plain', 'é', '\u2028', '😀']
+  const writer = new ProtobufWriter()
+  const sample = new ProtobufWriter()
+  const packed = new ProtobufWriter()
+  for (const value of [...values, ...powers, ...powers.map((power) => power - 1n)]) {
+    packed.clear()
+    packed.varintBigInt(value)
+    sample.clear()
+    sample.messageField(1, packed)
+    sample.messageField(2, packed)
+    writer.messageField(2, sample)
+  }
+  for (const name of names) writer.bytesField(6, new TextEncoder().encode(name))
+  writer.varintField(9, 7)
+  writer.bytesField(6, new TextEncoder().encode('after others'))
+  const pprof = writer.copyBytes()
+  assert.equal(profileText(pprof), expected(pprof))
 })
