@@ -61,13 +61,19 @@ export function openPool(settings: PoolSettings): Pool {
       return value
     },
   })
-  let isResting = false
+  /** While one rests: the client that has lost another connection since. */
+  let resting: { lostBy: number } | undefined
   /** Who tries again at once gets another connection; a server that closes them all costs a client a second at most. */
   const lose = (own: number): void => {
-    if (own !== opened || isResting) return
-    isResting = true
+    if (own !== opened) return
+    if (resting !== undefined) {
+      resting.lostBy = own
+      return
+    }
+    const rest = (resting = { lostBy: 0 })
     setTimeout(() => {
-      isResting = false
+      resting = undefined
+      lose(rest.lostBy)
     }, LOST_REST_MS).unref()
     recycle('drain')
   }
