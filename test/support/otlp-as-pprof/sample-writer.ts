@@ -72,8 +72,10 @@ export class SampleWriter {
 
   /** By the attribute of samples that names a service, in order of first use. One group is the usual case. */
   groupByService(samples: EntryRanges, key: string): readonly ServiceSamples[] {
+    // Of nothing no attribute is looked at, so that none is wrong.
+    if (samples.count === 0) return []
     this.#namesService ??= this.#hasAttribute(key)
-    if (!this.#namesService) return samples.count === 0 ? [] : [{ service: undefined, samples }]
+    if (!this.#namesService) return [{ service: undefined, samples }]
     const groups = new Map<string | undefined, EntryRanges>()
     for (let i = 0; i < samples.count; i++) {
       const start = samples.start.array[i]!
