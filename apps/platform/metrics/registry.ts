@@ -80,22 +80,24 @@ export class Registry {
     return this.#add(name, new Buckets({ name, help, type: 'histogram' }, options.labels ?? {}, options.buckets))
   }
 
-  /** Runs before every scrape, one after another. */
+  /** Begun before every scrape, in order; none waits for another, so that several that hang take no longer than one. */
   collect(collector: () => void | Promise<void>): void {
     this.#collectors.push(collector)
   }
 
   async render(): Promise<string> {
-    for (const collector of this.#collectors) {
-      try {
-        await inTime(collector(), this.#collectMaxMs)
-      } catch {
-        this.#collectFailures.add(1)
-      }
-    }
+    await Promise.all(this.#collectors.map((collector) => this.#collect(collector)))
     const lines: string[] = []
     for (const family of this.#families.values()) family.render(lines)
     return `${lines.join('\n')}\n`
+  }
+
+  async #collect(collector: () => void | Promise<void>): Promise<void> {
+    try {
+      await inTime(collector(), this.#collectMaxMs)
+    } catch {
+      this.#collectFailures.add(1)
+    }
   }
 
   #add<T extends Family>(name: string, family: T): T {

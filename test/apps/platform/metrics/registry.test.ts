@@ -105,6 +105,20 @@ test('collectors run before each scrape; one that fails costs its figures alone'
   ])
 })
 
+test('no collector waits for another: two that hang take a scrape no longer than one', async () => {
+  const registry = new Registry()
+  const second = Promise.withResolvers<void>()
+  // Comes back once the other was asked.
+  registry.collect(() => second.promise)
+  registry.collect(() => {
+    second.resolve()
+    return Promise.resolve()
+  })
+  assert.deepEqual(await linesOf(registry, 'cinder_metrics_collect_failures_total'), [
+    'cinder_metrics_collect_failures_total 0',
+  ])
+})
+
 test('faults of ours are asserted', () => {
   const registry = new Registry()
   const counter = registry.counter('c_total', 'C.', { tenant: 3 })
