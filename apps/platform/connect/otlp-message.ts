@@ -46,7 +46,28 @@ export const OtlpProfilesService = {
 export const OTLP_EXPORT_PATH = `/${ProfilesService.typeName}/${ProfilesService.method.export.name}`
 
 export function otlpFromGrpc(request: Empty): Uint8Array {
-  return toBinary(EmptySchema, request)
+  return bytesAsSent(request) ?? toBinary(EmptySchema, request)
+}
+
+/** Of fields with numbers below 16, written as short as can be. */
+const TAG_BYTES = 1
+
+/**
+ * The fields are views of the message that came. Where they lie there one after another they are it, without a copy: a
+ * request is held until its profiles are stored, and a copy would be as long.
+ */
+function bytesAsSent({ $unknown: fields = [] }: Empty): Uint8Array | undefined {
+  const first = fields[0]?.data
+  if (first === undefined || first.byteOffset < TAG_BYTES) return undefined
+  const start = first.byteOffset - TAG_BYTES
+  const bytes = new Uint8Array(first.buffer, start)
+  let at = 0
+  for (const { no, wireType, data } of fields) {
+    if (data.buffer !== first.buffer || data.byteOffset !== start + at + TAG_BYTES) return undefined
+    if (bytes[at] !== ((no << 3) | wireType)) return undefined
+    at += TAG_BYTES + data.length
+  }
+  return bytes.subarray(0, at)
 }
 
 export type OtlpEncoding = 'protobuf' | 'json'
