@@ -6,14 +6,29 @@
  * after five with values (1 ms each, 0.3 after that). Ten connections take sixty questions to learn what one knows after
  * six: the first twenty questions of a process took three to ten times as long in Postgres as later ones.
  *
+ * Where the server, or the limit of our role, has no room for it, the pool may have all the connections it needs: it answers,
+ * and the lane rests.
+ *
  * Must not: be used for writes, or for anything that waits for a lock.
  */
 import type { Sql } from './client.ts'
+
+/** A refusal takes a connection attempt, up to a second while they fail. */
+export const RESTS_FOR_READS = 100
+/** too_many_connections. */
+const NO_CONNECTION = '53300'
+
+interface Lane {
+  readonly sql: Sql
+  readonly isOwn: boolean
+  readonly leave: () => void
+}
 
 export class ReadLane {
   readonly #pool: Sql
   readonly #own: Sql | undefined
   #isTaken = false
+  #restReads = 0
 
   /** `own`: a pool of one connection; absent: the pool alone. */
   constructor(pool: Sql, own: Sql | undefined) {
@@ -22,29 +37,49 @@ export class ReadLane {
   }
 
   async read<Result>(run: (sql: Sql) => Promise<Result>): Promise<Result> {
-    const { sql, leave } = this.#enter()
+    const lane = this.#enter()
     try {
-      return await run(sql)
+      return await run(lane.sql)
+    } catch (error) {
+      this.#restOrThrow(lane, error)
     } finally {
-      leave()
+      lane.leave()
     }
+    return run(this.#pool)
   }
 
   async *stream<Part>(run: (sql: Sql) => AsyncIterable<Part>): AsyncGenerator<Part> {
-    const { sql, leave } = this.#enter()
+    const lane = this.#enter()
+    let isBegun = false
     try {
-      yield* run(sql)
+      for await (const part of run(lane.sql)) {
+        isBegun = true
+        yield part
+      }
+      return
+    } catch (error) {
+      if (isBegun) throw error
+      this.#restOrThrow(lane, error)
     } finally {
-      leave()
+      lane.leave()
     }
+    yield* run(this.#pool)
   }
 
-  #enter(): { readonly sql: Sql; readonly leave: () => void } {
-    if (this.#own === undefined || this.#isTaken) return { sql: this.#pool, leave: () => undefined }
+  #restOrThrow({ isOwn }: Lane, error: unknown): void {
+    if (!isOwn || (error as { code?: unknown } | undefined)?.code !== NO_CONNECTION) throw error
+    this.#restReads = RESTS_FOR_READS
+  }
+
+  #enter(): Lane {
+    if (this.#own === undefined || this.#isTaken || this.#restReads > 0) {
+      this.#restReads = Math.max(0, this.#restReads - 1)
+      return { sql: this.#pool, isOwn: false, leave: () => undefined }
+    }
     this.#isTaken = true
     const leave = (): void => {
       this.#isTaken = false
     }
-    return { sql: this.#own, leave }
+    return { sql: this.#own, isOwn: true, leave }
   }
 }
