@@ -86,6 +86,7 @@ import {
   WRITE_DEADLINE_MS_DEFAULT,
 } from '../segment-writer/app.ts'
 import { defaultThreads } from '../segment-writer/shards.ts'
+import { TenantRates } from '../segment-writer/tenant-rates.ts'
 import type { AllInOneConfig } from './config.ts'
 import { lockDataDir } from './data-lock.ts'
 import { registerOwnWriter } from './own-writer.ts'
@@ -306,10 +307,11 @@ async function startServices(
   const { store } = opened
   const tenants = await openLimits(shared, { overrides, policies })
   const { limitsOf } = tenants
-  const writer = await startWriter(shared, metastore, { opened, tenants })
+  const tenantRates = new TenantRates(limitsOf)
+  const writer = await startWriter(shared, metastore, { opened, tenants, tenantRates })
   addWriterMetrics(instruments.registry, () => writer.status())
   const profiles = () => writer.status().profiles
-  await lifecycle.add(registerOwnWriter({ ...own, clock, log, instanceId: randomUUID(), profiles }))
+  await lifecycle.add(registerOwnWriter({ ...own, clock, log, instanceId: randomUUID(), profiles, tenantRates }))
   const operatorOptions = { bodyLimitBytes: config.limits.bodyLimitBytes, compression: codecCompression(codec), log }
   const counting = startLedger({ ledger, registry: instruments.registry, clock, log, random })
   await lifecycle.add(counting.sender)
@@ -392,15 +394,21 @@ async function openLimits(
   return tenants
 }
 
+interface WriterParts {
+  readonly opened: OpenedStore
+  readonly tenants: LimitsFile
+  readonly tenantRates: TenantRates
+}
+
 async function startWriter(
   { config, clock, codec, log, random, lifecycle }: Shared,
   metastore: Metastore,
-  { opened, tenants }: { readonly opened: OpenedStore; readonly tenants: LimitsFile },
+  { opened, tenants, tenantRates: rates }: WriterParts,
 ): Promise<SegmentWriterService> {
   const { store, putsPerSecondMax } = opened
   const { limitsOf, policyOf } = tenants
   const writer = createSegmentWriter(
-    { store, metastore, codec: nativeGunzip(nativeZstd(codec)), digest: createDigest(), clock, random, log },
+    { store, metastore, codec: nativeGunzip(nativeZstd(codec)), digest: createDigest(), clock, random, log, rates },
     {
       limitsOf,
       policyOf,

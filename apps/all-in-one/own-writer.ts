@@ -11,6 +11,7 @@ import { MS_PER_SECOND } from '#core/units.ts'
 import type { Part } from '#platform/service.ts'
 import { createRegistration } from '../segment-writer/registration.ts'
 import { placeOfWriter } from '../segment-writer/registration-address.ts'
+import type { TenantRates } from '../segment-writer/tenant-rates.ts'
 
 export interface OwnWriterDeps {
   readonly placement: PlacementService
@@ -21,6 +22,8 @@ export interface OwnWriterDeps {
   readonly listenerUrl: string
   /** Profiles that the writer has stored so far. */
   readonly profiles: () => number
+  /** Others may share the database, and with it the limits of tenants. */
+  readonly tenantRates: TenantRates
 }
 
 export function registerOwnWriter({ placement, clock, log, ...writer }: OwnWriterDeps): Part {
@@ -30,6 +33,7 @@ export function registerOwnWriter({ placement, clock, log, ...writer }: OwnWrite
     clock,
     log,
     instanceId: writer.instanceId,
+    tenantRates: writer.tenantRates,
     readRates(nowMs) {
       const profiles = writer.profiles()
       const seconds = (nowMs - last.readMs) / MS_PER_SECOND
