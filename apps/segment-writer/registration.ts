@@ -6,7 +6,8 @@
  *    accepting, and edges go on with the table that they have.
  * 2. A registration that is not known any more is begun anew at once. One that another process took over is left to it, for
  *    two leases: two that share an address share the slots.
- * 3. It hears what its tenants bring to other writers, by which their limits are divided (tenant-rates.ts).
+ * 3. It hears what its tenants bring to other writers, by which their limits are divided (tenant-rates.ts); not in the ten
+ *    seconds after its lease had run out.
  * 4. `leave` says that the writer is about to go: edges ask it last from then on. `stop` takes it out of the table. One whose
  *    place is another's says nothing: it would take the place over, and out of the table with it.
  *
@@ -62,6 +63,11 @@ const RETRY_MS = MS_PER_SECOND
 const SUPERSEDED_MS = 2 * WRITER_LEASE_MS_DEFAULT
 /** Of a stop that has five seconds for everything: a metastore that is away must not eat what the last flush needs. */
 export const LEAVE_WAIT_MS = 400
+/**
+ * Since a lease was held again that had run out. With a metastore that was away those of all had: what it sums first leaves
+ * out who has not come back, so others are believed only when each had a beat to tell, and a pass had one to sum.
+ */
+const OTHERS_BELIEVED_MS = 2 * RENEW_MS
 /** Of one call: a metastore that is silent is asked again before the lease is over. */
 export const REGISTER_DEADLINE_MS = 3 * MS_PER_SECOND
 const DEREGISTER_WAIT_MS = 400
@@ -88,6 +94,9 @@ class WriterRegistration implements Registration {
   #epoch = 0
   #generation = 0
   #leaseUntilMs = 0
+  #wasHeld = false
+  /** When the lease was held again after it had run out, or was lost. */
+  #resumedMs = Number.NEGATIVE_INFINITY
   #isFailing = false
   /** Another process has the place, as far as this one knows. */
   #isSuperseded = false
@@ -159,8 +168,11 @@ class WriterRegistration implements Registration {
         if (this.#epoch !== answer.epoch) log.info('writer registered', { writerId, address, epoch: answer.epoch })
         this.#epoch = answer.epoch
         this.#isSuperseded = false
+        if (this.#wasHeld && startedMs >= this.#leaseUntilMs) this.#resumedMs = startedMs
+        this.#wasHeld = true
         this.#leaseUntilMs = startedMs + ttlMs
-        tenantRates?.adopt(answer.others?.tenants)
+        // The clock may have been set back since.
+        if (Math.abs(startedMs - this.#resumedMs) >= OTHERS_BELIEVED_MS) tenantRates?.adopt(answer.others?.tenants)
         return RENEW_MS
       }
       const { verdict } = answer

@@ -27,7 +27,7 @@ function registered(epoch: number): RegisterWriterResponse {
 function setUp() {
   const clock = createManualClock(1_000_000)
   const log = createSilentLog()
-  const scene: { answer: Answer } = { answer: registered(1) }
+  const scene: { answer: Answer; skewMs: number } = { answer: registered(1), skewMs: 0 }
   const asked: RegisterWriterRequest[] = []
   const gone: DeregisterWriterRequest[] = []
   const adopted: (readonly OtherWritersLoad[] | undefined)[] = []
@@ -45,7 +45,7 @@ function setUp() {
         return { deregistered: true, generation: 1 }
       },
     },
-    clock,
+    clock: { sleep: (...wait) => clock.sleep(...wait), nowMs: () => clock.nowMs() + scene.skewMs },
     log,
     readRates: (nowMs) => ({
       rates: [{ tenant: 't', service: 's', bytesPerSecond: nowMs, profilesPerSecond: 1 }],
@@ -95,8 +95,28 @@ test('it tells what tenants bring, and hands on what the others get; without an 
   await clock.advance(RENEW_MS)
   scene.answer = registered(2)
   await clock.advance(2 * WRITER_LEASE_MS_DEFAULT)
+  await clock.advance(2 * RENEW_MS)
   // The last of them from a metastore that does not know, or an older one.
   assert.deepEqual(adopted, [others.tenants, undefined])
+})
+
+test('when a metastore is back, others are believed once they had the time to tell: shares stay until then', async () => {
+  const { clock, scene, start, adopted } = setUp()
+  const others = [{ tenant: 't', load: 2, writers: 3 }]
+  scene.answer = { ...registered(1), others: { tenants: others } }
+  await start()
+  scene.answer = DOWN
+  await clock.advance(2 * WRITER_LEASE_MS_DEFAULT)
+  // Leases of all had run out, so that the first sums have nobody in them.
+  scene.answer = { ...registered(1), others: { tenants: [] } }
+  await clock.advance(RENEW_MS + 2_000)
+  assert.deepEqual(adopted, [others])
+  scene.answer = { ...registered(1), others: { tenants: others } }
+  await clock.advance(RENEW_MS)
+  assert.deepEqual(adopted, [others, others])
+  scene.skewMs = -3_600_000
+  await clock.advance(RENEW_MS)
+  assert.ok(adopted.length > 2, 'a clock that was set back holds nothing up')
 })
 
 test('a metastore that is away is asked every second, said once, and found again', async () => {
