@@ -95,6 +95,8 @@ export function tableFactors(): TableFactors {
  * here, because those that differ in their highest bits alone stay together.
  */
 export function hashPair({ first, second }: TableFactors, a: number, b: number): number {
-  const h = Math.imul(a, first) ^ Math.imul(b, second)
+  let h = Math.imul(a, first) ^ Math.imul(b, second)
+  // Some factors leave rows of one shape in a few slots, hundreds to each: one step further none do.
+  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d)
   return h ^ (h >>> 15)
 }
