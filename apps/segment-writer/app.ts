@@ -34,6 +34,7 @@ import { readBodies } from './read-bodies.ts'
 import { ShardRoute } from './shard-route.ts'
 import { createShards } from './shards.ts'
 import type { TenantRates } from './tenant-rates.ts'
+import { TakeTurns } from './take-turns.ts'
 import { TenantShares } from './tenant-shares.ts'
 import { rejectedVerdict, settledVerdict } from './verdicts.ts'
 import { BATCHES_MAX, type WriterAccount } from './writer-account.ts'
@@ -73,7 +74,7 @@ export const MEMORY_BYTES_MAX_DEFAULT = 256 * 1024 * 1024
 /** 8 s: two less than the ten-second deadline of Alloy and of the SDKs. */
 export const WRITE_DEADLINE_MS_DEFAULT = 8_000
 
-/** A request of thousands of profiles takes seconds of CPU: every 20 ms others get their turn. */
+/** A request of thousands of profiles takes seconds of CPU: every 20 ms others are let through, of its kind one at a time. */
 const TAKE_SLICE_MS = 20
 
 export interface SegmentWriterStatus {
@@ -108,6 +109,7 @@ class Writer implements SegmentWriterService {
   readonly #flusher: FlusherDeps
   readonly #route: ShardRoute
   readonly #deadlines: Deadlines
+  readonly #turns: TakeTurns
   #open: Batch
   #nextRequest = 1
   /** Requests of which profiles are still to be taken. */
@@ -138,18 +140,18 @@ class Writer implements SegmentWriterService {
     this.#flusher = { ...deps, shards, journal: new WriterJournal(deps, settings.journal ?? 'off') }
     const { writeDeadlineMs } = settings
     this.#deadlines = new Deadlines(deps.clock, writeDeadlineMs, () => notStoredWithin(writeDeadlineMs))
+    this.#turns = new TakeTurns(deps.clock)
     this.#open = this.#newBatch()
   }
 
   async write(request: WriteRequest): Promise<WriteResponse> {
     if (this.#stopped) throw stopping()
     const answers: (ProfileVerdict | Promise<ProfileVerdict>)[] = []
-    const { clock } = this.#deps
     const number = this.#nextRequest++
     const asked = new Set<HeadShard>()
     // Once a request: equal profiles of it meet in one shard, whatever an operator changes meanwhile.
     const policy = this.#settings.policyOf?.(request.tenant)
-    let sliceStartMs = clock.nowMs()
+    const slices = this.#slices(request.tenant)
     this.#taking++
     try {
       for (const read of readBodies(request.series, this.#settings.limitsOf(request.tenant))) {
@@ -161,23 +163,48 @@ class Writer implements SegmentWriterService {
         const shard = this.#route.shardOf(request.tenant, labels, policy)
         asked.add(this.#shards[shard]!)
         for (const profile of profiles) {
+          if (slices.isUsedUp()) await slices.next()
           const { tenant, pushId, isImport = false } = request
           answers.push(
             this.#takeOne(shard, { request: number, tenant, labels, ingest, profile, pushId, policy }, isImport),
           )
-          if (Math.abs(clock.nowMs() - sliceStartMs) < TAKE_SLICE_MS) continue
-          this.#pump()
-          await clock.sleep(0)
-          sliceStartMs = clock.nowMs()
         }
       }
     } finally {
+      slices.end()
       this.#taking--
       for (const shard of asked) shard.forget(number)
       // Also when a profile met a fault of ours: those before it are in the batch.
       this.#pump()
     }
     return { verdicts: await this.#deadlines.within(Promise.all(answers)) }
+  }
+
+  /** Of one request: what it takes of the loop at once, and its turn among those that take more. */
+  #slices(tenant: string) {
+    const { clock } = this.#deps
+    const { writeDeadlineMs } = this.#settings
+    const startMs = clock.nowMs()
+    let sliceStartMs = startMs
+    let hasTurn = false
+    return {
+      isUsedUp: () => Math.abs(clock.nowMs() - sliceStartMs) >= TAKE_SLICE_MS,
+      next: async () => {
+        this.#pump()
+        if (!hasTurn) {
+          // What waits for its turn keeps no segment open.
+          this.#taking--
+          hasTurn = await this.#turns.wait(tenant, startMs + writeDeadlineMs - clock.nowMs())
+          this.#taking++
+          if (!hasTurn) throw noTurnWithin(writeDeadlineMs)
+        }
+        await clock.sleep(0)
+        sliceStartMs = clock.nowMs()
+      },
+      end: () => {
+        if (hasTurn) this.#turns.release()
+      },
+    }
   }
 
   async stop(): Promise<void> {
@@ -374,6 +401,16 @@ function notStoredWithin(deadlineMs: number): CinderError {
     reason: 'write_deadline',
     outcome: 'unknown',
     retryAfterMs: 1000,
+  })
+}
+
+/** What was taken of it is stored; its retry counts that once. */
+function noTurnWithin(deadlineMs: number): CinderError {
+  const message = `the writer is busy: the rest of the request had no turn within ${deadlineMs} ms: send it again`
+  return new CinderError('unavailable', message, {
+    reason: 'write_turn',
+    outcome: 'unknown',
+    retryAfterMs: 2000,
   })
 }
 
