@@ -2,15 +2,17 @@
  * AnalyzeQuery: what a query would read, from its plan, before it is asked.
  *
  * Fresh segments and compacted blocks are shown apart, under the names that clients know. Series are counted from the label
- * sets of the metastore, or of the heads of blocks where it does not list them; where neither can, the answer has no count
- * and a warning says so. A range that the query itself would be refused for has nothing to tell.
+ * sets of the metastore, or of the heads of blocks where it does not list them, a slice at a time: sets are distinct, so that
+ * none is kept or sorted for it. Where neither can list them, the answer has no count and a warning says so. A range that the
+ * query itself would be refused for has nothing to tell.
  */
 import { CinderError, type ErrorKind, invalidArgument } from '#core/errors.ts'
-import { LABEL_PROFILE_TYPE, LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
+import { LABEL_PROFILE_TYPE, LABEL_SERVICE_NAME, labelsFromPairs } from '#core/labels/labels.ts'
 import { compileMatchers, equalityOf, type Matcher } from '#core/labels/matcher.ts'
 import { formatProfileType, parseProfileType } from '#core/labels/profile-type.ts'
 import { parseSelector } from '#core/labels/selector.ts'
-import { listSeries, partForSeries } from '#core/query/label-query.ts'
+import type { Clock } from '#core/ports/clock.ts'
+import { partForSeries } from '#core/query/label-query.ts'
 import type { TimeRange } from '#core/query/time-range.ts'
 import type { Metastore, SourceObject } from '#core/rpc/metastore.ts'
 import type { AnalyzeQueryRequest } from '#platform/gen/querier/v1/querier_pb.ts'
@@ -21,10 +23,14 @@ import { rangeOf, type RequestContext } from './request.ts'
 interface Sources {
   readonly metastore: Pick<Metastore, 'planQuery'>
   readonly labels: LabelSource
+  readonly clock: Pick<Clock, 'sleep'>
 }
 
+/** Below a millisecond. To list and sort 100,000 held the loop that takes pushes for a second; to count them takes 15 ms. */
+const SETS_AT_ONCE = 2_000
+
 export async function analyzeQuery(
-  { metastore, labels }: Sources,
+  { metastore, ...sources }: Sources,
   request: AnalyzeQueryRequest,
   context: RequestContext,
 ) {
@@ -37,7 +43,7 @@ export async function analyzeQuery(
   const services = service === undefined ? [] : [service]
   const { objects } = await metastore.planQuery({ tenants, startMs, endMs, services })
   if (objects.length === 0) return {}
-  const series = await countSeries(labels, { matchers, range }, context)
+  const series = await countSeries(sources, { matchers, range }, context)
   const scopes = [
     scopeOf(
       'Short term storage',
@@ -81,14 +87,19 @@ function queryMatchers(query: string, context: RequestContext): Matcher[] {
 
 /** 0 where nobody can list them, which a warning says: bytes and profiles are told all the same. */
 async function countSeries(
-  labels: LabelSource,
+  { labels, clock }: Omit<Sources, 'metastore'>,
   { matchers, range }: { readonly matchers: readonly Matcher[]; readonly range: TimeRange },
   context: RequestContext,
 ): Promise<bigint> {
   try {
     const sets = await readSets(labels, { range, part: partForSeries(matchers, []), matchers }, context)
-    const filter = { matchers, regex: context.regex, labelNames: [], allowUtf8Names: true }
-    return BigInt(listSeries(sets, filter).length)
+    const matches = compileMatchers(matchers, context.regex)
+    let count = 0n
+    for (let at = 0; at < sets.length; at += SETS_AT_ONCE) {
+      if (at > 0) await clock.sleep(0)
+      for (const { pairs } of sets.slice(at, at + SETS_AT_ONCE)) if (matches(labelsFromPairs(pairs))) count++
+    }
+    return count
   } catch (error) {
     if (!(error instanceof CinderError) || !UNCOUNTED.includes(error.kind)) throw error
     context.record?.warn([`the number of series is not known, and shown as 0: ${error.message}`])

@@ -134,7 +134,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
       diff: recorded((request, context, info) => answerDiff(sources, request, context, info)),
       selectHeatmap: recorded((request, context, info) => selectHeatmap(sources, request, context, info)),
       analyzeQuery: labelled((labels, request, context) =>
-        analyzeQuery({ metastore: deps.metastore, labels }, request, context),
+        analyzeQuery({ metastore: deps.metastore, clock: deps.clock, labels }, request, context),
       ),
     },
     options,
