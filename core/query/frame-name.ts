@@ -67,15 +67,34 @@ export function cleanPath(path: string): string {
 const ANONYMOUS_NAMESPACE = '(anonymous namespace)::'
 /** `/v2` of a module path. */
 const GO_VERSION = /\/v(?:[2-9]|[1-9]\d+)(?=[./])/
-const GO_FOLDERS = /^(?:[\w.-]+\/)+(?=[^.]+\..)/
+const GO_FOLDERS = /^(?:[\w.-]+\/)+/
+const LINE_ENDS = '\n\r\u2028\u2029'
 const JAVA_METHOD = /^(?:[a-z]\w*\.)*([A-Z][\w$]*\.(?:<init>|[a-z][\w$]*))(?=\(|$)/
 const CPP_METHOD = /^(?:[A-Za-z_]\w*::)+(_*[A-Z]\w*::~?[A-Za-z_]\w*(?:<.*>)?)/
+
+/**
+ * As many folders as leave a package, a dot and a name. From the last folder back, with the first dot behind it at hand: a
+ * regular expression looks for that dot anew from every folder, half a second for a name of 60 KB.
+ */
+export function withoutGoFolders(name: string): string {
+  let end = GO_FOLDERS.exec(name)?.[0].length ?? 0
+  let dot = name.indexOf('.', end)
+  while (end > 0) {
+    const isNamed = dot > end && dot + 1 < name.length && !LINE_ENDS.includes(name[dot + 1]!)
+    if (isNamed) return name.slice(end)
+    const start = name.lastIndexOf('/', end - 2) + 1
+    const inFolder = name.slice(start, end).indexOf('.')
+    if (inFolder >= 0) dot = start + inFolder
+    end = start
+  }
+  return name
+}
 
 /** Without what says where a function is defined and not what it is: folders, versions, packages, namespaces. */
 function shortFunctionName(name: string): string {
   const inNamespace = name.startsWith(ANONYMOUS_NAMESPACE) ? name.slice(ANONYMOUS_NAMESPACE.length) : name
   const unversioned = inNamespace.replace(GO_VERSION, '')
-  const ofGo = unversioned.replace(GO_FOLDERS, '')
+  const ofGo = withoutGoFolders(unversioned)
   if (ofGo !== unversioned) return ofGo
   return JAVA_METHOD.exec(unversioned)?.[1] ?? CPP_METHOD.exec(unversioned)?.[1] ?? unversioned
 }
