@@ -95,6 +95,7 @@ test('segment-writer: request and verdicts arrive as sent', async () => {
     message: 'm',
     retryAfterMs: 1.5,
     decompressedBytes: 2 ** 35,
+    changes: [{ reason: 'relabelled', message: 'by rules' }],
   }
   let received: unknown
   const writer: SegmentWriter = {
