@@ -8,7 +8,7 @@ import { LABEL_REPAIRS, type LabelRepair, labelRepairs } from '#core/ingest/labe
 import type { PushCounts, PushNote } from '#core/ingest/push-counts.ts'
 import { getLabel, LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
 import { withServiceName } from '#core/pprof/service-name.ts'
-import type { ProfileVerdict, SegmentWriter, WriteRequest } from '#core/rpc/segment-writer.ts'
+import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 
 const OUTCOMES: Readonly<Record<string, string>> = { rejected: 'refused' }
 
@@ -27,7 +27,7 @@ export function explainPushes(inner: SegmentWriter, counts: PushCounts, clock: {
           const at = sent[i] ?? { ...(sent.at(-1) ?? NOBODY), sizeBytes: 0 }
           for (const noted of notesOf(verdict, at)) note(at, noted, nowMs)
         })
-        return answer
+        return withoutChanges(answer)
       } catch (error) {
         const noted = noteOf(error)
         const nowMs = clock.nowMs()
@@ -36,6 +36,12 @@ export function explainPushes(inner: SegmentWriter, counts: PushCounts, clock: {
       }
     },
   }
+}
+
+/** They are counted, and nobody behind this reads them: an answer for 100,000 profiles would have a sentence for each. */
+function withoutChanges(answer: WriteResponse): WriteResponse {
+  if (!answer.verdicts.some(({ changes }) => changes !== undefined && changes.length > 0)) return answer
+  return { ...answer, verdicts: answer.verdicts.map(({ changes: _told, ...verdict }) => verdict) }
 }
 
 interface SentProfile {
