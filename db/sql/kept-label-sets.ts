@@ -158,7 +158,12 @@ export class KeptLabelSets {
     this.#fit()
   }
 
+  /** Answers are made again of sets, without a statement; sets are not. */
   #fit(): void {
+    for (const of of this.#tenants.values()) {
+      if (this.#chars <= this.#charsMax) return
+      for (const question of of.answers.keys()) this.#dropAnswer(of, question)
+    }
     for (const oldest of this.#tenants.keys()) {
       if (this.#chars <= this.#charsMax) return
       this.#drop(oldest)

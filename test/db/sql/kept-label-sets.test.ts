@@ -119,11 +119,11 @@ test('a tenant of many sets is left to Postgres, and nothing of it is kept', asy
 })
 
 test('what is kept is bounded: the tenant that was read first goes', async () => {
-  const kept = new KeptLabelSets({ charsMax: 800 })
+  const kept = new KeptLabelSets({ charsMax: 450 })
   for (const tenant of ['one', 'two', 'three']) await put(tenant, 0, [[tenant, 'v'.repeat(100)]])
   for (const tenant of ['one', 'two', 'three', 'one']) {
     await agrees(kept, { tenants: [tenant] })
-    assert.ok(kept.chars > 0 && kept.chars <= 800, `${kept.chars}`)
+    assert.ok(kept.chars > 0 && kept.chars <= 450, `${kept.chars}`)
   }
   const none = new KeptLabelSets({ charsMax: 0 })
   await agrees(none, { tenants: ['one'] })
@@ -131,7 +131,7 @@ test('what is kept is bounded: the tenant that was read first goes', async () =>
 })
 
 test('a tenant that is asked about again and again stays, though nothing of it has to be read', async () => {
-  const kept = new KeptLabelSets({ charsMax: 800 })
+  const kept = new KeptLabelSets({ charsMax: 450 })
   const tenants = ['often', 'seldom', 'new'] as const
   for (const tenant of tenants) await put(tenant, 0, [[tenant, 'v'.repeat(100)]])
   for (const tenant of ['often', 'seldom', 'often', 'new']) await ask(kept, { tenants: [tenant] })
@@ -156,4 +156,19 @@ test('a set that went between its hash and its labels is told when it is there a
   assert.deepEqual(plain(await kept.select(raced, request, 10)), ['k stays'])
   await put('raced', 0, goes)
   assert.deepEqual(await agrees(kept, { tenants: ['raced'] }), ['k goes', 'k stays'])
+})
+
+test('answers go before the sets that they were made of, the oldest tenant first', async () => {
+  const kept = new KeptLabelSets({ charsMax: 800 })
+  const value = 'v'.repeat(100)
+  for (const tenant of ['many', 'few']) await put(tenant, 0, [['k', value]])
+  await ask(kept, { tenants: ['few'] })
+  for (let i = 0; i < 6; i++) {
+    await ask(kept, { tenants: ['many'], names: ['k', `n${i}`] })
+    assert.ok(kept.chars <= 800, `${kept.chars}`)
+  }
+  // Who tells others has read them again.
+  for (const tenant of ['many', 'few'])
+    await database.sql`update label_sets set pairs = array['k', 'read'] where tenant = ${tenant}`
+  for (const tenant of ['many', 'few']) assert.deepEqual(await ask(kept, { tenants: [tenant] }), [`k ${value}`])
 })
