@@ -110,15 +110,26 @@ async function pushAll(soak: Soak, rate: number): Promise<void> {
   await Promise.all(inFlight)
 }
 
+/** To stderr, so that a script reads its figures alone. */
+function tellMinute({ minutes, pushes, failures, lengthMs }: Soak): void {
+  const { memory } = minutes.at(-1)!
+  const megabytes = Math.round(quantile(memory, 0.5) / 1e6)
+  const of = `minute ${minutes.length} of ${Math.ceil(lengthMs / MS_PER_MINUTE)}`
+  process.stderr.write(`${of}: ${pushes} pushes, ${failures.length} failed, ${megabytes} MB\n`)
+}
+
 async function sampleAll(soak: Soak): Promise<void> {
   const cluster = join(soak.server.dataDir, 'postgres', 'cluster')
   let cpuMs = measureTree(soak.server.pid, cluster)?.cpuMs ?? 0
+  let told = 0
   while (performance.now() < soak.startMs + soak.lengthMs) {
     await pause(SAMPLE_EVERY_MS)
     const use = measureTree(soak.server.pid, cluster)
     if (use === undefined) throw new Error('there is no /proc to read memory from')
     const minute = minuteOf(soak)
     minute.memory.push(use.pssBytes)
+    if (soak.minutes.length > told && performance.now() < soak.startMs + soak.lengthMs) tellMinute(soak)
+    told = soak.minutes.length
     minute.ownMemory.push(parsePss(readFileSync(`/proc/${soak.server.pid}/smaps_rollup`, 'utf8')))
     minute.cpuMs += use.cpuMs - cpuMs
     cpuMs = use.cpuMs
