@@ -219,7 +219,10 @@ test('requests by route, method and status; a scan of paths is one series', asyn
   app.get('/api/:name', (context) => context.text('ok', 201))
   mountMetrics(app, registry)
   const serve = timeRequests((request) => app.fetch(request), registry, [app])
-  const ask = async (method: string, path: string) => await serve(new Request(`http://x${path}`, { method }))
+  // Bun makes a GET of a method that it does not know, others leave it.
+  const requestOf = (method: string, path: string) =>
+    Object.defineProperty(new Request(`http://x${path}`), 'method', { value: method })
+  const ask = async (method: string, path: string) => await serve(requestOf(method, path))
   // Who comes first with words of their own must not leave none for the methods that there are.
   for (let i = 0; i < 20; i++) await ask(`WORD${i}`, '/api/one')
   await ask('POST', '/push.v1.PusherService/Push?a=b')
