@@ -7,6 +7,11 @@
  * It must not swallow anything: a connection that is alive after all gets its rollback, later. And it must not hold
  * back the failures of others: an object store that resets a connection says ECONNRESET too, and the transaction around
  * that call would keep its locks for seconds.
+ *
+ * A callback that awaits something else (an object store) does not hear that its transaction is over. The client opens the
+ * same connection again for whoever waits, and would send what the callback asks next, and at last its `commit`, into the
+ * transaction of another: that one would be committed in part. So nothing of a transaction is sent after its end.
+ * Savepoints are not watched; nobody uses them.
  */
 import type { Sql } from './client.ts'
 
@@ -25,9 +30,11 @@ export function holdRollbackOfDead(sql: Sql): Sql {
     let isOver = false
     const running = begin(options, async (tx: never) => {
       try {
-        const result = await run(tx)
+        const answer = await run(whileItLasts(tx, () => isOver))
         // As the client does: statements that were returned and not awaited.
-        return Array.isArray(result) ? await Promise.all(result) : result
+        const result: unknown = Array.isArray(answer) ? await Promise.all(answer) : answer
+        // The client would commit.
+        return isOver ? await NEVER : result
       } catch (error) {
         if (isConnectionGone(error)) await pause(CLOSE_WITHIN_MS)
         // Nobody waits for it any more.
@@ -40,6 +47,34 @@ export function holdRollbackOfDead(sql: Sql): Sql {
     return running
   }
   return Object.assign(sql, { begin: held }) as Sql
+}
+
+interface Statement {
+  handler?: (statement: Statement) => unknown
+  reject(error: unknown): void
+}
+
+/** A statement is sent when somebody waits for it: then it is looked whether the transaction still is. */
+function whileItLasts(tx: never, isOver: () => boolean): never {
+  const watch = (value: unknown): unknown => {
+    const { handler } = (value ?? {}) as Partial<Statement>
+    if (value instanceof Promise && typeof handler === 'function')
+      (value as unknown as Statement).handler = (statement) =>
+        isOver() ? statement.reject(lost()) : handler(statement)
+    return value
+  }
+  return new Proxy(tx as (...args: unknown[]) => unknown, {
+    apply: (target, self, args) => watch(Reflect.apply(target, self, args)),
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property)
+      if (property !== 'unsafe') return value
+      return (...args: unknown[]) => watch(Reflect.apply(value as () => unknown, target, args))
+    },
+  }) as never
+}
+
+function lost(): Error {
+  return Object.assign(new Error('the connection of this transaction was lost'), { code: 'CONNECTION_CLOSED' })
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Transactions whose connection dies under them, on a real Postgres and through a proxy that resets. */
 import assert from 'node:assert/strict'
 import { after, before, mock, test } from 'node:test'
-import { createSql, type Sql } from '#db/client.ts'
+import { createSql, type Sql, type SqlSession } from '#db/client.ts'
 import { isConnectionGone } from '#db/transactions.ts'
 import { waitUntil } from '../support/process.ts'
 import { idle } from '../support/manual-clock.ts'
@@ -106,4 +106,51 @@ test('a call in a transaction that fails like a socket rolls it back at once: it
   )
   assert.deepEqual([...(await sql`select from held`)], [])
   await sql.end()
+})
+
+/** An older transaction waits for a store while its connection dies; what it does then meets a younger one on the same connection. */
+async function meetYounger(act: (tx: SqlSession) => Promise<unknown>): Promise<unknown[]> {
+  const sql = createSql({ url: postgres.url, maxConnections: 1 })
+  await admin`create table if not exists met (n int)`
+  const stored = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<number>()
+  const acted = Promise.withResolvers<unknown>()
+  const older = sql.begin(async (tx) => {
+    begun.resolve((await tx<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid)
+    await stored.promise
+    await act(tx).then(acted.resolve, acted.resolve)
+  })
+  const pid = await begun.promise
+  const inserted = Promise.withResolvers<void>()
+  const younger = sql.begin(async (tx) => {
+    await tx`insert into met values (2)`
+    inserted.resolve()
+    await acted.promise
+    // Behind whatever the older one sends when its callback has ended.
+    for (let turn = 0; turn < 5; turn++) await idle()
+    await tx`insert into met values (3)`
+    throw new Error('undone')
+  })
+  const undone = assert.rejects(younger, /undone/)
+  await admin`select pg_terminate_backend(${pid})`
+  await assert.rejects(older, isConnectionGone)
+  await inserted.promise
+  stored.resolve()
+  await undone
+  const outcome = await acted.promise
+  const rows = await admin<{ n: number }[]>`select n from met`
+  await sql.end({ timeout: 1 })
+  return [outcome, ...rows.map(({ n }) => n)]
+}
+
+test('a transaction that lost its connection ends nothing and writes nothing on the next one of it', async () => {
+  assert.deepEqual(await meetYounger(async () => 'returned'), ['returned'])
+  const writes = [
+    await meetYounger((tx) => tx`insert into met values (1)`.execute()),
+    await meetYounger((tx) => tx.unsafe('insert into met values (1)').execute()),
+  ]
+  for (const [error, ...rows] of writes) {
+    assert.ok(isConnectionGone(error), String(error))
+    assert.deepEqual(rows, [])
+  }
 })
