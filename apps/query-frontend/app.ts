@@ -15,6 +15,7 @@ import { ADMISSION_DEFAULT } from '#core/query/admission.ts'
 import type { AnswerWorker } from '#core/query/answer-task.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import { mountApiDescription } from '#platform/connect/api-description.ts'
 import { answerTextOf, type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import type { BodyCompression } from '#platform/http/body-compression.ts'
@@ -144,6 +145,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   mountRecordingRules(app, deps, options, contextOf)
   mountTenantSettings(app, deps, options, contextOf)
   mountStatusPages(app, settings)
+  mountApiDescription(app)
   const readTenants = (headers: Headers) => resolveTenants(headers, settings)
   mountRender(app, sources, {
     multitenancy: settings.multitenancy,

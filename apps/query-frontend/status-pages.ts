@@ -26,8 +26,16 @@ export function mountStatusPages(app: Hono, settings: StatusPageSettings): void 
     const switched = multitenancy ? ['multitenancy_enabled: true'] : []
     return yaml([...switched, ...section('limits', differing(limitsOf(NOBODY)))])
   })
-  // No limit changes while the process runs.
-  app.get('/runtime_config', () => yaml(['overrides: {}']))
+  // Of the tenants that the request names: the peers list all, and so tell everybody whom to ask as. `mode=diff` is the same,
+  // because what a tenant does not change is not listed.
+  app.get('/runtime_config', ({ req }) => {
+    try {
+      return yaml(section('overrides', overrideLines(settings, resolveTenants(req.raw.headers, settings))))
+    } catch (error) {
+      if (!(error instanceof CinderError)) throw error
+      return error.kind === 'unauthenticated' ? yaml(section('overrides', [])) : errorResponse(error)
+    }
+  })
   app.get('/api/v1/tenant_limits', ({ req }) => {
     try {
       const [tenant, ...others] = resolveTenants(req.raw.headers, settings)
@@ -65,9 +73,17 @@ function section(name: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [`${name}: {}`] : [`${name}:`, ...lines.map((line) => `  ${line}`)]
 }
 
-function differing(limits: TenantLimits): string[] {
-  const defaults = new Set(limitLines(DEFAULT_LIMITS))
-  return limitLines(limits).filter((line) => !defaults.has(line))
+function overrideLines({ limitsOf }: StatusPageSettings, tenants: readonly string[]): string[] {
+  const common = limitsOf(NOBODY)
+  return tenants.flatMap((tenant) => {
+    const lines = differing(limitsOf(tenant), common)
+    return lines.length === 0 ? [] : section(JSON.stringify(tenant), lines)
+  })
+}
+
+function differing(limits: TenantLimits, from: TenantLimits = DEFAULT_LIMITS): string[] {
+  const common = new Set(limitLines(from))
+  return limitLines(limits).filter((line) => !common.has(line))
 }
 
 /** `max_profile_size_bytes: 4194304`, by name. */

@@ -44,7 +44,7 @@ function setUp(options: { readonly objects?: SourceObject[]; readonly tooMany?: 
       log: createSilentLog(),
       compression: codecCompression(createCodec()),
     },
-    { multitenancy: true, limitsOf: () => limits },
+    { multitenancy: true, limitsOf: (tenant) => (tenant === 'own' ? { ...limits, maxQueryNodes: 9 } : limits) },
   )
   const post = async (path: string, body: unknown, tenant = 'a') => {
     const headers = { 'Content-Type': 'application/json', 'X-Scope-OrgID': tenant }
@@ -90,11 +90,38 @@ test('build information and limits, as JSON and YAML', async () => {
     'multitenancy_enabled: true\nlimits:\n  max_samples: 7\n',
   )
   assert.match((await get('/api/v1/status/config/default')).text, /max_samples: 16000/)
-  assert.equal((await get('/runtime_config?mode=diff')).text, 'overrides: {}\n')
+  assert.equal((await get('/runtime_config')).text, 'overrides: {}\n', 'nobody is told of tenants')
+  assert.equal((await get('/runtime_config?mode=diff', 'a')).text, 'overrides: {}\n')
+  assert.equal((await get('/runtime_config', 'a|own')).text, 'overrides:\n  "own":\n    max_query_nodes: 9\n')
   assert.match((await get('/api/v1/tenant_limits', 'a')).text, /^max_samples: 7$/m)
   const nobody = await get('/api/v1/tenant_limits')
   assert.deepEqual([nobody.status, JSON.parse(nobody.text).message], [404, 'Not Found'])
   assert.equal((await get('/api/v1/tenant_limits', 'a|b')).status, 400)
+})
+
+test('what anybody may call is described as OpenAPI', async () => {
+  const { status, text } = await setUp().get('/api/swagger.json')
+  assert.equal(status, 200)
+  const { swagger, paths, definitions } = JSON.parse(text) as {
+    swagger: string
+    paths: Record<string, { post: { parameters: { schema: { $ref: string } }[] } }>
+    definitions: Record<string, { properties: Record<string, unknown> }>
+  }
+  assert.equal(swagger, '2.0')
+  const [body] = paths['/querier.v1.QuerierService/SelectSeries']!.post.parameters
+  assert.equal(body!.schema.$ref, '#/definitions/querier.v1.SelectSeriesRequest')
+  const { start, groupBy, step, stackTraceSelector } = definitions['querier.v1.SelectSeriesRequest']!.properties
+  assert.deepEqual(
+    [start, groupBy, step, stackTraceSelector],
+    [
+      { type: 'string', format: 'int64' },
+      { type: 'array', items: { type: 'string' } },
+      { type: 'number', format: 'double' },
+      { $ref: '#/definitions/types.v1.StackTraceSelector' },
+    ],
+  )
+  for (const [, name] of text.matchAll(/"#\/definitions\/([^"]+)"/g)) assert.ok(definitions[name!] !== undefined, name)
+  assert.ok(paths['/push.v1.PusherService/Push'] !== undefined)
 })
 
 const ANALYZE = '/querier.v1.QuerierService/AnalyzeQuery'

@@ -7,6 +7,7 @@ import { createTestFrontend } from '../../support/query-frontend.ts'
 const OPEN = [
   /^\/api\/v1\/status\//,
   /^\/buildinfo$/,
+  /^\/api\/swagger\.json$/,
   /^\/runtime_config$/,
   /^\/version\.v1\./,
   // 404, as clients have always got it.
