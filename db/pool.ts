@@ -10,11 +10,14 @@
  * it remembers of the lost one: a write that was never sent stands before the next greeting, and a statement that came
  * between the error and the close is forgotten. Of 2,500 statements over 20 terminations of all connections some got no answer
  * for as long as anybody waited, others after the 5 s of a connection attempt. What hangs so ends with the drain.
+ * A loss is seen at the socket. Over TLS the client takes our ears off it, and for several hosts it opens its own: there a loss
+ * is seen by the statement that fails of it.
  *
  * Every error of a statement is shown to `onError`, which must not throw. It must not retry: the caller knows what may
  * be repeated.
  */
 import { type ClientSettings, createSql, type SocketAddress, type Sql, STATEMENT_TIMEOUT_MS_DEFAULT } from './client.ts'
+import { codeOf } from './errors.ts'
 
 export interface PoolSettings extends ClientSettings {
   readonly name: string
@@ -51,7 +54,14 @@ export function openPool(settings: PoolSettings): Pool {
   let current = open()
   let isEnded = false
   const ending = new Set<Promise<void>>()
-  const watch = onError === undefined ? <T>(value: T) => value : <T>(value: T) => watched(value, onError)
+  const watch = <T>(value: T): T => {
+    const own = opened
+    return watched(value, (error, statement) => {
+      onError?.(error)
+      // The client goes through the rest of its loss first.
+      if (tellsOfLoss(error, statement)) queueMicrotask(() => lose(own))
+    })
+  }
   const sql = new Proxy(current, {
     apply: (_target, self, args) => watch(Reflect.apply(current, self, args) as unknown),
     get(_target, property) {
@@ -138,22 +148,31 @@ function watchedSocket(
 
 interface Rejecting {
   reject?: (error: unknown) => void
+  /** The session that it was sent to. */
+  state?: object | null
+}
+
+/** Not of an attempt to connect: where the server is away there is none to lose. */
+function tellsOfLoss(error: unknown, statement: Rejecting): boolean {
+  const code = codeOf(error)
+  if (code === 'CONNECTION_CLOSED' || code === '57P01' || code === '57P02') return true
+  return (code === 'ECONNRESET' || code === 'EPIPE') && (statement.state ?? null) !== null
 }
 
 /**
  * A query runs when somebody waits for it, so waiting here would run fragments of other queries: its own `reject` is
  * taken instead. What has none is a transaction, a promise that runs already.
  */
-function watched<T>(value: T, onError: (error: unknown) => void): T {
+function watched<T>(value: T, onError: (error: unknown, statement: Rejecting) => void): T {
   if (!(value instanceof Promise)) return value
   const query = value as Rejecting
   const { reject } = query
   if (reject === undefined) {
-    value.catch(onError)
+    value.catch((error: unknown) => onError(error, query))
     return value
   }
   query.reject = (error) => {
-    onError(error)
+    onError(error, query)
     reject(error)
   }
   return value

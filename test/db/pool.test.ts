@@ -60,23 +60,29 @@ test('destroyed: what runs has an unknown end, and the next statement has a new 
   assert.notEqual(await pidOf(), before)
 })
 
-test('a connection that is lost is replaced: what ran fails, who asks again at once is answered, by another connection', async () => {
-  const { DATABASE_URL: url } = database.env
-  const own = openPool({ url, name: 'lost', maxConnections: 1, socket: createPacedSocket() })
-  const pidOf = async () => (await own.sql<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid
-  const pid = await pidOf()
-  await database.sql.begin(async (tx) => {
-    await tx`lock table tombstones in access exclusive mode`
-    const running = own.sql`select 1 from tombstones`
-    // The client alone would answer with the error of the connection before.
-    const again = running.then(() => 0, pidOf)
-    await untilBlocked(database.connect({ maxConnections: 1 }))
-    await tx`select pg_terminate_backend(${pid})`
-    await assert.rejects(running, (error) => ['CONNECTION_CLOSED', '57P01'].includes(codeOf(error)))
-    assert.notEqual(await again, pid)
+// Without a socket of ours, as over TLS and for several hosts, only the statement that fails tells of it.
+for (const socket of [createPacedSocket(), undefined])
+  test(`a connection that is lost is replaced: what ran fails, who asks again at once is answered, by another connection; ${socket === undefined ? 'by the statement' : 'by the socket'}`, async () => {
+    const { DATABASE_URL: url } = database.env
+    const own = openPool({ url, name: 'lost', maxConnections: 1, ...(socket === undefined ? {} : { socket }) })
+    const { options } = own.sql
+    const pidOf = async () => (await own.sql<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid
+    const pid = await pidOf()
+    await database.sql.begin(async (tx) => {
+      await tx`lock table tombstones in access exclusive mode`
+      const running = own.sql`select 1 from tombstones`
+      // The client alone would answer with the error of the connection before.
+      const again = running.then(() => 0, pidOf)
+      await untilBlocked(database.connect({ maxConnections: 1 }))
+      await tx`select pg_terminate_backend(${pid})`
+      await assert.rejects(running, (error) => ['CONNECTION_CLOSED', '57P01'].includes(codeOf(error)))
+      if (socket !== undefined) assert.notEqual(await again, pid)
+      else await again.catch(() => undefined)
+    })
+    assert.notEqual(own.sql.options, options, 'another client')
+    assert.notEqual(await pidOf(), pid)
+    await own.end()
   })
-  await own.end()
-})
 
 test('drained: what runs may end, the next statement has a new connection', async () => {
   const held = Promise.withResolvers<void>()
