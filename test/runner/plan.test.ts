@@ -4,7 +4,8 @@ import { planBatches } from './plan.ts'
 
 const PATHS = [
   'core/a.ts',
-  'test/bench/main.test.ts',
+  'test/bench/main.ts',
+  'test/bench/verdict.test.ts',
   'test/core/pprof/b.test.ts',
   'test/core/pprof/a.test.ts',
   'test/core/units.test.ts',
@@ -17,6 +18,7 @@ const PATHS = [
 test('core shares a process per folder, others have their own, slow ones come first', () => {
   assert.deepEqual(planBatches(PATHS, []), [
     { name: 'test/db/jobs.test.ts', files: ['test/db/jobs.test.ts'], waits: false },
+    { name: 'test/bench/verdict.test.ts', files: ['test/bench/verdict.test.ts'], waits: false },
     { name: 'test/core', files: ['test/core/units.test.ts'], waits: false },
     { name: 'test/core/pprof', files: ['test/core/pprof/a.test.ts', 'test/core/pprof/b.test.ts'], waits: false },
     { name: 'test/tidy/names.test.ts', files: ['test/tidy/names.test.ts'], waits: false },
@@ -56,5 +58,5 @@ test('the longest come first, and what mostly waits is marked', () => {
 test('no suite is lost or run twice', () => {
   const files = planBatches(PATHS, []).flatMap((batch) => batch.files)
   assert.equal(new Set(files).size, files.length)
-  assert.equal(files.length, 5)
+  assert.equal(files.length, 6)
 })

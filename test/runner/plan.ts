@@ -1,7 +1,7 @@
 /**
  * Which suites run, in which processes, in which order. Pure.
  *
- * 1. A suite is a `*.test.ts` below test/, except programs and recorded data in fixtures and the benches.
+ * 1. A suite is a `*.test.ts` below test/, except programs and recorded data in fixtures. What judges benches is one too.
  * 2. Core suites share a process per folder: they do no I/O, and a process costs 60 ms. Every other suite has a process
  *    of its own: it may start Postgres or servers, and a crash must name its file.
  * 3. The longest start first, so that none of them begins last.
@@ -17,7 +17,7 @@ export interface Batch {
   waits: boolean
 }
 
-const LEFT_OUT = ['test/fixtures/', 'test/bench/']
+const LEFT_OUT = ['test/fixtures/']
 /**
  * Half a minute at least, and more to learn from longer runs (`npm run chaos`); or what plain runs have on local files and on
  * an S3 of our own, again on a real S3 with its two seconds of start and 20 ms a call.
@@ -57,7 +57,7 @@ const SECONDS: Readonly<Record<string, number>> = {
 /** What real processes and databases take that have no line above; pure suites take less. */
 const SECONDS_DEFAULT = 5
 const SECONDS_PURE = 3
-const PURE = ['test/core', 'test/tidy/', 'test/runner/']
+const PURE = ['test/core', 'test/tidy/', 'test/runner/', 'test/bench/']
 /** Their processor time is less than two fifths of their time. */
 const WAITS: ReadonlySet<string> = new Set([
   'test/apps/metastore/frozen-holder.test.ts',
