@@ -49,6 +49,8 @@ export interface PlannerDeps {
   readonly onJobs: () => void
 }
 
+type Planning = 'segments' | 'windows' | 'tidying'
+
 interface Planned {
   /** Of segments. */
   readonly made: number
@@ -64,7 +66,7 @@ export class Planner {
   #running: Promise<Planned> | undefined
   #lastPassMs = Number.NEGATIVE_INFINITY
   #isActive = true
-  readonly #failing = new Set<'segments' | 'windows'>()
+  readonly #failing = new Set<Planning>()
   #hasWoken = false
   #lookedAtAllMs = Number.NEGATIVE_INFINITY
   #liveFromMs: number | undefined
@@ -111,7 +113,7 @@ export class Planner {
   }
 
   /** A failure is told once an outage, not twice a second. */
-  #note(what: 'segments' | 'windows', error: unknown): void {
+  #note(what: Planning, error: unknown): void {
     if (error === undefined) this.#failing.delete(what)
     else if (!this.#failing.has(what)) {
       this.#failing.add(what)
@@ -162,7 +164,12 @@ export class Planner {
     }
     if (this.#rounds.isUnderWay) this.#isActive = true
     if (!this.#rounds.isDue()) return { made, slice: undefined }
-    if (!this.#rounds.isUnderWay) await this.#tidy(tenants)
+    // Without it passes look at more than they need: no reason to merge nothing upwards.
+    if (!this.#rounds.isUnderWay)
+      await this.#tidy(tenants).then(
+        () => this.#note('tidying', undefined),
+        (error: unknown) => this.#note('tidying', error),
+      )
     const slice = this.#rounds.next(term, tenants).then((windowJobs) => {
       if (this.#rounds.isUnderWay) this.#isActive = true
       return windowJobs

@@ -76,6 +76,37 @@ test('a slice that fails is told once, and the next goes on', async () => {
   await two.planner.release()
 })
 
+test('what is tidied before a round holds up nothing when it fails: it is told once, and tried again with the next round', async () => {
+  const gate = gated()
+  gate.open()
+  let tidied = 0
+  const broken = new Proxy(gate.sql, {
+    apply(target, self, args: [TemplateStringsArray]) {
+      if (args[0].raw === undefined || !args[0].join('?').includes('delete from workers'))
+        return Reflect.apply(target, self, args)
+      tidied++
+      return Promise.reject(new Error('statement timeout'))
+    },
+  })
+  const clock = new HandClock(7_200_000)
+  const log = createSilentLog()
+  const each = { ...settings, instanceId: 'three', planIntervalMs: 0, planIdleIntervalMs: 0 }
+  const three = createMetastore({ sql: broken, clock, log, settings: each })
+  for (let round = 1; round <= 2; round++) {
+    clock.advance(settings.planWindowsIntervalMs)
+    await three.planner.pass()
+    assert.ok(gate.isAsked(), 'there was a slice')
+    await three.planner.tick()
+    assert.equal(tidied, round)
+  }
+  const told = log.events.filter(({ event }) => event === 'planning failed')
+  assert.deepEqual(
+    told.map(({ fields }) => fields['what']),
+    ['tidying'],
+  )
+  await three.planner.release()
+})
+
 test('rounds rest for their interval, slices three times as long as they took', async () => {
   const clock = new HandClock(7_200_000)
   let tookMs = 0
