@@ -53,7 +53,7 @@ export function openPool(settings: PoolSettings): Pool {
   }
   let current = open()
   let isEnded = false
-  const ending = new Set<Promise<void>>()
+  const ending = new EndingClients(drainSeconds)
   const watch = <T>(value: T): T => {
     const own = opened
     return watched(value, (error, statement) => {
@@ -91,9 +91,7 @@ export function openPool(settings: PoolSettings): Pool {
     if (isEnded) return
     const old = current
     current = open()
-    const gone = old.end({ timeout: how === 'destroy' ? 0 : drainSeconds }).catch(() => undefined)
-    const counted = gone.finally(() => ending.delete(counted))
-    ending.add(counted)
+    ending.add(old, how)
   }
   return {
     name,
@@ -102,13 +100,48 @@ export function openPool(settings: PoolSettings): Pool {
     recycle,
     async end() {
       isEnded = true
-      const late = Promise.withResolvers<void>()
-      const timer = setTimeout(late.resolve, 2 * END_SECONDS * 1000)
-      // What hangs in a drained client is not waited for.
-      await Promise.race([Promise.all([current.end({ timeout: END_SECONDS }), ...ending]), late.promise])
-      clearTimeout(timer)
+      await ending.end(current)
     },
   }
+}
+
+/**
+ * A client that ends still answers what waited in it, over a connection that it opens anew and keeps until that has been idle
+ * for a minute: it is closed once more when its drain is over, or with the pool. One joins in a second at most.
+ */
+class EndingClients {
+  readonly #drainSeconds: number
+  readonly #ends = new Set<Promise<void>>()
+  readonly #clients = new Set<Sql>()
+
+  constructor(drainSeconds: number) {
+    this.#drainSeconds = drainSeconds
+  }
+
+  add(client: Sql, how: 'destroy' | 'drain'): void {
+    const gone = client.end({ timeout: how === 'destroy' ? 0 : this.#drainSeconds }).catch(() => undefined)
+    const counted = gone.finally(() => this.#ends.delete(counted))
+    this.#ends.add(counted)
+    this.#clients.add(client)
+    setTimeout(() => {
+      this.#clients.delete(client)
+      void closeAnew(client)
+    }, this.#drainSeconds * 1000).unref()
+  }
+
+  /** What hangs in a drained client is not waited for. */
+  async end(current: Sql): Promise<void> {
+    const late = Promise.withResolvers<void>()
+    const timer = setTimeout(late.resolve, 2 * END_SECONDS * 1000)
+    await Promise.race([Promise.all([current.end({ timeout: END_SECONDS }), ...this.#ends]), late.promise])
+    await Promise.race([Promise.all([current, ...this.#clients].map(closeAnew)), late.promise])
+    clearTimeout(timer)
+  }
+}
+
+/** Unlike `end`, which a client does once, it goes through the connections each time. It is not in the client's types. */
+async function closeAnew(sql: Sql): Promise<void> {
+  await (sql as unknown as { close(): Promise<unknown> }).close()
 }
 
 /** Of node:net, what is looked at. */

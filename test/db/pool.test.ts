@@ -4,6 +4,8 @@ import { openPool, type Pool } from '#db/pool.ts'
 import { codeOf } from '#db/errors.ts'
 import { untilBlocked } from '../support/blocked-statement.ts'
 import { createPacedSocket } from '#platform/postgres/paced-socket.ts'
+import { idle } from '../support/manual-clock.ts'
+import { waitUntil } from '../support/process.ts'
 import { withDatabase, type TestDatabase } from '../support/postgres.ts'
 
 let database: TestDatabase
@@ -97,4 +99,29 @@ test('drained: what runs may end, the next statement has a new connection', asyn
   assert.notEqual((await pool.sql<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid, pid)
   held.resolve()
   assert.equal(await running, 1)
+})
+
+test('ended: no connection stays, not even one that a drained client has opened for what waited in it', async () => {
+  const { DATABASE_URL: url } = database.env
+  const own = openPool({ url, name: 'left', maxConnections: 1, socket: createPacedSocket() })
+  const held = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<void>()
+  const running = own.sql.begin(async (tx) => {
+    await tx`select 1`
+    begun.resolve()
+    await held.promise
+  })
+  await begun.promise
+  const waiting = own.sql<{ one: number }[]>`select 1 as one`.execute()
+  // It is in the client's hands a turn later.
+  await idle()
+  own.recycle('drain')
+  held.resolve()
+  await running
+  assert.equal((await waiting)[0]!.one, 1)
+  await own.end()
+  await waitUntil('no connection is left', async () => {
+    const left = await database.sql`select 1 from pg_stat_activity where application_name = 'cinderblock left'`
+    return left.length === 0
+  })
 })
