@@ -75,7 +75,7 @@ export class Planner {
     this.#deps = deps
     const { sql, clock, log, settings } = deps
     this.#generations = new JobGenerations({ sql, clock, log })
-    this.#rounds = new PlanningRounds({ sql, clock, settings, insert: (run) => this.#insert(run) })
+    this.#rounds = new PlanningRounds({ sql, clock, log, settings, insert: (run) => this.#insert(run) })
     this.#lease = new HeldLease({
       sql,
       clock,

@@ -6,24 +6,36 @@
  * 2. One slice runs at a time. It costs some database and then some of this thread, both bounded by the slice's limits.
  * 3. After a slice there is a rest of REST_SHARE times what it took, on top of the interval of ticks: rounds take a quarter of
  *    one connection and of one core at most, whatever the size of the installation.
+ * 4. A slice that fails is tried again. At the third failure of one place what is there is left for the next round: a day of one
+ *    tenant that takes longer than a statement may must not keep all others from being merged.
  * Must not: decide what is merged (core/compaction/plan-windows.ts), or write without the term of the lease.
  */
 import { orderDelaySeconds } from '#core/compaction/job-order.ts'
 import { planWindowJobs } from '#core/compaction/plan-windows.ts'
 import type { CompactedTenants } from '#core/compaction/tenant-switch.ts'
 import type { Clock } from '#core/ports/clock.ts'
+import type { Log } from '#core/ports/log.ts'
 import type { Sql } from '#db/client.ts'
 import { insertWindowJobs } from '#db/sql/insert-window-jobs.ts'
 import type { LeaseTerm } from '#db/sql/leases.ts'
 import type { CellCursor } from '#db/sql/waiting-cells.ts'
-import { loadPlanningSlice, SLICE_LIMITS, type SliceLimits } from './planning-slice.ts'
+import {
+  loadPlanningSlice,
+  type PlanningSlice,
+  SLICE_LIMITS,
+  type SliceLimits,
+  type SliceRequest,
+} from './planning-slice.ts'
 import type { MetastoreSettings } from './settings.ts'
 
 const REST_SHARE = 3
+/** A minute, where a statement ends at its limit. What a database that was away makes us leave out is there in the next round. */
+const FAILURES_MAX = 3
 
 export interface PlanningRoundsDeps {
   readonly sql: Sql
   readonly clock: Clock
+  readonly log: Log
   readonly settings: MetastoreSettings
   /** Runs an insert of jobs, and wakes who waits for them. */
   readonly insert: (run: () => Promise<number>) => Promise<number>
@@ -36,6 +48,8 @@ export class PlanningRounds {
   /** Where the next slice begins; undefined = a new round. */
   #nextCell: CellCursor | undefined
   #isRoundOver = true
+  /** Of slices that begin at `#nextCell`, one after the other. */
+  #failures = 0
   #endedMs: number
   #restMs: number
 
@@ -81,7 +95,7 @@ export class PlanningRounds {
     // Should it fail: the round goes on from here, soon.
     this.#isRoundOver = false
     try {
-      const slice = await loadPlanningSlice(sql, { after: this.#nextCell, policy, tenants, limits })
+      const slice = await this.#load({ after: this.#nextCell, policy, tenants, limits })
       const jobs = planWindowJobs(slice.waiting, policy, slice.nowMs)
       // Of a slice with more jobs than a pass makes, the rest is planned when those hold their datasets.
       if (jobs.length < policy.jobsPerPassMax) this.#nextCell = slice.next
@@ -97,5 +111,21 @@ export class PlanningRounds {
         ? Math.max(settings.planWindowsIntervalMs, REST_SHARE * tookMs)
         : REST_SHARE * tookMs
     }
+  }
+
+  async #load(request: SliceRequest): Promise<PlanningSlice> {
+    const { sql, log } = this.#deps
+    const isFirstLeftOut = this.#failures >= FAILURES_MAX
+    if (isFirstLeftOut) {
+      const { tenant, windowStartMs } = request.after ?? {}
+      log.error('windows are left for the next round of planning, because slices from here on fail', {
+        tenant,
+        windowStartMs,
+      })
+    }
+    this.#failures++
+    const slice = await loadPlanningSlice(sql, { ...request, isFirstLeftOut })
+    this.#failures = 0
+    return slice
   }
 }

@@ -5,7 +5,8 @@
  * 1. The next cells after the cursor, cut to whole days of tenants; of those the ranges with work (plan-cells.ts).
  * 2. Their datasets, a few ranges at a time, until there are enough. A range is loaded whole, with one exception: a window
  *    of a tenant with more datasets than one answer may have is loaded service by service up to there.
- * 3. The cursor goes behind what was loaded; at the end it starts again.
+ * 3. The cursor goes behind what was loaded; at the end it starts again. What fails to load ends the slice before it, and fails the
+ *    next one, which begins with it.
  */
 import { planRanges, type PlanningCell, type PlanningRange, wholeDays } from '#core/compaction/plan-cells.ts'
 import type { WaitingDataset } from '#core/compaction/plan-windows.ts'
@@ -48,6 +49,8 @@ export interface SliceRequest {
   readonly policy: WindowCompactionPolicy
   readonly tenants: CompactedTenants
   readonly limits: SliceLimits
+  /** The first range has failed too often: what is behind it. */
+  readonly isFirstLeftOut?: boolean
 }
 
 export async function loadPlanningSlice(sql: Sql, request: SliceRequest): Promise<PlanningSlice> {
@@ -57,7 +60,7 @@ export async function loadPlanningSlice(sql: Sql, request: SliceRequest): Promis
   const whole = wholeDays(cells, isCut)
   // One tenant and day with more window starts than a slice has cells: then a part of it must do.
   const chosen = whole.length > 0 ? whole : cells
-  const ranges = planRanges(chosen, policy, nowMs)
+  const ranges = planRanges(chosen, policy, nowMs).slice(request.isFirstLeftOut === true ? 1 : 0)
   const { waiting, loaded } = await loadRanges(sql, ranges, { tenants, limits })
   const left = ranges[loaded]
   if (left !== undefined) return { waiting, nowMs, next: { tenant: left.tenant, windowStartMs: left.fromMs - 1 } }
@@ -80,7 +83,13 @@ async function loadRanges(
   let width = 1
   while (loaded < ranges.length && waiting.length < limits.datasetsMax) {
     const part = ranges.slice(loaded, loaded + width)
-    const answer = await selectWaitingDatasets(sql, part, { limit: limits.rowsMax, tenants })
+    let answer
+    try {
+      answer = await selectWaitingDatasets(sql, part, { limit: limits.rowsMax, tenants })
+    } catch (error) {
+      if (loaded === 0) throw error
+      break
+    }
     if (answer.isCut && part.length > 1) {
       width = 1
       continue

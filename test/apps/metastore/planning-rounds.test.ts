@@ -119,7 +119,8 @@ test('rounds rest for their interval, slices three times as long as they took', 
   await sql`delete from datasets`
   const limits = { cellsMax: 1, datasetsMax: 1, rowsMax: 10 }
   const each = { ...settings, planWindowsIntervalMs: 10_000 }
-  const rounds = new PlanningRounds({ sql: slow, clock, settings: each, insert: (run) => run(), limits })
+  const log = createSilentLog()
+  const rounds = new PlanningRounds({ sql: slow, clock, log, settings: each, insert: (run) => run(), limits })
   const isDueAfter = (ms: number): boolean[] => {
     clock.advance(ms - 1)
     const before = rounds.isDue()
@@ -154,4 +155,56 @@ test('rounds rest for their interval, slices three times as long as they took', 
   await rounds.next(TERM, TENANTS)
   clock.advance(-3_600_000)
   assert.equal(rounds.isDue(), true, 'a clock that was set back')
+})
+
+test('windows that cannot be read are passed over at the third failure, and keep nobody else from being merged', async () => {
+  const clock = new HandClock(7_200_000)
+  const log = createSilentLog()
+  let isBroken = true
+  const broken = new Proxy(sql, {
+    apply(target, self, args: [TemplateStringsArray, ...unknown[]]) {
+      const [strings, ...values] = args
+      const isLoad = strings.raw !== undefined && strings.join('?').includes('with waiting as materialized')
+      const isAbout = isLoad && JSON.stringify(values).includes('poison')
+      if (isBroken && isAbout) return Promise.reject(new Error('statement timeout'))
+      return Reflect.apply(target, self, args)
+    },
+  })
+  await sql`delete from datasets`
+  for (const tenant of ['before', 'poison', 'quite after']) {
+    for (const part of [1, 2]) {
+      const id = `${tenant} ${part}`
+      await sql`insert into objects (id, level, size_bytes, live_datasets) values (${id}, 1, 1, 1)`
+      await sql`
+        insert into datasets (object_id, dataset_index, level, object_size_bytes, tenant, service, window_start_ms, window_ms,
+          min_time_ms, max_time_ms, dataset_offset, size_bytes, head_bytes, profile_count, sample_count)
+        values (${id}, 0, 1, 1, ${tenant}, 's', 0, 3600000, 0, 0, 8, 900, 100, 1, 10)`
+    }
+  }
+  const planned: string[] = []
+  const insert = async (run: () => Promise<number>): Promise<number> => {
+    const made = await run()
+    for (const { tenant } of await sql<{ tenant: string }[]>`select distinct tenant from jobs where level > 1`)
+      if (!planned.includes(tenant)) planned.push(tenant)
+    return made
+  }
+  const rounds = new PlanningRounds({ sql: broken, clock, log, settings, insert })
+  const [lease] = await sql<{ epoch: number }[]>`
+    insert into leases (name, holder, epoch, expires_at) values ('planning', 'test', 1, now() + interval '1 hour')
+    on conflict (name) do update set holder = 'test', expires_at = excluded.expires_at returning epoch::int`
+  const term = { ...TERM, epoch: lease!.epoch }
+  await rounds.next(term, TENANTS)
+  assert.deepEqual(planned, ['before'], 'what comes before it')
+  for (let i = 0; i < 3; i++) await assert.rejects(rounds.next(term, TENANTS), /statement timeout/)
+  assert.equal(rounds.isUnderWay, true)
+  await rounds.next(term, TENANTS)
+  assert.deepEqual(planned, ['before', 'quite after'])
+  assert.equal(rounds.isUnderWay, false)
+  assert.deepEqual(
+    log.events.map(({ level, fields }) => [level, fields['tenant']]),
+    [['error', 'poison']],
+  )
+  isBroken = false
+  await rounds.next(term, TENANTS)
+  assert.deepEqual(planned, ['before', 'quite after', 'poison'], 'the next round begins anew')
 })
