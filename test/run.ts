@@ -128,6 +128,14 @@ function printSummary(total: Report, durationMs: number): boolean {
   return total.failed.length === 0 && total.passed > 0
 }
 
+function printLeftOut(all: readonly Batch[], run: readonly Batch[]): void {
+  const names = new Set(run.map(({ name }) => name))
+  const left = all.filter(({ name }) => !names.has(name))
+  if (left.length === 0) return
+  console.log(`\n${left.length} long suites are left out; they run by name and with CI=true:`)
+  for (const { name } of left) console.log(`  npm test -- ${name}`)
+}
+
 async function main(filters: string[]): Promise<number> {
   const flag = filters.find((filter) => filter.startsWith('-'))
   if (flag !== undefined) {
@@ -138,12 +146,14 @@ async function main(filters: string[]): Promise<number> {
   process.chdir(ROOT)
   const startedMs = performance.now()
   const reports = mkdtempSync(join(tmpdir(), 'cinder-test-'))
-  const batches = planBatches(listPaths(ROOT), filters, { isThorough: process.env.CI === 'true' })
+  const paths = listPaths(ROOT)
+  const batches = planBatches(paths, filters, { isThorough: process.env.CI === 'true' })
   const jobs = batches.map((batch, index) => suiteJob(batch, join(reports, `${index}.xml`)))
   if (filters.length === 0) jobs.unshift(...TYPE_PROGRAMS.map(typeJob))
   const total: Report = { passed: 0, failed: [], skipped: [] }
   await runJobs(jobs, total)
   rmSync(reports, { recursive: true, force: true })
+  if (filters.length === 0) printLeftOut(planBatches(paths, [], { isThorough: true }), batches)
   return printSummary(total, performance.now() - startedMs) ? 0 : 1
 }
 
