@@ -6,8 +6,9 @@
  * 2. One slice runs at a time. It costs some database and then some of this thread, both bounded by the slice's limits.
  * 3. After a slice there is a rest of REST_SHARE times what it took, on top of the interval of ticks: rounds take a quarter of
  *    one connection and of one core at most, whatever the size of the installation.
- * 4. A slice that fails is tried again. At the third failure of one place what is there is left for the next round: a day of one
- *    tenant that takes longer than a statement may must not keep all others from being merged.
+ * 4. A slice that fails is tried again. At the third failure of one place what is there is left for the next round, and with each
+ *    further one what follows it: days of one tenant that take longer than a statement may must not keep all others from being
+ *    merged.
  * Must not: decide what is merged (core/compaction/plan-windows.ts), or write without the term of the lease.
  */
 import { orderDelaySeconds } from '#core/compaction/job-order.ts'
@@ -115,16 +116,17 @@ export class PlanningRounds {
 
   async #load(request: SliceRequest): Promise<PlanningSlice> {
     const { sql, log } = this.#deps
-    const isFirstLeftOut = this.#failures >= FAILURES_MAX
-    if (isFirstLeftOut) {
+    const leftOut = Math.max(0, this.#failures - FAILURES_MAX + 1)
+    if (leftOut > 0) {
       const { tenant, windowStartMs } = request.after ?? {}
       log.error('windows are left for the next round of planning, because slices from here on fail', {
         tenant,
         windowStartMs,
+        ranges: leftOut,
       })
     }
     this.#failures++
-    const slice = await loadPlanningSlice(sql, { ...request, isFirstLeftOut })
+    const slice = await loadPlanningSlice(sql, { ...request, leftOut })
     this.#failures = 0
     return slice
   }

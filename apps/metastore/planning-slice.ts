@@ -49,18 +49,18 @@ export interface SliceRequest {
   readonly policy: WindowCompactionPolicy
   readonly tenants: CompactedTenants
   readonly limits: SliceLimits
-  /** The first range has failed too often: what is behind it. */
-  readonly isFirstLeftOut?: boolean
+  /** So many of the first ranges have failed too often: what is behind them. Default: none. */
+  readonly leftOut?: number
 }
 
 export async function loadPlanningSlice(sql: Sql, request: SliceRequest): Promise<PlanningSlice> {
-  const { after, policy, tenants, limits } = request
+  const { after, policy, tenants, limits, leftOut = 0 } = request
   const { cells, nowMs } = await selectWaitingCells(sql, after ?? FIRST_CELL, limits.cellsMax)
   const isCut = cells.length === limits.cellsMax
   const whole = wholeDays(cells, isCut)
   // One tenant and day with more window starts than a slice has cells: then a part of it must do.
   const chosen = whole.length > 0 ? whole : cells
-  const ranges = planRanges(chosen, policy, nowMs).slice(request.isFirstLeftOut === true ? 1 : 0)
+  const ranges = planRanges(chosen, policy, nowMs).slice(leftOut)
   const { waiting, loaded } = await loadRanges(sql, ranges, { tenants, limits })
   const left = ranges[loaded]
   if (left !== undefined) return { waiting, nowMs, next: { tenant: left.tenant, windowStartMs: left.fromMs - 1 } }

@@ -194,7 +194,9 @@ class Writer implements SegmentWriterService {
         if (!hasTurn) {
           // What waits for its turn keeps no segment open.
           this.#taking--
-          hasTurn = await this.#turns.wait(tenant, startMs + writeDeadlineMs - clock.nowMs())
+          // A clock that was set back makes nobody wait longer than the deadline.
+          const leftMs = Math.min(writeDeadlineMs, startMs + writeDeadlineMs - clock.nowMs())
+          hasTurn = await this.#turns.wait(tenant, leftMs)
           this.#taking++
           if (!hasTurn) throw noTurnWithin(writeDeadlineMs)
         }

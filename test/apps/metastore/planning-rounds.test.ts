@@ -171,7 +171,7 @@ test('windows that cannot be read are passed over at the third failure, and keep
     },
   })
   await sql`delete from datasets`
-  for (const tenant of ['before', 'poison', 'quite after']) {
+  for (const tenant of ['before', 'poison', 'poison too', 'quite after']) {
     for (const part of [1, 2]) {
       const id = `${tenant} ${part}`
       await sql`insert into objects (id, level, size_bytes, live_datasets) values (${id}, 1, 1, 1)`
@@ -197,14 +197,18 @@ test('windows that cannot be read are passed over at the third failure, and keep
   assert.deepEqual(planned, ['before'], 'what comes before it')
   for (let i = 0; i < 3; i++) await assert.rejects(rounds.next(term, TENANTS), /statement timeout/)
   assert.equal(rounds.isUnderWay, true)
+  await assert.rejects(rounds.next(term, TENANTS), /statement timeout/, 'its neighbour fails too')
   await rounds.next(term, TENANTS)
   assert.deepEqual(planned, ['before', 'quite after'])
   assert.equal(rounds.isUnderWay, false)
   assert.deepEqual(
-    log.events.map(({ level, fields }) => [level, fields['tenant']]),
-    [['error', 'poison']],
+    log.events.map(({ level, fields }) => [level, fields['tenant'], fields['ranges']]),
+    [
+      ['error', 'poison', 1],
+      ['error', 'poison', 2],
+    ],
   )
   isBroken = false
   await rounds.next(term, TENANTS)
-  assert.deepEqual(planned, ['before', 'quite after', 'poison'], 'the next round begins anew')
+  assert.deepEqual(planned.slice(2).sort(), ['poison', 'poison too'], 'the next round begins anew')
 })

@@ -145,3 +145,14 @@ test('a request whose turn does not come within its deadline is refused as retry
   )
   assert.equal((await read('b')).total, 7n)
 })
+
+test('a clock that is set back while a request is taken makes it wait no longer than its deadline', async () => {
+  const gate = Promise.withResolvers<void>()
+  const { manual, long } = createBusyWriter(-3_600_000, gate.promise)
+  const first = long('a')
+  const refused = assert.rejects(long('b'), /no turn within 8000 ms/)
+  await manual.advance(8_000)
+  await refused
+  gate.resolve()
+  await settle(manual, first)
+})
