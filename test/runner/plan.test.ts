@@ -44,7 +44,7 @@ test('a suite of minutes runs where it is named, and where everything does', () 
 
 test('the longest come first, and what mostly waits is marked', () => {
   const paths = [...PATHS, 'test/e2e/kill.test.ts', 'test/e2e/journal.test.ts']
-  const batches = planBatches(paths, [], { isThorough: true })
+  const batches = planBatches(paths, [])
   assert.deepEqual(
     batches.slice(0, 3).map(({ name, waits }) => [name, waits]),
     [

@@ -20,18 +20,9 @@ export interface Batch {
 const LEFT_OUT = ['test/fixtures/']
 /**
  * Half a minute at least, and more to learn from longer runs (`npm run chaos`); or what plain runs have on local files and on
- * an S3 of our own, again on a real S3 with its two seconds of start and 20 ms a call. Then what takes a third of a plain run, and
- * fails only where something fails that others look at too: the simulation with planted faults, and the longest of the suites
- * that kill processes or lose databases. A plain run says what it left out.
+ * an S3 of our own, again on a real S3 with its two seconds of start and 20 ms a call. A plain run says what it left out.
  */
-const ONLY_IF_ASKED = [
-  'test/chaos/chaos.test.ts',
-  'test/e2e-s3/',
-  'test/sim/mutations.test.ts',
-  'test/e2e/journal.test.ts',
-  'test/e2e/writers.test.ts',
-  'test/apps/metastore/rebuild-deletions.test.ts',
-]
+const ONLY_IF_ASKED = ['test/chaos/chaos.test.ts', 'test/e2e-s3/']
 /** Seconds of suites above ten, or that mostly wait above two, as observed on two cores; the rest has `SECONDS_DEFAULT`. */
 const SECONDS: Readonly<Record<string, number>> = {
   'test/chaos/chaos.test.ts': 60,
