@@ -3,10 +3,10 @@
  *
  * Fresh segments and compacted blocks are shown apart, under the names that clients know. Series are counted from the label
  * sets of the metastore, or of the heads of blocks where it does not list them, a slice at a time: sets are distinct, so that
- * none is kept or sorted for it. Where neither can list them, the answer has no count and a warning says so. A range that the
+ * none is kept or sorted for it. Where neither can ever list them, the answer has no count and a warning says so. A range that the
  * query itself would be refused for has nothing to tell.
  */
-import { CinderError, type ErrorKind, invalidArgument } from '#core/errors.ts'
+import { CinderError, invalidArgument } from '#core/errors.ts'
 import { LABEL_PROFILE_TYPE, LABEL_SERVICE_NAME, labelsFromPairs } from '#core/labels/labels.ts'
 import { compileMatchers, equalityOf, type Matcher } from '#core/labels/matcher.ts'
 import { formatProfileType, parseProfileType } from '#core/labels/profile-type.ts'
@@ -101,14 +101,20 @@ async function countSeries(
     }
     return count
   } catch (error) {
-    if (!(error instanceof CinderError) || !UNCOUNTED.includes(error.kind)) throw error
+    if (!(error instanceof CinderError) || !isUncountable(error)) throw error
     context.record?.warn([`the number of series is not known, and shown as 0: ${error.message}`])
     return 0n
   }
 }
 
-/** Too many sets to list, or more heads than a query may read. What may go well the next time is an error. */
-const UNCOUNTED: readonly ErrorKind[] = ['resource_exhausted', 'invalid_argument']
+/**
+ * Too many sets to list, or more heads than a query may read: the same for whoever asks again. What names a time to come back (a
+ * full queue, query threads with too many calls) may go well then, and is an error: a number that is 0 under load and right
+ * without it would be believed.
+ */
+function isUncountable({ kind, retryAfterMs }: CinderError): boolean {
+  return kind === 'invalid_argument' || (kind === 'resource_exhausted' && retryAfterMs === undefined)
+}
 
 function scopeOf(componentType: string, objects: readonly SourceObject[]) {
   const datasets = objects.flatMap((object) => object.datasets.map(({ descriptor }) => descriptor))

@@ -19,6 +19,7 @@ import { createSilentLog } from '../../support/silent-log.ts'
 
 const RANGE = { start: NOW_MS + 60_000, end: NOW_MS + 120_000 }
 const HOUR_MS = Math.floor(NOW_MS / MS_PER_HOUR) * MS_PER_HOUR
+const ANALYZE = '/querier.v1.QuerierService/AnalyzeQuery'
 const POD = { names: ['pod'], namesOnly: false }
 const tooMany = () => new CinderError('resource_exhausted', 'more than 100000', { reason: 'label_sets_limit' })
 
@@ -133,7 +134,7 @@ test('of several tenants each is asked apart, and the tenant is a label', async 
 
 test('an analysis counts series of blocks, and says where nobody can', async () => {
   const query = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="shop"}'
-  const analyze = async (given: Given) => frontend(given).ask('/querier.v1.QuerierService/AnalyzeQuery', { query })
+  const analyze = async (given: Given) => frontend(given).ask(ANALYZE, { query })
   const type = ['__profile_type__', 'process_cpu:cpu:nanoseconds:cpu:nanoseconds']
   const set = (pod: string) => [...type, 'pod', pod, 'service_name', 'shop']
   const labels = reporterOf(set('a'), set('b'), [...type, 'service_name', 'other'])
@@ -150,6 +151,17 @@ test('an analysis counts series of blocks, and says where nobody can', async () 
   assert.match(unknown.warnings ?? '', /^\["the number of series is not known, and shown as 0: more than 100000/)
   const away: LabelReporter = { labels: () => Promise.reject(new CinderError('unavailable', 'no backend')) }
   assert.equal((await analyze({ labels: away })).status, 503, 'the next try may know')
+})
+
+test('an analysis under load is an error with a time to come back, not a count of 0', async () => {
+  const query = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds{}'
+  const full = new CinderError('resource_exhausted', '100 calls wait', { reason: 'query_threads', retryAfterMs: 1_000 })
+  const labels: LabelReporter = { labels: () => Promise.reject(full) }
+  const { status, body, warnings } = await frontend({ labels }).ask(ANALYZE, { query })
+  assert.deepEqual(
+    [status, body['code'], body['message'], warnings],
+    [429, 'resource_exhausted', '100 calls wait', null],
+  )
 })
 
 test('other failures, and a frontend without blocks, are passed on', async () => {
