@@ -42,6 +42,7 @@ import {
 } from '../http/body-compression.ts'
 import { errorResponse, toCinderError } from '../http/errors.ts'
 import { toConnectError } from './errors.ts'
+import { withoutLongTimeout } from './long-timeouts.ts'
 
 export interface ConnectServerOptions {
   readonly bodyLimitBytes: number
@@ -140,7 +141,8 @@ async function handle(handler: UniversalHandler, request: Request, options: Conn
     const frames = await readMessage(request, options, values.get(refusalKey))
     checkFrames(frames, options, isJson(request.headers))
     const body = oneChunk(frames)
-    const { url, headers: header, signal } = request
+    const { url, headers, signal } = request
+    const header = withoutLongTimeout(headers)
     const universal = { httpVersion: '1.1', method: 'POST', url, header, body, signal, contextValues: values }
     return universalServerResponseToFetch(await handler(universal))
   }
@@ -234,7 +236,7 @@ async function handleConnect(
     httpVersion: '1.1',
     method: 'POST',
     url: request.url,
-    header: withoutEncoding(request.headers),
+    header: withoutLongTimeout(withoutEncoding(request.headers)),
     // A byte array instead of a stream is parsed as it is, without a copy; the type only knows parsed JSON.
     body: body as unknown as JsonValue,
     signal: request.signal,
