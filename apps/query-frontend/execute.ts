@@ -16,7 +16,7 @@
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import { budgetOf, type QueryBudget, refuseBytes, refusePlan } from '#core/query/budget.ts'
-import { costOfPlan, dearestServices, type PlanCost, type ReadKind } from '#core/query/plan-cost.ts'
+import { costOfPlan, dearestServices, fittingRangeMs, type PlanCost, type ReadKind } from '#core/query/plan-cost.ts'
 import { type MissingDataset, missingWarnings } from '#core/query/plan-missing.ts'
 import { addStats, beginRun, type QueryRun } from '#core/query/plan-report.ts'
 import type { Metastore, PlanQueryRequest, SourceObject } from '#core/rpc/metastore.ts'
@@ -184,12 +184,16 @@ class Attempt<State, Part> {
     const { plan, reads, check } = this.#work
     const tooMany = refusePlan(cost.datasets)
     if (tooMany !== undefined) throw tooMany
-    const refused = refuseBytes(cost, this.#budget, {
-      rangeMs: plan.endMs - plan.startMs,
-      dearest: dearestServices(objects, reads, 3),
-      isOneService: plan.services.length > 0,
-    })
-    if (refused !== undefined) throw refused
+    const { bytes } = this.#budget
+    // Where the bytes are is looked for when there are too many alone: plans have up to 200,000 datasets.
+    if (bytes > 0 && cost.bytes > bytes) {
+      throw refuseBytes(cost, bytes, {
+        rangeMs: plan.endMs - plan.startMs,
+        fittingMs: fittingRangeMs(objects, reads, { endMs: plan.endMs, bytes }),
+        dearest: dearestServices(objects, reads, 3),
+        isOneService: plan.services.length > 0,
+      })
+    }
     if (check !== undefined) await unlessEnded(check(cost, this.#budget), this.#ended)
   }
 

@@ -9,7 +9,13 @@
 import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import { LABEL_NAME, LABEL_PROFILE_TYPE } from '#core/labels/labels.ts'
-import { listLabelNames, listLabelValues, partForLabelNames, partForLabelValues } from '#core/query/label-query.ts'
+import {
+  type LabelSetsPart,
+  listLabelNames,
+  listLabelValues,
+  partForLabelNames,
+  partForLabelValues,
+} from '#core/query/label-query.ts'
 import { cutTimelineRange, timelineRange } from '#core/query/timeline.ts'
 import { finishTimeSeries } from '#core/query/time-series.ts'
 import { acceptsGzip, type BodyCompression } from '#platform/http/body-compression.ts'
@@ -18,6 +24,7 @@ import { errorResponse, toCinderError } from '#platform/http/errors.ts'
 import { TENANT_HEADER } from '#platform/http/tenant.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
+import { readSets } from './metadata.ts'
 import { readSeries } from './profiles.ts'
 import { type BlockLabelSources, labelSource } from './block-labels.ts'
 import { diffParts } from './diff.ts'
@@ -216,24 +223,22 @@ async function labelValues(deps: RenderDeps, request: RenderRequest): Promise<An
   const label = request.parameters.get('label') ?? ''
   if (label === '') throw invalidArgument('label parameter is required', 'missing_label_name')
   const name = label === LABEL_NAME ? LABEL_PROFILE_TYPE : label
-  const { context, sets } = await readSets(deps, request, partForLabelValues([], name))
+  const { context, sets } = await setsOf(deps, request, partForLabelValues([], name))
   const values = listLabelValues(sets, { matchers: [], regex: context.regex, name })
   return json(JSON.stringify(values.length === 0 ? null : values))
 }
 
 async function labelNames(deps: RenderDeps, request: RenderRequest): Promise<Answer> {
-  const { context, sets } = await readSets(deps, request, partForLabelNames([]))
+  const { context, sets } = await setsOf(deps, request, partForLabelNames([]))
   const allowUtf8Names = clientCapabilities(request.headers).utf8LabelNames
   const names = listLabelNames(sets, { matchers: [], regex: context.regex, allowUtf8Names })
   return json(JSON.stringify(names.length === 0 ? null : names))
 }
 
-async function readSets(deps: RenderDeps, request: RenderRequest, part: ReturnType<typeof partForLabelNames>) {
+async function setsOf(deps: RenderDeps, request: RenderRequest, part: LabelSetsPart) {
   const { startMs, endMs } = renderRangeOf(request.parameters, RANGE_NAMES, request.open.nowMs)
   const context = request.context()
   const range = rangeOf({ start: BigInt(startMs), end: BigInt(endMs) }, context)
-  if (range.kind === 'empty') return { context, sets: [] }
-  const asked = { tenants: [...context.tenants], startMs: range.startMs, endMs: range.endMs, ...part }
   const source = labelSource(deps, { context, signal: request.signal })
-  return { context, sets: (await source.labelSets(asked)).sets }
+  return { context, sets: await readSets(source, { range, part }, context) }
 }

@@ -56,23 +56,26 @@ export function budgetOf(limits: readonly BudgetLimits[]): QueryBudget {
 /** What a refusal tells beside the cost: where the bytes are. */
 export interface CostContext {
   readonly rangeMs: number
+  /** Of the longest range with the same end that would be let in; below a minute there is none. */
+  readonly fittingMs: number
   readonly dearest: readonly { readonly service: string; readonly bytes: number }[]
   readonly isOneService: boolean
 }
 
-export function refuseBytes(cost: PlanCost, budget: QueryBudget, context: CostContext): CinderError | undefined {
-  if (budget.bytes === 0 || cost.bytes <= budget.bytes) return undefined
-  const { rangeMs, dearest, isOneService } = context
-  const allowedMs = Math.floor((rangeMs * budget.bytes) / cost.bytes / MS_PER_MINUTE) * MS_PER_MINUTE
+/** Of a plan that costs more than `allowedBytes`. */
+export function refuseBytes(cost: PlanCost, allowedBytes: number, context: CostContext): CinderError {
+  const { rangeMs, fittingMs, dearest, isOneService } = context
+  const shownMs = Math.floor(fittingMs / MS_PER_MINUTE) * MS_PER_MINUTE
   // Plans are cut by time and service alone: other labels would not make the estimate smaller.
-  const range = allowedMs > 0 ? `a range of ${formatDuration(allowedMs)}` : 'a shorter range'
   const advice = [
-    `${range} instead of ${shownRange(rangeMs)}`,
+    ...(shownMs > 0 ? [`the last ${formatDuration(shownMs)} instead of ${shownRange(rangeMs)}`] : []),
     ...(isOneService ? [] : [`one service_name (the largest: ${dearest.map(shownService).join(', ')})`]),
   ]
+  // What was merged into one dataset is one price.
+  if (advice.length === 0) advice.push('a range that ends earlier; no shorter one with this end reads less')
   return invalidArgument(
     `the query would read up to ${shownBytes(cost.bytes)} (${cost.datasets} datasets in ${cost.objects} objects), ` +
-      `limit maxQueryBytes allows ${shownBytes(budget.bytes)}: ask for ${advice.join(', or ')}`,
+      `limit maxQueryBytes allows ${shownBytes(allowedBytes)}: ask for ${advice.join(', or ')}`,
     'max_query_bytes',
   )
 }

@@ -55,3 +55,24 @@ export function dearestServices(
     .sort((a, b) => b.bytes - a.bytes || (a.service < b.service ? -1 : 1))
     .slice(0, count)
 }
+
+/**
+ * The longest range with the same end whose plan keeps to so many bytes, as its length; 0: already the last dataset is too
+ * much. A dataset costs the same however little of it is asked for, so ranges get cheaper where datasets end, not evenly.
+ */
+export function fittingRangeMs(
+  objects: readonly SourceObject[],
+  kind: ReadKind,
+  { endMs, bytes }: { readonly endMs: number; readonly bytes: number },
+): number {
+  const byEnd = objects
+    .flatMap(({ datasets }) => datasets.map(({ descriptor }) => descriptor))
+    .sort((a, b) => b.maxTimeMs - a.maxTimeMs)
+  let sum = 0
+  for (const descriptor of byEnd) {
+    sum += readBytesOf(descriptor, kind)
+    // The range begins behind this one.
+    if (sum > bytes) return Math.max(0, endMs - descriptor.maxTimeMs - 1)
+  }
+  return Number.POSITIVE_INFINITY
+}

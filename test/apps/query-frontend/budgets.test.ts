@@ -22,6 +22,7 @@ function planOf(more: { sizeBytes?: number; profileCount?: number }): SourceObje
     index: 0,
     tenant: 'anonymous',
     service: 'shop',
+    maxTimeMs: NOW_MS - 120_000,
     sizeBytes,
     headBytes: 5,
     profileCount,
@@ -60,7 +61,8 @@ test('bytes: every query is refused by its plan, time series by their heads alon
     objects: planOf({ sizeBytes: 1_000 }),
     limits: { maxQueryBytes: 99 },
   })
-  const pattern = /^the query would read up to 1000 bytes .* limit maxQueryBytes allows 99 bytes: ask for a range of 1m/
+  const pattern =
+    /^the query would read up to 1000 bytes .* limit maxQueryBytes allows 99 bytes: ask for the last 1m instead of 20m/
   assert.match(await refusal(ask, 'SelectMergeStacktraces', { ...QUERY, start: NOW_MS - 1_200_000 }), pattern)
   assert.match(await refusal(ask, 'SelectMergeProfile', { ...QUERY, start: NOW_MS - 1_200_000 }), pattern)
   assert.match(await refusal(ask, 'Diff', { left: QUERY, right: QUERY }), /limit maxQueryBytes/)

@@ -208,3 +208,13 @@ test('a timeline reaches as far back as the tenant may look, like the flame grap
   assert.equal(timeline.startTime, from)
   assert.equal(timeline.samples.indexOf(4), (startMs - from * 1000) / stepMs)
 })
+
+test('labels of several tenants have the tenant, as they have in the querier', async () => {
+  const sets = [{ pairs: ['region', 'eu'] }]
+  const ask = async (path: string) => {
+    const init = { headers: { 'X-Scope-OrgID': 'b|a' } }
+    return JSON.parse((await get(path, { sets, multitenancy: true }, init)).text) as unknown
+  }
+  assert.deepEqual(await ask('label-values?label=__tenant_id__'), ['a', 'b'])
+  assert.deepEqual(await ask('label-values?label=region'), ['eu'])
+})

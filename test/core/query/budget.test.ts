@@ -31,27 +31,24 @@ test('of several tenants the smallest limit counts, 0 is none, and no query last
 test('a refusal names estimate, limit, range and services', () => {
   const context = {
     rangeMs: 86_400_000,
+    fittingMs: 6 * 3_600_000 + 59_999,
     dearest: [
       { service: 'che"ckout', bytes: 3 * GIB },
       { service: 'cart', bytes: 5 },
     ],
     isOneService: false,
   }
-  assert.equal(refuseBytes(COST, NONE, context), undefined)
-  assert.equal(refuseBytes(COST, { ...NONE, bytes: 4 * GIB }, context), undefined)
   assert.equal(
-    refuseBytes(COST, { ...NONE, bytes: GIB }, context)!.message,
-    'the query would read up to 4 GiB (9 datasets in 3 objects), limit maxQueryBytes allows 1 GiB: ask for a range of 6h ' +
+    refuseBytes(COST, GIB, context).message,
+    'the query would read up to 4 GiB (9 datasets in 3 objects), limit maxQueryBytes allows 1 GiB: ask for the last 6h ' +
       'instead of 1d, or one service_name (the largest: "che\\"ckout" 3 GiB, "cart" 5 bytes)',
   )
-  const one = refuseBytes(
-    { ...COST, bytes: 4 * GIB + 1 },
-    { ...NONE, bytes: 4 * GIB },
-    { ...context, isOneService: true },
-  )
-  assert.match(one!.message, /up to 4\.1 GiB .* allows 4 GiB: ask for a range of 23h59m instead of 1d$/)
-  const tiny = refuseBytes(COST, { ...NONE, bytes: 10 }, { ...context, rangeMs: 30_000, isOneService: true })
-  assert.match(tiny!.message, /allows 10 bytes: ask for a shorter range instead of 1m$/)
+  const one = refuseBytes({ ...COST, bytes: 4 * GIB + 1 }, 4 * GIB, { ...context, isOneService: true })
+  assert.match(one.message, /up to 4\.1 GiB .* allows 4 GiB: ask for the last 6h instead of 1d$/)
+  const tiny = refuseBytes(COST, 10, { ...context, fittingMs: 59_999, isOneService: true })
+  assert.match(tiny.message, /10 bytes: ask for a range that ends earlier; no shorter one with this end reads less$/)
+  const services = refuseBytes(COST, 10, { ...context, fittingMs: 0 })
+  assert.match(services.message, /allows 10 bytes: ask for one service_name \(the largest: /)
 })
 
 test('a plan that is too large to hold is refused', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { costOfPlan, dearestServices, readBytesOf } from '#core/query/plan-cost.ts'
+import { costOfPlan, dearestServices, fittingRangeMs, readBytesOf } from '#core/query/plan-cost.ts'
 import type { DatasetDescriptor, SourceObject } from '#core/rpc/metastore.ts'
 
 function descriptor(service: string, sizeBytes: number, profileCount = 2): DatasetDescriptor {
@@ -29,4 +29,17 @@ test('services by what they cost, ties by name', () => {
     { service: 'c', bytes: 10 },
     { service: 'b', bytes: 5 },
   ])
+})
+
+test('ranges get cheaper where datasets end, however little is asked of each', () => {
+  const until = (maxTimeMs: number, sizeBytes: number) => ({ ...descriptor('a', sizeBytes), maxTimeMs })
+  const plan = [object(until(1_000, 50), until(4_000, 20)), object(until(3_000, 20))]
+  const fitting = (bytes: number, endMs = 5_000) => fittingRangeMs(plan, 'samples', { endMs, bytes })
+  assert.equal(fitting(90), Number.POSITIVE_INFINITY)
+  assert.equal(fitting(89), 3_999)
+  assert.equal(fitting(40), 3_999)
+  assert.equal(fitting(39), 1_999)
+  assert.equal(fitting(19), 999)
+  // The last dataset reaches past the end.
+  assert.equal(fitting(19, 3_500), 0)
 })
