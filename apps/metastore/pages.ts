@@ -3,6 +3,9 @@
  *
  * A browser gets HTML, who asks for JSON (Accept, or `?format=json`) the report, and `curl` a text of tables. The ring's
  * JSON begins with what tools of other compactors read: `shards` and `now`.
+ *
+ * Pages of the peers that there is no such thing of here (rings, members, nodes of a metastore) lead to the page that has
+ * what people looked for there.
  */
 import type { Context, Hono } from 'hono'
 import type { StatusReport, StatusService, WorkerStatus } from '#core/rpc/status.ts'
@@ -19,6 +22,13 @@ const VIEW_BY_PATH: Readonly<Record<string, StatusView>> = {
   '/distributor/ring': 'writers',
 }
 
+const PAGE_INSTEAD: Readonly<Record<string, string>> = {
+  '/admin': '/status',
+  '/memberlist': '/status',
+  '/metastore-nodes': '/status',
+  '/ring': '/distributor/ring',
+}
+
 /** An hour: who wants to look less often opens the page anew. */
 const REFRESH_SECONDS_MAX = 3_600
 
@@ -26,6 +36,7 @@ export function mountPages(app: Hono, status: StatusService): void {
   for (const [path, view] of Object.entries(VIEW_BY_PATH)) {
     app.get(path, async (context) => answer(context, await status.getStatus(), view))
   }
+  for (const [path, instead] of Object.entries(PAGE_INSTEAD)) app.get(path, (context) => context.redirect(instead))
 }
 
 function answer(context: Context, report: StatusReport, view: StatusView): Response {

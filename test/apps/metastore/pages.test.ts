@@ -42,6 +42,18 @@ test('each view in each form', async () => {
   }
 })
 
+test('pages that the peers have lead to those that tell as much', async () => {
+  for (const [path, instead] of [
+    ['/admin', '/status'],
+    ['/ring', '/distributor/ring'],
+    ['/memberlist', '/status'],
+    ['/metastore-nodes', '/status'],
+  ] as const) {
+    const response = await app.request(path)
+    assert.deepEqual([response.status, response.headers.get('location')], [302, instead], path)
+  }
+})
+
 test('nothing on a page may run, be framed, posted or kept', async () => {
   const { headers, body } = await get('/status', BROWSER)
   assert.match(

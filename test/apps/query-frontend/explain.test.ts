@@ -81,3 +81,21 @@ test('a render answer has it inside', async () => {
   }
   assert.deepEqual(explain.runs.map(({ kind }) => kind).sort(), ['series', 'stacktraces'])
 })
+
+test('reports are listed for who asked, newest first', async () => {
+  const { app, ask } = setUp()
+  const ids: string[] = []
+  for (let i = 0; i < 2; i++) {
+    ids.unshift((await ask(`${PROCEDURE}?explain=1`, {})).headers.get('x-pyroscope-diagnostics-id')!)
+  }
+  const list = async (tenant: string) => {
+    const response = await app.request('/query-diagnostics', { headers: { 'X-Scope-OrgID': tenant } })
+    return ((await response.json()) as { reports: { id: string; path: string; kinds: string[] }[] }).reports
+  }
+  const mine = await list(TENANT['X-Scope-OrgID'])
+  assert.deepEqual(
+    mine.map(({ id, path, kinds }) => [id, path, kinds]),
+    ids.map((id) => [id, `/query-diagnostics/${id}`, ['stacktraces']]),
+  )
+  assert.deepEqual(await list('b'), [])
+})
