@@ -12,7 +12,13 @@
  * It must not send anything for a client that has hung up: its bytes may have been given back.
  */
 import { CinderError } from '#core/errors.ts'
-import { attemptDeadlineMs, LATE_MS, mayTryElsewhere, pickWriter } from '#core/placement/attempts.ts'
+import {
+  attemptDeadlineMs,
+  LATE_MS,
+  laterAttemptDeadlineMs,
+  mayTryElsewhere,
+  pickWriter,
+} from '#core/placement/attempts.ts'
 import {
   type Breaker,
   type CallOutcome,
@@ -104,7 +110,7 @@ interface Push<Port> {
 interface Attempt<Port, Answer> {
   readonly run: (port: Port, call: WriteCall) => Promise<Answer>
   readonly isProbe: boolean
-  readonly sizeBytes: number
+  readonly deadlineMs: number
   /** True if a failure is the client's: it left, and its body went with it. */
   readonly isGone: () => boolean
   /** What an answer says of its writer. */
@@ -166,7 +172,8 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
       if (picked.kind === 'none') throw failure ?? noWriter(picked.afterMs)
       asked.push(picked.writer)
       const member = members[picked.writer]!
-      const outcome = await this.#attempt(member, { run, isProbe: picked.isProbe, sizeBytes, isGone: () => false })
+      const deadlineMs = attemptDeadlineMs(sizeBytes)
+      const outcome = await this.#attempt(member, { run, isProbe: picked.isProbe, deadlineMs, isGone: () => false })
       if (outcome.kind === 'answer') {
         this.#budget.onSuccess()
         return outcome.answer
@@ -254,11 +261,15 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     }
     const units = indexes.map((index) => push.units[index]!)
     for (const index of indexes) push.states[index]!.asked.push(writer)
+    const sizeBytes = units.reduce((sum, unit) => sum + unit.sizeBytes, 0)
+    const isLater = indexes.every((index) => push.states[index]!.asked.length > 1)
     const isGone = () => push.signal?.aborted === true || units.some(isFreed)
     const outcome = await this.#attempt<WriteResponse>(member, {
       run: async (port, call) => checkAnswer(await port.writer.write(requestOf(push.request, units), call), units),
       isProbe,
-      sizeBytes: units.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      deadlineMs: isLater
+        ? laterAttemptDeadlineMs(sizeBytes, clock.nowMs() - push.startedMs)
+        : attemptDeadlineMs(sizeBytes),
       isGone,
       overloadMs: ({ verdicts }) => overloadOf(verdicts),
     })
@@ -276,7 +287,10 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
   /** Notes what a call brought; returns the units that are not as they should be. */
   #settle(push: Push<Port>, indexes: readonly number[], outcome: Outcome<WriteResponse>): readonly number[] {
     if (outcome.kind === 'failure') {
-      for (const index of indexes) push.states[index]!.error = outcome.error
+      for (const index of indexes) {
+        const state = push.states[index]!
+        state.error = failureOf(state.error, outcome.error)
+      }
       return outcome.error instanceof CinderError ? indexes : []
     }
     const { verdicts } = outcome.answer
@@ -316,10 +330,9 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     return outcome
   }
 
-  async #run<Answer>(member: Member<Port>, { run, sizeBytes }: Attempt<Port, Answer>): Promise<Outcome<Answer>> {
+  async #run<Answer>(member: Member<Port>, { run, deadlineMs }: Attempt<Port, Answer>): Promise<Outcome<Answer>> {
     const ending = new AbortController()
     const settled = new AbortController()
-    const deadlineMs = attemptDeadlineMs(sizeBytes)
     const work = run(member.port, { signal: ending.signal, deadlineMs }).then(
       (answer): Outcome<Answer> => ({ kind: 'answer', answer }),
       (error: unknown): Outcome<Answer> => ({ kind: 'failure', error }),
@@ -346,6 +359,14 @@ function overloadOf(verdicts: readonly ProfileVerdict[]): number | undefined {
 function asError(error: unknown): CinderError {
   if (error instanceof CinderError) return error
   return new CinderError('internal', 'internal error', { outcome: 'unknown', cause: error })
+}
+
+/** That a try elsewhere found no time says less than what the writer before said; what became of the profiles is open. */
+function failureOf(before: unknown, error: unknown): unknown {
+  const isLate = error instanceof CinderError && error.kind === 'deadline_exceeded'
+  if (!isLate || !(before instanceof CinderError)) return error
+  const { kind, message, reason, retryAfterMs } = before
+  return new CinderError(kind, message, { reason, outcome: 'unknown', ...(retryAfterMs && { retryAfterMs }) })
 }
 
 function clientGone(): CinderError {

@@ -5,8 +5,8 @@
  *    this push already, and never one that is shut. So at most three in all, as many as a router gives.
  * 2. Asked again is what another writer may mend: no answer, too late, or a writer that has no room and says when it will.
  *    Not a tenant over its rate (429): the rate is the tenant's at every writer. Not a fault of the push.
- * 3. Only while enough of the client's time is left, and within a budget of a tenth of what succeeds, so that a store that
- *    is away does not become three calls a push.
+ * 3. Only while enough of the client's time is left, and no longer than that, and within a budget of a tenth of what
+ *    succeeds, so that a store that is away does not become three calls a push.
  */
 import { isRetryable, type ErrorKind } from '../errors.ts'
 import type { RetryBudget } from '../store/retry-policy.ts'
@@ -29,6 +29,12 @@ export const LATE_MS = 2 * MS_PER_SECOND
 
 export function attemptDeadlineMs(sizeBytes: number): number {
   return ATTEMPT_BASE_MS + Math.ceil(sizeBytes / BYTES_PER_MS)
+}
+
+/** Of a try elsewhere: it ends in time for the client to hear what the writer before said, instead of hanging up. */
+export function laterAttemptDeadlineMs(sizeBytes: number, elapsedMs: number): number {
+  const leftMs = Math.max(LEAST_ATTEMPT_MS, PUSH_DEADLINE_MS - elapsedMs)
+  return leftMs + Math.ceil(sizeBytes / BYTES_PER_MS)
 }
 
 export type Pick =

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CinderError, type ErrorKind } from '#core/errors.ts'
-import { LATE_MS } from '#core/placement/attempts.ts'
+import { LATE_MS, laterAttemptDeadlineMs } from '#core/placement/attempts.ts'
 import { REST_MAX_MS } from '#core/placement/breaker.ts'
 import { createRouter } from '#core/placement/route.ts'
 import { emptyPlacementTable, type PlacementTable } from '#core/placement/table.ts'
@@ -40,6 +40,7 @@ interface FakeWriter extends WriterPort {
   isUp: boolean
   readonly calls: WriteRequest[]
   readonly signals: AbortSignal[]
+  readonly deadlines: (number | undefined)[]
 }
 
 function fakeWriter(id: string): FakeWriter {
@@ -49,11 +50,13 @@ function fakeWriter(id: string): FakeWriter {
     isUp: true,
     calls: [],
     signals: [],
+    deadlines: [],
     isAlive: async () => fake.isUp,
     writer: {
       async write(request: WriteRequest, call?: WriteCall): Promise<WriteResponse> {
         fake.calls.push(request)
         fake.signals.push(call!.signal!)
+        fake.deadlines.push(call!.deadlineMs)
         const { behaviour } = fake
         if (behaviour === NEVER) return Promise.withResolvers<WriteResponse>().promise
         if (behaviour instanceof CinderError) throw behaviour
@@ -345,6 +348,20 @@ test('a machine that is gone without a word costs seconds, not the deadline of t
   assert.deepEqual(statuses(await answer), ['stored'])
   assert.equal(second!.calls.length, 1)
   assert.equal(first!.signals.at(-1)!.aborted, true, 'its call is given up')
+})
+
+test('a try elsewhere that finds no time leaves the client what the first writer said, before it hangs up', async () => {
+  const { writer, writersOf, clock } = setUp(['w0', 'w1'])
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  const late = Promise.withResolvers<never>()
+  first!.writer.write = async () => late.promise
+  second!.behaviour = new CinderError('deadline_exceeded', 'no answer within 1500 ms', { outcome: 'unknown' })
+  const answer = writer.write(requestOf(series('shop')))
+  await clock.advance(8_000)
+  late.reject(FULL)
+  await assert.rejects(answer, { message: FULL.message, kind: 'unavailable', retryAfterMs: 1_000, outcome: 'unknown' })
+  assert.deepEqual(second!.deadlines, [laterAttemptDeadlineMs(1, 8_000)])
 })
 
 test('a writer that is late and lives is waited for', async () => {

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { type ErrorKind, HTTP_STATUS_BY_KIND } from '#core/errors.ts'
 import {
   attemptDeadlineMs,
+  laterAttemptDeadlineMs,
   LEAST_ATTEMPT_MS,
   mayPassElsewhere,
   mayTryElsewhere,
@@ -92,4 +93,11 @@ test('tries elsewhere have a budget, which nothing else takes from', () => {
 test('a large body has more time, by its size', () => {
   assert.equal(attemptDeadlineMs(0), 10_000)
   assert.equal(attemptDeadlineMs(160 * MIB), 20_000)
+})
+
+test('a try elsewhere has what is left of the time of the client, and its size', () => {
+  assert.equal(laterAttemptDeadlineMs(0, 2_000), PUSH_DEADLINE_MS - 2_000)
+  assert.equal(laterAttemptDeadlineMs(0, 8_000), 1_500)
+  assert.equal(laterAttemptDeadlineMs(0, PUSH_DEADLINE_MS - LEAST_ATTEMPT_MS), LEAST_ATTEMPT_MS)
+  assert.equal(laterAttemptDeadlineMs(16 * MIB, 20_000), LEAST_ATTEMPT_MS + 1_000)
 })
