@@ -3,15 +3,15 @@
  *
  * 1. Method and content type: 405 and 415 without reading anything.
  * 2. Protocol version, content encoding, then the body, bounded before and after inflating.
- * 3. Connect parses the message; then the tenant is checked: what cannot be read is 400 whoever sent it, as with the peers.
+ * 3. The message is parsed; then the tenant is checked: what cannot be read is 400 whoever sent it, as with the peers.
  *    Of a client without a valid tenant only a small body is looked at.
- *    The implementation is called and its answer serialised.
+ *    The implementation is called and its answer serialised (unary-call.ts; with a deadline, by Connect's own handler).
  * 4. What failed before the implementation ran is the client's fault: 400, never 500 or 429, because agents retry those.
  * 5. The answer is gzip if the client takes it. A stream of answers goes out part by part, as it is.
  *
  * It must not show the text of an error that is not ours, and must not copy a body that is not compressed.
  */
-import type { DescService, JsonValue } from '@bufbuild/protobuf'
+import type { DescMethodUnary, DescService, JsonValue } from '@bufbuild/protobuf'
 import {
   ConnectError,
   createConnectRouter,
@@ -36,6 +36,7 @@ import {
   BODY_SIZE_LIMIT,
   type BodyCompression,
   bodyTooLarge,
+  COMPRESS_MIN_BYTES,
   type InflateBody,
   inflaterOf,
   supportedEncodings,
@@ -43,6 +44,7 @@ import {
 import { errorResponse, toCinderError } from '../http/errors.ts'
 import { toConnectError } from './errors.ts'
 import { withoutLongTimeout } from './long-timeouts.ts'
+import { callUnary, type UnaryAnswer, type UnaryImplementation, type UnaryMethod } from './unary-call.ts'
 
 export interface ConnectServerOptions {
   readonly bodyLimitBytes: number
@@ -66,18 +68,41 @@ const tenantsKey = createContextKey<readonly string[]>([], { description: 'tenan
 const refusalKey = createContextKey<Error | undefined>(undefined, { description: 'refusal' })
 const invocationKey = createContextKey<{ started: boolean } | undefined>(undefined, { description: 'invocation' })
 
-/** What goes out instead of the answer, as it is. */
+/** What goes out instead of the answer, as it is: JSON text, or the message. */
 interface Replacement {
-  text: Uint8Array | undefined
+  readonly isJson: boolean
+  readonly takesGzip: boolean
+  bytes: Uint8Array | undefined
+  isGzip: boolean
 }
 const replacementKey = createContextKey<Replacement | undefined>(undefined, { description: 'replacement' })
 
 /** Takes JSON text that goes out as it is, where the answer of a call does; undefined where it goes out in another way. */
 export function answerTextOf(context: { readonly values: ContextValues }): ((text: Uint8Array) => void) | undefined {
   const replacement = context.values.get(replacementKey)
-  if (replacement === undefined) return undefined
+  if (replacement === undefined || !replacement.isJson) return undefined
   return (text) => {
-    replacement.text = text
+    replacement.bytes = text
+  }
+}
+
+/** Takes the bytes of the whole answer, a message or its JSON text, in place of what the implementation returns. */
+export interface AnswerBytes {
+  /** gzip may be given, of what is worth it. */
+  readonly takesGzip: boolean
+  give(bytes: Uint8Array, isGzip?: boolean): void
+}
+
+/** Where the answer goes out as a message of Connect; undefined where it goes out in another way. */
+export function answerBytesOf(context: { readonly values: ContextValues }): AnswerBytes | undefined {
+  const replacement = context.values.get(replacementKey)
+  if (replacement === undefined || replacement.isJson) return undefined
+  return {
+    takesGzip: replacement.takesGzip,
+    give(bytes, isGzip = false) {
+      replacement.bytes = bytes
+      replacement.isGzip = isGzip
+    },
   }
 }
 
@@ -93,6 +118,7 @@ const REFUSED_BODY_MAX_BYTES = 1024 * 1024
 const FRAME_HEADER_BYTES = 5
 const COMPRESSED_FLAG = 1
 
+const JSON_TYPE = /json/i
 const CONNECT_TYPE = /^application\/(?:json(?:; ?charset=utf-?8)?|proto)$/i
 const GRPC_WEB_TYPE = /^application\/grpc-web(?:\+(?:json(?:; ?charset=utf-?8)?|proto))?$/i
 const ACCEPT_POST =
@@ -115,21 +141,46 @@ export function mountService<Service extends DescService>(
     }).service(service, implementation).handlers
   const ofJson = handlersOf(true)
   for (const [i, ofProto] of handlersOf(false).entries()) {
-    app.all(ofProto.requestPath, async (context) => {
-      const request = context.req.raw
-      const handler = isJson(request.headers) ? ofJson[i]! : ofProto
+    const { requestPath } = ofProto
+    const route: Route = { ofProto, ofJson: ofJson[i]!, unary: unaryOf(ofProto, implementation, options) }
+    app.all(requestPath, async (context) => {
       try {
-        return await handle(handler, request, options)
+        return await handle(route, context.req.raw, options)
       } catch (error) {
-        return errorResponse(toCinderError(error, options.log, handler.requestPath))
+        return errorResponse(toCinderError(error, options.log, requestPath))
       }
     })
   }
 }
 
-async function handle(handler: UniversalHandler, request: Request, options: ConnectServerOptions): Promise<Response> {
+interface Route {
+  readonly ofProto: UniversalHandler
+  readonly ofJson: UniversalHandler
+  /** Absent: a stream, or nothing is behind it. */
+  readonly unary: UnaryMethod | undefined
+}
+
+function unaryOf(
+  { method, service }: Pick<UniversalHandler, 'method' | 'service'>,
+  implementation: object,
+  options: ConnectServerOptions,
+): UnaryMethod | undefined {
+  if (method.methodKind !== 'unary') return undefined
+  const run = (implementation as Record<string, UnaryImplementation | undefined>)[method.localName]
+  if (run === undefined) return undefined
+  const where = `${service.typeName}/${method.name}`
+  return {
+    method: method as DescMethodUnary,
+    run: run.bind(implementation),
+    mapped: (error) => mappedError(error, options, where),
+  }
+}
+
+async function handle(route: Route, request: Request, options: ConnectServerOptions): Promise<Response> {
   if (request.method !== 'POST') return new Response(null, { status: 405, headers: { Allow: 'POST' } })
   const contentType = request.headers.get('content-type') ?? ''
+  const isJson = JSON_TYPE.test(contentType)
+  const handler = isJson ? route.ofJson : route.ofProto
   if (handler.method.methodKind === 'server_streaming') return handleStream(handler, request, options)
   const isConnect = CONNECT_TYPE.test(contentType)
   if (!isConnect && !GRPC_WEB_TYPE.test(contentType)) {
@@ -139,14 +190,14 @@ async function handle(handler: UniversalHandler, request: Request, options: Conn
   admit(request.headers, options, values)
   if (!isConnect) {
     const frames = await readMessage(request, options, values.get(refusalKey))
-    checkFrames(frames, options, isJson(request.headers))
+    checkFrames(frames, options, isJson)
     const body = oneChunk(frames)
     const { url, headers, signal } = request
     const header = withoutLongTimeout(headers)
     const universal = { httpVersion: '1.1', method: 'POST', url, header, body, signal, contextValues: values }
     return universalServerResponseToFetch(await handler(universal))
   }
-  return handleConnect(handler, request, options, values)
+  return handleConnect({ handler, unary: route.unary, isJson }, request, options, values)
 }
 
 /** Of the messages of gRPC and gRPC-Web, which say one by one whether they are compressed. */
@@ -218,20 +269,63 @@ async function handleStream(
   return universalServerResponseToFetch(await handler({ ...universal, contextValues: values }))
 }
 
+interface ConnectCall {
+  readonly handler: UniversalHandler
+  readonly unary: UnaryMethod | undefined
+  readonly isJson: boolean
+}
+
 async function handleConnect(
-  handler: UniversalHandler,
+  call: ConnectCall,
   request: Request,
   options: ConnectServerOptions,
-  contextValues: ContextValues,
+  values: ContextValues,
 ): Promise<Response> {
-  checkProtocolVersion(request.headers)
-  const refusal = contextValues.get(refusalKey)
+  const { headers: asked } = request
+  checkProtocolVersion(asked)
+  const refusal = values.get(refusalKey)
   const body = await readMessage(request, options, refusal)
-  options.checkMessage?.(body, isJson(request.headers))
+  const { unary, isJson } = call
+  options.checkMessage?.(body, isJson)
+  const takesGzip = acceptsGzip(asked, COMPRESS_MIN_BYTES)
+  const replacement: Replacement = { isJson, takesGzip, bytes: undefined, isGzip: false }
+  values.set(replacementKey, replacement)
+  const answer =
+    unary === undefined || asked.has('connect-timeout-ms')
+      ? await callHandler(call, { request, body, values, replacement })
+      : await callUnary(unary, {
+          request,
+          bytes: body,
+          isJson,
+          values,
+          refusal,
+          replacement: () => replacement.bytes,
+        })
+  if (options.freesBodies === true) freeBytes(body)
+  if (answer.kind === 'unreadable') return errorResponse(unreadable(answer.message))
+  const { bytes, status, headers } = answer
+  const isGzip = status === 200 && replacement.isGzip
+  if (!isGzip && (!takesGzip || bytes.length < COMPRESS_MIN_BYTES)) return toResponse(bytes, status, headers)
+  headers.delete('content-length')
+  headers.set('Content-Encoding', 'gzip')
+  headers.set('Vary', 'Accept-Encoding')
+  return toResponse(isGzip ? bytes : await options.compression.gzip(bytes), status, headers)
+}
+
+interface HandlerCall {
+  readonly request: Request
+  readonly body: Uint8Array
+  readonly values: ContextValues
+  readonly replacement: Replacement
+}
+
+/** By Connect's own handler, which knows deadlines. */
+async function callHandler(
+  { handler }: ConnectCall,
+  { request, body, values, replacement }: HandlerCall,
+): Promise<UnaryAnswer> {
   const invocation = { started: false }
-  contextValues.set(invocationKey, invocation)
-  const replacement: Replacement = { text: undefined }
-  if (isJson(request.headers)) contextValues.set(replacementKey, replacement)
+  values.set(invocationKey, invocation)
   const answer = await handler({
     httpVersion: '1.1',
     method: 'POST',
@@ -240,23 +334,15 @@ async function handleConnect(
     // A byte array instead of a stream is parsed as it is, without a copy; the type only knows parsed JSON.
     body: body as unknown as JsonValue,
     signal: request.signal,
-    contextValues,
+    contextValues: values,
   })
-  const replaced = answer.status === 200 ? replacement.text : undefined
+  const { status } = answer
+  const replaced = status === 200 ? replacement.bytes : undefined
   const bytes = replaced ?? (await firstChunk(answer.body))
-  if (options.freesBodies === true) freeBytes(body)
-  if (answer.status !== 200 && !invocation.started) return errorResponse(unreadable(bytes))
+  if (status !== 200 && !invocation.started) return { kind: 'unreadable', message: messageOf(bytes) }
   const headers = new Headers(answer.header)
-  if (replaced !== undefined) headers.delete('content-length')
-  if (!acceptsGzip(request.headers, bytes.length)) return toResponse(bytes, answer.status, headers)
-  headers.delete('content-length')
-  headers.set('Content-Encoding', 'gzip')
-  headers.set('Vary', 'Accept-Encoding')
-  return toResponse(await options.compression.gzip(bytes), answer.status, headers)
-}
-
-function isJson(headers: Headers): boolean {
-  return /json/i.test(headers.get('content-type') ?? '')
+  headers.set('Content-Length', String(bytes.length))
+  return { kind: 'answer', status, headers, bytes }
 }
 
 function toResponse(bytes: Uint8Array, status: number, headers: Headers): Response {
@@ -324,9 +410,19 @@ async function firstChunk(body: AsyncIterable<Uint8Array> | undefined): Promise<
 }
 
 /** Connect says `internal` for bytes that are no message; whatever it says, the client sent them. */
-function unreadable(bytes: Uint8Array): CinderError {
+function unreadable(message: string): CinderError {
+  return invalidArgument(`unmarshal message: ${message}`, 'malformed_body')
+}
+
+/** Of an error of Connect. */
+function messageOf(bytes: Uint8Array): string {
   const { message } = JSON.parse(new TextDecoder().decode(bytes)) as { message?: string }
-  return invalidArgument(`unmarshal message: ${message ?? 'unreadable'}`, 'malformed_body')
+  return message ?? 'unreadable'
+}
+
+function mappedError(error: unknown, options: ConnectServerOptions, where: string): ConnectError {
+  if (error instanceof ConnectError) return error
+  return toConnectError(toCinderError(error, options.log, where), { details: options.errorDetails ?? false })
 }
 
 /** Marks the call as begun, ends it at its deadline even if the implementation does not, and maps what it throws. */
@@ -334,11 +430,8 @@ function guardInvocation(options: ConnectServerOptions): Interceptor {
   return (next) => async (request) => {
     const invocation = request.contextValues.get(invocationKey)
     if (invocation !== undefined) invocation.started = true
-    const mapped = (error: unknown): ConnectError => {
-      if (error instanceof ConnectError) return error
-      const known = toCinderError(error, options.log, `${request.service.typeName}/${request.method.name}`)
-      return toConnectError(known, { details: options.errorDetails ?? false })
-    }
+    const where = `${request.service.typeName}/${request.method.name}`
+    const mapped = (error: unknown) => mappedError(error, options, where)
     try {
       const refusal = request.contextValues.get(refusalKey)
       if (refusal !== undefined) throw refusal

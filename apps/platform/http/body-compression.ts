@@ -35,7 +35,7 @@ export function supportedEncodings({ inflate, unzstd }: BodyCompression): string
 }
 
 /** Below this a response is sent plain: a gzip header and trailer are 18 bytes, and one packet carries either. */
-const COMPRESS_MIN_BYTES = 1024
+export const COMPRESS_MIN_BYTES = 1024
 
 /** Reason of an error about a body over its bound. */
 export const BODY_SIZE_LIMIT = 'body_size_limit'
