@@ -197,6 +197,16 @@ export class ProtobufReader {
 
   #length(): number {
     const at = this.position
+    // Messages in messages have lengths of two bytes; in `varint` this would keep it from being inlined.
+    if (this.end - at > 1) {
+      const low = this.raw[at]!
+      const high = this.raw[at + 1]!
+      const length = (low & 0x7f) | (high << 7)
+      if (low >= 0x80 && high < 0x80 && length <= this.end - at - 2) {
+        this.position = at + 2
+        return length
+      }
+    }
     if (!this.varint()) return -1
     if (this.hi === 0 && this.lo <= this.end - this.position) return this.lo
     this.#fail(`length ${this.uint64()} at byte ${at} passes the end at byte ${this.end}`)

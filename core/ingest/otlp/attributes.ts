@@ -90,7 +90,7 @@ function readAnyValue(table: StringTable, reader: ProtobufReader, depth: number)
     const { field, wireType } = reader
     if (field === 1 && wireType === WIRE_LENGTH) value = textOf(table, reader)
     else if (field === 2 && wireType === WIRE_VARINT) value = reader.varint() && reader.lo !== 0 ? 'true' : 'false'
-    else if (field === 3 && wireType === WIRE_VARINT) value = reader.varint() ? String(reader.int64()) : undefined
+    else if (field === 3 && wireType === WIRE_VARINT) value = integerText(reader)
     else if (field === 4 && wireType === WIRE_FIXED64) value = doubleText(reader)
     else if (field === 5 && wireType === WIRE_LENGTH) value = onlyValue(table, reader, depth + 1)
     else if (field === 8 && wireType === WIRE_VARINT) value = referenceOf(table, reader)
@@ -122,6 +122,11 @@ function onlyValue(table: StringTable, reader: ProtobufReader, depth: number): s
 function referenceOf(table: StringTable, reader: ProtobufReader): string {
   if (!reader.varint()) return ''
   return dictionaryText(table, reader.hi === 0 ? reader.lo : Number.MAX_SAFE_INTEGER)
+}
+
+function integerText(reader: ProtobufReader): string | undefined {
+  if (!reader.varint()) return undefined
+  return reader.hi === 0 ? String(reader.lo) : String(reader.int64())
 }
 
 const doubleBits = new DataView(new ArrayBuffer(8))

@@ -5,10 +5,14 @@
  *
  * Counts come before what they count, so that no two profiles run into the same words.
  */
+import { assert } from '../../assert.ts'
 import type { DecodedProfile } from '../../pprof/profile.ts'
 import type { Int64Column } from '../../wire/int64.ts'
 import type { StringColumns } from './profile-rows.ts'
 import { type RequestStrings, STRING_LANES } from './request-strings.ts'
+
+/** Fields of the head, counts of tables and samples. */
+const FIXED_WORDS = 64
 
 /** `numbers`: of the profile's strings, in its request. */
 export function writeContent(
@@ -16,14 +20,10 @@ export function writeContent(
   { numbers, strings }: { readonly numbers: StringColumns; readonly strings: RequestStrings },
   words: Words,
 ): void {
-  words.clear()
+  words.begin(sizeOf(profile, numbers.count))
   writeHead(profile, words)
   words.add(numbers.count)
-  const { lanes } = strings
-  for (let row = 1; row < numbers.count; row++) {
-    const at = numbers.number[row]! * STRING_LANES
-    for (let lane = at; lane < at + STRING_LANES; lane++) words.add(lanes.array[lane]!)
-  }
+  words.addLanes(numbers.number, numbers.count, strings.lanes.array)
   writeTables(profile, words)
   writeSamples(profile, words)
 }
@@ -31,30 +31,41 @@ export function writeContent(
 const wideValue = new BigInt64Array(1)
 const wideLanes = new Uint32Array(wideValue.buffer)
 
+/** Written without a look at the room that is left: who begins says how many words there will be at most. */
 export class Words {
   #words = new Uint32Array(1_024)
   #count = 0
 
+  begin(most: number): void {
+    this.#count = 0
+    if (most > this.#words.length) this.#words = new Uint32Array(Math.max(most, this.#words.length * 2))
+  }
+
   add(word: number): void {
-    if (this.#count === this.#words.length) this.#reserve(1)
     this.#words[this.#count++] = word
   }
 
-  clear(): void {
-    this.#count = 0
-  }
-
   addColumn(column: Uint32Array, count: number): void {
-    this.#reserve(count)
     const words = this.#words
-    let at = this.#count
-    for (let i = 0; i < count; i++) words[at++] = column[i]!
-    this.#count = at
+    const at = this.#count
+    for (let i = 0; i < count; i++) words[at + i] = column[i]!
+    this.#count = at + count
   }
 
   addWide({ lo, hi }: Int64Column, count: number): void {
     this.addColumn(lo, count)
     this.addColumn(hi, count)
+  }
+
+  /** Of strings but the first, which is empty. */
+  addLanes(numbers: Uint32Array, count: number, lanes: Uint32Array): void {
+    const words = this.#words
+    let at = this.#count
+    for (let row = 1; row < count; row++, at += STRING_LANES) {
+      const from = numbers[row]! * STRING_LANES
+      for (let lane = 0; lane < STRING_LANES; lane++) words[at + lane] = lanes[from + lane]!
+    }
+    this.#count = at
   }
 
   addBig(value: bigint): void {
@@ -63,18 +74,21 @@ export class Words {
     this.add(wideLanes[1]!)
   }
 
-  /** Valid until more is added. */
+  /** Valid until it is begun again. */
   bytes(): Uint8Array {
+    assert(this.#count <= this.#words.length, 'content has no more words than it was begun with')
     return new Uint8Array(this.#words.buffer, 0, this.#count * 4)
   }
+}
 
-  #reserve(extra: number): void {
-    const needed = this.#count + extra
-    if (needed <= this.#words.length) return
-    const grown = new Uint32Array(Math.max(needed, this.#words.length * 2))
-    grown.set(this.#words.subarray(0, this.#count))
-    this.#words = grown
-  }
+/** At most; columns of numbers of 64 bits are two. */
+function sizeOf(profile: DecodedProfile, stringCount: number): number {
+  const { functionCount, mappingCount, locationCount, sampleCount } = profile
+  const lineCount = profile.locationLineStart[locationCount]!
+  const placeCount = profile.sampleLocationStart[sampleCount]!
+  const labelCount = profile.sampleLabelStart[sampleCount]!
+  const tables = stringCount * STRING_LANES + functionCount * 5 + mappingCount * 9 + locationCount * 4 + lineCount * 3
+  return FIXED_WORDS + tables + sampleCount * 4 + placeCount + labelCount * 2
 }
 
 function writeHead(profile: DecodedProfile, words: Words): void {

@@ -48,6 +48,7 @@ export type OtlpDecodeResult = {
 export class OtlpDecoder {
   #tables = new ProfileTables()
   #samples = new SampleColumns()
+  readonly #headReader = new ProtobufReader(new Uint8Array(0))
   #reader: SampleReader | undefined
   #layout: SampleLayout | undefined
   #profile: DecodedProfile | undefined
@@ -68,7 +69,8 @@ export class OtlpDecoder {
     this.#tables.sizeBytes = this.#samples.sizeBytes = 0
     if (input.sizeMax <= 0) throw tooMuch()
     this.#ranges.clear()
-    const head = readProfileHead(new ProtobufReader(bytes), request.textOf, this.#ranges)
+    this.#headReader.begin(bytes, 0, bytes.length)
+    const head = readProfileHead(this.#headReader, request.textOf, this.#ranges)
     const meaning = meaningOf(head)
     this.#tables.begin(request)
     const sampleType = this.#typeRows(meaning.type)

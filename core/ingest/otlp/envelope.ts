@@ -15,6 +15,7 @@ import { CinderError, invalidArgument } from '../../errors.ts'
 import { LABEL_NAME, LABEL_SERVICE_NAME, type LabelPair } from '../../labels/labels.ts'
 import { PROFILE_BYTES_MAX } from '../../pprof/decode.ts'
 import { SERVICE_NAME_FALLBACK } from '../../pprof/service-name.ts'
+import { isValidUtf8 } from '../../pprof/utf8.ts'
 import { ProtobufReader, WIRE_LENGTH } from '../../wire/protobuf.ts'
 import {
   type Attribute,
@@ -26,6 +27,7 @@ import {
   type StringTable,
 } from './attributes.ts'
 import { OTLP_BYTES_LIMIT, OtlpDecoder } from './decode.ts'
+import { PlainAttribute } from './plain-attribute.ts'
 import { meaningOf, readProfileHead, type TextOf } from './profile-head.ts'
 import type { ByteRange, OtlpRequest, OtlpResource, OtlpScope } from './request.ts'
 import { RequestTables } from './request-tables.ts'
@@ -126,6 +128,7 @@ class Opener {
   readonly #textOf: TextOf
   readonly #reader: ProtobufReader
   readonly #samples: SampleReader
+  readonly #plain = new PlainAttribute()
   /** By index of the attribute: the service that it names, '' = none. */
   readonly #services: (string | undefined)[] = []
   readonly #layout: SampleLayout
@@ -216,7 +219,14 @@ class Opener {
   }
 
   #isServiceAttribute(index: number): boolean {
-    return this.#attributeAt(index).key === ATTRIBUTE_SERVICE_NAME
+    const { raw, dictionary } = this.#request
+    const { start, end } = dictionary.attributes
+    const plain = this.#plain
+    const isPlain =
+      plain.read(raw, start.array[index]!, end.array[index]!) &&
+      (!plain.isText || isValidUtf8(raw, plain.textStart, plain.textEnd))
+    const key = isPlain ? dictionaryText(this.#strings, plain.key) : this.#attributeAt(index).key
+    return key === ATTRIBUTE_SERVICE_NAME
   }
 
   #attributeAt(index: number): Attribute {

@@ -4,9 +4,10 @@
  *
  * 1. An entry gets its row at first use; `RequestTables` remembers it until the next profile.
  * 2. A location comes after its functions and their strings; a mapping is written when all its locations are known.
- * 3. A mapping of which some locations have lines and some have none becomes two: symbols are complete in one, and
+ * 3. At the end the columns are gathered, all rows of one after another (profile-rows.ts).
+ * 4. A mapping of which some locations have lines and some have none becomes two: symbols are complete in one, and
  *    addresses are kept in the other, to be symbolised by build id.
- * 4. What all this would take as pprof is counted on the way (`sizeBytes`).
+ * 5. What all this would take as pprof is counted on the way (`sizeBytes`).
  *
  * Entry 0 of a table is the null entry by the specification, but there are clients that use it: it is read like any other,
  * and only a mapping of index 0 that is empty is none.
@@ -40,7 +41,7 @@ export class ProfileTables {
     this.functions.count = 0
     this.mappings.count = 0
     this.locations.begin()
-    this.strings.add(0, 0, 0)
+    this.strings.add(0)
     this.sizeBytes = messageBytes(0)
     this.hasBadString = false
   }
@@ -67,11 +68,9 @@ export class ProfileTables {
       return 0
     }
     if (kind === STRING_INVALID) this.hasBadString = true
-    const start = strings.start.array[number]!
-    const length = strings.end.array[number]! - start
-    const row = this.strings.add(number, start, length)
+    const row = this.strings.add(number)
     usedStrings.set(number, row)
-    this.sizeBytes += messageBytes(length)
+    this.sizeBytes += messageBytes(strings.lengthOf(number))
     return row
   }
 
@@ -89,22 +88,17 @@ export class ProfileTables {
     const { locations, usedFunctions } = request
     const first = locations.lineStart[index]!
     const end = locations.lineStart[index + 1]!
-    const rows = this.locations
     let lineBytes = 0
-    let hasLines = false
     // Functions before their location, and all that it names before its mapping.
     for (let line = first; line < end; line++) {
       const functionIndex = locations.lineFunction[line]!
       let functionRow = usedFunctions.rows[functionIndex]! - usedFunctions.base
       if (!(functionRow >= 0)) functionRow = this.#addFunction(request, functionIndex)
-      rows.addLine(functionRow, locations.lineNumber.lo[line]!, locations.lineNumber.hi[line]!)
       lineBytes += messageBytes(fieldBytes(functionRow + 1) + locations.lineNumberBytes[line]!)
-      hasLines = true
     }
-    const mapping = this.#mapping(locations.mapping[index]!, hasLines ? request.flagsOf(index) : 0)
-    const row = rows.add(mapping, locations.address.lo[index]!, locations.address.hi[index]!)
+    const mapping = this.#mapping(locations.mapping[index]!, end > first ? request.flagsOf(index) : 0)
+    const row = this.locations.add(index, mapping, end - first)
     const mappingBytes = mapping === NO_ROW ? 0 : fieldBytes(mapping + 1)
-    rows.lineStart[row + 1] = rows.lineCount
     this.sizeBytes += messageBytes(fieldBytes(row + 1) + mappingBytes + locations.addressBytes[index]! + lineBytes)
     request.usedLocations.set(index, row)
     return row
@@ -116,10 +110,7 @@ export class ProfileTables {
     const name = this.string(request.string(functions.name[index]!))
     const systemName = this.string(request.string(functions.systemName[index]!))
     const filename = this.string(request.string(functions.filename[index]!))
-    const { lo, hi } = functions.startLine
-    const row = this.functions.add(name, systemName, filename)
-    this.functions.startLine.lo[row] = lo[index]!
-    this.functions.startLine.hi[row] = hi[index]!
+    const row = this.functions.add(index)
     const textBytes = fieldBytes(name) + fieldBytes(systemName) + fieldBytes(filename)
     this.sizeBytes += messageBytes(fieldBytes(row + 1) + textBytes + functions.startLineBytes[index]!)
     request.usedFunctions.set(index, row)
@@ -155,5 +146,9 @@ export class ProfileTables {
       for (let flag = HAS_FUNCTIONS; flag <= HAS_LINE_NUMBERS; flag *= 2) if ((flags & flag) !== 0) bytes += 2
       this.sizeBytes += messageBytes(bytes)
     }
+    this.strings.gather(request.strings)
+    // Of a dictionary whose functions nobody names they may be wrong.
+    if (this.functions.count > 0) this.functions.gather(request.functions, request.usedStrings)
+    if (this.locations.count > 0) this.locations.gather(request.locations, request.usedFunctions)
   }
 }

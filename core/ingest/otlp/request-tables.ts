@@ -21,6 +21,7 @@ import {
 import { hexOf } from './hex.ts'
 import { copiedBytes } from './pprof-size.ts'
 import { RequestStrings } from './request-strings.ts'
+import { PlainAttribute } from './plain-attribute.ts'
 import { type ByteRange, check, type OtlpDictionary, readOtlpDictionary } from './request.ts'
 import { UsedRows } from './used-rows.ts'
 
@@ -31,6 +32,9 @@ const HAS_FILENAMES = 2
 export const HAS_LINE_NUMBERS = 4
 /** Of a location that was looked at. */
 const FLAGS_KNOWN = 128
+
+/** Of the stacks of an agent. */
+const STACK_LOCATIONS_FIRST = 2_048
 
 /** It is a label of the series. */
 const SERVICE_NAME = 'service.name'
@@ -74,12 +78,15 @@ export class RequestTables {
   readonly #reader: ProtobufReader
   readonly #texts: StringTable
   readonly #attributes: (LabelNumbers | null | undefined)[] = []
+  readonly #plain = new PlainAttribute()
+  readonly #keys: (number | undefined)[] = []
+  readonly #serviceName: number
   readonly #links: (readonly LabelNumbers[] | undefined)[] = []
   readonly #mappings: (MappingEntry | undefined)[] = []
   /** Locations of stack i: [stackStart[i] - 1, stackEnd[i]); a start of 0 = not read yet. */
   readonly #stackStart: Uint32Array
   readonly #stackEnd: Uint32Array
-  readonly #stackLocations = new GrowingUint32(1_024)
+  readonly #stackLocations = new GrowingUint32(STACK_LOCATIONS_FIRST)
   #functions: FunctionColumns | undefined
   #locations: LocationColumns | undefined
   #locationFlags: Uint8Array | undefined
@@ -95,6 +102,7 @@ export class RequestTables {
     this.#texts = { raw: bytes, strings, texts: [] }
     this.hasNullMapping = mappings.count === 0 || mappings.start.array[0] === mappings.end.array[0]
     this.strings = new RequestStrings(bytes, strings)
+    this.#serviceName = this.strings.numberOf(SERVICE_NAME)
     this.usedStrings = new UsedRows(strings.count)
     this.usedFunctions = new UsedRows(functions.count)
     this.usedLocations = new UsedRows(locations.count)
@@ -171,41 +179,29 @@ export class RequestTables {
       const { attributes } = this.dictionary
       checkIndex(index, attributes.count, 'attribute')
       const range = { start: attributes.start.array[index]!, end: attributes.end.array[index]! }
-      known = this.#readText(range) ?? this.#readOnce(ATTRIBUTES, index, () => this.#readAttribute(range))
+      known = this.#readPlain(range) ?? this.#readOnce(ATTRIBUTES, index, () => this.#readAttribute(range))
       this.#attributes[index] = known
     }
     return known ?? undefined
   }
 
-  /** An attribute as most are, key by index, text by place or a number; undefined: it is another, or wrong. */
-  #readText({ start, end }: ByteRange): LabelNumbers | null | undefined {
-    const reader = this.#reader
-    reader.begin(this.#bytes, start, end)
-    if (!isNext(reader, 1, WIRE_VARINT)) return undefined
-    const keyIndex = readIndex(reader)
-    if (!isNext(reader, 2, WIRE_LENGTH)) return undefined
-    const valueAt = reader.payload()
-    const valueEnd = reader.position
-    if (valueEnd !== end || keyIndex >= this.dictionary.strings.count) return undefined
-    reader.begin(this.#bytes, valueAt, valueEnd)
-    const value = this.#readValue(reader)
-    if (value === undefined) return undefined
+  /** An attribute as most are; undefined: it is another, or wrong. */
+  #readPlain({ start, end }: ByteRange): LabelNumbers | null | undefined {
+    const plain = this.#plain
     const { strings } = this
-    const key = strings.numberAt(strings.start.array[keyIndex]!, strings.end.array[keyIndex]!)
+    if (!plain.read(this.#bytes, start, end) || plain.key >= this.dictionary.strings.count) return undefined
+    const value = plain.isText
+      ? strings.numberAt(plain.textStart, plain.textEnd)
+      : strings.numberOfDigits(plain.integer)
+    const key = this.#keyNumber(plain.key)
     if (!strings.look(key) || !strings.look(value)) return undefined
-    return strings.lengthOf(key) === 0 || key === strings.numberOf(SERVICE_NAME) ? null : { key, value }
+    return strings.lengthOf(key) === 0 || key === this.#serviceName ? null : { key, value }
   }
 
-  /** A text, or a number of 32 bits, that is all of the reader's. */
-  #readValue(reader: ProtobufReader): number | undefined {
-    if (!reader.next()) return undefined
-    if (reader.field === 1 && reader.wireType === WIRE_LENGTH) {
-      const textAt = reader.payload()
-      const isAll = reader.position === reader.end && reader.fault === undefined
-      return isAll ? this.strings.numberAt(textAt, reader.end) : undefined
-    }
-    if (reader.field !== 3 || reader.wireType !== WIRE_VARINT || !reader.varint()) return undefined
-    return reader.hi === 0 && reader.position === reader.end ? this.strings.numberOfDigits(reader.lo) : undefined
+  /** Number of the text that a string of the dictionary is: few strings are keys, each of many attributes. */
+  #keyNumber(index: number): number {
+    const { strings } = this
+    return (this.#keys[index] ??= strings.numberAt(strings.start.array[index]!, strings.end.array[index]!))
   }
 
   #readAttribute(range: ByteRange): LabelNumbers | null {
@@ -265,12 +261,13 @@ export class RequestTables {
     const { start, end } = this.dictionary.stacks
     const locations = this.#stackLocations
     const first = locations.count
-    const reader = new ProtobufReader(this.#bytes, start.array[index]!, end.array[index]!)
+    const reader = this.#reader
+    reader.begin(this.#bytes, start.array[index]!, end.array[index]!)
     while (reader.next()) {
       if (reader.field === 1 && reader.wireType === WIRE_LENGTH) {
         const outer = reader.enter()
         if (reader.fault !== undefined) break
-        while (reader.position < reader.end && reader.fault === undefined) locations.push(readIndex(reader))
+        this.#readStackLocations(reader, locations)
         check(reader, 'a stack')
         reader.leave(outer)
       } else if (reader.field === 1 && reader.wireType === WIRE_VARINT) locations.push(readIndex(reader))
@@ -279,6 +276,25 @@ export class RequestTables {
     check(reader, 'a stack')
     this.#stackStart[index] = first + 1
     this.#stackEnd[index] = locations.count
+  }
+
+  /** Indices of one or two bytes are read here: nearly all are. */
+  #readStackLocations(reader: ProtobufReader, locations: GrowingUint32): void {
+    const bytes = this.#bytes
+    locations.reserve(reader.end - reader.position)
+    const { array } = locations
+    while (reader.position < reader.end && reader.fault === undefined) {
+      const at = reader.position
+      const low = bytes[at]!
+      const high = at + 1 < reader.end ? bytes[at + 1]! : 0x80
+      if (low < 0x80) {
+        array[locations.count++] = low
+        reader.position = at + 1
+      } else if (high < 0x80) {
+        array[locations.count++] = (low & 0x7f) | (high << 7)
+        reader.position = at + 2
+      } else array[locations.count++] = readIndex(reader)
+    }
   }
 
   mapping(index: number): MappingEntry {
@@ -321,10 +337,6 @@ export class RequestTables {
     const isBuildId = label !== undefined && label.key === this.strings.numberOf(BUILD_ID)
     return isBuildId && this.strings.lengthOf(label.value) > 0 ? label.value : known
   }
-}
-
-function isNext(reader: ProtobufReader, field: number, wireType: number): boolean {
-  return reader.next() && reader.field === field && reader.wireType === wireType
 }
 
 function idText(bytes: Uint8Array, sizeBytes: number): string {

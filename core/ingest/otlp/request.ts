@@ -22,13 +22,19 @@ export const PARTS_MAX = 300_000
 /** 100,000 profiles of one request: 200 times what an agent of a busy host sends; each is an object here. */
 export const PROFILES_MAX = 100_000
 
-/** Tables of an agent have hundreds of entries. */
+/** Tables of an agent have hundreds of entries; mappings and links are tens. */
 const ENTRIES_FIRST = 512
+const FEW_ENTRIES_FIRST = 64
 
 /** Entry i lies in raw[start.array[i], end.array[i]). */
 export class EntryRanges {
-  readonly start = new GrowingUint32(ENTRIES_FIRST)
-  readonly end = new GrowingUint32(ENTRIES_FIRST)
+  readonly start: GrowingUint32
+  readonly end: GrowingUint32
+
+  constructor(capacity = ENTRIES_FIRST) {
+    this.start = new GrowingUint32(capacity)
+    this.end = new GrowingUint32(capacity)
+  }
 
   get count(): number {
     return this.start.count
@@ -135,20 +141,27 @@ export function readOtlpDictionary(raw: Uint8Array): OtlpDictionary {
 }
 
 function emptyDictionary(): OtlpDictionary {
-  const tables = Object.fromEntries(TABLES.map((name) => [name, new EntryRanges()]))
-  return tables as unknown as OtlpDictionary
+  return {
+    mappings: new EntryRanges(FEW_ENTRIES_FIRST),
+    locations: new EntryRanges(),
+    functions: new EntryRanges(),
+    links: new EntryRanges(FEW_ENTRIES_FIRST),
+    strings: new EntryRanges(),
+    attributes: new EntryRanges(),
+    stacks: new EntryRanges(),
+  }
 }
 
 function readDictionary(reader: ProtobufReader, dictionary: OtlpDictionary): void {
-  let entries = TABLES.reduce((sum, name) => sum + dictionary[name].count, 0)
+  const tables = TABLES.map((name) => dictionary[name])
+  let entries = tables.reduce((sum, { count }) => sum + count, 0)
   while (reader.next()) {
-    const name = TABLES[reader.field - 1]
-    if (name === undefined || reader.wireType !== WIRE_LENGTH) {
+    const table = reader.wireType === WIRE_LENGTH ? tables[reader.field - 1] : undefined
+    if (table === undefined) {
       reader.skip()
       continue
     }
     const start = reader.payload()
-    const table = dictionary[name]
     if (entries++ === DICTIONARY_ENTRIES_MAX) {
       throw invalidArgument(
         `the tables of the dictionary have more than the allowed ${DICTIONARY_ENTRIES_MAX} entries together: send fewer profiles in a request`,

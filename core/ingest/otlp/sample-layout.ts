@@ -50,8 +50,9 @@ interface Evidence {
   isNew: boolean
   hasTimestamps: boolean
   hasField2: boolean
-  /** Largest number in any field 2. */
+  /** Largest number in any field 2; looked for only where nothing else tells. */
   field2Max: number
+  looksIntoField2: boolean
 }
 
 /** What is malformed is left to who reads it. */
@@ -64,12 +65,9 @@ export function detectSampleLayout(request: OtlpRequest): SampleLayout {
     hasTimestamps: false,
     hasField2: false,
     field2Max: 0,
+    looksIntoField2: false,
   }
-  for (const resource of request.resources) {
-    for (const scope of resource.scopes) {
-      for (const { start, end } of scope.profiles) readProfile(request.raw, start, end, evidence)
-    }
-  }
+  readProfiles(request, evidence)
   if (evidence.hasNumber4) {
     const isLink = evidence.number4Max < request.dictionary.links.count
     if (isLink && (evidence.hasField2 || evidence.hasTimestamps)) evidence.isOld = true
@@ -84,21 +82,38 @@ export function detectSampleLayout(request: OtlpRequest): SampleLayout {
   if (evidence.isNew) return LAYOUT_1_10
   if (evidence.isOld) return LAYOUT_1_9
   if (!evidence.hasField2) return LAYOUT_1_10
-  const mayBeAttributes = evidence.hasTimestamps && evidence.field2Max < request.dictionary.attributes.count
-  return mayBeAttributes ? LAYOUT_1_10 : LAYOUT_1_9
+  if (!evidence.hasTimestamps) return LAYOUT_1_9
+  evidence.looksIntoField2 = true
+  readProfiles(request, evidence)
+  return evidence.field2Max < request.dictionary.attributes.count ? LAYOUT_1_10 : LAYOUT_1_9
 }
 
-function readProfile(raw: Uint8Array, start: number, end: number, evidence: Evidence): void {
-  const reader = new ProtobufReader(raw, start, end)
-  const sample = new ProtobufReader(raw)
-  const list = new ProtobufReader(raw)
+function readProfiles({ raw, resources }: OtlpRequest, evidence: Evidence): void {
+  const readers = { profile: new ProtobufReader(raw), sample: new ProtobufReader(raw), list: new ProtobufReader(raw) }
+  for (const { scopes } of resources) {
+    for (const { profiles } of scopes) {
+      for (const { start, end } of profiles) {
+        readers.profile.begin(raw, start, end)
+        readProfile(readers, evidence)
+      }
+    }
+  }
+}
+
+interface Readers {
+  readonly profile: ProtobufReader
+  readonly sample: ProtobufReader
+  readonly list: ProtobufReader
+}
+
+function readProfile({ profile: reader, sample, list }: Readers, evidence: Evidence): void {
   while (reader.next()) {
     if (reader.field !== 2 || reader.wireType !== WIRE_LENGTH) {
       reader.skip()
       continue
     }
     const at = reader.payload()
-    sample.begin(raw, at, reader.position)
+    sample.begin(reader.raw, at, reader.position)
     readSample(sample, list, evidence)
   }
 }
@@ -119,6 +134,10 @@ function readSample(reader: ProtobufReader, list: ProtobufReader, evidence: Evid
     } else if (field === 5) evidence.hasTimestamps = true
     else if (field === 2) {
       evidence.hasField2 = true
+      if (!evidence.looksIntoField2) {
+        reader.skip()
+        continue
+      }
       if (wireType === WIRE_LENGTH) {
         const at = reader.payload()
         list.begin(reader.raw, at, reader.position)

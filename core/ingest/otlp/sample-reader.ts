@@ -14,7 +14,6 @@ const FIXED64_BYTES = 8
 export class SampleReader {
   readonly #layout: SampleLayout
   readonly #reader: ProtobufReader
-  readonly #list: ProtobufReader
   stack = 0
   link = 0
   valueCount = 0
@@ -28,7 +27,6 @@ export class SampleReader {
   constructor(layout: SampleLayout) {
     this.#layout = layout
     this.#reader = new ProtobufReader(new Uint8Array(0))
-    this.#list = new ProtobufReader(new Uint8Array(0))
   }
 
   /** The sample at raw[start, end). */
@@ -68,21 +66,29 @@ export class SampleReader {
   }
 
   #readValues(reader: ProtobufReader): void {
-    const list = this.#listOf(reader)
-    while (list.position < list.end && list.varint()) this.#addValue(list)
-    check(list, 'a sample')
+    const outer = reader.enter()
+    const { raw, end } = reader
+    let at = reader.position
+    let sum = 0
+    // Most are ones, as many as there are times.
+    while (at < end && raw[at]! < 0x80) sum += raw[at++]!
+    if (this.bigSum !== undefined || this.sum + sum > Number.MAX_SAFE_INTEGER) at = reader.position
+    else {
+      this.sum += sum
+      this.valueCount += at - reader.position
+    }
+    reader.position = at
+    while (reader.position < reader.end && reader.varint()) this.#addValue(reader)
+    check(reader, 'a sample')
+    reader.leave(outer)
   }
 
   #readAttributes(reader: ProtobufReader): void {
-    const list = this.#listOf(reader)
-    while (list.position < list.end && list.fault === undefined) this.attributes.push(readIndex(list))
-    check(list, 'a sample')
-  }
-
-  #listOf(reader: ProtobufReader): ProtobufReader {
-    const at = reader.payload()
-    this.#list.begin(reader.raw, at, reader.position)
-    return this.#list
+    const outer = reader.enter()
+    const { attributes } = this
+    while (reader.position < reader.end && reader.fault === undefined) attributes.push(readIndex(reader))
+    check(reader, 'a sample')
+    reader.leave(outer)
   }
 
   #addValue(reader: ProtobufReader): void {

@@ -15,7 +15,7 @@ function contentOf(profile: DecodedProfile, words = new Words()): string {
   for (let row = 0; row < profile.stringCount; row++) {
     const start = profile.stringStart[row]!
     ranges.push(start, start + profile.stringLength[row]!)
-    numbers.add(row, 0, 0)
+    numbers.add(row)
   }
   const strings = new RequestStrings(profile.raw, ranges)
   for (let row = 0; row < profile.stringCount; row++) strings.look(row)
