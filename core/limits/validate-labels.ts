@@ -23,8 +23,10 @@ export type LabelLimits = Pick<TenantLimits, 'maxLabelNames' | 'maxLabelNameByte
 /** Added by relabelling, not by the client. */
 const SYNTHETIC: ReadonlySet<string> = new Set(['__name_replaced__', LABEL_SAMPLED])
 
-/** Characters of a label set, a name or a value that a message shows. */
+/** Characters of a label set that a message shows, at its end: explanations of pushes keep the first 300 alone. */
 const SHOWN_MAX = 1_000
+/** Of a name: two of them, the limit and the numbers fit into what explanations keep. */
+const SHOWN_NAME_MAX = 80
 
 /** Undefined if the series can be stored. */
 export function validateLabels(labels: readonly LabelPair[], limits: LabelLimits): LabelFault | undefined {
@@ -34,7 +36,7 @@ export function validateLabels(labels: readonly LabelPair[], limits: LabelLimits
   if (limits.maxLabelNames > 0 && count > limits.maxLabelNames) {
     return {
       reason: 'max_label_names_per_series',
-      message: `profile series '${show(labels)}' has too many label names (maxLabelNames, actual: ${count}, limit: ${limits.maxLabelNames})`,
+      message: `too many label names (maxLabelNames, actual: ${count}, limit: ${limits.maxLabelNames}) in the series '${show(labels)}'`,
     }
   }
   return checkRequired(labels) ?? checkEach(labels, limits)
@@ -45,7 +47,7 @@ function checkRequired(labels: readonly LabelPair[]): LabelFault | undefined {
   if (has(labels, LABEL_SERVICE_NAME)) return undefined
   return {
     reason: 'missing_labels',
-    message: `invalid labels '${show(labels)}' with error: service name is not provided`,
+    message: `service name is not provided: invalid labels '${show(labels)}'`,
   }
 }
 
@@ -54,7 +56,7 @@ function checkEach(labels: readonly LabelPair[], limits: LabelLimits): LabelFaul
   for (const { name, value } of labels) {
     if (limits.maxLabelNameBytes > 0 && utf8Length(name) > limits.maxLabelNameBytes) {
       return tooLong('label_name_too_long', labels, {
-        what: `label name '${cut(name)}'`,
+        what: `label name '${cutName(name)}'`,
         limit: 'maxLabelNameBytes',
         actual: utf8Length(name),
         allowed: limits.maxLabelNameBytes,
@@ -62,21 +64,21 @@ function checkEach(labels: readonly LabelPair[], limits: LabelLimits): LabelFaul
     }
     if (limits.maxLabelValueBytes > 0 && utf8Length(value) > limits.maxLabelValueBytes) {
       return tooLong('label_value_too_long', labels, {
-        what: `value of label '${cut(name)}'`,
+        what: `the value of label '${cutName(name)}'`,
         limit: 'maxLabelValueBytes',
         actual: utf8Length(value),
         allowed: limits.maxLabelValueBytes,
       })
     }
-    if (name === '' || !name.isWellFormed()) return invalid(labels, `invalid label name '${cut(name)}'`)
-    if (!value.isWellFormed()) return invalid(labels, `invalid value of label '${cut(name)}'`)
+    if (name === '' || !name.isWellFormed()) return invalid(labels, `invalid label name '${cutName(name)}'`)
+    if (!value.isWellFormed()) return invalid(labels, `invalid value of label '${cutName(name)}'`)
     // Postgres has no character 0 in a text: one such label would fail the commit of every profile beside it.
     if (name.includes('\0') || value.includes('\0'))
-      return invalid(labels, `label '${cut(name)}' holds the character U+0000, which is not allowed`)
+      return invalid(labels, `label '${cutName(name)}' holds the character U+0000, which is not allowed`)
     if (name === previous) {
       return {
         reason: 'duplicate_label_names',
-        message: `profile with labels '${show(labels)}' has duplicate label name: '${cut(name)}'`,
+        message: `duplicate label name '${cutName(name)}' in the labels '${show(labels)}'`,
       }
     }
     previous = name
@@ -95,12 +97,12 @@ function tooLong(reason: LabelFault['reason'], labels: readonly LabelPair[], len
   const { what, limit, actual, allowed } = length
   return {
     reason,
-    message: `profile with labels '${show(labels)}' has a ${what} that is too long (${limit}, actual: ${actual}, limit: ${allowed})`,
+    message: `${what} is too long (${limit}, actual: ${actual}, limit: ${allowed}) in the labels '${show(labels)}'`,
   }
 }
 
 function invalid(labels: readonly LabelPair[], error: string): LabelFault {
-  return { reason: 'invalid_labels', message: `invalid labels '${show(labels)}' with error: ${error}` }
+  return { reason: 'invalid_labels', message: `${error}: invalid labels '${show(labels)}'` }
 }
 
 function has(labels: readonly LabelPair[], name: string): boolean {
@@ -120,9 +122,13 @@ function utf8Length(text: string): number {
 }
 
 function show(labels: readonly LabelPair[]): string {
-  return cut(`{${labels.map(({ name, value }) => `${name}=${JSON.stringify(value)}`).join(', ')}}`)
+  return cut(`{${labels.map(({ name, value }) => `${name}=${JSON.stringify(value)}`).join(', ')}}`, SHOWN_MAX)
 }
 
-function cut(text: string): string {
-  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
+function cutName(name: string): string {
+  return cut(name, SHOWN_NAME_MAX)
+}
+
+function cut(text: string, charsMax: number): string {
+  return text.length > charsMax ? `${text.slice(0, charsMax)}…` : text
 }

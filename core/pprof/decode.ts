@@ -93,7 +93,7 @@ export class ProfileDecoder {
     if (raw.length === 0) return malformed('the profile has no bytes')
     this.#begin(raw, limits)
     const end = this.#readProfile(raw)
-    if (end !== raw.length) return malformed(this.#cursor.fault ?? `truncated message at byte ${raw.length}`)
+    if (end !== raw.length) return notPprof(this.#cursor.fault ?? `truncated message at byte ${raw.length}`)
     if (this.#samplesMax > 0 && this.#samplesSeen > this.#samplesMax)
       return samplesFault(this.#samplesSeen, this.#samplesMax)
     if (repairs.functionIdsFromLocations === true) {
@@ -376,6 +376,11 @@ function viewSamples(samples: SampleColumns, typeCount: number) {
 
 function malformed(message: string): DecodeResult {
   return { ok: false, fault: { reason: 'malformed_profile', message } }
+}
+
+/** An agent's operator may have never heard of wire types. */
+function notPprof(why: string): DecodeResult {
+  return malformed(`the bytes are no pprof profile: ${why}`)
 }
 
 function sizeFault(actual: number, allowed: number): DecodeResult {

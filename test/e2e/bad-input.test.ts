@@ -124,7 +124,7 @@ test('bad labels and bad envelopes are refused, and nothing of them is stored', 
   const tooMany = Object.fromEntries(Array.from({ length: 31 }, (_, i) => [`label_${i}`, 'x']))
   const as = (type: string, body: string | Uint8Array<ArrayBuffer>) =>
     send(`/${PUSH}`, { method: 'POST', headers: { 'Content-Type': `application/${type}` }, body })
-  await assertRefused('duplicate labels', callRpc(send, PUSH, duplicate), /duplicate label name: 'zone'/)
+  await assertRefused('duplicate labels', callRpc(send, PUSH, duplicate), /duplicate label name 'zone'/)
   await assertRefused('no name', pushProfile(GOOD, { service_name: 'bad' }), /__name__ is missing or empty/)
   await assertRefused('a long value', pushProfile(GOOD, { ...LABELS, a: 'x'.repeat(2_049) }), /2049.*2048/)
   await assertRefused('a long name', pushProfile(GOOD, { ...LABELS, ['n'.repeat(1_025)]: 'x' }), /1025.*1024/)
