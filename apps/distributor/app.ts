@@ -128,7 +128,7 @@ function openWrites({ writer, counts, clock }: DistributorDeps) {
   const writeAll = async (tenant: string, series: WriteSeries[], signal?: AbortSignal) =>
     (await refusals.ofWriter(writer.write({ tenant, series }, { signal }))).verdicts
   const write: WriteSeriesOf = async (tenant, series, signal) => {
-    const error = errorOfVerdicts(await writeAll(tenant, series, signal))
+    const error = errorOfVerdicts(await writeAll(tenant, series, signal), series)
     if (error === undefined) return
     refused(tenant, error)
     throw error

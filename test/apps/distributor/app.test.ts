@@ -150,7 +150,8 @@ test('Push: verdicts to answers', async () => {
   const busy = rejection('resource_exhausted', 'rate', 1_200)
   const cases: [string, ProfileVerdict[] | CinderError, number, string | undefined, string | null][] = [
     ['all fine', [verdict('stored'), verdict('duplicate'), verdict('empty')], 200, undefined, null],
-    ['first decides', [verdict('stored'), bad, busy], 400, 'samples limit\nrate', null],
+    ['first decides', [verdict('stored'), bad, rejection('failed_precondition', 'x')], 400, 'samples limit\nx', null],
+    ['what a retry mends decides', [verdict('stored'), bad, busy], 429, 'samples limit\nrate', '2'],
     ['retryable first', [busy, bad], 429, 'rate\nsamples limit', '2'],
     ['same text once', [bad, bad, bad], 400, 'samples limit', null],
     ['unknown kind', [rejection('odd', 'm')], 500, 'm', null],
