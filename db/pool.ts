@@ -11,13 +11,16 @@
  * between the error and the close is forgotten. Of 2,500 statements over 20 terminations of all connections some got no answer
  * for as long as anybody waited, others after the 5 s of a connection attempt. What hangs so ends with the drain.
  * A loss is seen at the socket. Over TLS the client takes our ears off it, and for several hosts it opens its own: there a loss
- * is seen by the statement that fails of it.
+ * is seen by the statement that fails of it. Where a socket tells of its end, connections are counted over all clients too
+ * (connection-slots.ts): a pool has at most a quarter more than its maximum, whatever it loses.
  *
  * Every error of a statement is shown to `onError`, which must not throw. It must not retry: the caller knows what may
  * be repeated.
  */
-import { type ClientSettings, createSql, type SocketAddress, type Sql, STATEMENT_TIMEOUT_MS_DEFAULT } from './client.ts'
+import { type ClientSettings, createSql, type Sql, STATEMENT_TIMEOUT_MS_DEFAULT } from './client.ts'
+import { ConnectionSlots } from './connection-slots.ts'
 import { codeOf } from './errors.ts'
+import { type SocketWatch, watchedSocket } from './watched-socket.ts'
 
 export interface PoolSettings extends ClientSettings {
   readonly name: string
@@ -38,22 +41,21 @@ export interface Pool {
 const DRAIN_SLACK_SECONDS = 5
 const END_SECONDS = 1
 const LOST_REST_MS = 1_000
-/** First of all from a server that refuses a connection: there is none to lose. */
-const ERROR_BYTE = 0x45
 
 export function openPool(settings: PoolSettings): Pool {
   const { name, maxConnections, onError, statementTimeoutMs = STATEMENT_TIMEOUT_MS_DEFAULT } = settings
   const drainSeconds = Math.ceil(statementTimeoutMs / 1000) + DRAIN_SLACK_SECONDS
   let opened = 0
+  const slots = new ConnectionSlots(maxConnections)
   const open = (): Sql => {
     const own = ++opened
-    const { socket } = settings
+    slots.turnTo(own)
     const lost = (): void => queueMicrotask(() => lose(own))
-    return createSql({ ...settings, ...(socket === undefined ? {} : { socket: watchedSocket(socket, lost) }) })
+    return openClient(settings, { lost, take: () => slots.take(own) })
   }
   let current = open()
   let isEnded = false
-  const ending = new EndingClients(drainSeconds)
+  const ending = new EndingClients(drainSeconds, (own) => slots.drop(own))
   const watch = <T>(value: T): T => {
     const own = opened
     return watched(value, (error, statement) => {
@@ -89,7 +91,9 @@ export function openPool(settings: PoolSettings): Pool {
   }
   const recycle = (how: 'destroy' | 'drain'): void => {
     if (isEnded) return
-    const old = current
+    const old = { sql: current, own: opened }
+    // Connections that nobody answers on are lost to the server as to us, those of earlier clients with them.
+    if (how === 'destroy') ending.forget()
     current = open()
     ending.add(old, how)
   }
@@ -100,9 +104,25 @@ export function openPool(settings: PoolSettings): Pool {
     recycle,
     async end() {
       isEnded = true
-      await ending.end(current)
+      await ending.end({ sql: current, own: opened })
     },
   }
+}
+
+function openClient(settings: ClientSettings, { lost, take }: Pick<SocketWatch, 'lost' | 'take'>): Sql {
+  const { socket: open } = settings
+  if (open === undefined) return createSql(settings)
+  const client = createSql({
+    ...settings,
+    // Over TLS nobody hears when a place is free again.
+    socket: watchedSocket({ open, lost, take: async () => (client.options.ssl ? undefined : await take()) }),
+  })
+  return client
+}
+
+interface Client {
+  readonly sql: Sql
+  readonly own: number
 }
 
 /**
@@ -111,30 +131,41 @@ export function openPool(settings: PoolSettings): Pool {
  */
 class EndingClients {
   readonly #drainSeconds: number
+  readonly #drop: (own: number) => void
   readonly #ends = new Set<Promise<void>>()
-  readonly #clients = new Set<Sql>()
+  readonly #clients = new Set<Client>()
 
-  constructor(drainSeconds: number) {
+  constructor(drainSeconds: number, drop: (own: number) => void) {
     this.#drainSeconds = drainSeconds
+    this.#drop = drop
   }
 
-  add(client: Sql, how: 'destroy' | 'drain'): void {
-    const gone = client.end({ timeout: how === 'destroy' ? 0 : this.#drainSeconds }).catch(() => undefined)
+  add(client: Client, how: 'destroy' | 'drain'): void {
+    const gone = client.sql.end({ timeout: how === 'destroy' ? 0 : this.#drainSeconds }).catch(() => undefined)
     const counted = gone.finally(() => this.#ends.delete(counted))
     this.#ends.add(counted)
     this.#clients.add(client)
+    if (how === 'destroy') this.#drop(client.own)
     setTimeout(() => {
       this.#clients.delete(client)
-      void closeAnew(client)
+      this.#drop(client.own)
+      void closeAnew(client.sql)
     }, this.#drainSeconds * 1000).unref()
   }
 
+  /** Their connections take no place any more. */
+  forget(): void {
+    for (const { own } of this.#clients) this.#drop(own)
+  }
+
   /** What hangs in a drained client is not waited for. */
-  async end(current: Sql): Promise<void> {
+  async end(current: Client): Promise<void> {
     const late = Promise.withResolvers<void>()
     const timer = setTimeout(late.resolve, 2 * END_SECONDS * 1000)
-    await Promise.race([Promise.all([current.end({ timeout: END_SECONDS }), ...this.#ends]), late.promise])
-    await Promise.race([Promise.all([current, ...this.#clients].map(closeAnew)), late.promise])
+    await Promise.race([Promise.all([current.sql.end({ timeout: END_SECONDS }), ...this.#ends]), late.promise])
+    const all = [current, ...this.#clients]
+    for (const { own } of all) this.#drop(own)
+    await Promise.race([Promise.all(all.map(({ sql }) => closeAnew(sql))), late.promise])
     clearTimeout(timer)
   }
 }
@@ -142,41 +173,6 @@ class EndingClients {
 /** Unlike `end`, which a client does once, it goes through the connections each time. It is not in the client's types. */
 async function closeAnew(sql: Sql): Promise<void> {
   await (sql as unknown as { close(): Promise<unknown> }).close()
-}
-
-/** Of node:net, what is looked at. */
-interface WatchedSocket {
-  once(event: 'data' | 'error' | 'close', listener: (what?: unknown) => void): unknown
-  end(...args: unknown[]): unknown
-}
-
-/** `lost`: a connection closes that had a greeting and that we did not end, or an attempt to connect is given up. */
-function watchedSocket(
-  open: (address: SocketAddress) => Promise<unknown>,
-  lost: () => void,
-): (address: SocketAddress) => Promise<unknown> {
-  return async (address) => {
-    const socket = (await open(address)) as WatchedSocket
-    let isHeard = false
-    let isOver = false
-    const { end } = socket
-    // The client says goodbye as it ends one; the socket ends itself, with nothing to say, when the other side has gone.
-    socket.end = (...args) => {
-      isOver ||= args.length > 0
-      return end.apply(socket, args)
-    }
-    socket.once('data', (chunk) => {
-      isHeard = true
-      isOver ||= (chunk as Uint8Array)[0] === ERROR_BYTE
-    })
-    socket.once('error', () => {
-      isOver ||= !isHeard
-    })
-    socket.once('close', () => {
-      if (!isOver) lost()
-    })
-    return socket
-  }
 }
 
 interface Rejecting {

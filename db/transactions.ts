@@ -11,7 +11,7 @@
  * A callback that awaits something else (an object store) does not hear that its transaction is over. The client opens the
  * same connection again for whoever waits, and would send what the callback asks next, and at last its `commit`, into the
  * transaction of another: that one would be committed in part. So nothing of a transaction is sent after its end.
- * Savepoints are not watched; nobody uses them.
+ * Savepoints are not watched; `test/tidy/banned-calls.test.ts` lets nobody use them.
  */
 import type { Sql } from './client.ts'
 

@@ -12,7 +12,7 @@
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
-import { createSql, type Sql } from '#db/client.ts'
+import type { Sql } from '#db/client.ts'
 import { withSqlErrors } from '#db/errors.ts'
 import { type Listener, startListener } from '#db/listener.ts'
 import { migrate } from '#db/migrate.ts'
@@ -114,11 +114,12 @@ export async function openDatabase(
   }
 }
 
+/** By a pool, for what the client remembers of a lost connection (db/pool.ts): a start must fail, and not hang. */
 async function migrateBy(url: string, isPooled: boolean): Promise<number[]> {
-  const sql = createSql({ url, isPooled, name: 'migration', maxConnections: 1, socket: createPacedSocket() })
+  const pool = openPool({ url, isPooled, name: 'migration', maxConnections: 1, socket: createPacedSocket() })
   try {
-    return await migrate(sql)
+    return await migrate(pool.sql)
   } finally {
-    await sql.end({ timeout: 1 }).catch(() => undefined)
+    await pool.end()
   }
 }

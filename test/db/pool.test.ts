@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { connectionsAtOnceMax } from '#db/connection-slots.ts'
 import { openPool, type Pool } from '#db/pool.ts'
 import { codeOf } from '#db/errors.ts'
 import { untilBlocked } from '../support/blocked-statement.ts'
@@ -99,6 +100,53 @@ test('drained: what runs may end, the next statement has a new connection', asyn
   assert.notEqual((await pool.sql<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]!.pid, pid)
   held.resolve()
   assert.equal(await running, 1)
+})
+
+/** Statements and transactions, more than there are connections; the codes of those that fail. */
+async function askAll(own: Pool): Promise<string[]> {
+  const asked = Array.from({ length: 12 }, (_, i) =>
+    i % 2 === 0 ? own.sql`select from tombstones` : own.sql.begin((tx) => tx`select from tombstones`),
+  )
+  const settled = await Promise.allSettled(asked)
+  return settled.flatMap((each) => (each.status === 'rejected' ? [codeOf(each.reason)] : []))
+}
+
+test('clients that are changed while all connections are busy, and lost, stay within the maximum and a quarter (H27)', async () => {
+  const { sql } = database
+  const max = 4
+  const role = `tight_${process.pid}`
+  await sql.unsafe(`create role ${role} login password 'tight' connection limit ${connectionsAtOnceMax(max)}`)
+  await sql.unsafe(`grant select on tombstones to ${role}`)
+  const url = new URL(database.env.DATABASE_URL)
+  url.username = role
+  url.password = 'tight'
+  const watching = database.connect({ maxConnections: 1 })
+  const own = openPool({ url: url.href, name: 'tight', maxConnections: max, socket: createPacedSocket() })
+  const failed: string[] = []
+  for (let round = 0; round < 3; round++) {
+    const answers: Promise<string[]>[] = []
+    await sql.begin(async (tx) => {
+      await tx`lock table tombstones in access exclusive mode`
+      answers.push(askAll(own))
+      await waitUntil('all are busy', async () => {
+        const blocked =
+          await watching`select from pg_stat_activity where usename = ${role} and wait_event_type = 'Lock'`
+        return blocked.length === max
+      })
+      own.recycle('drain')
+      answers.push(askAll(own))
+      for (let turn = 0; turn < 5; turn++) await idle()
+      await watching`select pg_terminate_backend(pid) from pg_stat_activity where usename = ${role}`
+    })
+    for (const codes of await Promise.all(answers)) failed.push(...codes)
+  }
+  const lost = failed.filter((code) => ['57P01', 'CONNECTION_CLOSED', 'ECONNRESET'].includes(code))
+  assert.deepEqual(failed, lost, 'nothing else happened to them, as 53300')
+  assert.ok(lost.length >= 3 * max, `${lost.length} were lost`)
+  assert.deepEqual(await askAll(own), [])
+  await own.end()
+  await sql.unsafe(`drop owned by ${role}`)
+  await sql.unsafe(`drop role ${role}`)
 })
 
 test('ended: no connection stays, not even one that a drained client has opened for what waited in it', async () => {

@@ -49,6 +49,22 @@ const PRODUCT_BANS: Ban[] = [
   { pattern: /(?<![.\w$])eval\s*\(|\bnew Function\s*\(/g, instead: 'workerd and a strict CSP refuse generated code' },
 ]
 
+/** In the services: whoever asks Postgres. */
+const DATABASE_BANS: Ban[] = [
+  {
+    pattern: /\bcreateSql\s*\(/g,
+    instead: 'use openPool (db/pool.ts): a client alone goes on with what it remembers of a connection that was lost',
+  },
+  {
+    pattern: /\.savepoint\s*\(/g,
+    instead: 'use a transaction of its own: a savepoint is not watched (db/transactions.ts)',
+  },
+  {
+    pattern: /\b(?:[sS]ql|pool)\.reserve\s*\(/g,
+    instead: 'use begin: a reserved connection does not say that it was lost',
+  },
+]
+
 /** Files that may, with the reason. */
 const EXEMPT: Record<string, string> = {
   'core/assert.ts': 'assertions are programmer errors: the one place that throws a plain Error',
@@ -83,6 +99,20 @@ test('core makes no banned call', () => {
 
 test('no part of the product makes a call that is banned everywhere', () => {
   assert.deepEqual(findBanned(productFiles, PRODUCT_BANS), [])
+})
+
+const ONE_CONNECTION = ['db/client.ts', 'db/pool.ts', 'db/listener.ts', 'db/pooler.ts']
+
+test('Postgres is asked through pools, in transactions that are watched', () => {
+  const asking = productFiles.filter(({ path }) => /^(db|apps)\//.test(path) && !ONE_CONNECTION.includes(path))
+  assert.deepEqual(findBanned(asking, DATABASE_BANS), [])
+  for (const path of ONE_CONNECTION)
+    assert.ok(
+      productFiles.some((file) => file.path === path),
+      path,
+    )
+  for (const text of ['const sql = createSql({ url })', 'await tx.savepoint((s) => s`x`)', 'await sql.reserve()'])
+    assert.equal(findBanned([{ path: 'apps/a/b.ts', text }], DATABASE_BANS).length, 1, text)
 })
 
 test('every planted call is found once', () => {
