@@ -1,13 +1,11 @@
 /**
  * Ad-hoc profiles: a file is uploaded, listed, shown by sample type, and compared with another. The store keeps the bytes;
- * flame graphs are made anew for each answer, in the JSON of the render endpoints, as a text.
+ * flame graphs are made anew for each answer, in the JSON of the render endpoints, as a text; where answers of queries end,
+ * because reading a large file would hold up the loop that takes pushes.
  */
 import { CinderError, invalidArgument } from '#core/errors.ts'
-import { cutTree } from '#core/flamegraph/cut.ts'
-import { cutPair, flameGraphDiffOf } from '#core/flamegraph/diff.ts'
-import { flameGraphOf } from '#core/flamegraph/flamegraph.ts'
-import { flamebearerDiffText, flamebearerText } from '#core/flamegraph/graph-text.ts'
-import { type ProfileTree, readProfileTrees } from '#core/flamegraph/profile-trees.ts'
+import { type AnswerWorker, WORK_HERE } from '#core/query/answer-task.ts'
+import { type FileGraph, type FileTask, readFileGraph } from '#core/query/file-graph.ts'
 import type { AdhocStore } from '#core/rpc/adhoc.ts'
 import { MIB } from '#core/units.ts'
 import { type ConnectServerOptions, mountService, type tenantsOf } from '#platform/connect/server.ts'
@@ -26,9 +24,11 @@ const LIMITS = { maxProfileSizeBytes: PROFILE_MAX_BYTES, maxSamples: 0, maxSymbo
 export interface AdhocDeps {
   /** Absent: this process cannot reach one. */
   readonly adhoc?: AdhocStore | undefined
+  /** Absent: in the loop that answers. */
+  readonly answerWorker?: AnswerWorker | undefined
 }
 
-type CallContext = Parameters<typeof tenantsOf>[0]
+type CallContext = Parameters<typeof tenantsOf>[0] & { readonly signal: AbortSignal }
 
 export function mountAdhocProfiles(
   app: Hono,
@@ -38,8 +38,10 @@ export function mountAdhocProfiles(
 ): void {
   const open = async (tenant: string, id: string): Promise<Opened> => {
     const { name, uploadedAtMs, body } = await storeOf(deps).getProfile({ tenant, id })
-    return { id, name, uploadedAtMs, trees: await treesOf(body, options) }
+    return { id, name, uploadedAtMs, raw: await inflated(body, options) }
   }
+  const graphOf = async (task: FileTask, { signal }: CallContext) =>
+    readFileGraph(await (deps.answerWorker ?? WORK_HERE).run(task, signal))
   mountService(
     app,
     AdHocProfileService,
@@ -50,15 +52,18 @@ export function mountAdhocProfiles(
         const limit = maxNodesOf(maxNodes, context)
         const body = decodeBase64(profile)
         // Read before it is kept: what cannot be shown is refused now.
-        const trees = await treesOf(body, options)
+        const inflatedBody = await inflated(body, options)
+        // What is worked on may be given away.
+        const raw = inflatedBody === body ? body.slice() : inflatedBody
+        const graph = await graphOf({ kind: 'file', parts: [raw], ...wishOf(undefined, limit) }, call)
         const { id, uploadedAtMs } = await storeOf(deps).putProfile({ tenant, name, body })
-        const kept = { id, name: id.slice(id.indexOf('-') + 1), uploadedAtMs, trees }
-        return shown(kept, { type: undefined, maxNodes: limit })
+        return shown({ id, name: id.slice(id.indexOf('-') + 1), uploadedAtMs }, graph)
       },
       async get({ id, profileType, maxNodes }, call) {
         const context = contextOf(call)
         const limit = maxNodesOf(maxNodes, context)
-        return shown(await open(singleTenantOf(context.tenants), id), { type: profileType, maxNodes: limit })
+        const opened = await open(singleTenantOf(context.tenants), id)
+        return shown(opened, await graphOf({ kind: 'file', parts: [opened.raw], ...wishOf(profileType, limit) }, call))
       },
       async list(_, call) {
         const tenant = singleTenantOf(contextOf(call).tenants)
@@ -72,76 +77,69 @@ export function mountAdhocProfiles(
         const tenant = singleTenantOf(context.tenants)
         const limit = maxNodesOf(maxNodes, context)
         const [left, right] = await Promise.all([open(tenant, leftId), open(tenant, rightId)])
-        return compared(left, right, { type: profileType, maxNodes: limit })
+        const sides = { parts: [left.raw], right: [right.raw] }
+        return compared(await graphOf({ kind: 'file-diff', ...sides, ...wishOf(profileType, limit) }, call))
       },
     },
     { ...options, bodyLimitBytes: UPLOAD_BODY_MAX_BYTES },
   )
 }
 
-interface Opened {
+interface Kept {
   readonly id: string
   readonly name: string
   readonly uploadedAtMs: number
-  readonly trees: readonly ProfileTree[]
 }
 
-interface Wish {
-  /** Name of the sample type; undefined: the first. */
-  readonly type: string | undefined
-  readonly maxNodes: number
+interface Opened extends Kept {
+  readonly raw: Uint8Array
 }
 
-function shown({ id, name, uploadedAtMs, trees }: Opened, { type, maxNodes }: Wish) {
-  const chosen = treeOf(trees, type)
-  const graph = flameGraphOf(cutTree(chosen.tree, maxNodes))
+function wishOf(type: string | undefined, maxNodes: number) {
+  return { limits: LIMITS, type, maxNodes }
+}
+
+function shown({ id, name, uploadedAtMs }: Kept, graph: FileGraph) {
   const timeline = { startTime: 0, samples: [], durationDelta: 0 }
   return {
     id,
     name,
     uploadedAt: BigInt(uploadedAtMs),
-    profileType: chosen.type,
-    profileTypes: trees.map((each) => each.type),
-    flamebearerProfile: renderAnswer(renderType(chosen), flamebearerText(graph), { timeline, groups: null }),
+    profileType: graph.type,
+    profileTypes: [...graph.types],
+    flamebearerProfile: renderAnswer(renderType(graph), graph.graph, { timeline, groups: null }),
   }
 }
 
-/** Types that both have, in the order of the left one. */
-function compared(left: Opened, right: Opened, { type, maxNodes }: Wish) {
-  const types = left.trees.map((each) => each.type).filter((each) => right.trees.some((other) => other.type === each))
-  if (types.length === 0) throw invalidArgument('the profiles have no sample type in common', 'profile_type')
-  const chosen = treeOf(left.trees, type ?? types[0])
-  const pair = cutPair(chosen.tree, treeOf(right.trees, chosen.type).tree, maxNodes)
+function compared(graph: FileGraph) {
   return {
-    profileTypes: types,
-    flamebearerProfile: renderDiffAnswer(renderType(chosen), flamebearerDiffText(flameGraphDiffOf(pair))),
+    profileTypes: [...graph.types],
+    flamebearerProfile: renderDiffAnswer(renderType(graph), graph.graph),
   }
-}
-
-function treeOf(trees: readonly ProfileTree[], type: string | undefined): ProfileTree {
-  const chosen = type === undefined || type === '' ? trees[0] : trees.find((each) => each.type === type)
-  if (chosen !== undefined) return chosen
-  const known = trees.map((each) => each.type).join(', ')
-  throw invalidArgument(`the profile has no sample type ${JSON.stringify(type)}: it has ${known}`, 'profile_type')
 }
 
 /** Colons would shift the parts. */
-function renderType({ type, unit }: ProfileTree): string {
+function renderType({ type, unit }: FileGraph): string {
   const [name, shownUnit] = [type, unit].map((part) => part.replaceAll(':', '_'))
   return `adhoc:${name}:${shownUnit}::`
 }
 
-async function treesOf(body: Uint8Array, { compression }: ConnectServerOptions): Promise<ProfileTree[]> {
+async function inflated(body: Uint8Array, { compression }: ConnectServerOptions): Promise<Uint8Array> {
   const isGzip = body[0] === 0x1f && body[1] === 0x8b
-  return readProfileTrees(isGzip ? await compression.gunzip(body, PROFILE_MAX_BYTES) : body, LIMITS)
+  return isGzip ? compression.gunzip(body, PROFILE_MAX_BYTES) : body
 }
 
 function decodeBase64(text: string): Uint8Array {
+  let binary: string
   try {
-    return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
+    binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
   } catch {
     throw invalidArgument('profile is not base64', 'malformed_profile')
   }
+  // Eleven million calls of a callback would take a tenth of a second.
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
+  return bytes
 }
 
 function storeOf({ adhoc }: AdhocDeps): AdhocStore {

@@ -1,10 +1,12 @@
 /**
  * Function trees of one profile file, one for each of its sample types: what is shown of a file that is only looked at.
  *
- * Read are pprof, the JSON of the render endpoints, and lines of collapsed stacks (`root;leaf 12`). Inlined lines are frames of their own; a location without
- * lines is named by its address.
+ * Read are pprof, the JSON of the render endpoints, lines of collapsed stacks (`root;leaf 12`) and what `perf script` prints.
+ * Inlined lines are frames of their own; a location without lines is named by its address. Of several sample types one is
+ * shown at a time: a tree is made when it is asked for.
  */
 import { invalidArgument } from '../errors.ts'
+import { readPerfScript } from './perf-script.ts'
 import { readFlamebearer } from './read-flamebearer.ts'
 import { FunctionTree } from './tree.ts'
 import { getBigInt } from '../wire/int64.ts'
@@ -15,6 +17,7 @@ import { stringAt } from '../pprof/string-table.ts'
 export interface ProfileTree {
   readonly type: string
   readonly unit: string
+  /** Made anew each time. */
   readonly tree: FunctionTree
 }
 
@@ -27,35 +30,43 @@ export function readProfileTrees(raw: Uint8Array, limits: DecodeLimits): Profile
   const text = textOf(raw)
   const saved = text === undefined ? undefined : readFlamebearer(parseJson(text))
   if (saved !== undefined) return [{ type: saved.name, unit: saved.units, tree: saved.tree }]
-  const collapsed = text === undefined ? undefined : readCollapsed(text)
-  if (collapsed !== undefined) return [{ type: 'samples', unit: 'count', tree: collapsed }]
+  const stacks = text === undefined ? undefined : (readCollapsed(text) ?? readPerfScript(text))
+  if (stacks !== undefined) return [{ type: 'samples', unit: 'count', tree: stacks }]
   const why = decoded.ok ? 'its samples do not match its sample types' : decoded.fault.message
-  const message = `the file is neither pprof (${why}) nor a flame graph as JSON nor lines of collapsed stacks`
+  const message = `the file is neither pprof (${why}) nor a flame graph as JSON nor lines of collapsed stacks nor of perf script`
   throw invalidArgument(message, 'malformed_profile')
 }
 
 function treesOf(profile: DecodedProfile): ProfileTree[] {
-  const { sampleTypes, sampleCount, sampleLocationStart, sampleLocation, sampleValue } = profile
-  const trees = sampleTypes.map(({ type, unit }) => ({
+  return profile.sampleTypes.map(({ type, unit }, column) => ({
     type: stringAt(profile, type),
     unit: stringAt(profile, unit),
-    tree: new FunctionTree(),
+    get tree() {
+      return treeOf(profile, column)
+    },
   }))
-  const namesOf = Array.from({ length: profile.locationCount }, (_, location) => frameNames(profile, location))
+}
+
+function treeOf(profile: DecodedProfile, column: number): FunctionTree {
+  const { sampleTypes, sampleCount, sampleLocationStart, sampleLocation, sampleValue } = profile
+  const tree = new FunctionTree()
+  // A name is looked up once a location: samples have a thousand times as many frames.
+  const namesOf = Array.from({ length: profile.locationCount }, (_, location) =>
+    frameNames(profile, location).map((name) => tree.internText(name)),
+  )
   for (let sample = 0; sample < sampleCount; sample++) {
-    const end = sampleLocationStart[sample + 1]!
-    trees.forEach(({ tree }, type) => {
-      const at = sample * trees.length + type
-      if (getBigInt(sampleValue, at) === 0n) return
-      let node = 0
-      for (let i = end - 1; i >= sampleLocationStart[sample]!; i--) {
-        const location = sampleLocation[i]!
-        for (const name of location === NO_ROW ? [] : namesOf[location]!) node = tree.child(node, tree.internText(name))
-      }
-      if (node !== 0) tree.addSelf(node, sampleValue.lo[at]!, sampleValue.hi[at]!)
-    })
+    const at = sample * sampleTypes.length + column
+    if (getBigInt(sampleValue, at) === 0n) continue
+    const start = sampleLocationStart[sample]!
+    let node = 0
+    for (let i = sampleLocationStart[sample + 1]! - 1; i >= start; i--) {
+      const location = sampleLocation[i]!
+      if (location === NO_ROW) continue
+      for (const name of namesOf[location]!) node = tree.child(node, name)
+    }
+    if (node !== 0) tree.addSelf(node, sampleValue.lo[at]!, sampleValue.hi[at]!)
   }
-  return trees
+  return tree
 }
 
 /** Outermost first. */

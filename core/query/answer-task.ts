@@ -21,6 +21,7 @@ import { encodeMergedPprof } from '../pprof/encode-merged.ts'
 import { profileText } from '../pprof/profile-text.ts'
 import type { FlameGraphEnd, GraphEncoding, PprofEnd, SeriesEnd } from '../rpc/answer-ends.ts'
 import type { TimeSeries } from '../rpc/query-backend.ts'
+import { type FileTask, runFileTask } from './file-graph.ts'
 import { encodeHeatmaps, heatmapsText } from './heatmap-wire.ts'
 import { finishHeatmap } from './heatmap.ts'
 import { cutProfile, keepLeaves, type LeafRule } from './profile-cut.ts'
@@ -35,6 +36,7 @@ import { finishTimeSeries } from './time-series.ts'
 export type Parts = readonly Uint8Array[]
 
 export type AnswerTask =
+  | FileTask
   | { readonly kind: 'fold-trees' | 'fold-stacks'; readonly parts: Parts; readonly nodesMax: number }
   | (FlameGraphEnd & { readonly parts: Parts })
   | {
@@ -82,6 +84,7 @@ export function runAnswerTask(task: AnswerTask): Uint8Array {
     const answers = finishHeatmap(points, task)
     return task.as === 'proto' ? encodeHeatmaps(answers) : utf8(heatmapsText(answers))
   }
+  if (isFile(task)) return runFileTask(task)
   const { parts, nodesMax } = task
   switch (task.kind) {
     case 'fold-trees':
@@ -126,10 +129,14 @@ function hasColumns(task: AnswerTask): task is Extract<AnswerTask, { readonly co
   return task.kind === 'series' || task.kind === 'heatmap'
 }
 
+function isFile(task: AnswerTask): task is FileTask {
+  return task.kind === 'file' || task.kind === 'file-diff'
+}
+
 /** Of all parts that a task takes along. */
 export function partsOf(task: AnswerTask): Parts {
   if (hasColumns(task)) return []
-  return task.kind === 'diff' ? [...task.parts, ...task.right] : task.parts
+  return 'right' in task ? [...task.parts, ...task.right] : task.parts
 }
 
 /** What a task takes along. */

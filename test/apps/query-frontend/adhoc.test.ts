@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { Hono } from 'hono'
 import { createAdhocStore } from '../../../apps/query-backend/adhoc-store.ts'
 import { createQueryFrontend } from '../../../apps/query-frontend/app.ts'
+import { type AnswerWorker, partsOf, WORK_HERE } from '#core/query/answer-task.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
@@ -31,7 +32,7 @@ interface Answer {
   profiles?: { id: string; name: string; uploadedAt: string }[]
 }
 
-function setUp(hasStore = true) {
+function setUp(hasStore = true, answerWorker: AnswerWorker = WORK_HERE) {
   const clock = new HandClock(NOW_MS)
   const log = createSilentLog()
   const compression = codecCompression(createCodec())
@@ -44,6 +45,7 @@ function setUp(hasStore = true) {
       metastore: {} as Metastore,
       backend: {} as QueryBackend,
       ...(hasStore ? { adhoc: createAdhocClient('http://backend', { fetch: fetch as typeof globalThis.fetch }) } : {}),
+      answerWorker,
       regex: createRegexCompiler(),
       clock,
       log,
@@ -117,4 +119,24 @@ test('what is wrong has its code', async () => {
   assert.equal((await ask('List', {}, 'a|b')).status, 400)
   assert.equal((await ask('List', {}, '')).status, 401)
   assert.equal((await setUp(false)('List', {})).status, 501)
+})
+
+test('files are read where answers end, and what was given away is not kept', async () => {
+  const kinds: string[] = []
+  const call = setUp(true, {
+    run(task) {
+      kinds.push(task.kind)
+      const answer = WORK_HERE.run(structuredClone(task))
+      // As a thread that the buffers went to.
+      for (const part of partsOf(task)) if (part.byteLength === part.buffer.byteLength) part.fill(0)
+      return answer
+    },
+  })
+  const profile = Buffer.from('a;b 3\na;c 4\n').toString('base64')
+  const { body } = await call('Upload', { name: 'x.folded', profile })
+  const { id, flamebearerProfile } = body
+  const again = await call('Get', { id })
+  assert.equal(again.body.flamebearerProfile, flamebearerProfile)
+  assert.equal((await call('Diff', { leftId: id, rightId: id })).status, 200)
+  assert.deepEqual(kinds, ['file', 'file', 'file-diff'])
 })
