@@ -1,19 +1,22 @@
 /**
- * Label sets of a tenant that this process has read before: a question then asks Postgres which sets there are, by their
- * hashes alone, and takes their labels from here. Of a day of 24 hours that is a third of the statement which takes sets
- * apart (label-sets.ts), and the answer is as fresh: a set that was committed a moment ago is among the hashes.
+ * Label sets of a tenant that this process has read before: a question then asks Postgres whether there are others, by one
+ * number, and takes the answer from here. The answer is as fresh as a statement that reads sets: one that was committed a
+ * moment ago, or deleted, is another number.
  *
- * 1. Distinct hashes of the hours, of what is not deleted.
- * 2. Those that are not known are read, once.
- * 3. The sets are reduced to the labels of the question as Postgres does it; what the last few questions of a tenant came to
- *    is kept for those that find the same hashes.
+ * 1. A question over the same hours as one before: how many rows there are, and the exclusive or of a hash of each (set, hour,
+ *    incarnation), of what is not deleted. The same as then: the same rows, and the same answer.
+ * 2. Else the number again with the distinct hashes of sets, in one statement, so that they belong together.
+ * 3. Sets that are not known are read, once, and reduced to the labels of the question as Postgres does it.
+ * Of a day of 24 hours with 48 sets each the first takes two thirds of the second, and no rows have to be made and parsed.
+ *
  * A tenant with more than `SETS_MAX` sets is answered by Postgres, and is taken for such a one for its next
  * `LARGE_QUESTIONS`, so that counting costs little. Several tenants at once are answered by Postgres, too.
  *
- * A hash means its pairs for ever, in one tenant: nothing in here is ever wrong, it may only be gone.
+ * A hash means its pairs for ever, in one tenant: nothing in here is ever wrong, it may only be gone. Two states of the same
+ * count have the same number once in 2^64. Who asks must not change what is answered: the next one may get the same list.
  */
 import type { LabelSetsRequest } from '#core/rpc/metastore.ts'
-import { MS_PER_HOUR } from '#core/units.ts'
+import { floorTo, MS_PER_HOUR } from '#core/units.ts'
 import type { SqlSession } from '../client.ts'
 import { selectLabelSets } from './label-sets.ts'
 
@@ -29,13 +32,13 @@ const SET_CHARS = 64
 /** Of a place in a list: eight bytes. */
 const REFERENCE_CHARS = 4
 
-/** Questions of a tenant whose answers are kept: names, values of some labels, series, profile types. */
-const ANSWERS_MAX = 8
+/** Of a tenant: names, values of some labels, series, profile types, each over the ranges of a few dashboards. */
+const ANSWERS_MAX = 32
 
-/** What sets with these hashes come to, for one question. */
+/** What the rows that this is the digest of come to, for one question. */
 interface KeptAnswer {
-  readonly hashes: readonly string[]
-  readonly sets: readonly { pairs: string[] }[]
+  readonly digest: string
+  readonly sets: { pairs: string[] }[]
   readonly chars: number
 }
 
@@ -73,16 +76,17 @@ export class KeptLabelSets {
   async select(sql: SqlSession, request: LabelSetsRequest, limit: number): Promise<{ pairs: string[] }[]> {
     const [tenant, ...others] = request.tenants
     if (tenant === undefined || others.length > 0 || this.#isLarge(tenant)) return selectLabelSets(sql, request, limit)
-    const hashes = (await selectHashes(sql, tenant, request, this.#setsMax + 1)).map(({ hash }) => hash)
+    const question = questionOf(request)
+    const answer = this.#use(tenant)?.answers.get(question)
+    if (answer !== undefined && answer.digest === (await selectDigest(sql, tenant, request))) {
+      return bounded(answer.sets, limit + 1)
+    }
+    const { digest, hashes } = await selectHashes(sql, tenant, request, this.#setsMax + 1)
     if (hashes.length > this.#setsMax) {
       this.#setLarge(tenant)
       return selectLabelSets(sql, request, limit)
     }
-    const of = this.#use(tenant)
-    const question = JSON.stringify([request.names, request.namesOnly])
-    const answer = of?.answers.get(question)
-    if (answer !== undefined && isSame(answer.hashes, hashes)) return answer.sets.slice(0, limit + 1)
-    const known = of?.pairsOf
+    const known = this.#tenants.get(tenant)?.pairsOf
     const sets = new Map<string, readonly string[]>()
     const unknown = hashes.filter((hash) => {
       const pairs = known?.get(hash)
@@ -96,20 +100,20 @@ export class KeptLabelSets {
     }
     const reduced = reduce(sets.values(), request)
     // A set that went between the two statements may come back under its hash.
-    if (sets.size === hashes.length) this.#keepAnswer(tenant, question, { hashes, sets: reduced })
-    return reduced.slice(0, limit + 1)
+    if (sets.size === hashes.length) this.#keepAnswer(tenant, question, { digest, sets: reduced })
+    return bounded(reduced, limit + 1)
   }
 
   /** The texts are those of the sets, the lists of them are its own. */
-  #keepAnswer(tenant: string, question: string, { hashes, sets }: Omit<KeptAnswer, 'chars'>): void {
+  #keepAnswer(tenant: string, question: string, { digest, sets }: Omit<KeptAnswer, 'chars'>): void {
     const of = this.#tenants.get(tenant)
     if (of === undefined) return
     const references = sets.reduce((sum, { pairs }) => sum + pairs.length, 0)
-    const chars = (sets.length + hashes.length + 1) * SET_CHARS + references * REFERENCE_CHARS + question.length
+    const chars = (sets.length + 1) * SET_CHARS + references * REFERENCE_CHARS + question.length
     const [oldest] = of.answers.keys()
     if (of.answers.has(question)) this.#dropAnswer(of, question)
     else if (of.answers.size >= ANSWERS_MAX && oldest !== undefined) this.#dropAnswer(of, oldest)
-    of.answers.set(question, { hashes, sets, chars })
+    of.answers.set(question, { digest, sets, chars })
     of.chars += chars
     this.#chars += chars
     this.#fit()
@@ -184,31 +188,65 @@ export class KeptLabelSets {
   }
 }
 
-function hoursOf(sql: SqlSession, tenant: string, { startMs, endMs }: LabelSetsRequest) {
-  return sql`l.tenant = ${tenant}
-    and l.window_start_ms > ${startMs}::bigint - ${MS_PER_HOUR} and l.window_start_ms <= ${endMs}`
+/** Rows are of hours: ranges of the same hours have the same rows. */
+function questionOf({ names, namesOnly, startMs, endMs }: LabelSetsRequest): string {
+  return JSON.stringify([names, namesOnly, floorTo(startMs, MS_PER_HOUR), floorTo(endMs, MS_PER_HOUR)])
 }
 
-/** That the tenant was never deleted is found out once, not row by row. */
-function selectHashes(sql: SqlSession, tenant: string, request: LabelSetsRequest, fetched: number) {
-  return sql<{ hash: string }[]>`
-    select distinct l.hash from label_sets l
-    where ${hoursOf(sql, tenant, request)}
+/** That the tenant was never deleted is found out once, not row by row. An hour and its incarnation are one seed. */
+async function selectDigest(sql: SqlSession, tenant: string, { startMs, endMs }: LabelSetsRequest): Promise<string> {
+  const [row] = await sql<{ digest: string }[]>`
+    select count(*) || ' ' || coalesce(
+      bit_xor(uuid_hash_extended(l.hash, l.window_start_ms * 1000 + l.incarnation)), 0
+    ) as digest
+    from label_sets l
+    where l.tenant = ${tenant}
+      and l.window_start_ms > ${startMs}::bigint - 3600000 and l.window_start_ms <= ${endMs}
       and (
         not exists (select from tenant_incarnations i where i.tenant = ${tenant})
         or not exists (select from tenant_incarnations i where i.tenant = l.tenant and l.incarnation < i.live_from)
-      )
-    limit ${fetched}`
+      )`
+  return row!.digest
 }
 
-function selectPairs(sql: SqlSession, tenant: string, request: LabelSetsRequest, hashes: readonly string[]) {
+/** The digest of all rows, and of their hashes as many as are asked for. */
+async function selectHashes(
+  sql: SqlSession,
+  tenant: string,
+  { startMs, endMs }: LabelSetsRequest,
+  fetched: number,
+): Promise<{ readonly digest: string; readonly hashes: readonly string[] }> {
+  const [row] = await sql<{ digest: string; hashes: string[] }[]>`
+    with found as materialized (
+      select l.hash, l.window_start_ms, l.incarnation from label_sets l
+      where l.tenant = ${tenant}
+        and l.window_start_ms > ${startMs}::bigint - 3600000 and l.window_start_ms <= ${endMs}
+        and (
+          not exists (select from tenant_incarnations i where i.tenant = ${tenant})
+          or not exists (select from tenant_incarnations i where i.tenant = l.tenant and l.incarnation < i.live_from)
+        )
+    )
+    select
+      (
+        select count(*) || ' ' || coalesce(
+          bit_xor(uuid_hash_extended(f.hash, f.window_start_ms * 1000 + f.incarnation)), 0
+        ) from found f
+      ) as digest,
+      array(select f.hash::text from (select distinct hash from found limit ${fetched}) as f) as hashes`
+  return row!
+}
+
+function selectPairs(sql: SqlSession, tenant: string, { startMs, endMs }: LabelSetsRequest, hashes: readonly string[]) {
   return sql<{ hash: string; pairs: string[] }[]>`
     select distinct on (l.hash) l.hash, l.pairs from label_sets l
-    where ${hoursOf(sql, tenant, request)} and l.hash = any(${hashes}::text[]::uuid[])`
+    where l.tenant = ${tenant}
+      and l.window_start_ms > ${startMs}::bigint - 3600000 and l.window_start_ms <= ${endMs}
+      and l.hash = any(${hashes}::text[]::uuid[])`
 }
 
-function isSame(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((hash, i) => hash === b[i])
+/** All of them are the same list every time. */
+function bounded<Entry>(list: Entry[], max: number): Entry[] {
+  return list.length <= max ? list : list.slice(0, max)
 }
 
 /** Distinct sets of the labels that are asked for. The row of a cut hour has a nameless label, and is kept as it is. */

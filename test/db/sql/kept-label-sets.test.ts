@@ -1,6 +1,7 @@
 /** Answers of kept label sets are those of the statement that takes sets apart, at any time. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import fc from 'fast-check'
 import { MS_PER_HOUR } from '#core/units.ts'
 import type { SqlSession } from '#db/client.ts'
 import { KeptLabelSets } from '#db/sql/kept-label-sets.ts'
@@ -75,7 +76,7 @@ test('every kind of question has the answer of Postgres, which is never an old o
 test('what a question came to is kept for the same hashes, for each question by itself', async () => {
   const kept = new KeptLabelSets()
   await put('asked', 0, [['k', '1', 'l', '2']])
-  const questions: Question[] = Array.from({ length: 12 }, (_, i) => ({ tenants: ['asked'], names: ['k', `n${i}`] }))
+  const questions: Question[] = Array.from({ length: 36 }, (_, i) => ({ tenants: ['asked'], names: ['k', `n${i}`] }))
   for (const question of questions) assert.deepEqual(await agrees(kept, question), ['k 1'])
   const { chars } = kept
   for (const question of questions) await agrees(kept, question)
@@ -83,6 +84,75 @@ test('what a question came to is kept for the same hashes, for each question by 
   await put('asked', 1, [['k', '3']])
   for (const question of questions) assert.deepEqual(await agrees(kept, question), ['k 1', 'k 3'])
   assert.deepEqual(await agrees(kept, { tenants: ['asked'], names: ['l'] }), ['', 'l 2'])
+})
+
+test('one statement that returns one row tells that nothing has changed, and the list is the same one', async () => {
+  const kept = new KeptLabelSets()
+  await put('same', 0, [
+    ['k', '1'],
+    ['k', '2'],
+  ])
+  const rows: number[] = []
+  const counted = ((strings: TemplateStringsArray, ...values: never[]) =>
+    database.sql(strings, ...values).then((found) => {
+      rows.push(found.length)
+      return found
+    })) as unknown as SqlSession
+  const request = { tenants: ['same'], startMs: 0, endMs: MS_PER_HOUR - 1, names: ['k'], namesOnly: false }
+  const first = await kept.select(counted, request, 10)
+  rows.length = 0
+  assert.equal(await kept.select(counted, request, 10), first)
+  assert.equal(await kept.select(counted, { ...request, startMs: 500, endMs: 9_000 }, 10), first)
+  assert.deepEqual(rows, [1, 1])
+  await database.sql`delete from label_sets where tenant = 'same' and pairs[2] = '1'`
+  await put('same', 0, [['k', '3']])
+  assert.deepEqual(plain(await kept.select(counted, request, 10)), ['k 2', 'k 3'])
+  assert.equal((await kept.select(counted, request, 2)).length, 2)
+  assert.equal((await kept.select(counted, request, 0)).length, 1)
+})
+
+test('whatever is committed, deleted and died meanwhile: each answer is the one of now', async () => {
+  const step = fc.record({
+    does: fc.constantFrom('put', 'put', 'delete', 'again', 'die'),
+    hour: fc.nat(HOURS - 1),
+    value: fc.nat(3),
+  })
+  const question = fc.record({ from: fc.nat(HOURS - 1), hours: fc.nat(HOURS), named: fc.boolean() })
+  let runs = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(step, question), { minLength: 1, maxLength: 12 }), async (steps) => {
+      const kept = new KeptLabelSets()
+      const tenant = `random-${runs++}`
+      let incarnation = 1
+      for (const [{ does, hour, value }, { from, hours, named }] of steps) {
+        const at = hour * MS_PER_HOUR
+        const hash = database.sql`md5(${`k${value}`})::uuid`
+        if (does === 'delete')
+          await database.sql`delete from label_sets where tenant = ${tenant} and window_start_ms = ${at} and hash = ${hash}`
+        else if (does === 'die') {
+          incarnation++
+          await database.sql`insert into tenant_incarnations (tenant, incarnation, live_from, died_at)
+            values (${tenant}, ${incarnation}, ${incarnation}, now())
+            on conflict (tenant) do update set incarnation = excluded.incarnation, live_from = excluded.live_from`
+        } else {
+          const born = does === 'again' ? incarnation + 1 : incarnation
+          await database.sql`insert into label_sets (tenant, window_start_ms, hash, pairs, incarnation)
+            values (${tenant}, ${at}, ${hash}, ${['k', `${value}`, 'l', 'x']}::text[], ${born}) on conflict do nothing`
+        }
+        const request = {
+          tenants: [tenant],
+          startMs: from * MS_PER_HOUR + 5,
+          endMs: (from + hours) * MS_PER_HOUR + 5,
+          names: named ? ['k'] : [],
+          namesOnly: false,
+        }
+        const expected = plain(await selectLabelSets(database.sql, request, 100))
+        for (let i = 0; i < 2; i++)
+          assert.deepEqual(plain(await kept.select(database.sql, request, 100)), expected, JSON.stringify(request))
+      }
+    }),
+    { numRuns: 40 },
+  )
 })
 
 test('one more than the limit comes, and no more', async () => {
