@@ -38,6 +38,7 @@ import { mountTenants } from '#platform/connect/tenant-service.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { nodeCompression } from '#platform/http/node-compression.ts'
 import { mountMetrics } from '#platform/http/metrics.ts'
+import { withoutPathPrefix } from '#platform/http/path-prefix.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { type LimitsFile, openLimitsFile } from '#platform/limits-file.ts'
 import { createInstruments, type Instruments } from '#platform/metrics/instruments.ts'
@@ -153,9 +154,10 @@ async function listen(
   app: ReturnType<typeof createEdge>['app'],
   { tls }: Internal,
 ): Promise<Part & { readonly url: string }> {
-  const { host, port, limits } = config
+  const { host, port, limits, pathPrefix } = config
+  const serve = withoutPathPrefix((request) => app.fetch(request), pathPrefix)
   try {
-    return await serveHttp2({ name: 'listener', app, host, port, bodyLimitBytes: limits.bodyLimitBytes, tls })
+    return await serveHttp2({ name: 'listener', app, serve, host, port, bodyLimitBytes: limits.bodyLimitBytes, tls })
   } catch (error) {
     const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined
     if (cause?.code !== 'EADDRINUSE') throw error

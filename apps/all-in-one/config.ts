@@ -5,6 +5,7 @@ import type { JobQueuePolicy } from '#core/compaction/policy.ts'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import { readCompaction } from '#platform/compaction-setting.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
+import { pathPrefixSchema } from '#platform/http/path-prefix.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { resolveStorageUrl } from '#platform/object-store/open-store.ts'
 import { readRetention, RETENTION_NAMES, type RetentionSettings } from '#platform/retention-setting.ts'
@@ -32,6 +33,7 @@ const NAMES = [
   'CINDER_JOURNAL',
   'CINDER_PUTS_PER_SECOND',
   'CINDER_COMPACTION',
+  'CINDER_PATH_PREFIX',
   ...RETENTION_NAMES,
   ...QUERY_EXECUTION_NAMES,
 ] as const
@@ -54,6 +56,7 @@ const schema = v.object({
   CINDER_JOURNAL: journalSchema,
   CINDER_PUTS_PER_SECOND: putsPerSecondSchema,
   CINDER_COMPACTION: v.optional(v.string()),
+  CINDER_PATH_PREFIX: pathPrefixSchema,
   CINDER_RETENTION: v.optional(v.string()),
   CINDER_DELETION_DELAY: v.optional(v.string()),
   ...queryExecutionEntries,
@@ -84,6 +87,8 @@ export interface AllInOneConfig {
   /** Of the queue of compaction, where it differs from the defaults. */
   readonly compaction: Partial<JobQueuePolicy>
   readonly queryExecution: QueryExecution
+  /** In front of all paths, where a proxy leaves it there. */
+  readonly pathPrefix: string | undefined
 }
 
 export function readConfig(env: Env): AllInOneConfig {
@@ -105,5 +110,6 @@ export function readConfig(env: Env): AllInOneConfig {
     retention: readRetention(settings),
     compaction: readCompaction(settings.CINDER_COMPACTION),
     queryExecution: readQueryExecution(settings),
+    pathPrefix: settings.CINDER_PATH_PREFIX,
   }
 }

@@ -4,6 +4,7 @@ import { invalidArgument } from '#core/errors.ts'
 import { MIB } from '#core/units.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
 import { BODY_BUDGET_BYTES_DEFAULT } from '#platform/http/body-budget.ts'
+import { pathPrefixSchema } from '#platform/http/path-prefix.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
 
@@ -16,6 +17,7 @@ const NAMES = [
   'REGIONAL_URL',
   'CINDER_MULTITENANCY',
   'CINDER_LIMITS',
+  'CINDER_PATH_PREFIX',
 ] as const
 
 const schema = v.object({
@@ -27,6 +29,7 @@ const schema = v.object({
   REGIONAL_URL: v.optional(urlSchema),
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
+  CINDER_PATH_PREFIX: pathPrefixSchema,
 })
 
 /** `fixed`: one address, which may balance over many. `placed`: writers by the placement table. */
@@ -44,6 +47,8 @@ export interface DistributorConfig {
   readonly bodyBudgetBytes: number
   /** Where clients with larger bodies should go; undefined if nowhere. */
   readonly bodyLimitAdvice: string | undefined
+  /** In front of all paths, where a proxy leaves it there. */
+  readonly pathPrefix: string | undefined
 }
 
 /** A worker has 128 MB in all: the body, its inflated form and the copy that is sent must fit beside the program. */
@@ -64,6 +69,7 @@ export function readConfig(env: Env): DistributorConfig {
     bodyLimitBytes: readLimits(settings.CINDER_LIMITS).bodyLimitBytes,
     bodyBudgetBytes: BODY_BUDGET_BYTES_DEFAULT,
     bodyLimitAdvice: regional === undefined ? undefined : `send larger bodies to ${regional}`,
+    pathPrefix: settings.CINDER_PATH_PREFIX,
   }
 }
 

@@ -13,6 +13,7 @@ import type { Env } from '#platform/env.ts'
 import type { ReadBody } from '#platform/http/body.ts'
 import { webCompression } from '#platform/http/body-compression.ts'
 import { type Fetch, mountMetrics, timeRequests } from '#platform/http/metrics.ts'
+import { withoutPathPrefix } from '#platform/http/path-prefix.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { startLedgerSender } from '#platform/ledger/ledger-sender.ts'
 import { RequestLedger } from '#platform/ledger/request-ledger.ts'
@@ -45,7 +46,7 @@ const webRandom: Random = { bytes: (count) => crypto.getRandomValues(new Uint8Ar
 
 export function composeEdge(env: Env, { readBody, isProcess = false, keepLedger }: EdgeRuntime = {}): EdgeApp {
   seedTables(webRandom)
-  const { writers: place, ...settings } = readEdgeConfig(env)
+  const { writers: place, pathPrefix, ...settings } = readEdgeConfig(env)
   const clock = createClock()
   // oxlint-disable-next-line no-console -- a worker has no other output
   const log = createLog({ isTerminal: false, nowMs: () => clock.nowMs(), write: (line) => console.log(line) })
@@ -80,5 +81,6 @@ export function composeEdge(env: Env, { readBody, isProcess = false, keepLedger 
   mountEdgeStatus(composed, { writers, answers, clock }, tokens)
   if (tokens.length > 0) composed.use('/metrics', requireToken(tokens))
   mountMetrics(composed, registry)
-  return { fetch: answers.watch(timeRequests((request) => composed.fetch(request), registry, [composed])) }
+  const serve = answers.watch(timeRequests((request) => composed.fetch(request), registry, [composed]))
+  return { fetch: withoutPathPrefix(serve, pathPrefix) }
 }

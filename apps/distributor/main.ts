@@ -3,6 +3,7 @@ import { createClock } from '#platform/clock.ts'
 import { createCodec } from '#platform/codec.ts'
 import { openInternal } from '#platform/connect/internal-bun.ts'
 import { nodeCompression } from '#platform/http/node-compression.ts'
+import { withoutPathPrefix } from '#platform/http/path-prefix.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { startLedger } from '#platform/ledger/start-ledger.ts'
@@ -20,7 +21,7 @@ import { missingWriters, openWriters } from './placement-writers.ts'
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { writers: place, host, port, ...settings } = readConfig(process.env)
+  const { writers: place, host, port, pathPrefix, ...settings } = readConfig(process.env)
   const { client, tokens } = openInternal(process.env)
   const compression = nodeCompression(createCodec())
   const clock = createClock()
@@ -39,7 +40,7 @@ await runProcess(log, async (lifecycle) => {
   mountReady(app, () => missingWriters(writers))
   const answers = new AnswerCounts(clock)
   mountEdgeStatus(app, { writers, answers, clock }, tokens)
-  const serve = answers.watch(instruments.serve(app, tokens))
+  const serve = withoutPathPrefix(answers.watch(instruments.serve(app, tokens)), pathPrefix)
   const { bodyLimitBytes } = settings
   const listener = await lifecycle.add(
     await serveHttp2({ name: 'distributor', app, host, port, bodyLimitBytes, serve }),

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import type { TenantLimits } from '#core/limits/limits.ts'
 import { type Env, pickSettings } from '#platform/env.ts'
+import { pathPrefixSchema } from '#platform/http/path-prefix.ts'
 import { readLimits } from '#platform/limits-setting.ts'
 import { parseSettings, portSchema, urlSchema } from '#platform/settings.ts'
 
@@ -13,6 +14,7 @@ const NAMES = [
   'CINDER_MULTITENANCY',
   'CINDER_LIMITS',
   'CINDER_LIMITS_FILE',
+  'CINDER_PATH_PREFIX',
 ] as const
 
 /** Each frontend asks every one: past this, put a balancer in front. */
@@ -42,6 +44,7 @@ const schema = v.object({
   CINDER_MULTITENANCY: v.optional(v.picklist(['true', 'false'], 'true or false'), 'false'),
   CINDER_LIMITS: v.optional(v.string(), '{}'),
   CINDER_LIMITS_FILE: v.optional(v.string()),
+  CINDER_PATH_PREFIX: pathPrefixSchema,
 })
 
 export interface QueryFrontendConfig {
@@ -54,6 +57,8 @@ export interface QueryFrontendConfig {
   readonly limits: TenantLimits
   /** Of tenants; where there are files. */
   readonly limitsFile: string | undefined
+  /** In front of all paths, where a proxy leaves it there. */
+  readonly pathPrefix: string | undefined
 }
 
 /** Fails with one sentence that names the setting. */
@@ -67,5 +72,6 @@ export function readConfig(env: Env): QueryFrontendConfig {
     multitenancy: settings.CINDER_MULTITENANCY === 'true',
     limits: readLimits(settings.CINDER_LIMITS),
     limitsFile: settings.CINDER_LIMITS_FILE,
+    pathPrefix: settings.CINDER_PATH_PREFIX,
   }
 }

@@ -2,7 +2,6 @@
  * The query-frontend as the edge runs it: fetch and web streams alone, settings from bindings or an environment,
  * metastore and query-backend by URL. `main.edge.ts` serves it on workers, `main.deno.ts` on Deno.
  */
-import type { Hono } from 'hono'
 import { ADMISSION_EDGE } from '#core/query/admission.ts'
 import { seedTables } from '#core/wire/table-hash.ts'
 import { createClock } from '#platform/clock.ts'
@@ -17,6 +16,8 @@ import { createMetastoreClient, createQueryBackendClient } from '#platform/conne
 import { invalidArgument } from '#core/errors.ts'
 import type { Env } from '#platform/env.ts'
 import { webCompression } from '#platform/http/body-compression.ts'
+import type { Fetch } from '#platform/http/metrics.ts'
+import { withoutPathPrefix } from '#platform/http/path-prefix.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { createLog } from '#platform/log.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
@@ -29,9 +30,9 @@ import { createSpreadBackend } from './spread-backend.ts'
 import { webRandom } from './web-random.ts'
 
 /** `runsOn`: the process goes on after an answer, which workers do not. */
-export function composeEdge(env: Env, { runsOn } = { runsOn: false }): Hono {
+export function composeEdge(env: Env, { runsOn } = { runsOn: false }): { readonly fetch: Fetch } {
   seedTables(webRandom)
-  const { metastoreUrl, queryBackendUrls, multitenancy, limits, limitsFile } = readConfig(env)
+  const { metastoreUrl, queryBackendUrls, multitenancy, limits, limitsFile, pathPrefix } = readConfig(env)
   if (limitsFile !== undefined)
     throw invalidArgument('CINDER_LIMITS_FILE needs a runtime with files: use CINDER_LIMITS', 'bad_setting')
   const client = openEdgeInternal(env)
@@ -65,5 +66,5 @@ export function composeEdge(env: Env, { runsOn } = { runsOn: false }): Hono {
     { multitenancy, limitsOf: () => limits },
   )
   mountReady(composed)
-  return composed
+  return { fetch: withoutPathPrefix((request) => composed.fetch(request), pathPrefix) }
 }

@@ -1,9 +1,8 @@
 /** The query-frontend on workers: settings come as bindings with each request and do not change while a worker lives. */
-import type { Hono } from 'hono'
 import type { Env } from '#platform/env.ts'
 import { composeEdge } from './edge.ts'
 
-let app: Hono | undefined
+let app: ReturnType<typeof composeEdge> | undefined
 
 export default {
   fetch(request: Request, env: Env): Response | Promise<Response> {

@@ -11,6 +11,7 @@ import { createRulesClient } from '#platform/connect/rule-service.ts'
 import { createSettingsClient } from '#platform/connect/setting-service.ts'
 import { createMetastoreClient, createQueryBackendClient } from '#platform/connect/services.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
+import { withoutPathPrefix } from '#platform/http/path-prefix.ts'
 import { mountReady } from '#platform/http/ready.ts'
 import { serveHttp2 } from '#platform/http/serve.ts'
 import { createInstruments } from '#platform/metrics/instruments.ts'
@@ -34,7 +35,8 @@ standBehindPushes()
 const log = createProcessLog()
 
 await runProcess(log, async (lifecycle) => {
-  const { metastoreUrl, queryBackendUrls, host, port, multitenancy, limits, limitsFile } = readConfig(process.env)
+  const config = readConfig(process.env)
+  const { metastoreUrl, queryBackendUrls, host, port, multitenancy, limits, limitsFile } = config
   const { client, tokens } = openInternal(process.env)
   const anyBackend = firstReachable(queryBackendUrls, client)
   const clock = createClock()
@@ -80,7 +82,7 @@ await runProcess(log, async (lifecycle) => {
       host,
       port,
       bodyLimitBytes,
-      serve: instruments.serve(app, tokens),
+      serve: withoutPathPrefix(instruments.serve(app, tokens), config.pathPrefix),
     }),
   )
   log.info('query-frontend ready', {

@@ -21,6 +21,7 @@ test('no settings at all give the defaults', () => {
     retention: { retentionMs: 31 * 86_400_000, deletionDelayMs: 86_400_000 },
     compaction: {},
     queryExecution: { threads: undefined, cacheBytesMax: 67_108_864, keepsReports: true },
+    pathPrefix: undefined,
   })
 })
 
@@ -34,9 +35,11 @@ test('every setting is read; the objects follow the data directory', () => {
     CINDER_WRITER_THREADS: '0',
     CINDER_JOURNAL: 'acknowledge',
     CINDER_PUTS_PER_SECOND: '2.4',
+    CINDER_PATH_PREFIX: '/profiles/eu',
     CINDER_LIMITS: '{"rejectOlderThan":"2h","maxSamples":0}',
   })
   assert.equal(config.port, 0)
+  assert.equal(config.pathPrefix, '/profiles/eu')
   assert.equal(config.host, '0.0.0.0')
   assert.equal(config.databaseUrl, 'postgresql://me@db/cinder')
   assert.equal(config.storageUrl, '/srv/cinder/objects')

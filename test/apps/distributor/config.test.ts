@@ -13,14 +13,17 @@ test('defaults and overrides', () => {
     bodyLimitBytes: 256 * 1024 * 1024,
     bodyBudgetBytes: 512 * 1024 * 1024,
     bodyLimitAdvice: undefined,
+    pathPrefix: undefined,
   })
   const set = readConfig({
     ...WRITER,
     CINDER_MULTITENANCY: 'true',
     CINDER_LIMITS: '{"bodyLimitBytes":5}',
     REGIONAL_URL: 'https://eu.example',
+    CINDER_PATH_PREFIX: '/profiles',
   })
   assert.equal(set.multitenancy, true)
+  assert.equal(set.pathPrefix, '/profiles')
   assert.equal(set.bodyLimitBytes, 5)
   assert.equal(set.bodyLimitAdvice, 'send larger bodies to https://eu.example')
 })
@@ -56,6 +59,7 @@ test('bad settings are named', () => {
     [{ ...WRITER, CINDER_NOPE: '1' }, /unknown setting CINDER_NOPE/],
     [{ ...WRITER, CINDER_LIMITS: '{' }, /CINDER_LIMITS is not JSON/],
     [{ ...WRITER, CINDER_LIMITS: '{"nope":1}' }, /unknown limit "nope"/],
+    [{ ...WRITER, CINDER_PATH_PREFIX: 'profiles/' }, /CINDER_PATH_PREFIX is "profiles\/": a path such as \/profiles/],
     [{ ...WRITER, CINDER_MULTITENANCY: 'yes' }, /CINDER_MULTITENANCY is "yes"/],
   ]
   for (const [env, message] of cases) assert.throws(() => readConfig(env), message)

@@ -12,6 +12,8 @@ test('defaults and overrides', () => {
   assert.equal(config.multitenancy, false)
   assert.equal(config.limits.maxQueryLengthMs, 172_800_000)
   assert.equal(config.limits.flameGraphNodesDefault, 8_192)
+  assert.equal(config.pathPrefix, undefined)
+  assert.equal(readConfig({ ...URLS, CINDER_PATH_PREFIX: '/profiles' }).pathPrefix, '/profiles')
 })
 
 test('several query-backends are a list', () => {
@@ -27,6 +29,7 @@ test('bad settings are named', () => {
     [{ ...URLS, QUERY_BACKEND_URL: Array.from({ length: 65 }, (_, i) => `http://b${i}`).join(',') }, /at most 64 URLs/],
     [{ ...URLS, PORT: '99999' }, /PORT is "?99999"?: a port/],
     [{ ...URLS, CINDER_TYPO: '1' }, /unknown setting CINDER_TYPO/],
+    [{ ...URLS, CINDER_PATH_PREFIX: '/' }, /CINDER_PATH_PREFIX is "\/": a path such as \/profiles/],
     [{ ...URLS, CINDER_LIMITS: 'x' }, /CINDER_LIMITS is not JSON/],
   ]
   for (const [env, message] of cases) assert.throws(() => readConfig(env), message)

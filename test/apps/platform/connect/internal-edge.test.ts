@@ -53,11 +53,13 @@ test('both edge apps call through the binding, with the token', async () => {
   )
   assert.equal(push.status, 503)
   const frontend = composeFrontend({ ...env, METASTORE_URL: 'https://metastore', QUERY_BACKEND_URL: 'https://backend' })
-  const query = await frontend.request('/querier.v1.QuerierService/LabelNames', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ start: String(Date.now() - 60_000), end: String(Date.now()) }),
-  })
+  const query = await frontend.fetch(
+    new Request('http://edge/querier.v1.QuerierService/LabelNames', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ start: String(Date.now() - 60_000), end: String(Date.now()) }),
+    }),
+  )
   assert.equal(query.status, 503)
   assert.deepEqual(seen, [
     { path: '/cinder.v1.SegmentWriterService/Write', authorization: `Bearer ${TOKEN}` },
