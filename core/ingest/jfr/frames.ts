@@ -11,6 +11,7 @@
 import { GrowingUint32 } from '../../wire/growing.ts'
 import { type JfrCursor, STRING_LATIN1, STRING_POOL, STRING_UTF8 } from './cursor.ts'
 import { mayBeGenerated, mergeGeneratedName } from './generated-names.ts'
+import { PairRows } from './pair-rows.ts'
 import type { ConstantPools, StringColumns } from './pools.ts'
 import { StringRows } from './string-rows.ts'
 import { TupleRows } from './tuple-rows.ts'
@@ -32,15 +33,15 @@ export class Frames {
   readonly #functionOfString = new GrowingUint32(256)
   /** String of the name. */
   readonly functions = new GrowingUint32(256)
-  readonly locations = new TupleRows()
+  /** Row of the function, and line. */
+  readonly locations = new PairRows()
   readonly stacks = new TupleRows()
   #namesBytesMax = 0
   #cursor!: JfrCursor
   #pools!: ConstantPools
   readonly #functionOfMethod = new GrowingUint32(256)
-  /** Of a method: the line asked for last, and its location. Most methods are met at one line, recursion at one always. */
-  readonly #lastLine = new GrowingUint32(256)
-  readonly #lastLocation = new GrowingUint32(256)
+  /** Of a method, side by side: the line asked for last, and the location at it + 1, 0 = none. Most methods are met at one line, recursion at one always. */
+  readonly #last = new GrowingUint32(512)
   readonly #stackOfTrace = new GrowingUint32(256)
 
   begin(recordingBytes: number): void {
@@ -57,11 +58,9 @@ export class Frames {
     this.#pools = pools
     this.#functionOfMethod.count = 0
     this.#stackOfTrace.count = 0
-    const methods = pools.methods.keys.count
-    for (const column of [this.#lastLine, this.#lastLocation]) {
-      column.reserve(methods - column.count)
-      column.array.fill(0, 0, methods)
-    }
+    const words = 2 * pools.methods.keys.count
+    this.#last.reserve(words)
+    this.#last.array.fill(0, 0, words)
   }
 
   get sizeBytes(): number {
@@ -88,14 +87,14 @@ export class Frames {
     const out = values.array
     const methods = method.array
     const lines = line.array
-    const lastLine = this.#lastLine.array
-    const lastLocation = this.#lastLocation.array
+    const known = this.#last.array
     let at = values.count
     for (let i = first; i < last; i++) {
-      const of = methods[i]!
-      if (lastLine[of] !== lines[i] || lastLocation[of] === 0) this.#findLocation(of, lines[i]!)
+      const of = 2 * methods[i]!
+      if (known[of] !== lines[i] || known[of + 1] === 0) this.#findLocation(methods[i]!, lines[i]!)
       // A method that is not defined has none.
-      if (lastLocation[of] !== 0) out[at++] = lastLocation[of]! - 1
+      const location = known[of + 1]!
+      if (location !== 0) out[at++] = location - 1
     }
     values.count = at
     return this.stacks.take()
@@ -104,8 +103,8 @@ export class Frames {
   #findLocation(method: number, line: number): void {
     const fn = this.#functionOf(method)
     if (fn < 0) return
-    this.#lastLine.array[method] = line
-    this.#lastLocation.array[method] = this.locations.rowOfPair(fn, line) + 1
+    this.#last.array[2 * method] = line
+    this.#last.array[2 * method + 1] = this.locations.rowOfPair(fn, line) + 1
   }
 
   /** -1 if the method, or its class, is not defined. */

@@ -294,9 +294,16 @@ export class ConstantPools {
       let p = cursor.at
       let key = bytes[p++]!
       if (key > 0x7f) {
-        cursor.varint()
-        key = cursor.hi === 0 ? cursor.lo : -1
-        p = cursor.at
+        // Most keys and lines take two bytes; the longer ones are the cursor's.
+        const high = bytes[p]!
+        if (high < 0x80) {
+          key = (key & 0x7f) | (high << 7)
+          p++
+        } else {
+          cursor.varint()
+          key = cursor.hi === 0 ? cursor.lo : -1
+          p = cursor.at
+        }
       }
       if (key !== lastKey || key < 0) {
         lastRow = key < 0 ? methods.rowOf(cursor.lo, cursor.hi) : methods.rowOf(key, 0)
@@ -305,10 +312,16 @@ export class ConstantPools {
       methodRows[i] = lastRow
       let line = bytes[p++]!
       if (line > 0x7f) {
-        cursor.at = p - 1
-        cursor.varint()
-        line = lineOf(cursor.lo)
-        p = cursor.at
+        const high = bytes[p]!
+        if (high < 0x80) {
+          line = (line & 0x7f) | (high << 7)
+          p++
+        } else {
+          cursor.at = p - 1
+          cursor.varint()
+          line = lineOf(cursor.lo)
+          p = cursor.at
+        }
       }
       lines[i] = line
       for (let field = 2; field < fields; field++) {

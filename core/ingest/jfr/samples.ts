@@ -4,7 +4,7 @@
  */
 import { GrowingInt64, GrowingUint32 } from '../../wire/growing.ts'
 import { addInt64At } from '../../wire/int64.ts'
-import { TupleRows } from './tuple-rows.ts'
+import { PairRows } from './pair-rows.ts'
 
 export class SampleTable {
   readonly stack = new GrowingUint32(64)
@@ -13,7 +13,7 @@ export class SampleTable {
   readonly second = new GrowingInt64(64)
   /** Samples without a context, by stack: row + 1. */
   readonly #plain = new GrowingUint32(64)
-  readonly #pairs = new TupleRows()
+  readonly #pairs = new PairRows()
   readonly #rowOfPair = new GrowingUint32(64)
 
   begin(): void {

@@ -1,6 +1,6 @@
 /**
- * Tuples of 32-bit numbers as rows, each once: locations (function and line), stacks (any number of locations), contexts
- * of samples. Values of row i lie in [start[i], start[i + 1]).
+ * Tuples of 32-bit numbers as rows, each once: stacks (any number of locations), contexts of
+ * samples. Values of row i lie in [start[i], start[i + 1]).
  *
  * `values` is written behind the last row, and `take` makes a row of it or finds the one that has it.
  */
@@ -54,12 +54,6 @@ export class TupleRows {
     this.#slots[slot] = row + 1
     if (this.count * 2 > this.#slots.length) this.#rehash()
     return row
-  }
-
-  rowOfPair(a: number, b: number): number {
-    this.values.push(a)
-    this.values.push(b)
-    return this.take()
   }
 
   #equals(row: number, start: number, end: number): boolean {

@@ -9,6 +9,7 @@ import { NodeTable, WordRows } from '#core/compaction/merge-tables.ts'
 import { TextTable, viewOf } from '#core/compaction/merge-text.ts'
 import { NameTable } from '#core/flamegraph/name-table.ts'
 import { KeyTable } from '#core/ingest/jfr/key-table.ts'
+import { PairRows } from '#core/ingest/jfr/pair-rows.ts'
 import { StringRows } from '#core/ingest/jfr/string-rows.ts'
 import { TupleRows } from '#core/ingest/jfr/tuple-rows.ts'
 import { EntryRanges } from '#core/ingest/otlp/request.ts'
@@ -204,6 +205,16 @@ const TABLES: readonly AimedTable[] = [
         tuples.take()
       }
       return tuples.probes
+    },
+  },
+  {
+    what: 'pairs of a recording',
+    keys: COUNT,
+    fill: () => {
+      const pairs = new PairRows()
+      pairs.begin()
+      for (const [a, b] of aimedPairs(0, COUNT)) pairs.rowOfPair(a, b)
+      return pairs.probes
     },
   },
   {

@@ -24,9 +24,3 @@ test('equal tuples of any length are one row, and rows hold their values', () =>
     }),
   )
 })
-
-test('a pair is a tuple of two', () => {
-  const rows = new TupleRows()
-  rows.begin()
-  assert.deepEqual([rows.rowOfPair(1, 2), rows.rowOfPair(2, 1), rows.rowOfPair(1, 2)], [0, 1, 0])
-})
