@@ -16,7 +16,13 @@ import type { AnswerWorker } from '#core/query/answer-task.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { mountApiDescription } from '#platform/connect/api-description.ts'
-import { answerTextOf, type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
+import {
+  answerBytesOf,
+  answerTextOf,
+  type ConnectServerOptions,
+  mountService,
+  tenantsOf,
+} from '#platform/connect/server.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import type { BodyCompression } from '#platform/http/body-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
@@ -32,6 +38,7 @@ import { type BlockLabelSources, type LabelSource, labelSource } from './block-l
 import { mountDiagnostics } from './diagnostics.ts'
 import { answerDiff } from './diff.ts'
 import type { QuerySources } from './execute.ts'
+import { KeptAnswers } from './kept-answers.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
 import { type QueryRecord, QueryRecorder } from './query-record.ts'
@@ -95,6 +102,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   const sources = { ...deps, admission: deps.admission ?? new AdmissionGate(ADMISSION_DEFAULT, deps.clock) }
   const asyncQueries = new AsyncQueries(sources)
   const recorder = new QueryRecorder(deps.clock)
+  const keptAnswers = new KeptAnswers()
   const contextOf = (call: Parameters<typeof tenantsOf>[0], record?: QueryRecord): RequestContext => ({
     tenants: tenantsOf(call),
     limitsOf: settings.limitsOf,
@@ -105,9 +113,10 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   const recorded = recordedBy(recorder, contextOf)
   /** A question of labels, which blocks may have to answer. */
   const labelled = <Request, Answer>(run: LabelledRun<Request, Answer>) =>
-    recorded((request: Request, context, { signal }, call) =>
-      run(labelSource(sources, { context, signal }), request, context, call),
-    )
+    recorded((request: Request, context, _, call) => {
+      const giveAnswer = keptAnswers.giving(context.tenants, answerBytesOf(call), deps.compression)
+      return run(labelSource(sources, { context, call }), request, { ...context, giveAnswer }, call)
+    })
   const options: ConnectServerOptions = {
     bodyLimitBytes: REQUEST_BODY_MAX_BYTES,
     compression: deps.compression,
@@ -167,15 +176,20 @@ function recordedBy(
   return <Request, Answer>(run: RecordedRun<Request, Answer>) =>
     async (request: Request, call: CallContext): Promise<Answer> => {
       const record = recorder.begin(call.url, call.requestHeader)
-      // Types are the same in any case, and Connect takes them so.
-      const isJson = /json/i.test(call.requestHeader.get('content-type') ?? '')
-      const answer = await run(
-        request,
-        contextOf(call, record),
-        { signal: call.signal, isJson, answerText: answerTextOf(call) },
-        call,
-      )
+      const answer = await run(request, contextOf(call, record), callInfoOf(call), call)
       for (const [name, value] of recorder.end(record, tenantsOf(call))) call.responseHeader.set(name, value)
       return answer
     }
+}
+
+function callInfoOf(call: CallContext): CallInfo {
+  return {
+    // Most questions of labels never look at it.
+    get signal() {
+      return call.signal
+    },
+    // Types are the same in any case, and Connect takes them so.
+    isJson: /json/i.test(call.requestHeader.get('content-type') ?? ''),
+    answerText: answerTextOf(call),
+  }
 }

@@ -36,7 +36,7 @@ const TOO_MANY = 'label_sets_limit'
 
 export function labelSource(
   sources: BlockLabelSources,
-  call: { readonly context: RequestContext; readonly signal: AbortSignal },
+  { context, call }: { readonly context: RequestContext; readonly call: { readonly signal: AbortSignal } },
 ): LabelSource {
   const { metastore, labels } = sources
   return {
@@ -76,7 +76,7 @@ export function labelSource(
           merge: () => undefined,
           statsOf: (stats) => [stats],
         },
-        call,
+        { context, signal: call.signal },
       )
       return { sets: report.build() }
     },

@@ -1,4 +1,8 @@
-/** Label names, label values, series, profile types, statistics: answered by the metastore, and by blocks where it cannot. */
+/**
+ * Label names, label values, series, profile types, statistics: answered by the metastore, and by blocks where it cannot.
+ * An answer from a list that was there before is the one of then (kept-answers.ts).
+ */
+import { create, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import {
   type LabelFilter,
   type LabelSets,
@@ -18,8 +22,18 @@ import type { UncheckedMatcher } from '#core/labels/matcher.ts'
 import { buildLabels, LABEL_TENANT_ID, labelsFromPairs, labelsToPairs } from '#core/labels/labels.ts'
 import type { TimeRange } from '#core/query/time-range.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
-import type { ProfileTypesRequest, SeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
-import type { LabelNamesRequest, LabelValuesRequest } from '#platform/gen/types/v1/types_pb.ts'
+import {
+  type ProfileTypesRequest,
+  ProfileTypesResponseSchema,
+  type SeriesRequest,
+  SeriesResponseSchema,
+} from '#platform/gen/querier/v1/querier_pb.ts'
+import {
+  type LabelNamesRequest,
+  LabelNamesResponseSchema,
+  type LabelValuesRequest,
+  LabelValuesResponseSchema,
+} from '#platform/gen/types/v1/types_pb.ts'
 import type { LabelSource } from './block-labels.ts'
 import { metadataMatchersOf, profileTypesRangeOf, rangeOf, type RequestContext, singleTenantOf } from './request.ts'
 
@@ -30,8 +44,10 @@ export async function answerProfileTypes(
 ) {
   const query = { range: profileTypesRangeOf(request, context), part: partForProfileTypes([]) }
   const sets = await readSets(metastore, query, context)
-  const types = listProfileTypes(sets, { matchers: [], regex: context.regex })
-  return { profileTypes: types.map(({ id, ...parts }) => ({ ID: id, ...parts })) }
+  return given(context, { sets, question: ['types'], schema: ProfileTypesResponseSchema }, () => {
+    const types = listProfileTypes(sets, { matchers: [], regex: context.regex })
+    return { profileTypes: types.map(({ id, ...parts }) => ({ ID: id, ...parts })) }
+  })
 }
 
 export async function answerLabelNames(
@@ -43,7 +59,10 @@ export async function answerLabelNames(
   const range = rangeOf(request, context)
   const filter = filterOf(request.matchers, context)
   const sets = await readSets(metastore, { range, part: partForLabelNames(filter.matchers), ...filter }, context)
-  return { names: listLabelNames(sets, { ...filter, allowUtf8Names }) }
+  const question = ['names', allowUtf8Names, request.matchers]
+  return given(context, { sets, question, schema: LabelNamesResponseSchema }, () => ({
+    names: listLabelNames(sets, { ...filter, allowUtf8Names }),
+  }))
 }
 
 export async function answerLabelValues(metastore: LabelSource, request: LabelValuesRequest, context: RequestContext) {
@@ -52,7 +71,10 @@ export async function answerLabelValues(metastore: LabelSource, request: LabelVa
   const range = rangeOf(request, context)
   const filter = filterOf(request.matchers, context)
   const sets = await readSets(metastore, { range, part: partForLabelValues(filter.matchers, name), ...filter }, context)
-  return { names: listLabelValues(sets, { ...filter, name }) }
+  const question = ['values', name, request.matchers]
+  return given(context, { sets, question, schema: LabelValuesResponseSchema }, () => ({
+    names: listLabelValues(sets, { ...filter, name }),
+  }))
 }
 
 export async function answerSeries(
@@ -65,8 +87,24 @@ export async function answerSeries(
   const filter = filterOf(request.matchers, context)
   const part = partForSeries(filter.matchers, request.labelNames)
   const sets = await readSets(metastore, { range, part, ...filter }, context)
-  const series = listSeries(sets, { ...filter, labelNames: request.labelNames, allowUtf8Names })
-  return { labelsSet: series.map((labels) => ({ labels: [...labels] })) }
+  const { labelNames } = request
+  const question = ['series', allowUtf8Names, labelNames, request.matchers]
+  return given(context, { sets, question, schema: SeriesResponseSchema }, () => {
+    const series = listSeries(sets, { ...filter, labelNames, allowUtf8Names })
+    return { labelsSet: series.map((labels) => ({ labels: [...labels] })) }
+  })
+}
+
+/** Nothing but the list and the question may decide what is listed. */
+async function given<Schema extends DescMessage, Answer extends MessageInitShape<Schema>>(
+  { giveAnswer }: RequestContext,
+  asked: { readonly sets: LabelSets; readonly question: readonly unknown[]; readonly schema: Schema },
+  list: () => Answer,
+): Promise<Answer> {
+  if (giveAnswer === undefined) return list()
+  const { sets, question, schema } = asked
+  await giveAnswer(JSON.stringify(question), sets, () => toBinary(schema, create(schema, list())))
+  return {} as Answer
 }
 
 /** Over all time, not the lookback: it tells a new user whether any data has arrived. */

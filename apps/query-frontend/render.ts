@@ -239,6 +239,6 @@ async function setsOf(deps: RenderDeps, request: RenderRequest, part: LabelSetsP
   const { startMs, endMs } = renderRangeOf(request.parameters, RANGE_NAMES, request.open.nowMs)
   const context = request.context()
   const range = rangeOf({ start: BigInt(startMs), end: BigInt(endMs) }, context)
-  const source = labelSource(deps, { context, signal: request.signal })
+  const source = labelSource(deps, { context, call: request })
   return { context, sets: await readSets(source, { range, part }, context) }
 }

@@ -20,6 +20,7 @@ import { MS_PER_HOUR } from '#core/units.ts'
 import type { SelectSeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts'
 import { ExemplarType, TimeSeriesAggregationType } from '#platform/gen/types/v1/types_pb.ts'
 import { frameFilterOf } from './frame-filter.ts'
+import type { GiveAnswer } from './kept-answers.ts'
 import type { QueryRecord } from './query-record.ts'
 
 export interface RequestContext {
@@ -29,6 +30,8 @@ export interface RequestContext {
   readonly nowMs: number
   /** What is to be told beside the answer. */
   readonly record?: QueryRecord | undefined
+  /** Takes answers that come of a list of label sets alone; absent: they are returned. */
+  readonly giveAnswer?: GiveAnswer | undefined
 }
 
 interface RangeFields {
