@@ -3,8 +3,9 @@
  * of a job wait for, or hold, the loop that answers pushes and queries: that loop hears of a job when it is given out
  * and when it is done.
  *
- * Threads start with the first job and stay. One that dies is named in the log, fails its job and is replaced by the next job. A job that was
- * cancelled ends within a group of its merge; a thread that does not end it in `HANGS_AFTER_MS` hangs and is ended: a job
+ * Threads start when a job finds none idle, and end when they have had none for `IDLE_ENDS_MS`: what a thread keeps for its
+ * next merge (symbols, scratch, compiled code: 40 to 60 MB after a day's blocks) is memory that queries need.
+ * One that dies is named in the log, fails its job and is replaced by the next job. A job that was cancelled ends within a group of its merge; a thread that does not end it in `HANGS_AFTER_MS` hangs and is ended: a job
  * that nobody cancels is cancelled by its lease when it has had its time.
  */
 import { CinderError } from '#core/errors.ts'
@@ -18,6 +19,11 @@ import { type ThreadQuestion, type ThreadReply, unpackError } from './thread-mes
 
 /** The largest group is merged in ten seconds, on a machine that is full in thirty. */
 const HANGS_AFTER_MS = 60 * MS_PER_SECOND
+/**
+ * Agents push every 10 to 15 s, and each push is a job two seconds later: a thread with steady work stays. Starting one
+ * costs 0.1 s of CPU, and its first merges, not compiled yet, half as much again as later ones.
+ */
+const IDLE_ENDS_MS = 30 * MS_PER_SECOND
 
 export interface JobThreadsDeps {
   readonly log: Log
@@ -47,6 +53,10 @@ interface Slot {
   readonly name: string
   readonly worker: Worker
   running: RunningJob | undefined
+  /** How many it was given. */
+  jobs: number
+  /** A timer looks after it. */
+  isWatched: boolean
 }
 
 export function createJobThreads(deps: JobThreadsDeps, settings: JobThreadsSettings): JobRunner {
@@ -73,6 +83,7 @@ class JobThreads implements JobRunner {
     const { promise, resolve: done, reject: fail } = Promise.withResolvers<readonly OutputObject[]>()
     const running: RunningJob = { jobId: job.jobId, progress, onTotalsFault, done, fail }
     slot.running = running
+    slot.jobs++
     const cancel = (): void => this.#cancel(slot, running)
     try {
       tell(slot, { kind: 'run', job, ...(symbolBytesMax === undefined ? {} : { symbolBytesMax }) })
@@ -84,6 +95,7 @@ class JobThreads implements JobRunner {
     } finally {
       signal.removeEventListener('abort', cancel)
       if (slot.running === running) slot.running = undefined
+      this.#watchIdle(slot)
     }
   }
 
@@ -106,7 +118,7 @@ class JobThreads implements JobRunner {
   #start(): Slot {
     const worker = (this.#deps.startThread ?? startJobThread)()
     const name = `jobs-${++this.#started}`
-    const slot: Slot = { name, worker, running: undefined }
+    const slot: Slot = { name, worker, running: undefined, jobs: 0, isWatched: false }
     worker.onmessage = ({ data }: MessageEvent<ThreadReply>) => this.#replied(slot, data)
     worker.onerror = (event: ErrorEvent) => this.#died(slot, event.message)
     // One that ends without an error would leave its job running for ever, with its lease renewed.
@@ -115,6 +127,30 @@ class JobThreads implements JobRunner {
     this.#slots.push(slot)
     tell(slot, { kind: 'settings', settings: { storageUrl, name } })
     return slot
+  }
+
+  /** One timer a thread: it ends one that had no job since the timer was set, so after one to two times as long. */
+  #watchIdle(slot: Slot): void {
+    if (slot.isWatched || slot.running !== undefined || !this.#slots.includes(slot)) return
+    slot.isWatched = true
+    const { jobs } = slot
+    this.#later(IDLE_ENDS_MS, () => {
+      slot.isWatched = false
+      if (slot.jobs === jobs && slot.running === undefined) this.#end(slot)
+      else this.#watchIdle(slot)
+    })
+  }
+
+  #end(slot: Slot): void {
+    const index = this.#slots.indexOf(slot)
+    if (index < 0) return
+    this.#slots.splice(index, 1)
+    slot.worker.terminate()
+  }
+
+  #later(delayMs: number, run: () => void): void {
+    const later = this.#deps.later ?? laterUnheld
+    later(delayMs, run)
   }
 
   #replied(slot: Slot, reply: ThreadReply): void {
@@ -132,17 +168,14 @@ class JobThreads implements JobRunner {
   #cancel(slot: Slot, running: RunningJob): void {
     if (slot.running !== running) return
     tell(slot, { kind: 'cancel' })
-    const later = this.#deps.later ?? laterUnheld
-    later(HANGS_AFTER_MS, () => {
+    this.#later(HANGS_AFTER_MS, () => {
       if (slot.running === running) this.#died(slot, 'it does not end a job that was cancelled')
     })
   }
 
   #died(slot: Slot, why: string): void {
-    const index = this.#slots.indexOf(slot)
-    if (index < 0) return
-    this.#slots.splice(index, 1)
-    slot.worker.terminate()
+    if (!this.#slots.includes(slot)) return
+    this.#end(slot)
     const { jobId } = slot.running ?? {}
     this.#deps.log.error('job thread replaced', { thread: slot.name, why, ...(jobId === undefined ? {} : { jobId }) })
     slot.running?.fail(lost(`job thread died: ${why}`))

@@ -212,6 +212,40 @@ test('a thread that does not end a cancelled job is ended, and its job fails; an
   assert.ok(!slow.isEnded())
 })
 
+test('a thread without work is ended, one that had a job since its timer was set is looked at again', async () => {
+  const timers: { readonly delayMs: number; readonly run: () => void }[] = []
+  const threads = [1, 2].map(() =>
+    fakeThread((question, say) => question.kind === 'run' && say({ kind: 'done', outputs: [] })),
+  )
+  let starts = 0
+  const own = createJobThreads(
+    { log, startThread: () => threads[starts++]!.start(), later: (delayMs, run) => timers.push({ delayMs, run }) },
+    { threadsMax: 1, storageUrl },
+  )
+  const events = log.events.length
+  await own.run(jobOf([]), NEVER)
+  await own.run(jobOf([]), NEVER)
+  assert.deepEqual(
+    timers.map(({ delayMs }) => delayMs),
+    [30_000],
+  )
+  timers[0]!.run()
+  assert.deepEqual([timers.length, threads[0]!.isEnded()], [2, false])
+  const busy = own.run(jobOf([]), NEVER)
+  timers[1]!.run()
+  await busy
+  assert.deepEqual([timers.length, threads[0]!.isEnded()], [3, false])
+  timers[2]!.run()
+  assert.deepEqual([timers.length, starts, threads[0]!.isEnded()], [3, 1, true])
+  await own.run(jobOf([]), NEVER)
+  assert.deepEqual([timers.length, starts, threads[1]!.isEnded()], [4, 2, false])
+  await own.stop()
+  timers[3]!.run()
+  assert.equal(timers.length, 4)
+  // Nobody need know.
+  assert.equal(log.events.length, events)
+})
+
 test('more jobs than threads are refused as busy, not queued', async () => {
   const sources = await sourcesOf(6)
   const running = runner.run(jobOf(sources), NEVER)
