@@ -21,10 +21,10 @@ import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Random } from '#core/ports/random.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
-import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
+import type { ProfileVerdict, SegmentWriter, WriteCall, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 import { FlushCost } from '#core/segment/flush-cost.ts'
 import { decideFlush, type FlushPolicy, putAllowedAtMs } from '#core/segment/flush-policy.ts'
-import { makeUlid, ULID_RANDOM_BYTES } from '#core/wire/ulid.ts'
+import { UlidSource } from '#core/wire/ulid-source.ts'
 import { Batch } from './batch.ts'
 import { Deadlines } from './deadlines.ts'
 import { flushBatch, type FlusherDeps } from './flusher.ts'
@@ -36,7 +36,7 @@ import { createShards } from './shards.ts'
 import type { TenantRates } from './tenant-rates.ts'
 import { TakeTurns } from './take-turns.ts'
 import { TenantShares } from './tenant-shares.ts'
-import { rejectedVerdict, settledVerdict } from './verdicts.ts'
+import { clientGone, rejectedVerdict, settledVerdict } from './verdicts.ts'
 import { BATCHES_MAX, type WriterAccount } from './writer-account.ts'
 
 export interface SegmentWriterDeps {
@@ -110,6 +110,7 @@ class Writer implements SegmentWriterService {
   readonly #route: ShardRoute
   readonly #deadlines: Deadlines
   readonly #turns: TakeTurns
+  readonly #objectIds: UlidSource
   #open: Batch
   #nextRequest = 1
   /** Requests of which profiles are still to be taken. */
@@ -141,17 +142,20 @@ class Writer implements SegmentWriterService {
     const { writeDeadlineMs } = settings
     this.#deadlines = new Deadlines(deps.clock, writeDeadlineMs, () => notStoredWithin(writeDeadlineMs))
     this.#turns = new TakeTurns(deps.clock)
+    this.#objectIds = new UlidSource(deps)
     this.#open = this.#newBatch()
   }
 
-  async write(request: WriteRequest): Promise<WriteResponse> {
+  async write(request: WriteRequest, call: WriteCall = {}): Promise<WriteResponse> {
     if (this.#stopped) throw stopping()
     const answers: (ProfileVerdict | Promise<ProfileVerdict>)[] = []
     const number = this.#nextRequest++
     const asked = new Set<HeadShard>()
     // Once a request: equal profiles of it meet in one shard, whatever an operator changes meanwhile.
     const policy = this.#settings.policyOf?.(request.tenant)
-    const slices = this.#slices(request.tenant)
+    // Asked for late: most requests are over before anybody looks.
+    const isGone = () => call.signal?.aborted === true
+    const slices = this.#slices(request.tenant, isGone)
     this.#taking++
     try {
       for (const read of readBodies(request.series, this.#settings.limitsOf(request.tenant))) {
@@ -166,7 +170,11 @@ class Writer implements SegmentWriterService {
           if (slices.isUsedUp()) await slices.next()
           const { tenant, pushId, isImport = false } = request
           answers.push(
-            this.#takeOne(shard, { request: number, tenant, labels, ingest, profile, pushId, policy }, isImport),
+            this.#takeOne(
+              shard,
+              { request: number, tenant, labels, ingest, profile, pushId, policy, isGone },
+              isImport,
+            ),
           )
         }
       }
@@ -181,7 +189,7 @@ class Writer implements SegmentWriterService {
   }
 
   /** Of one request: what it takes of the loop at once, and its turn among those that take more. */
-  #slices(tenant: string) {
+  #slices(tenant: string, isGone: () => boolean) {
     const { clock } = this.#deps
     const { writeDeadlineMs } = this.#settings
     const startMs = clock.nowMs()
@@ -201,6 +209,7 @@ class Writer implements SegmentWriterService {
           if (!hasTurn) throw noTurnWithin(writeDeadlineMs)
         }
         await clock.sleep(0)
+        if (isGone()) throw clientGone()
         sliceStartMs = clock.nowMs()
       },
       end: () => {
@@ -238,7 +247,7 @@ class Writer implements SegmentWriterService {
 
   #takeOne(
     shard: number,
-    input: Pick<TakeInput, 'request' | 'tenant' | 'labels' | 'ingest' | 'profile' | 'pushId' | 'policy'>,
+    input: Pick<TakeInput, 'request' | 'tenant' | 'labels' | 'ingest' | 'profile' | 'pushId' | 'policy' | 'isGone'>,
     isImport: boolean,
   ): ProfileVerdict | Promise<ProfileVerdict> {
     if (this.#stopped) {
@@ -375,8 +384,7 @@ class Writer implements SegmentWriterService {
   }
 
   #newBatch(): Batch {
-    const { clock, random } = this.#deps
-    const makeId = () => makeUlid(clock.nowMs(), random.bytes(ULID_RANDOM_BYTES))
+    const makeId = () => this.#objectIds.next()
     // One that is long in flight keeps its counters: a thread may still take into it.
     while ([...this.#inFlight].some((number) => (this.#batches - number) % BATCHES_MAX === 0)) this.#batches++
     const batch = new Batch(this.#batches++, makeId, this.#shards.length)

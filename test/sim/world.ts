@@ -62,6 +62,8 @@ const SKEW_MS_MAX = 5_000
 const STOP_MS_MAX = 25_000
 /** Somebody sets the clock. */
 const JUMP_MS_MAX = 90_000
+/** As promised of a writer that starts: what a rebuild allows for (LATE_COMMIT_MS) less a commit's 20 s. */
+const WRITER_SKEW_MS_MAX = 40_000
 const FINAL_MS_MAX = 60_000
 const WHOLE = { startMs: START_MS - 3 * MS_PER_DAY, endMs: START_MS + MS_PER_DAY }
 const TENANTS = ['acme', 'beta']
@@ -432,7 +434,8 @@ class World {
   #restart(process: SimProcess): void {
     if (!process.life.isDead) return
     const [name] = process.life.name.split('.')
-    process.life = this.#newLife(name!, process.life.skewMs)
+    const most = name!.startsWith('writer') ? WRITER_SKEW_MS_MAX : Number.POSITIVE_INFINITY
+    process.life = this.#newLife(name!, Math.max(-most, Math.min(most, process.life.skewMs)))
     process.stop = process.start(process.life)
   }
 
