@@ -78,9 +78,10 @@ export function composeEdge(env: Env, { readBody, isProcess = false, keepLedger 
   mountReady(composed, () => (isProcess ? missingWriters(writers) : undefined))
   const { tokens } = readInternalSettings(env)
   const answers = new AnswerCounts(clock)
-  mountEdgeStatus(composed, { writers, answers, clock }, tokens)
+  mountEdgeStatus(composed, { writers, answers, clock, host: isProcess ? settings.host : undefined }, tokens)
   if (tokens.length > 0) composed.use('/metrics', requireToken(tokens))
-  mountMetrics(composed, registry)
+  // They name writers too, and everybody reaches a worker.
+  if (isProcess || tokens.length > 0) mountMetrics(composed, registry)
   const serve = answers.watch(timeRequests((request) => composed.fetch(request), registry, [composed]))
   return { fetch: withoutPathPrefix(serve, pathPrefix) }
 }

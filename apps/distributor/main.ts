@@ -39,7 +39,7 @@ await runProcess(log, async (lifecycle) => {
   const app = createDistributor(deps, { ...settings, freesBodies: true })
   mountReady(app, () => missingWriters(writers))
   const answers = new AnswerCounts(clock)
-  mountEdgeStatus(app, { writers, answers, clock }, tokens)
+  mountEdgeStatus(app, { writers, answers, clock, host }, tokens)
   const serve = withoutPathPrefix(answers.watch(instruments.serve(app, tokens)), pathPrefix)
   const { bodyLimitBytes } = settings
   const listener = await lifecycle.add(

@@ -1,12 +1,14 @@
 /**
  * What an edge knows, on every runtime: `GET /status` as JSON for people and checks (its writers, and what it answered), and
- * metrics read at a scrape.
+ * metrics read at a scrape. Whom strangers reach and no token guards, as every worker without one, tells neither addresses
+ * nor names of writers.
  */
 import type { Hono } from 'hono'
 import { TABLE_MAX_WRITERS } from '#core/placement/table.ts'
 import { type BreakerState, type CallOutcome, passageOf } from '#core/placement/breaker.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
+import { isLoopback } from '#platform/connect/internal-settings.ts'
 import { requireToken } from '#platform/connect/internal-token.ts'
 import type { Registry } from '#platform/metrics/registry.ts'
 import type { AnswerCounts } from './answer-counts.ts'
@@ -26,21 +28,41 @@ export interface EdgeStatus {
   readonly writers: Writers
   readonly answers: Pick<AnswerCounts, 'report'>
   readonly clock: Pick<Clock, 'nowMs'>
+  /** Where the listener is; undefined = anybody may reach it, as a worker. */
+  readonly host: string | undefined
 }
 
-/** `tokens` guard it: it names our own addresses. */
+/** `tokens` guard it, and let it name our own addresses. */
 export function mountEdgeStatus(app: Hono, edge: EdgeStatus, tokens: readonly string[]): void {
   if (tokens.length > 0) app.use('/status', requireToken(tokens))
-  const { writers, answers, clock } = edge
-  app.get('/status', () => Response.json({ ...answers.report(), ...reportWriters(writers, clock.nowMs()) }))
+  const { writers, answers, clock, host } = edge
+  const report = tokens.length > 0 || (host !== undefined && isLoopback(host)) ? reportWriters : reportToStrangers
+  app.get('/status', () => Response.json({ ...answers.report(), ...report(writers, clock.nowMs()) }))
 }
 
-function reportWriters({ where, placed }: Writers, nowMs: number): object {
+function reportWriters({ where, placed }: Writers, nowMs: number) {
   if (placed === undefined) return { writers: [{ address: where }] }
   return {
     placement: { url: placed.tableUrl, ...placed.source.status() },
     writers: placed.routed.states().map(({ breaker, ...writer }) => ({
       ...writer,
+      breaker: breaker.state,
+      calls: passageOf(breaker, nowMs),
+      failuresInARow: breaker.failures,
+    })),
+  }
+}
+
+/** In the order of their ids, so that one that fails is found by those who know the ids. */
+function reportToStrangers({ placed }: Writers, nowMs: number): object {
+  const hidden = 'addresses are told where CINDER_INTERNAL_TOKEN is set'
+  if (placed === undefined) return { hidden, writers: [{}] }
+  const { generation, writers, ageMs, refreshes, failures } = placed.source.status()
+  return {
+    hidden,
+    placement: { generation, writers, ageMs, refreshes, failures },
+    writers: placed.routed.states().map(({ breaker, state }) => ({
+      state,
       breaker: breaker.state,
       calls: passageOf(breaker, nowMs),
       failuresInARow: breaker.failures,

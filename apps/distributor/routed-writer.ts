@@ -339,7 +339,7 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     )
     const silent = this.#deps.clock.sleep(LATE_MS, settled.signal).then(async () => {
       if (settled.signal.aborted || (await member.port.isAlive())) return work
-      const why = `writer ${member.writerId} gave no answer within ${LATE_MS} ms and does not say that it lives`
+      const why = `a writer gave no answer within ${LATE_MS} ms and does not say that it lives`
       const error = new CinderError('unavailable', why, { reason: 'writer_silent', outcome: 'unknown' })
       ending.abort(error)
       return { kind: 'failure', error } as const

@@ -28,6 +28,9 @@ const STEP_PUSHES = 24
 const COST_MAX = 2 * CLIENTS
 /** A push that is sent again and again is taken in the end, however busy the machine is. */
 const TAKEN_DEADLINE_MS = 60_000
+/** For what edges tell of their writers; the other services ask for none. */
+const TOKEN = 'a-token-of-this-suite'
+const guarded = { headers: { Authorization: `Bearer ${TOKEN}` } }
 
 const dataDir = await makeDataDir()
 const s3 = await startFakeS3()
@@ -67,7 +70,7 @@ before(async () => {
   const settings = { METASTORE_URL: metastore.url }
   const [front, ...distributors] = await Promise.all([
     startEdge('bun', 'query-frontend', { ...settings, QUERY_BACKEND_URL: backend.url }),
-    ...RUNTIMES.map((runtime) => startEdge(runtime, 'distributor', settings)),
+    ...RUNTIMES.map((runtime) => startEdge(runtime, 'distributor', { ...settings, CINDER_INTERNAL_TOKEN: TOKEN })),
   ])
   frontend = front
   edges.push(...distributors)
@@ -197,7 +200,7 @@ test('writers that die, leave, come and freeze, and a metastore that dies: what 
 async function callsOf(name: string, outcome: string): Promise<number> {
   const { host } = new URL(writers.get(name)!.url)
   const line = new RegExp(`^cinder_edge_writer_calls_total\\{writer="${host}",outcome="${outcome}"\\} (\\d+)$`, 'm')
-  const texts = await Promise.all(edges.map(async ({ send }) => (await send('/metrics')).text()))
+  const texts = await Promise.all(edges.map(async ({ send }) => (await send('/metrics', guarded)).text()))
   return texts.reduce((sum, text) => sum + Number(line.exec(text)?.[1] ?? 0), 0)
 }
 
@@ -215,7 +218,7 @@ async function busiestOf(names: readonly string[], more: () => Promise<void>) {
 
 /** A worker learns of the writer with its pushes. */
 async function knows({ send }: EdgeProcess, url: string): Promise<boolean> {
-  const response = await send('/status')
+  const response = await send('/status', guarded)
   const { placement, writers: known } = (await response.json()) as {
     placement: { generation?: number }
     writers: { address: string }[]

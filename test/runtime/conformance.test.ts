@@ -46,6 +46,8 @@ interface Edge {
 
 let fleet: Fleet
 const edges = new Map<Runtime, Edge>()
+/** The fleet asks for none: it guards what edges tell of it. */
+const TOKEN = 'a-token-of-this-suite'
 
 before(async () => {
   prepareRuntimes()
@@ -55,7 +57,13 @@ before(async () => {
     // Bun has the limit of a server unless it is told; the others have that of a worker, whatever they are told.
     const limits = runtime === 'bun' ? { CINDER_LIMITS: JSON.stringify({ bodyLimitBytes: BODY_LIMIT_BYTES }) } : {}
     const [distributor, frontend] = await Promise.all([
-      startEdge(runtime, 'distributor', { WRITER_URL: fleet.url, REGIONAL_URL, ...tenancy, ...limits }),
+      startEdge(runtime, 'distributor', {
+        WRITER_URL: fleet.url,
+        REGIONAL_URL,
+        CINDER_INTERNAL_TOKEN: TOKEN,
+        ...tenancy,
+        ...limits,
+      }),
       startEdge(runtime, 'query-frontend', { METASTORE_URL: fleet.url, QUERY_BACKEND_URL: fleet.url, ...tenancy }),
     ])
     edges.set(runtime, { distributor, frontend })
@@ -97,7 +105,9 @@ for (const runtime of RUNTIMES) {
       const { distributor } = edge()
       const series = [{ labels: { ...LABELS, service_name: 'seen' }, profiles: [profile(3)] }]
       await expectOk(push(distributor.send, series, tenant))
-      const status = (await (await distributor.send('/status')).json()) as {
+      for (const path of ['/status', '/metrics']) assert.equal((await distributor.send(path)).status, 401)
+      const headers = { Authorization: `Bearer ${TOKEN}` }
+      const status = (await (await distributor.send('/status', { headers })).json()) as {
         since: string
         answers: Record<string, number>
         writers: { address: string }[]
@@ -108,7 +118,7 @@ for (const runtime of RUNTIMES) {
       )
       assert.ok(status.answers['200']! >= 1, JSON.stringify(status))
       assert.ok(Date.parse(status.since) > 0, status.since)
-      const metrics = await distributor.send('/metrics')
+      const metrics = await distributor.send('/metrics', { headers })
       assert.match(metrics.headers.get('content-type')!, /^text\/plain; version=0\.0\.4/)
       const text = await metrics.text()
       assert.match(text, /pyroscope_request_duration_seconds_count\{[^}]*Push[^}]*status_code="200"\} [1-9]/)

@@ -76,6 +76,7 @@ export function exposureWarning(listener: Listener, settings: InternalSettings):
   )
 }
 
-function isLoopback(host: string): boolean {
+/** Whether strangers may reach who listens there. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }

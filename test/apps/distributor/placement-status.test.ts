@@ -36,9 +36,9 @@ function placedWriters(): Writers {
 
 const ANSWERS = { since: '2026-01-01T00:00:00.000Z', answers: { 200: 3, 429: 1 } }
 
-function statusApp(writers: Writers, tokens: readonly string[] = []): Hono {
+function statusApp(writers: Writers, tokens: readonly string[] = [], host = '127.0.0.1'): Hono {
   const app = new Hono()
-  mountEdgeStatus(app, { writers, answers: { report: () => ANSWERS }, clock }, tokens)
+  mountEdgeStatus(app, { writers, answers: { report: () => ANSWERS }, clock, host }, tokens)
   return app
 }
 
@@ -68,6 +68,30 @@ test('a token guards the status: it names addresses', async () => {
   assert.equal((await app.request('/status')).status, 401)
   const headers = { Authorization: 'Bearer a-token-of-16-chars' }
   assert.equal((await app.request('/status', { headers })).status, 200)
+})
+
+test('strangers hear of states and ages, never where our writers are', async () => {
+  const hidden = 'addresses are told where CINDER_INTERNAL_TOKEN is set'
+  const { failure: _, ...placement } = STATUS
+  const common = { breaker: 'closed', calls: 'free', failuresInARow: 0 }
+  const fixed = { ...placedWriters(), where: 'http://w0', placed: undefined }
+  for (const host of ['', '0.0.0.0', 'edge.example']) {
+    const app = statusApp(placedWriters(), [], host)
+    assert.deepEqual(await (await app.request('/status')).json(), {
+      ...ANSWERS,
+      hidden,
+      placement,
+      writers: [
+        { state: 'serving', ...common },
+        { state: 'leaving', breaker: 'open', calls: 'shut', failuresInARow: 3 },
+      ],
+    })
+    const ofFixed = await (await statusApp(fixed, [], host).request('/status')).json()
+    assert.deepEqual(ofFixed, { ...ANSWERS, hidden, writers: [{}] })
+  }
+  const headers = { Authorization: 'Bearer a-token-of-16-chars' }
+  const guarded = await statusApp(fixed, ['a-token-of-16-chars'], '0.0.0.0').request('/status', { headers })
+  assert.deepEqual(await guarded.json(), { ...ANSWERS, writers: [{ address: 'http://w0' }] })
 })
 
 test('metrics count calls by writer and outcome, and show breakers and the age of the table', async () => {
