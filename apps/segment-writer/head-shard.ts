@@ -35,6 +35,8 @@ export interface TakeInput {
   /** Of the writer's memory: the tenant is within its share (core/limits/fair-share.ts). */
   readonly mayUseReserve?: boolean | undefined
   readonly nowMs: number
+  /** Nobody waits for the answer any more: what is not begun, and the rest of what comes in slices, is not read. */
+  readonly isGone?: (() => boolean) | undefined
 }
 
 export interface TakenProfile {

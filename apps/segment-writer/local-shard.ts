@@ -23,7 +23,7 @@ import { PolicyCache } from './policy-cache.ts'
 import { RequestOrdinals } from './request-ordinals.ts'
 import { type BatchHead, type HeadTools, ShardBatch } from './shard-batch.ts'
 import type { TenantRates } from './tenant-rates.ts'
-import { rejectedVerdict } from './verdicts.ts'
+import { clientGone, rejectedVerdict } from './verdicts.ts'
 import { BATCH_HEADERS_MAX, BATCH_HEADS_MAX, type WriterAccount } from './writer-account.ts'
 
 /**
@@ -135,6 +135,8 @@ export class LocalShard implements HeadShard {
     const slices = takeInSlices(this.#intake, input)
     let turnStartedMs = clock.nowMs()
     for (;;) {
+      // Of a recording nothing is stored before it is read to its end.
+      if (input.isGone?.() === true) return goneAnswer()
       const slice = slices.next()
       if (slice.done === true) {
         this.#countSymbols()
@@ -253,6 +255,11 @@ export class LocalShard implements HeadShard {
       return batchFull(`profiles of ${heads} services and hours wait for the store, ${BATCH_HEADS_MAX} are allowed`)
     return undefined
   }
+}
+
+/** Of a profile whose client has left. */
+export function goneAnswer(): TakeAnswer {
+  return { kind: 'verdict', verdict: rejectedVerdict(clientGone(), 0), isShed: false }
 }
 
 /** What the writer may hold for this push: of its memory a part is for tenants within their share. */

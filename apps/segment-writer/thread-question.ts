@@ -16,6 +16,7 @@ export type WaitingTake = Omit<TakeOrder, 'start' | 'end' | 'limits' | 'dictiona
   readonly bytes: Uint8Array
   readonly limits: TenantLimits
   readonly dictionary: Uint8Array | undefined
+  readonly isGone?: (() => boolean) | undefined
 }
 
 export type WaitingOrder = WaitingTake | Exclude<ThreadOrder, TakeOrder>
@@ -48,7 +49,7 @@ export class QuestionMaker {
     }
     const orders = waiting.splice(0, count).map((order): ThreadOrder => {
       if (order.kind !== 'take') return order
-      const { bytes, limits: own, dictionary, ...rest } = order
+      const { bytes, limits: own, dictionary, isGone: _, ...rest } = order
       if (!limits.includes(own)) limits.push(own)
       const taken = { ...rest, ...put(bytes), limits: limits.indexOf(own) }
       return withDictionary.has(order) ? { ...taken, dictionary: put(dictionary!) } : taken
@@ -76,6 +77,17 @@ export class QuestionMaker {
     }
     return { count, bodyBytes, withDictionary }
   }
+}
+
+/** How many at the head of what waits are of clients that have left. */
+export function goneCount(waiting: readonly WaitingOrder[]): number {
+  let count = 0
+  while (count < waiting.length && isGone(waiting[count]!)) count++
+  return count
+}
+
+function isGone(order: WaitingOrder): boolean {
+  return order.kind === 'take' && order.isGone?.() === true
 }
 
 /** Dictionaries that pending profiles hold, each counted once. */

@@ -6,7 +6,8 @@
  * 2. Takes are answered before what follows them, so a batch knows all its profiles before it is encoded.
  * 3. A thread that dies fails what it was asked as retryable, and gives its memory back; what waits here goes to the next
  *    one, which starts with the next order and numbers its heads elsewhere. Heads that died are found missing by the flush.
- * 4. A thread that hangs is one that died: what it was asked is looked at every `SILENT_TICK_MS`, and after some ticks
+ * 4. What waits here for a client that has left is dropped when its turn comes.
+ * 5. A thread that hangs is one that died: what it was asked is looked at every `SILENT_TICK_MS`, and after some ticks
  *    without a word from it another takes its place.
  * Memory: what waits counts by its bytes, and past the writer's bound it is refused here; the thread counts the rest in the
  * same account, and refuses too. Rates are kept here, over all threads: by the size that a gzip says it has, corrected
@@ -19,10 +20,10 @@ import type { Log } from '#core/ports/log.ts'
 import type { IngestForm } from '#core/rpc/segment-writer.ts'
 import { threadLost } from './flusher.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
-import { boundOf, memoryFull } from './local-shard.ts'
+import { boundOf, goneAnswer, memoryFull } from './local-shard.ts'
 import type { TenantRates } from './tenant-rates.ts'
 import { type ThreadReply, unpackTaken } from './thread-messages.ts'
-import { HeldDictionaries, ORDERS_MAX, QuestionMaker, type WaitingOrder } from './thread-question.ts'
+import { goneCount, HeldDictionaries, ORDERS_MAX, QuestionMaker, type WaitingOrder } from './thread-question.ts'
 import { rejectedVerdict } from './verdicts.ts'
 import type { WriterAccount } from './writer-account.ts'
 
@@ -127,7 +128,7 @@ export class ThreadShard implements HeadShard {
         resolve({ kind: 'verdict', verdict: rejectedVerdict(threadLost(), 0), isShed: false })
       },
     })
-    const { batch, request, pushId, limits, policy, mayUseReserve } = input
+    const { batch, request, pushId, limits, policy, mayUseReserve, isGone } = input
     const labels = labelsToPairs(input.labels)
     const { bytes, clientId } = profile
     this.#order({
@@ -146,6 +147,7 @@ export class ThreadShard implements HeadShard {
       policy,
       mayUseReserve,
       nowMs,
+      isGone,
     })
     return promise
   }
@@ -191,7 +193,9 @@ export class ThreadShard implements HeadShard {
   }
 
   #send(): void {
-    while (this.#questions < QUESTIONS_MAX && this.#waiting.length > 0) {
+    while (this.#questions < QUESTIONS_MAX) {
+      this.#dropGone()
+      if (this.#waiting.length === 0) return
       const question = this.#maker.next(this.#waiting)
       for (const order of question.orders) if ('id' in order) this.#pending.get(order.id)!.isSent = true
       if (this.#questions++ === 0) this.#heard++
@@ -203,6 +207,13 @@ export class ThreadShard implements HeadShard {
         // No thread to be had, or one that the question does not reach.
         this.#end(String(error))
       }
+    }
+  }
+
+  /** What waits for a client that has left is not read. */
+  #dropGone(): void {
+    for (const order of this.#waiting.splice(0, goneCount(this.#waiting))) {
+      if ('id' in order) this.#settle(order.id, (pending) => pending.answer(goneAnswer()))
     }
   }
 

@@ -1,5 +1,5 @@
 /** Verdicts of a push, one per profile (core/rpc/segment-writer.ts). */
-import type { CinderError } from '#core/errors.ts'
+import { CinderError } from '#core/errors.ts'
 import { tellChanges } from '#core/ingest/rule-changes.ts'
 import type { ProfileVerdict } from '#core/rpc/segment-writer.ts'
 import type { Settlement } from './batch.ts'
@@ -7,6 +7,14 @@ import type { Settlement } from './batch.ts'
 export function rejectedVerdict(error: CinderError, decompressedBytes: number): ProfileVerdict {
   const { kind, reason, message } = error
   return { status: 'rejected', kind, reason, message, retryAfterMs: error.retryAfterMs ?? 0, decompressedBytes }
+}
+
+/** Nobody waits for the answer: what of the request was not read by then is not stored. */
+export function clientGone(): CinderError {
+  return new CinderError('canceled', 'the client has left: the rest of its request is not read', {
+    reason: 'client_gone',
+    outcome: 'unknown',
+  })
 }
 
 /** Nothing was left to store, which is no fault. */
