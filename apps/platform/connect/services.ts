@@ -144,9 +144,7 @@ export function createQueryBackendClient(url: string, options?: ConnectClientOpt
       return response as StacktracesResponse
     },
     async mergeProfile(request, signal) {
-      const response = await call(method.mergeProfile, request as MessageInitShape<typeof MergeProfileRequestSchema>, {
-        signal,
-      })
+      const response = await call(method.mergeProfile, request, { signal })
       if (response.stats === undefined) throw missingField('MergeProfileResponse.stats')
       return response as MergeProfileResponse
     },
@@ -170,15 +168,15 @@ export function mountQueryBackend(app: Hono, backend: QueryBackend, options: Int
     {
       stacktraces(request, context) {
         checkSources(request.objects)
-        return backend.stacktraces(heard(request) as StacktracesRequest, context.signal)
+        return backend.stacktraces(request as StacktracesRequest, context.signal)
       },
       mergeProfile(request, context) {
         checkSources(request.objects)
-        return backend.mergeProfile(heard(request) as MergeProfileRequest, context.signal)
+        return backend.mergeProfile(request as MergeProfileRequest, context.signal)
       },
       timeSeries(request, context) {
         checkSources(request.objects)
-        return backend.timeSeries(heard(request) as TimeSeriesRequest, context.signal)
+        return backend.timeSeries(request as TimeSeriesRequest, context.signal)
       },
       points(request, context) {
         checkSources(request.objects)
@@ -187,13 +185,6 @@ export function mountQueryBackend(app: Hono, backend: QueryBackend, options: Int
     },
     { ...options, errorDetails: true },
   )
-}
-
-/** Without a wish that this release does not know. */
-function heard<Request extends { readonly end?: Parameters<typeof isKnownEnd>[0] | undefined }>(
-  request: Request,
-): Request {
-  return request.end === undefined || isKnownEnd(request.end) ? request : { ...request, end: undefined }
 }
 
 export function checkSources(
