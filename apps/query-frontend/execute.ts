@@ -94,24 +94,34 @@ interface Ending {
   clear(): void
 }
 
+/** One signal for all ends: each one more costs a small query as much as its plan. */
 function endsAfter(durationMs: number, clock: Clock, caller: AbortSignal | undefined): Ending {
-  const late = new AbortController()
-  const done = new AbortController()
-  void clock.sleep(durationMs, done.signal).then(() => {
-    if (!done.signal.aborted) late.abort()
+  const ended = new AbortController()
+  const { signal } = ended
+  let isLate = false
+  const end = () => ended.abort()
+  if (caller?.aborted === true) end()
+  else caller?.addEventListener('abort', end, { once: true })
+  // Ends early with the query.
+  void clock.sleep(durationMs, signal).then(() => {
+    isLate = !signal.aborted
+    end()
   })
   return {
-    signal: caller === undefined ? late.signal : AbortSignal.any([caller, late.signal]),
+    signal,
     reason() {
       if (caller?.aborted === true) return new CinderError('canceled', 'the query was given up by its caller')
-      if (!late.signal.aborted) return undefined
+      if (!isLate) return undefined
       return new CinderError(
         'deadline_exceeded',
         `the query took more than ${durationMs} ms, the limit maxQueryDuration: ask for a shorter range or one service`,
         { reason: 'max_query_duration' },
       )
     },
-    clear: () => done.abort(),
+    clear() {
+      caller?.removeEventListener('abort', end)
+      end()
+    },
   }
 }
 
@@ -244,6 +254,12 @@ async function inOrder<Answer>(
     readonly take: (answer: Answer) => void
   },
 ): Promise<void> {
+  const [only, ...others] = calls
+  if (only !== undefined && others.length === 0) {
+    // Nothing else is to be ended.
+    work.take(await unlessEnded(work.run(only, caller), caller))
+    return
+  }
   const failed = new AbortController()
   const ended = AbortSignal.any([caller, failed.signal])
   const answers = new Map<number, Promise<Answer>>()

@@ -27,7 +27,11 @@ const PART_ROWS = 500
  * last part or the end of the loop. Parts are grouped each for itself, so that an object may come in several.
  */
 export async function* streamPlan(sql: SqlSession, request: PlanQueryRequest): AsyncGenerator<SourceObject[]> {
-  for await (const rows of selectPlan(sql, request).cursor(PART_ROWS)) yield groupBySource(rows)
+  for await (const rows of selectPlan(sql, request).cursor(PART_ROWS)) {
+    yield groupBySource(rows)
+    // There is no other. Its end has been sent to the server; what is next on this connection waits for that, not the plan.
+    if (rows.length < PART_ROWS) return
+  }
 }
 
 /** The statement itself, so that a test can look at its plan. */
