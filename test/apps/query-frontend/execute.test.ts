@@ -33,6 +33,11 @@ function objectOf(objectId: string, sizes: readonly number[]): SourceObject {
 
 const bigObjects = (count: number) => Array.from({ length: count }, (_, i) => objectOf(`o${i}`, [GIB]))
 
+function endingAt(object: SourceObject, maxTimeMs: number): SourceObject {
+  const datasets = object.datasets.map((each) => ({ ...each, descriptor: { ...each.descriptor, maxTimeMs } }))
+  return { ...object, datasets }
+}
+
 interface Scene {
   readonly plans: readonly (readonly SourceObject[])[]
   readonly read: (objects: SourceObject[], signal: AbortSignal) => Promise<string>
@@ -165,7 +170,7 @@ test('no query outlives its limit, and none half of the grace of deleted objects
 
 test('a plan over the budget is refused with estimate, limit and advice, and nothing is read', async () => {
   const { answer, record } = setUp({
-    plans: [bigObjects(3)],
+    plans: [bigObjects(3).map((object, i) => endingAt(object, (i + 1) * 1_200_000 - 1))],
     limits: { maxQueryBytes: 2 * GIB },
     read: () => assert.fail('nothing may be read'),
   })
@@ -174,7 +179,7 @@ test('a plan over the budget is refused with estimate, limit and advice, and not
     assert.equal(error.reason, 'max_query_bytes')
     assert.equal(
       error.message,
-      'the query would read up to 3 GiB (3 datasets in 3 objects), limit maxQueryBytes allows 2 GiB: ask for a range of ' +
+      'the query would read up to 3 GiB (3 datasets in 3 objects), limit maxQueryBytes allows 2 GiB: ask for the last ' +
         '40m instead of 1h, or one service_name (the largest: "shop" 3 GiB)',
     )
     return true
