@@ -5,6 +5,8 @@
  * 2. Load over its width: it gets the next width of the ladder with a quarter to spare, in the same pass.
  * 3. Load below: it keeps its width for a whole window of ten minutes whose highest load would do with less, and then goes
  *    to that, or to half, whichever is more. Between the two bounds lies a fifth, so that a load that stands changes nothing.
+ *    Windows end in passes alone that read all services, twice a minute: a thousand that began one after the other would
+ *    end in every pass, and each end is a write of all.
  * 4. A service of width one whose load is small is forgotten; of more services than a table holds, in number or in bytes, the
  *    widest stay.
  * A wide service costs: every writer of it makes objects that its queries read. It knows no writers and moves nothing.
@@ -85,7 +87,7 @@ export function decideWidths({ known, rates, areBusyOnly = false, policy, nowMs 
     const before = byName.get(rate.tenant)?.get(rate.service)
     byName.get(rate.tenant)?.delete(rate.service)
     if (before === undefined && loadOf(rate, policy) < FOLLOWED_LOAD) continue
-    push(decided, decideWidth(before, rate, { policy, nowMs }))
+    push(decided, decideWidth(before, rate, { policy, nowMs, areBusyOnly }))
   }
   for (const services of byName.values()) {
     for (const before of services.values()) {
@@ -130,7 +132,7 @@ function push(list: ServiceWidth[], service: ServiceWidth | undefined): void {
 function decideWidth(
   before: ServiceWidth | undefined,
   { tenant, service, bytesPerSecond, profilesPerSecond }: ServiceRate,
-  { policy, nowMs }: Pick<WidthInput, 'policy' | 'nowMs'>,
+  { policy, nowMs, areBusyOnly }: Pick<WidthInput, 'policy' | 'nowMs' | 'areBusyOnly'>,
 ): ServiceWidth | undefined {
   const load = loadOf({ bytesPerSecond, profilesPerSecond }, policy)
   const rate = { tenant, service, bytesPerSecond, profilesPerSecond }
@@ -142,7 +144,7 @@ function decideWidth(
   if (load > width) return { ...rate, width: Math.max(width, wanted(load)), peak, windowStartMs }
   // Set back: a window that begins in the future would never end.
   if (nowMs < windowStartMs) return { ...rate, width, peak, windowStartMs: nowMs }
-  if (nowMs - windowStartMs < policy.windowMs) return { ...rate, width, peak, windowStartMs }
+  if (areBusyOnly || nowMs - windowStartMs < policy.windowMs) return { ...rate, width, peak, windowStartMs }
   if (width === 1 && peak < FOLLOWED_LOAD) return undefined
   const narrower = Math.max(wanted(peak), Math.ceil(width / 2))
   return { ...rate, width: Math.min(width, ladderWidth(narrower)), peak: load, windowStartMs: nowMs }

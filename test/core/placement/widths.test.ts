@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { emptyPlacementState } from '#core/placement/plan.ts'
+import { isWorthWriting } from '#core/placement/state-change.ts'
 import { TABLE_MAX_SERVICES } from '#core/placement/table.ts'
 import { decideWidths, ladderWidth, loadOf, type ServiceWidth, type WidthPolicy } from '#core/placement/widths.ts'
 
@@ -39,6 +41,23 @@ test('of busy services alone, the others keep what they are', () => {
   assert.deepEqual(names(kept), ['s 8', 'busy 4'])
   assert.deepEqual(kept[0], before, 'its window has ended, and waits for a pass that reads all')
   assert.deepEqual(names(decideWidths(input)).toSorted(), ['busy 4', 's 4'])
+})
+
+test('windows that began one after the other end in passes alone that read all: the others have nothing to write', () => {
+  const services = Array.from({ length: 200 }, (_, i) =>
+    known({ service: `s${i}`, width: 4, peak: 1, windowStartMs: i - 200 }),
+  )
+  const rates = services.map(({ service }) => rate(1, service))
+  const stateOf = (list: ServiceWidth[]) => ({ ...emptyPlacementState(), services: list })
+  for (let nowMs = 0; nowMs < 200; nowMs += 5) {
+    const pass = (areBusyOnly: boolean) => decideWidths({ known: services, rates, policy: POLICY, nowMs, areBusyOnly })
+    const [busy, all] = [pass(true), pass(false)]
+    assert.ok(!isWorthWriting(stateOf(services), stateOf(busy)), `at ${nowMs}`)
+    assert.ok(isWorthWriting(stateOf(services), stateOf(all)), `at ${nowMs}`)
+    assert.equal(all.filter(({ width }) => width === 4).length, Math.max(0, 99 - nowMs), `at ${nowMs}`)
+  }
+  const grown = decideWidths({ known: services, rates: [rate(9, 's0')], policy: POLICY, nowMs: 400, areBusyOnly: true })
+  assert.equal(grown[0]!.width, 12, 'up at once')
 })
 
 test('the ladder', () => {
