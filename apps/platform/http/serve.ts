@@ -1,6 +1,7 @@
 /**
  * A listener of Bun for a fetch app, as a part of the process: it stops taking connections first, answers what is in
- * flight, then ends. Bun's own bounds are raised to ours: a body over its bound would be cut without an answer.
+ * flight, then ends. Bun's own bound of bodies is far above ours: past it is 413 without a word, which clients of Connect
+ * take for a fault that a retry mends. Who reads a body bounds it (body.ts), and one that nobody reads is not kept.
  *
  * With `serveHttp2` the same port speaks HTTP/2 too, and gRPC: two listeners behind one front (port-front.ts). It costs a
  * copy of every byte (0.5 ms of CPU a megabyte each way) and 10 us a request, so that services that only ours call do without.
@@ -41,8 +42,8 @@ export interface HttpListener {
 
 /** Bun's largest; its default of 10 s cuts long queries and long polls. */
 const IDLE_TIMEOUT_SECONDS = 255
-/** The app refuses a body over its limit with a sentence, so the listener must let a little more through. */
-const BODY_SLACK_BYTES = MIB
+/** The app refuses a body over its limit with a sentence. Of 600 MB that it refuses by their length Bun keeps nothing. */
+const BODY_SLACK_BYTES = 1024 * MIB
 
 export function serveHttp(listener: HttpListener): Part & { readonly url: string } {
   const { host, port, tls } = listener

@@ -37,6 +37,10 @@ test('bodies with and without a stated length, and over the limit', async () => 
     assert.deepEqual(await post(chunked(10)), { kind: 'bytes', sizeBytes: LIMIT_BYTES })
     assert.deepEqual(await post(new Uint8Array(LIMIT_BYTES + 1)), { kind: 'too-large', sizeBytes: LIMIT_BYTES + 1 })
     assert.equal(((await post(chunked(11))) as { kind: string }).kind, 'too-large')
+    // The runtime's own refusal has no words, and clients of Connect come again with the same body.
+    const farOver = 20_000_000
+    assert.deepEqual(await post(new Uint8Array(farOver)), { kind: 'too-large', sizeBytes: farOver })
+    assert.equal(((await post(chunked(2_000))) as { kind: string }).kind, 'too-large')
   } finally {
     await listener.stop()
   }
