@@ -19,7 +19,7 @@ import { errorOfVerdicts, kindOfVerdict } from './verdicts.ts'
 
 export interface OtlpExportDeps {
   /** Verdicts in the order of the profiles. Throws if nothing can be accepted. */
-  readonly write: (tenant: string, series: WriteSeries[]) => Promise<readonly ProfileVerdict[]>
+  readonly write: (tenant: string, series: WriteSeries[], signal?: AbortSignal) => Promise<readonly ProfileVerdict[]>
   /** Notes an error that the tenant gets. */
   readonly refused: (tenant: string, error: CinderError) => void
   /** Of all copies of profiles whose samples are of several services. */
@@ -31,9 +31,12 @@ export interface OtlpBody {
   readonly bytes: Uint8Array
   /** From JSON, whose names leave no doubt. */
   readonly isNamed?: boolean
+  /** Of the client, who may leave: what it sent is then not read to its end. */
+  readonly signal?: AbortSignal
 }
 
-export async function exportOtlp(deps: OtlpExportDeps, { tenant, bytes, isNamed }: OtlpBody): Promise<OtlpAnswer> {
+export async function exportOtlp(deps: OtlpExportDeps, body: OtlpBody): Promise<OtlpAnswer> {
+  const { tenant, bytes, isNamed, signal } = body
   const request = readOtlpRequest(bytes)
   const envelope = openOtlp(request, { bytesMax: deps.bytesMax, ...(isNamed === true && { layout: LAYOUT_1_10 }) })
   const ingest: IngestForm = {
@@ -48,7 +51,7 @@ export async function exportOtlp(deps: OtlpExportDeps, { tenant, bytes, isNamed 
     profiles: [{ bytes: profile, clientId: id }],
     ingest,
   }))
-  const verdicts = series.length === 0 ? [] : await deps.write(tenant, series)
+  const verdicts = series.length === 0 ? [] : await deps.write(tenant, series, signal)
   return judge(deps, { tenant, envelope, verdicts })
 }
 

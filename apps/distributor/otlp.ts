@@ -73,7 +73,9 @@ export function mountOtlp(app: Hono, deps: OtlpDeps, service: ConnectServerOptio
       async export(request, context) {
         const tenant = tenantsOf(context)[0]!
         try {
-          return messageOfAnswer(await exportOtlp(deps, { tenant, bytes: otlpFromGrpc(request) }))
+          return messageOfAnswer(
+            await exportOtlp(deps, { tenant, bytes: otlpFromGrpc(request), signal: context.signal }),
+          )
         } catch (error) {
           deps.refusals.note(tenant, '', error)
           throw error
@@ -102,7 +104,7 @@ async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {
     if (held !== undefined) throw held
     const body = await readOtlpBody(request, deps, inflate)
     const bytes = encoding === 'json' ? otlpFromJson(body) : body
-    const answer = await exportOtlp(deps, { tenant, bytes, isNamed: encoding === 'json' })
+    const answer = await exportOtlp(deps, { tenant, bytes, isNamed: encoding === 'json', signal: request.signal })
     return new Response(encodeOtlpAnswer(answer, encoding), { headers: { 'Content-Type': typeOf(encoding) } })
   } catch (error) {
     if (tenant !== undefined) deps.refusals.note(tenant, '', error)

@@ -31,6 +31,7 @@ export interface Ask {
   readonly limits?: TenantLimits
   readonly policy?: object
   readonly nowMs?: number
+  readonly isGone?: () => boolean
 }
 
 const codec = createCodec()
@@ -50,6 +51,7 @@ export function ask(shard: HeadShard, { bytes, batch = 0, request = 1, ...rest }
     limits: rest.limits ?? NO_RATE,
     policy: rest.policy && JSON.stringify(rest.policy),
     nowMs: rest.nowMs ?? NOW_MS,
+    isGone: rest.isGone,
   })
   return Promise.resolve(answer)
 }
