@@ -16,8 +16,10 @@ import { killRunning, runCommand } from './runner/command.ts'
 import { shareOut } from './runner/lanes.ts'
 import { planBatches, type Batch } from './runner/plan.ts'
 import { judge, type Report } from './runner/report.ts'
+import { NO_TYPE_MEMORY, openTypeMemory } from './runner/type-memory.ts'
 import { listPaths, ROOT } from './tidy/source-tree.ts'
 
+const IS_CI = process.env.CI === 'true'
 /** Decoders of one fuzz suite, at most; each takes `FUZZ_SECONDS` if that is set by hand. */
 const FUZZ_DECODERS_MAX = 8
 /** A whole run is allowed three minutes; a batch that takes two hangs. */
@@ -25,7 +27,9 @@ const BATCH_TIMEOUT_MS =
   120_000 +
   FUZZ_DECODERS_MAX * Number(process.env.FUZZ_SECONDS ?? 0) * 1_000 +
   // A quarter of the worlds that CI simulates takes a minute on a core of its own.
-  (process.env.CI === 'true' ? 120_000 : 0)
+  (IS_CI ? 120_000 : 0)
+/** For every other file of a process that suites share: a second each, and several times that on a loaded machine. */
+const MORE_FILES_MS = 5_000
 /** Of one test. Suites that start Postgres need 3 s alone and several times that on a loaded machine. */
 const TEST_TIMEOUT_MS = 60_000
 /**
@@ -49,7 +53,7 @@ interface Job {
 
 function suiteJob(batch: Batch, reportPath: string): Job {
   const isLong = LONG_SUITES.some((prefix) => batch.name.startsWith(prefix))
-  const timeoutMs = isLong ? LONG_TIMEOUT_MS : BATCH_TIMEOUT_MS
+  const timeoutMs = isLong ? LONG_TIMEOUT_MS : BATCH_TIMEOUT_MS + (batch.files.length - 1) * MORE_FILES_MS
   const argv = [process.execPath, 'test', `--timeout=${isLong ? LONG_TIMEOUT_MS : TEST_TIMEOUT_MS}`, '--reporter=junit']
   argv.push(`--reporter-outfile=${reportPath}`, ...batch.files.map((file) => `./${file}`))
   return {
@@ -70,8 +74,14 @@ function typeJob(project: string): Job {
     waits: false,
     run: async () => {
       const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-      const result = await runCommand([tsc, '-p', project], { timeoutMs: BATCH_TIMEOUT_MS })
+      const types = { name: project === '.' ? 'all' : project, run: String(process.pid) }
+      const memory = IS_CI ? NO_TYPE_MEMORY : openTypeMemory(join(ROOT, 'node_modules', '.cache', 'types'), types)
+      // On one core: it has others beside it, and four threads check some things four times (11 s of CPU instead of 7).
+      const argv = [tsc, '-p', project, '--singleThreaded', ...memory.args]
+      const result = await runCommand(argv, { timeoutMs: BATCH_TIMEOUT_MS })
       const ok = result.exitCode === 0
+      if (ok) memory.keep()
+      else memory.drop()
       const failed = ok
         ? []
         : [`${name}: ${result.output.match(/error TS/g)?.length ?? 0} type errors ${result.death}`.trim()]
@@ -112,9 +122,8 @@ function seconds(durationMs: number): string {
 }
 
 function printSummary(total: Report, durationMs: number): boolean {
-  const strict = process.env.CI === 'true'
-  if (strict) for (const title of total.skipped) total.failed.push(`${title}: skipped, which CI=true does not allow`)
-  if (total.skipped.length > 0 && !strict) {
+  if (IS_CI) for (const title of total.skipped) total.failed.push(`${title}: skipped, which CI=true does not allow`)
+  if (total.skipped.length > 0 && !IS_CI) {
     console.log(`\n${total.skipped.length} skipped, because a real server or tool is absent here:`)
     for (const title of total.skipped) console.log(`  ${title}`)
   }
@@ -147,7 +156,7 @@ async function main(filters: string[]): Promise<number> {
   const startedMs = performance.now()
   const reports = mkdtempSync(join(tmpdir(), 'cinder-test-'))
   const paths = listPaths(ROOT)
-  const batches = planBatches(paths, filters, { isThorough: process.env.CI === 'true' })
+  const batches = planBatches(paths, filters, { isThorough: IS_CI })
   const jobs = batches.map((batch, index) => suiteJob(batch, join(reports, `${index}.xml`)))
   if (filters.length === 0) jobs.unshift(...TYPE_PROGRAMS.map(typeJob))
   const total: Report = { passed: 0, failed: [], skipped: [] }

@@ -15,14 +15,37 @@ const PATHS = [
   'test/tidy/names.test.ts',
 ]
 
-test('core shares a process per folder, others have their own, slow ones come first', () => {
+test('core shares a process per folder, so do short suites; slow ones come first', () => {
   assert.deepEqual(planBatches(PATHS, []), [
-    { name: 'test/db/jobs.test.ts', files: ['test/db/jobs.test.ts'], waits: false },
-    { name: 'test/bench/verdict.test.ts', files: ['test/bench/verdict.test.ts'], waits: false },
+    { name: 'test/db', files: ['test/db/jobs.test.ts'], waits: false },
+    { name: 'test/bench', files: ['test/bench/verdict.test.ts'], waits: false },
     { name: 'test/core', files: ['test/core/units.test.ts'], waits: false },
     { name: 'test/core/pprof', files: ['test/core/pprof/a.test.ts', 'test/core/pprof/b.test.ts'], waits: false },
-    { name: 'test/tidy/names.test.ts', files: ['test/tidy/names.test.ts'], waits: false },
+    { name: 'test/tidy', files: ['test/tidy/names.test.ts'], waits: false },
   ])
+})
+
+test('an app of many suites has several processes, even in number; what is long or looks around is alone', () => {
+  const many = Array.from({ length: 25 }, (_, at) => `test/apps/cli/x${String(at).padStart(2, '0')}.test.ts`)
+  const alone = [
+    'test/apps/segment-writer/memory.test.ts',
+    'test/apps/segment-writer/threads.test.ts',
+    'test/db/transactions.test.ts',
+  ]
+  const others = ['test/apps/platform/http/a.test.ts', 'test/apps/platform/b.test.ts', 'test/e2e/x.test.ts']
+  const batches = planBatches([...many, ...alone, ...others], [])
+  const sizes = new Map(batches.map(({ name, files }) => [name, files.length]))
+  assert.deepEqual(Object.fromEntries([...sizes].sort()), {
+    'test/apps/cli 1/3': 8,
+    'test/apps/cli 2/3': 8,
+    'test/apps/cli 3/3': 9,
+    'test/apps/platform': 2,
+    'test/apps/segment-writer/memory.test.ts': 1,
+    'test/apps/segment-writer/threads.test.ts': 1,
+    'test/db/transactions.test.ts': 1,
+    'test/e2e/x.test.ts': 1,
+  })
+  assert.deepEqual(new Set(batches.flatMap(({ files }) => files)), new Set([...many, ...alone, ...others]))
 })
 
 test('filters are parts of paths, any of them', () => {
@@ -50,7 +73,7 @@ test('the longest come first, and what mostly waits is marked', () => {
     [
       ['test/e2e/journal.test.ts', true],
       ['test/e2e/kill.test.ts', false],
-      ['test/db/jobs.test.ts', false],
+      ['test/db', false],
     ],
   )
 })

@@ -2,8 +2,9 @@
  * Which suites run, in which processes, in which order. Pure.
  *
  * 1. A suite is a `*.test.ts` below test/, except programs and recorded data in fixtures. What judges benches is one too.
- * 2. Core suites share a process per folder: they do no I/O, and a process costs 60 ms. Every other suite has a process
- *    of its own: it may start Postgres or servers, and a crash must name its file.
+ * 2. Core suites share a process per folder. Short suites of one app, of the database and of the tree share processes, a
+ *    dozen in each: a process costs 100 ms of CPU until its modules are loaded, and twice that with a server of Postgres.
+ *    A suite that takes long, that starts programs of the product, or that looks at its whole process, has one of its own.
  * 3. The longest start first, so that none of them begins last.
  * 4. What mostly waits (for leases, signals, processes that start) is marked: it may run beside as many others as there
  *    are cores.
@@ -57,7 +58,21 @@ const SECONDS: Readonly<Record<string, number>> = {
 /** What real processes and databases take that have no line above; pure suites take less. */
 const SECONDS_DEFAULT = 5
 const SECONDS_PURE = 3
-const PURE = ['test/core', 'test/tidy/', 'test/runner/', 'test/bench/']
+/** A file among others of its process. */
+const SECONDS_SHARED = 0.8
+const PURE = ['test/core', 'test/tidy', 'test/runner', 'test/bench']
+/** Their suites share processes, each with its neighbours. */
+const SHARED = ['test/apps/', 'test/db/', 'test/tidy/', 'test/runner/', 'test/bench/']
+/** So few that one that hangs or dies takes little with it, and that processes stay short beside one another. */
+const SHARED_FILES_MAX = 12
+/** Short, and not to be shared: what replaces timers or measures memory, threads and turns would see its neighbours. */
+const ALONE: ReadonlySet<string> = new Set([
+  'test/apps/compaction-worker/memory.test.ts',
+  'test/apps/platform/http/grpc-load.test.ts',
+  'test/apps/segment-writer/take-turns.test.ts',
+  'test/apps/segment-writer/threads.test.ts',
+  'test/db/watched-socket.test.ts',
+])
 /** Their processor time is less than two fifths of their time. */
 const WAITS: ReadonlySet<string> = new Set([
   'test/apps/metastore/frozen-holder.test.ts',
@@ -81,17 +96,39 @@ export function planBatches(paths: string[], filters: string[], options: { isTho
       (options.isThorough === true || filters.length > 0 || !ONLY_IF_ASKED.some((prefix) => path.startsWith(prefix))) &&
       (filters.length === 0 || filters.some((filter) => path.includes(filter))),
   )
-  const batches = new Map<string, Batch>()
+  const groups = new Map<string, string[]>()
   for (const path of files.sort()) {
-    const name = path.startsWith('test/core/') ? path.slice(0, path.lastIndexOf('/')) : path
-    const batch = batches.get(name)
-    if (batch === undefined) batches.set(name, { name, files: [path], waits: WAITS.has(name) })
-    else batch.files.push(path)
+    const name = groupOf(path)
+    const group = groups.get(name)
+    if (group === undefined) groups.set(name, [path])
+    else group.push(path)
   }
-  return [...batches.values()].sort((a, b) => secondsOf(b) - secondsOf(a) || (a.name < b.name ? -1 : 1))
+  const batches = [...groups].flatMap(([name, group]) =>
+    name.startsWith('test/core') ? [{ name, files: group, waits: WAITS.has(name) }] : slices(name, group),
+  )
+  return batches.sort((a, b) => secondsOf(b) - secondsOf(a) || (a.name < b.name ? -1 : 1))
 }
 
-function secondsOf({ name }: Batch): number {
+/** Suites with one name share a process. */
+function groupOf(path: string): string {
+  if (path.startsWith('test/core/')) return path.slice(0, path.lastIndexOf('/'))
+  const isAlone = path in SECONDS || WAITS.has(path) || ALONE.has(path)
+  if (isAlone || !SHARED.some((prefix) => path.startsWith(prefix))) return path
+  const [test, folder, app] = path.split('/')
+  return folder === 'apps' ? `${test}/${folder}/${app}` : `${test}/${folder}`
+}
+
+/** Even ones: three dozen suites and one more are four times nine or ten. */
+function slices(name: string, files: readonly string[]): Batch[] {
+  const count = Math.ceil(files.length / SHARED_FILES_MAX)
+  return Array.from({ length: count }, (_, at) => {
+    const from = Math.floor((files.length * at) / count)
+    const slice = files.slice(from, Math.floor((files.length * (at + 1)) / count))
+    return { name: count === 1 ? name : `${name} ${at + 1}/${count}`, files: slice, waits: WAITS.has(name) }
+  })
+}
+
+function secondsOf({ name, files }: Batch): number {
   const isPure = PURE.some((prefix) => name.startsWith(prefix))
-  return SECONDS[name] ?? (isPure ? SECONDS_PURE : SECONDS_DEFAULT)
+  return SECONDS[name] ?? (isPure ? SECONDS_PURE : Math.max(SECONDS_DEFAULT, files.length * SECONDS_SHARED))
 }

@@ -4,7 +4,6 @@
  * Waiting is for an event (a line, an exit) or for a condition polled until a deadline; nothing sleeps a fixed time.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { after } from 'node:test'
 
 /** Generous: the machine may be busy; a test that hits it has failed. */
 const DEADLINE_MS = 30_000
@@ -153,6 +152,7 @@ function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<
   return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
-after(() => {
+// Not a hook of a suite: several may share this process, and the module belongs to none of them.
+process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
