@@ -71,8 +71,8 @@ async function upload(
     }
   }
   if (heldBytes > 0 && part === PARTS_MAX) return tooLarge()
-  // An empty file is one part too: it says that the upload is expected.
-  if (heldBytes > 0 || part === 0) await put(held.subarray(0, heldBytes))
+  // A last part that is not full, and be it empty, tells the end of a file from an upload that broke off.
+  if (part < PARTS_MAX) await put(held.subarray(0, heldBytes))
   return new Response(null, { status: 200 })
 }
 

@@ -5,7 +5,8 @@
  * 1. An agent asks first. What is there, or is brought by another agent since less than five minutes, is not wanted; asking
  *    counts as use, which is marked once a day.
  * 2. Parts come one by one, each an object of its own: an upload of a gigabyte holds one part in memory.
- * 3. The end of an upload counts the parts, up to the first that is not full, and writes the metadata anew.
+ * 3. The end of an upload counts the parts, up to the first that is not full, and writes the metadata anew. Without such a
+ *    part the upload broke off, and is not ended.
  * 4. What nobody asked about for a month goes: whoever brings a new file pays for looking, at most once an hour a tenant.
  *
  * Must not: show a file as uploaded whose upload did not end.
@@ -117,6 +118,7 @@ class DebuginfoFiles {
     if (known === undefined) return { found: false }
     if (known.isUploaded) return { found: true }
     let sizeBytes = 0
+    let parts = 0
     let isWhole = false
     for (const key of await this.#keysBelow(`${prefix}exe/`)) {
       // Of an upload that broke off, and was longer.
@@ -126,8 +128,9 @@ class DebuginfoFiles {
       }
       const partBytes: number = (await store.head(key))?.sizeBytes ?? 0
       sizeBytes += partBytes
-      isWhole = partBytes < DEBUGINFO_PART_BYTES
+      isWhole = ++parts === DEBUGINFO_PARTS_MAX || partBytes < DEBUGINFO_PART_BYTES
     }
+    if (!isWhole) throw notEnded(buildId, sizeBytes)
     const ended = { ...known, isUploaded: true, finishedAtMs: this.#nowMs(), sizeBytes }
     await store.put(`${prefix}metadata`, encode(ended))
     return { found: true }
@@ -237,6 +240,11 @@ function checkFile(file: DebuginfoFile): DebuginfoFile {
 function checkBuildId(buildId: string): string {
   if (isBuildId(buildId)) return buildId
   throw invalidArgument(`gnu_build_id ${JSON.stringify(buildId.slice(0, 64))} must be 2 to 40 hexadecimal digits`)
+}
+
+function notEnded(buildId: string, sizeBytes: number): CinderError {
+  const why = `the upload of ${buildId} has not ended: ${sizeBytes} bytes have come`
+  return new CinderError('failed_precondition', why, { reason: 'debuginfo_not_ended', outcome: 'not-applied' })
 }
 
 function notExpected(buildId: string): CinderError {

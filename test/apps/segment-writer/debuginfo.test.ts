@@ -94,6 +94,31 @@ test('an upload that did not end may be repeated after five minutes; of two that
   assert.equal((body.object as { sizeBytes: string }[])[0]!.sizeBytes, '1')
 })
 
+test('an upload of which nothing came, or that broke off, is not shown as uploaded', async () => {
+  const { call, upload, begin } = setUp()
+  const finish = () => call('UploadFinished', { gnuBuildId: ID })
+  await begin()
+  const nothing = await finish()
+  assert.deepEqual([nothing.status, nothing.body.code], [400, 'failed_precondition'])
+  assert.match(String(nothing.body.message), /has not ended: 0 bytes have come/)
+  let sent = 0
+  const broken = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      if (sent++ < 2) controller.enqueue(new Uint8Array(DEBUGINFO_PART_BYTES))
+      else controller.error(new Error('the agent has died'))
+    },
+  })
+  assert.notEqual((await upload(broken)).status, 200)
+  assert.match(String((await finish()).body.message), new RegExp(`${2 * DEBUGINFO_PART_BYTES} bytes have come`))
+  const { body } = await call('ListDebuginfo', {})
+  assert.equal((body.object as { state?: string }[])[0]!.state, undefined, 'uploading, which is the default')
+  // A file that ends with a full part has an end too.
+  assert.equal((await upload(new Uint8Array(DEBUGINFO_PART_BYTES))).status, 200)
+  assert.equal((await finish()).status, 200)
+  const { body: listed } = await call('ListDebuginfo', {})
+  assert.equal((listed.object as { sizeBytes: string }[])[0]!.sizeBytes, String(DEBUGINFO_PART_BYTES))
+})
+
 test('a file goes when nobody has asked for it for a month, by its last use (H67)', async () => {
   const { store, clock, begin, upload, call } = setUp()
   const files = ['aa', 'bb'].map((gnuBuildId) => ({ ...FILE, gnuBuildId }))
