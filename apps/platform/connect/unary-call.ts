@@ -14,6 +14,7 @@
 import { create, type DescMethodUnary, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ContextValues, type HandlerContext } from '@connectrpc/connect'
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect'
+import { rawBytesOf } from './raw-message.ts'
 
 export type UnaryImplementation = (message: object, context: HandlerContext) => unknown
 
@@ -57,8 +58,7 @@ export async function callUnary(called: UnaryMethod, asked: UnaryRequest): Promi
   try {
     if (asked.refusal !== undefined) throw asked.refusal
     const answer = await called.run(message, call)
-    const bytes =
-      asked.replacement() ?? serialise(method, create(method.output, answer as Record<string, unknown>), asked.isJson)
+    const bytes = asked.replacement() ?? bytesOf(method, answer as Record<string, unknown>, asked.isJson)
     return { kind: 'answer', status: 200, headers: call.headersOf(bytes), bytes }
   } catch (error) {
     const failure = error instanceof SerialiseError ? error.inner : mapped(error)
@@ -84,7 +84,10 @@ class SerialiseError extends Error {
   }
 }
 
-function serialise({ output }: DescMethodUnary, message: ReturnType<typeof create>, isJson: boolean): Uint8Array {
+function bytesOf({ output }: DescMethodUnary, answer: Record<string, unknown>, isJson: boolean): Uint8Array {
+  const raw = isJson ? undefined : rawBytesOf(output, answer)
+  if (raw !== undefined) return raw
+  const message = create(output, answer)
   try {
     return isJson ? new TextEncoder().encode(toJsonString(output, message)) : toBinary(output, message)
   } catch (error) {
