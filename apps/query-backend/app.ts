@@ -18,6 +18,7 @@ import { endSeries, endStacks, endTree } from '#core/query/answer-task.ts'
 import { compileSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
+import { encodeSeriesPart } from '#core/query/series-part.ts'
 import { compileStackTest } from '#core/query/stack-test.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { Ending } from '#core/rpc/answer-ends.ts'
@@ -210,7 +211,8 @@ async function readSeries(
   })
   const series = total.build()
   const { end } = request
-  if (end === undefined) return { series, stats }
+  if (end === undefined)
+    return request.asPart === true ? { series: [], stats, part: encodeSeriesPart(series) } : { series, stats }
   return { series: [], stats, ended: { bytes: endSeries(series, end), seriesCount: series.length } }
 }
 

@@ -90,7 +90,9 @@ const SERIES_HERE_BYTES = 256 * KIB
 export function sparingThreads(threads: AnswerWorker): AnswerWorker {
   return {
     run(task, signal) {
-      const hereBytes = task.kind === 'series' ? SERIES_HERE_BYTES : WORK_HERE_BYTES
+      // What is merged is looked up point by point, which takes as long as encoding ten of them.
+      const isRanked = task.kind === 'series' && task.parts.length === 1 && task.points === undefined
+      const hereBytes = isRanked ? SERIES_HERE_BYTES : WORK_HERE_BYTES
       return (taskBytes(task) <= hereBytes ? WORK_HERE : threads).run(task, signal)
     },
   }

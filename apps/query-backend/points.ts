@@ -7,10 +7,12 @@ import { compileMatchers } from '#core/labels/matcher.ts'
 import { withoutStripped } from '#core/query/stripped.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
 import { PointRows } from '#core/query/point-rows.ts'
+import { encodePointsPart } from '#core/query/points-part.ts'
 import { addCallSiteSeries, addProfilePoints, addSpanPoints, meantTotals } from '#core/query/profile-points.ts'
 import type { CompiledSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
 import { compileStackTest, type StackTest } from '#core/query/stack-test.ts'
+import { encodeSeriesPart } from '#core/query/series-part.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type {
   PointsRequest,
@@ -48,7 +50,7 @@ export async function readPoints(deps: PointDeps, request: PointsRequest, call: 
       call.stats.samples += addSpanPoints(plan, fetched, { grid: request, rows, stackTest })
       throwIfGone(call.signal)
     }
-    return { series: rows.build(), stats: call.stats, filtered: true }
+    return answerOf(rows, request, call)
   }
   // Heads select, so both give the same datasets in the same order.
   const samples = stackTest === undefined ? undefined : readObjects(deps, request.objects, withSamples, call)
@@ -63,7 +65,14 @@ export async function readPoints(deps: PointDeps, request: PointsRequest, call: 
   } finally {
     await samples?.return(undefined)
   }
-  return { series: rows.build(), stats: call.stats, filtered: true }
+  return answerOf(rows, request, call)
+}
+
+function answerOf(rows: PointRows, { asPart }: PointsRequest, { stats }: Call): PointsResponse {
+  const answer = { stats, filtered: true }
+  return asPart === true
+    ? { ...answer, series: [], part: encodePointsPart(rows.build()) }
+    : { ...answer, series: rows.build() }
 }
 
 export async function readCallSiteSeries(
@@ -89,5 +98,7 @@ export async function readCallSiteSeries(
     call.stats.samples += addCallSiteSeries(plan, fetched, stackTest, { range, builder })
     throwIfGone(call.signal)
   }
-  return { series: builder.build(), stats: call.stats, selected: true, filtered: true }
+  const answer = { stats: call.stats, selected: true, filtered: true }
+  const series = builder.build()
+  return request.asPart === true ? { ...answer, series: [], part: encodeSeriesPart(series) } : { ...answer, series }
 }

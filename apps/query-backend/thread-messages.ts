@@ -163,6 +163,10 @@ export function unpackBytes(packed: PackedAnswer): Uint8Array {
 
 export function packAnswer(answer: Answer): Packed {
   if ('ended' in answer && answer.ended !== undefined) return packEnded(answer, answer.ended)
+  if ('part' in answer && answer.part !== undefined) {
+    const { packed, transfer } = packBytes(answer.part)
+    return { packed: { kind: 'plain', answer: { ...answer, part: packed.bytes } as typeof answer }, transfer }
+  }
   if (!('series' in answer)) {
     const bytes = 'tree' in answer ? answer.tree : answer.stacks
     return { packed: { kind: 'plain', answer }, transfer: bytes.length === 0 ? [] : [bytes.buffer as ArrayBuffer] }

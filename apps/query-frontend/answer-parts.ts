@@ -27,7 +27,7 @@ export function workerOf(
     async run(task, signal) {
       const startedMs = clock.nowMs()
       const bytes = await answerWorker.run(task, signal)
-      const isFold = task.kind === FOLDS.trees || task.kind === FOLDS.stacks
+      const isFold = task.kind.startsWith('fold-')
       record?.noteWork(isFold ? 'mergeMs' : 'finishMs', clock.nowMs() - startedMs)
       return bytes
     },
@@ -39,7 +39,10 @@ const FOLD_BYTES = 16 * MIB
 /** Beside what the eight calls bring that run already. */
 const HELD_BYTES_MAX = 64 * MIB
 
-const FOLDS = { trees: 'fold-trees', stacks: 'fold-stacks' } as const
+/** Points are all, or the highest of each step, with or without what names them. */
+export type PartKind =
+  | { readonly of: 'trees' | 'stacks' | 'series' }
+  | { readonly of: 'points'; readonly best: boolean; readonly exemplars: boolean }
 
 export interface PartLimits {
   readonly foldBytes: number
@@ -47,7 +50,7 @@ export interface PartLimits {
 }
 
 export class AnswerParts {
-  readonly #kind: keyof typeof FOLDS
+  readonly #kind: PartKind
   readonly #worker: AnswerWorker
   readonly #budget: QueryBudget
   readonly #limits: PartLimits
@@ -58,7 +61,7 @@ export class AnswerParts {
   #ended: Uint8Array | undefined
 
   constructor(
-    kind: 'trees' | 'stacks',
+    kind: PartKind,
     worker: AnswerWorker,
     options: {
       readonly budget: QueryBudget
@@ -74,7 +77,7 @@ export class AnswerParts {
   /** Of a merge, whatever asks for it. */
   get nodesMax(): number {
     const { nodes } = this.#budget
-    if (this.#kind === 'trees') return Math.min(nodes || TREE_NODES_MAX, TREE_NODES_MAX)
+    if (this.#kind.of === 'trees') return Math.min(nodes || TREE_NODES_MAX, TREE_NODES_MAX)
     return nodes || Number.MAX_SAFE_INTEGER
   }
 
@@ -102,12 +105,36 @@ export class AnswerParts {
     end: Omit<TreeTask, 'nodesMax'> | Omit<StacksTask, 'nodesMax'>,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    if (this.#ended !== undefined) return this.#ended
-    return this.run({ ...end, nodesMax: this.nodesMax, parts: await this.take() }, signal)
+    return this.finish((parts) => ({ ...end, nodesMax: this.nodesMax, parts }), signal)
+  }
+
+  /** The same with any task. */
+  async finish(taskOf: (parts: Parts) => AnswerTask, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#ended ?? this.run(taskOf(await this.take()), signal)
+  }
+
+  /** All parts as one; undefined: there is none. Ends the use of this. */
+  async merged(signal?: AbortSignal): Promise<Uint8Array | undefined> {
+    const parts = await this.take()
+    return parts.length > 1 ? this.run(this.#foldOf(parts), signal) : parts[0]
+  }
+
+  #foldOf(parts: Parts): AnswerTask {
+    const kind = this.#kind
+    const { series: seriesMax } = this.#budget
+    switch (kind.of) {
+      case 'trees':
+      case 'stacks':
+        return { kind: `fold-${kind.of}`, parts, nodesMax: this.nodesMax }
+      case 'series':
+        return { kind: 'fold-series', parts, seriesMax }
+      case 'points':
+        return { kind: 'fold-points', parts, seriesMax, best: kind.best, exemplars: kind.exemplars }
+    }
   }
 
   async #fold(parts: Parts): Promise<void> {
-    const folded = await this.run({ kind: FOLDS[this.#kind], parts, nodesMax: this.nodesMax })
+    const folded = await this.run(this.#foldOf(parts))
     this.#folding = undefined
     this.#foldingBytes = 0
     // No more folds for its own sake: what was merged is as small as it gets.

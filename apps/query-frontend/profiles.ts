@@ -1,21 +1,23 @@
 /** Time series: those of the query-backends, merged, ranked once, as messages; with exemplars where they are asked for. */
 import { CinderError } from '#core/errors.ts'
-import { LABEL_PROFILE_TYPE, type Labels, labelsKey } from '#core/labels/labels.ts'
+import { LABEL_PROFILE_TYPE } from '#core/labels/labels.ts'
 import type { Matcher } from '#core/labels/matcher.ts'
 import { budgetOf, type QueryBudget, refuseSeries } from '#core/query/budget.ts'
 import { listSeries, partForSeries } from '#core/query/label-query.ts'
 import type { ReadKind } from '#core/query/plan-cost.ts'
-import { PointRows } from '#core/query/point-rows.ts'
-import { packSeries } from '#core/query/series-columns.ts'
-import { dataRangeOf, finishTimeSeries, type StepRange, TimeSeriesBuilder } from '#core/query/time-series.ts'
-import type { PointExemplar } from '#core/rpc/query-backend.ts'
+import { encodePointsPart } from '#core/query/points-part.ts'
+import { encodeSeriesPart } from '#core/query/series-part.ts'
+import { dataRangeOf, type StepRange } from '#core/query/time-series.ts'
 import type { AnswerEnds } from '#core/rpc/answer-ends.ts'
 import { graphMessage } from '#platform/connect/graph-message.ts'
-import { type SelectSeriesRequest, SelectSeriesResponseSchema } from '#platform/gen/querier/v1/querier_pb.ts'
-import { workerOf } from './answer-parts.ts'
+import {
+  type SelectSeriesRequest,
+  type SelectSeriesResponse,
+  SelectSeriesResponseSchema,
+} from '#platform/gen/querier/v1/querier_pb.ts'
+import { AnswerParts, workerOf } from './answer-parts.ts'
 import { runQuery } from './execute.ts'
 import { checkFiltered } from './frame-filter.ts'
-import { exemplarMessage } from './heatmap.ts'
 import { readSets } from './metadata.ts'
 import { type RequestContext, type SeriesQuery, seriesQueryOf, stepRangeOf } from './request.ts'
 import type { CallInfo, ProfileSources } from './stacktraces.ts'
@@ -25,41 +27,27 @@ export async function selectSeries(
   request: SelectSeriesRequest,
   context: RequestContext,
   { signal, isJson, answerText }: CallInfo,
-) {
+): Promise<SelectSeriesResponse | Record<string, never>> {
   const query = seriesQueryOf(request, context)
   const { range, aggregation, limit } = query
   if (range.kind === 'empty') return {}
   const steps = stepRangeOf(range, query.stepMs)
   const as = answerText === undefined ? 'proto' : 'json'
   const end = { kind: 'series', range: steps, aggregation, limit, as } as const
-  const { builder, best, ended } = await readSeries(sources, { query, steps, end }, context, signal)
-  if (query.exemplars === 'none') {
-    const work = () => workerOf(sources, context).run({ ...end, columns: packSeries(builder.build()) }, signal)
-    const bytes = ended ?? (await work())
-    if (answerText === undefined) return graphMessage(SelectSeriesResponseSchema, bytes, isJson)
-    answerText(bytes)
-    return {}
-  }
-  const answers = finishTimeSeries(builder.build(), { range: steps, aggregation, limit })
-  const exemplars = exemplarsOf(best, steps)
-  return {
-    series: answers.map(({ labels, points }) => ({
-      labels: [...labels],
-      points: points.map(({ timestampMs, value }) => ({
-        timestamp: BigInt(timestampMs),
-        value,
-        exemplars: exemplars(labels, timestampMs),
-      })),
-    })),
-  }
+  const { totals, best } = await readSeries(sources, { query, steps, end }, context, signal)
+  const { series: seriesMax } = budgetOf(context.tenants.map(context.limitsOf))
+  const points = await best?.take()
+  const bytes = await totals.finish((parts) => ({ ...end, parts, seriesMax, points }), signal)
+  if (answerText === undefined) return graphMessage(SelectSeriesResponseSchema, bytes, isJson)
+  answerText(bytes)
+  return {}
 }
 
+/** Not yet merged; or the end of them. */
 interface SeriesState {
-  readonly builder: TimeSeriesBuilder
-  /** The highest profile or span of every point. */
-  readonly best: PointRows
-  /** In place of both: the end of the only call. */
-  ended?: Uint8Array
+  readonly totals: AnswerParts
+  /** The highest profile or span of every point; undefined: not asked for. */
+  readonly best: AnswerParts | undefined
 }
 
 type SeriesWish = Pick<
@@ -77,6 +65,15 @@ export function readSeries(
   // The first point also covers the step before the range.
   const data = dataRangeOf(steps)
   const budget = budgetOf(context.tenants.map(context.limitsOf))
+  const worker = workerOf(sources, context)
+  const begin = (): SeriesState => ({
+    totals: new AnswerParts({ of: 'series' }, worker, { budget }),
+    best:
+      exemplars === 'none'
+        ? undefined
+        : new AnswerParts({ of: 'points', best: true, exemplars: true }, worker, { budget }),
+  })
+  let state = begin()
   return runQuery(
     sources,
     {
@@ -89,13 +86,10 @@ export function readSeries(
           await checkSeries(sources, { query, data, budget }, context)
         }
       },
-      // Labels of partial answers are grouped already.
-      begin: (): SeriesState => ({
-        builder: new TimeSeriesBuilder([]),
-        best: new PointRows({ best: true, exemplars: true }),
-      }),
+      begin: () => (state = begin()),
       async read(objects, ended, isOnly) {
-        const asked = { profileType, matchers, groupBy, objects }
+        await Promise.all([state.totals.room(), state.best?.room()])
+        const asked = { profileType, matchers, groupBy, objects, asPart: true }
         const here = isOnly && exemplars === 'none' ? { end } : {}
         const totals = await sources.backend.timeSeries({ ...asked, ...steps, callSite, frames, ...here }, ended)
         if (callSite.length > 0 && totals.selected !== true) throw outdatedBackend()
@@ -109,13 +103,15 @@ export function readSeries(
         checkFiltered(frames, points)
         return { totals, points }
       },
-      merge(state, { totals, points }) {
-        const { builder, best } = state
-        builder.merge(totals.series)
-        const refused = refuseSeries(totals.ended?.seriesCount ?? builder.seriesCount, budget)
-        if (refused !== undefined) throw refused
-        if (totals.ended !== undefined) state.ended = totals.ended.bytes
-        if (points !== undefined) best.merge(points.series)
+      merge({ totals: into, best }, { totals, points }) {
+        const { ended } = totals
+        if (ended === undefined) into.add(totals.part ?? encodeSeriesPart(totals.series))
+        else {
+          const refused = refuseSeries(ended.seriesCount, budget)
+          if (refused !== undefined) throw refused
+          into.setEnded(ended.bytes)
+        }
+        if (points !== undefined) best!.add(points.part ?? encodePointsPart(points.series))
       },
       statsOf: ({ totals, points }) => (points === undefined ? [totals.stats] : [totals.stats, points.stats]),
     },
@@ -155,18 +151,6 @@ async function checkSeries(
   }
   const refused = refuseSeries(count, budget)
   if (refused !== undefined) throw refused
-}
-
-function exemplarsOf(best: PointRows, { startMs, stepMs }: StepRange) {
-  const byPlace = new Map<string, { readonly value: bigint; readonly exemplar: PointExemplar }>()
-  for (const { labels, steps, values, exemplars } of best.build()) {
-    const key = labelsKey(labels)
-    steps.forEach((step, i) => byPlace.set(`${step},${key}`, { value: values[i]!, exemplar: exemplars[i]! }))
-  }
-  return (labels: Labels, timestampMs: number) => {
-    const found = byPlace.get(`${(timestampMs - startMs) / stepMs},${labelsKey(labels)}`)
-    return found === undefined ? [] : [exemplarMessage(found.value, found.exemplar)]
-  }
 }
 
 function outdatedBackend(): CinderError {

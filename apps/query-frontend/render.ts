@@ -16,6 +16,7 @@ import {
   partForLabelNames,
   partForLabelValues,
 } from '#core/query/label-query.ts'
+import { decodeSeriesPart } from '#core/query/series-part.ts'
 import { cutTimelineRange, timelineRange } from '#core/query/timeline.ts'
 import { finishTimeSeries } from '#core/query/time-series.ts'
 import { acceptsGzip, type BodyCompression } from '#platform/http/body-compression.ts'
@@ -196,8 +197,10 @@ async function queryTimelines(
   }
   // What lies before the lookback is shown as steps without a profile.
   const shown = range.startMs > asked.start ? cutTimelineRange(steps, range.startMs) : steps
-  const { builder } = await readSeries(deps, { query, steps: shown }, context, signal)
-  return timelinesOf(finishTimeSeries(builder.build(), { range: shown, aggregation, limit: 0 }), steps, groupBy)
+  const { totals } = await readSeries(deps, { query, steps: shown }, context, signal)
+  const merged = await totals.merged(signal)
+  const series = merged === undefined ? [] : decodeSeriesPart(merged)
+  return timelinesOf(finishTimeSeries(series, { range: shown, aggregation, limit: 0 }), steps, groupBy)
 }
 
 async function renderDiff(deps: RenderDeps, { parameters, open, signal, ...request }: RenderRequest): Promise<Answer> {

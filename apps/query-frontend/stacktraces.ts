@@ -68,11 +68,12 @@ export async function selectMergeStacktraces(
 ): Promise<StacktracesAnswer> {
   const query = stacktracesQueryOf(request, context)
   if (query.format === 'pprof') {
-    const asked = { ...query, maxNodes: query.givenNodes, as: textOf(call) }
+    const as = call.answerText === undefined ? undefined : 'json-answer'
+    const asked = { ...query, maxNodes: query.givenNodes, as } as const
     const bytes = await queryPprof(sources, asked, context, call.signal)
     if (bytes === undefined) return {}
     if (call.answerText === undefined) return { pprof: { profile: profileMessage(bytes, call.isJson) } }
-    call.answerText(withinText('{"pprof":{"profile":', bytes, '}}'))
+    call.answerText(bytes)
     return {}
   }
   if (query.format === 'dot') {
@@ -143,7 +144,7 @@ export async function readTrees(
 ): Promise<AnswerParts> {
   const { range, profileType, matchers, services, selector } = query
   const budget = budgetOf(context.tenants.map(context.limitsOf))
-  const begin = () => new AnswerParts('trees', workerOf(sources, context), { budget })
+  const begin = () => new AnswerParts({ of: 'trees' }, workerOf(sources, context), { budget })
   if (range.kind === 'empty') return begin()
   const { startMs, endMs } = range
   let parts = begin()
@@ -175,21 +176,12 @@ export interface PprofQuery extends SampleQuery {
   /** Functions that stay; undefined: all. */
   readonly maxNodes: number | undefined
   readonly leaves?: LeafRule | undefined
-  readonly as?: 'json' | undefined
+  readonly as?: AnswerEnds['stacks']['as']
 }
 
 /** JSON is made where the answer is. */
 function textOf({ answerText }: CallInfo): 'json' | undefined {
   return answerText === undefined ? undefined : 'json'
-}
-
-/** Texts of ASCII around one that is too large to be decoded for it. */
-function withinText(before: string, text: Uint8Array, after: string): Uint8Array {
-  const whole = new Uint8Array(before.length + text.length + after.length)
-  new TextEncoder().encodeInto(before, whole)
-  whole.set(text, before.length)
-  new TextEncoder().encodeInto(after, whole.subarray(before.length + text.length))
-  return whole
 }
 
 /** undefined: nothing was selected. */
@@ -235,7 +227,7 @@ async function readStacks(
 ): Promise<AnswerParts> {
   const { range, profileType, matchers, services, selector } = query
   const budget = budgetOf(context.tenants.map(context.limitsOf))
-  const begin = () => new AnswerParts('stacks', workerOf(sources, context), { budget })
+  const begin = () => new AnswerParts({ of: 'stacks' }, workerOf(sources, context), { budget })
   if (range.kind === 'empty') return begin()
   const { startMs, endMs } = range
   let parts = begin()

@@ -20,19 +20,23 @@ import { encodeTree, FunctionTree } from '../flamegraph/tree.ts'
 import { encodeMergedPprof } from '../pprof/encode-merged.ts'
 import { profileText } from '../pprof/profile-text.ts'
 import type { FlameGraphEnd, GraphEncoding, PprofEnd, SeriesEnd } from '../rpc/answer-ends.ts'
-import type { TimeSeries } from '../rpc/query-backend.ts'
+import type { PointSeries, TimeSeries } from '../rpc/query-backend.ts'
+import { refuseSeries } from './budget.ts'
 import { type FileTask, runFileTask } from './file-graph.ts'
 import { encodeHeatmaps, heatmapsText } from './heatmap-wire.ts'
 import { finishHeatmap } from './heatmap.ts'
 import { cutProfile, keepLeaves, type LeafRule } from './profile-cut.ts'
 import { StackProfile, type SummedStacks } from './stack-profile.ts'
-import { type SeriesColumns, seriesBuffers, seriesBytes, unpackSeries } from './series-columns.ts'
+import { PointRows } from './point-rows.ts'
+import { decodePointsPart, encodePointsPart } from './points-part.ts'
+import { withExemplars } from './series-exemplars.ts'
+import { decodeSeriesPart, encodeSeriesPart } from './series-part.ts'
 import { seriesAnswersText } from './series-text.ts'
 import { encodeSeriesAnswers } from './series-wire.ts'
 import { dotOf } from './stacks-dot.ts'
-import { finishTimeSeries } from './time-series.ts'
+import { finishTimeSeries, TimeSeriesBuilder } from './time-series.ts'
 
-/** As `encodeTree`, or as StackProfile's `encode`, made them. */
+/** As `encodeTree`, StackProfile's `encode`, `encodeSeriesPart` or `encodePointsPart` made them. */
 export type Parts = readonly Uint8Array[]
 
 export type AnswerTask =
@@ -56,16 +60,34 @@ export type AnswerTask =
       readonly profileType: string
       readonly endMs: number
     }
-  | (SeriesEnd & { readonly columns: SeriesColumns })
+  | { readonly kind: 'fold-series'; readonly parts: Parts; readonly seriesMax: number }
+  | {
+      readonly kind: 'fold-points'
+      readonly parts: Parts
+      readonly seriesMax: number
+      /** As in PointRows. */
+      readonly best: boolean
+      readonly exemplars: boolean
+    }
+  | SeriesTask
   | {
       readonly kind: 'heatmap'
-      /** Values are `sums`. */
-      readonly columns: SeriesColumns
+      readonly parts: Parts
+      readonly seriesMax: number
+      readonly exemplars: boolean
       readonly originMs: number
       readonly stepMs: number
       readonly limit: number
       readonly as: 'proto' | 'json'
     }
+
+type SeriesTask = SeriesEnd & {
+  readonly parts: Parts
+  /** Of the merge; 0 = not limited. */
+  readonly seriesMax: number
+  /** The highest profile or span of every point; absent: none were asked for. */
+  readonly points?: Parts | undefined
+}
 
 export interface AnswerWorker {
   /** Takes the parts: their buffers may be gone afterwards. No bytes: nothing was selected. */
@@ -76,14 +98,7 @@ export interface AnswerWorker {
 export const WORK_HERE: AnswerWorker = { run: async (task) => runAnswerTask(task) }
 
 export function runAnswerTask(task: AnswerTask): Uint8Array {
-  if (task.kind === 'series') return endSeries(unpackSeries(task.columns), task)
-  if (task.kind === 'heatmap') {
-    const points = unpackSeries(task.columns).map(({ labels, stepIndexes, sums, counts }) => {
-      return { labels, steps: stepIndexes, values: sums, counts, exemplars: [] }
-    })
-    const answers = finishHeatmap(points, task)
-    return task.as === 'proto' ? encodeHeatmaps(answers) : utf8(heatmapsText(answers))
-  }
+  if ('seriesMax' in task) return runRowsTask(task)
   if (isFile(task)) return runFileTask(task)
   const { parts, nodesMax } = task
   switch (task.kind) {
@@ -104,6 +119,25 @@ export function runAnswerTask(task: AnswerTask): Uint8Array {
   }
 }
 
+function runRowsTask(task: Extract<AnswerTask, { readonly seriesMax: number }>): Uint8Array {
+  switch (task.kind) {
+    case 'fold-series':
+      return encodeSeriesPart(mergeSeries(task.parts, task.seriesMax))
+    case 'fold-points':
+      return encodePointsPart(mergePoints(task, task))
+    case 'series': {
+      const best = task.points === undefined ? undefined : mergePoints({ ...task, parts: task.points }, BEST)
+      return endSeries(mergeSeries(task.parts, task.seriesMax), task, best)
+    }
+    case 'heatmap': {
+      const answers = finishHeatmap(mergePoints(task, { best: false, exemplars: task.exemplars }), task)
+      return task.as === 'proto' ? encodeHeatmaps(answers) : utf8(heatmapsText(answers))
+    }
+  }
+}
+
+const BEST = { best: true, exemplars: true }
+
 export function endTree(tree: FunctionTree, { maxNodes, as }: Pick<FlameGraphEnd, 'maxNodes' | 'as'>): Uint8Array {
   const cut = cutTree(tree, maxNodes)
   if (as === 'tree') return encodeTreeFormat(cut)
@@ -117,16 +151,19 @@ export function endStacks(profile: StackProfile, end: Omit<PprofEnd, 'kind' | 'n
   const taken = cutStacks(profile.take(), end)
   if (taken === undefined) return new Uint8Array(0)
   const pprof = encodeMergedPprof(taken.symbols, taken.sums, end.header)
-  return end.as === 'json' ? profileText(pprof) : pprof
+  if (end.as === undefined) return pprof
+  const text = profileText(pprof)
+  return end.as === 'json' ? text : withinText('{"pprof":{"profile":', text, '}}')
 }
 
-export function endSeries(series: readonly TimeSeries[], end: Omit<SeriesEnd, 'kind'>): Uint8Array {
-  const answers = finishTimeSeries(series, end)
+export function endSeries(
+  series: readonly TimeSeries[],
+  end: Omit<SeriesEnd, 'kind'>,
+  best?: readonly PointSeries[],
+): Uint8Array {
+  const totals = finishTimeSeries(series, end)
+  const answers = best === undefined ? totals : withExemplars(totals, best, end.range)
   return end.as === 'proto' ? encodeSeriesAnswers(answers) : utf8(seriesAnswersText(answers))
-}
-
-function hasColumns(task: AnswerTask): task is Extract<AnswerTask, { readonly columns: SeriesColumns }> {
-  return task.kind === 'series' || task.kind === 'heatmap'
 }
 
 function isFile(task: AnswerTask): task is FileTask {
@@ -135,19 +172,17 @@ function isFile(task: AnswerTask): task is FileTask {
 
 /** Of all parts that a task takes along. */
 export function partsOf(task: AnswerTask): Parts {
-  if (hasColumns(task)) return []
-  return 'right' in task ? [...task.parts, ...task.right] : task.parts
+  if ('right' in task) return [...task.parts, ...task.right]
+  return task.kind === 'series' && task.points !== undefined ? [...task.parts, ...task.points] : task.parts
 }
 
 /** What a task takes along. */
 export function taskBytes(task: AnswerTask): number {
-  if (hasColumns(task)) return seriesBytes(task.columns)
   return partsOf(task).reduce((sum, { length }) => sum + length, 0)
 }
 
 /** What may be given away with a task: whole buffers alone. */
 export function taskBuffers(task: AnswerTask): ArrayBuffer[] {
-  if (hasColumns(task)) return seriesBuffers(task.columns)
   return partsOf(task).flatMap(({ buffer, byteLength }) =>
     byteLength === buffer.byteLength ? [buffer as ArrayBuffer] : [],
   )
@@ -165,6 +200,32 @@ function mergeStacks(parts: Parts, nodesMax: number): StackProfile {
   return profile
 }
 
+function mergeSeries(parts: Parts, seriesMax: number): TimeSeries[] {
+  const builder = new TimeSeriesBuilder([])
+  for (const part of parts) {
+    builder.merge(decodeSeriesPart(part))
+    checkSeries(builder, seriesMax)
+  }
+  return builder.build()
+}
+
+function mergePoints(
+  { parts, seriesMax }: { readonly parts: Parts; readonly seriesMax: number },
+  { best, exemplars }: { readonly best: boolean; readonly exemplars: boolean },
+): PointSeries[] {
+  const rows = new PointRows({ best, exemplars })
+  for (const part of parts) {
+    rows.merge(decodePointsPart(part))
+    checkSeries(rows, seriesMax)
+  }
+  return rows.build()
+}
+
+function checkSeries({ seriesCount }: { readonly seriesCount: number }, seriesMax: number): void {
+  const refused = refuseSeries(seriesCount, { series: seriesMax })
+  if (refused !== undefined) throw refused
+}
+
 function cutStacks(
   taken: SummedStacks | undefined,
   { leaves, maxNodes }: { readonly leaves: LeafRule | undefined; readonly maxNodes: number | undefined },
@@ -177,6 +238,15 @@ function encodeDiff(graph: FlameGraphDiff, as: GraphEncoding): Uint8Array {
   if (as === 'proto') return encodeFlameGraphDiff(graph)
   if (as === 'json') return utf8(connectGraphText(graph))
   return utf8(flamebearerDiffText(graph))
+}
+
+/** Texts of ASCII around one that is too large to be decoded for it. */
+function withinText(before: string, text: Uint8Array, after: string): Uint8Array {
+  const whole = new Uint8Array(before.length + text.length + after.length)
+  whole.set(utf8(before))
+  whole.set(text, before.length)
+  whole.set(utf8(after), before.length + text.length)
+  return whole
 }
 
 function utf8(text: string): Uint8Array {

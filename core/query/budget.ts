@@ -80,7 +80,7 @@ export function refuseBytes(cost: PlanCost, allowedBytes: number, context: CostC
   )
 }
 
-export function refuseSeries(series: number, budget: QueryBudget): CinderError | undefined {
+export function refuseSeries(series: number, budget: Pick<QueryBudget, 'series'>): CinderError | undefined {
   if (budget.series === 0 || series <= budget.series) return undefined
   return invalidArgument(
     `the query makes ${series} series or more, limit maxQuerySeries allows ${budget.series}: ` +

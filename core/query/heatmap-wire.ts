@@ -1,22 +1,24 @@
 /**
  * Heat maps as the bytes of a SelectHeatmapResponse and as its JSON, written as they are: a day in steps of a minute is
- * 1,440 slots a series with 20 lower ends each, the same ones in every slot. Exemplars are not written here.
+ * 1,440 slots a series with 20 lower ends each, the same ones in every slot.
  *
- *   1: series { 1: label { 1: name, 2: value }, 2: slot { 1: varint timestamp, 2: packed doubles, 3: packed counts } }
+ *   1: series { 1: label { 1: name, 2: value }, 2: slot { 1: varint timestamp, 2: packed doubles, 3: packed counts,
+ *     4: exemplar } }
  */
 import { ProtobufWriter } from '../wire/protobuf.ts'
+import { encodeExemplar, exemplarsText } from './exemplar-wire.ts'
 import type { HeatmapAnswer } from './heatmap.ts'
-import { labelsText } from './series-text.ts'
-import { encodeLabels } from './series-wire.ts'
+import { encodeLabels, labelsText } from './label-wire.ts'
 
 export function encodeHeatmaps(answers: readonly HeatmapAnswer[]): Uint8Array {
   const out = new ProtobufWriter(1 << 12)
   const [series, slotOut, counts] = [new ProtobufWriter(1 << 12), new ProtobufWriter(), new ProtobufWriter()]
+  const exemplarOut = new ProtobufWriter()
   let ends: { readonly of: readonly number[]; readonly bytes: Uint8Array } | undefined
   for (const { labels, slots } of answers) {
     series.clear()
     series.rawBytes(encodeLabels(labels))
-    for (const { timestampMs, yMin, counts: values } of slots) {
+    for (const { timestampMs, yMin, counts: values, exemplars } of slots) {
       if (ends?.of !== yMin) ends = { of: yMin, bytes: packDoubles(yMin) }
       slotOut.clear()
       counts.clear()
@@ -24,6 +26,7 @@ export function encodeHeatmaps(answers: readonly HeatmapAnswer[]): Uint8Array {
       if (yMin.length > 0) slotOut.bytesField(2, ends.bytes)
       for (const value of values) counts.varint(value)
       if (values.length > 0) slotOut.messageField(3, counts)
+      for (const exemplar of exemplars) slotOut.messageField(4, encodeExemplar(exemplar, exemplarOut))
       series.messageField(2, slotOut)
     }
     out.messageField(1, series)
@@ -36,12 +39,13 @@ export function heatmapsText(answers: readonly HeatmapAnswer[]): string {
   if (answers.length === 0) return '{}'
   let ends: { readonly of: readonly number[]; readonly text: string } | undefined
   const series = answers.map(({ labels, slots }) => {
-    const slotTexts = slots.map(({ timestampMs, yMin, counts }) => {
+    const slotTexts = slots.map(({ timestampMs, yMin, counts, exemplars }) => {
       if (ends?.of !== yMin) ends = { of: yMin, text: `"yMin":[${yMin.join(',')}]` }
       const fields = [
         ...(timestampMs === 0 ? [] : [`"timestamp":"${timestampMs}"`]),
         ...(yMin.length === 0 ? [] : [ends.text]),
         ...(counts.length === 0 ? [] : [`"counts":[${counts.join(',')}]`]),
+        ...exemplarsText(exemplars),
       ]
       return `{${fields.join(',')}}`
     })

@@ -9,7 +9,8 @@
  */
 import { invalidArgument } from '../errors.ts'
 import { compareLabels, type Labels } from '../labels/labels.ts'
-import type { PointExemplar, PointSeries } from '../rpc/query-backend.ts'
+import type { PointSeries } from '../rpc/query-backend.ts'
+import type { ShownExemplar } from './exemplar-wire.ts'
 
 const RANGES = 20
 /** A slot is 300 to 600 bytes of JSON: 40 MB of an answer, more than any screen has columns. */
@@ -26,7 +27,7 @@ export interface HeatmapSlotAnswer {
   readonly timestampMs: number
   readonly yMin: readonly number[]
   readonly counts: number[]
-  readonly exemplars: { readonly value: bigint; readonly exemplar: PointExemplar }[]
+  readonly exemplars: ShownExemplar[]
 }
 
 export interface HeatmapAnswer {

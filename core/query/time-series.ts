@@ -17,6 +17,7 @@ import { MS_PER_SECOND } from '../units.ts'
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
 import { bigIntsAt } from '../wire/int64.ts'
 import { hashPair, tableFactors } from '../wire/table-hash.ts'
+import type { ShownExemplar } from './exemplar-wire.ts'
 
 /** 4 Mi points take 28 to 36 bytes each, about 130 MB, and 45 bytes of JSON each, about 190 MB. */
 export const SERIES_POINTS_MAX = 1 << 22
@@ -236,6 +237,8 @@ export type Aggregation = 'sum' | 'average'
 export interface SeriesPoint {
   readonly timestampMs: number
   readonly value: number
+  /** Absent: none were asked for. */
+  readonly exemplars?: readonly ShownExemplar[]
 }
 
 export interface SeriesAnswer {

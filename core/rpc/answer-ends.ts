@@ -1,6 +1,6 @@
 /**
- * What is left to do with the only partial answer of a query, for a backend in the same process that does it at once
- * (core/query/answer-task.ts): a task without what it is done with. Not part of any message.
+ * What is left to do with the only partial answer of a query, for a backend that does it at once
+ * (core/query/answer-task.ts): a task without what it is done with.
  */
 
 /** A message of Connect, the same as JSON, the object of the render endpoints. */
@@ -33,8 +33,8 @@ export interface PprofEnd {
     readonly timeNanos: bigint
     readonly comments?: readonly string[]
   }
-  /** Text of Connect; absent: the file. */
-  readonly as?: 'json' | undefined
+  /** Text of Connect, alone or inside of the answer of SelectMergeStacktraces; absent: the file. */
+  readonly as?: 'json' | 'json-answer' | undefined
 }
 
 export interface SeriesEnd {
@@ -59,4 +59,25 @@ export interface EndedSeries {
   bytes: Uint8Array
   /** How many there are, before the limit. */
   seriesCount: number
+}
+
+interface NamedEnd {
+  readonly kind: string
+  readonly as?: string | undefined
+  readonly range?: unknown
+  readonly header?: unknown
+}
+
+/** By kind: how the answer may be written, and what the end cannot be without. */
+const KNOWN: Readonly<Record<string, { readonly as: readonly string[]; readonly needs?: 'range' | 'header' }>> = {
+  'flame-graph': { as: ['proto', 'json', 'flamebearer', 'tree'] },
+  pprof: { as: ['', 'json', 'json-answer'], needs: 'header' },
+  series: { as: ['proto', 'json'], needs: 'range' },
+}
+
+/** A later release may ask for what this one does not know: such a wish is passed over, and the part is answered. */
+export function isKnownEnd(end: NamedEnd): boolean {
+  const known = Object.hasOwn(KNOWN, end.kind) ? KNOWN[end.kind] : undefined
+  if (known === undefined || !known.as.includes(end.as ?? '')) return false
+  return known.needs === undefined || end[known.needs] !== undefined
 }

@@ -1,7 +1,8 @@
 /**
- * The query-backend's contract. Shapes equal the protobuf messages of `apps/platform/proto/cinder/v1/query_backend.proto`,
- * but for `end` and `ended`, which a backend in the same process knows: the call is the only one of its query, and its answer
- * may be ended there. A backend that does not know them answers with its part.
+ * The query-backend's contract. Shapes equal the protobuf messages of `apps/platform/proto/cinder/v1/query_backend.proto`.
+ *
+ * `end`: the call is the only one of its query, and its answer may be ended there. `asPart`: rows may be bytes that nobody
+ * looks at on the way. Both are wishes: a backend of an earlier release answers as it always did.
  */
 import type { LabelPair } from '../labels/labels.ts'
 import type { EndedSeries, Ending } from './answer-ends.ts'
@@ -85,6 +86,7 @@ export interface TimeSeriesRequest {
   callSite?: string[]
   /** Absent: all stacks. */
   frames?: FrameFilter | undefined
+  asPart?: boolean
 }
 
 /** One output series: point i lies at start + stepIndexes[i] * step; sums are exact int64. */
@@ -105,6 +107,8 @@ export interface TimeSeriesResponse {
   filtered?: boolean
   /** In place of the series. */
   ended?: EndedSeries | undefined
+  /** In place of the series too: core/query/series-part.ts. */
+  part?: Uint8Array | undefined
 }
 
 export interface PointsRequest {
@@ -127,6 +131,7 @@ export interface PointsRequest {
   callSite?: string[]
   /** Absent: all stacks. */
   frames?: FrameFilter | undefined
+  asPart?: boolean
 }
 
 /** Row i: `counts[i]` points with `values[i]` in step `steps[i]`; by step, then by value. */
@@ -154,6 +159,8 @@ export interface PointsResponse {
   stats: ReadStats
   /** Call site and frame filter were obeyed. */
   filtered?: boolean
+  /** In place of the series: core/query/points-part.ts. */
+  part?: Uint8Array | undefined
 }
 
 /** What the answer cost, counted and asserted in tests. */

@@ -38,13 +38,13 @@ export function spreadOver(backend: QueryBackend, whole: QueryBackend, isSpread:
     },
     async timeSeries(request, signal) {
       if (!isSpread()) return whole.timeSeries(request, signal)
-      const answers = await each(request, (part) => backend.timeSeries(part, signal))
+      const answers = await each(request, (part) => backend.timeSeries({ ...part, asPart: false }, signal))
       const selected = answers.every((answer) => answer.selected === true)
       return { series: mergeTimeSeries(answers.map(({ series }) => series)), stats: NO_STATS, selected, filtered: true }
     },
     async points(request, signal) {
       if (!isSpread()) return whole.points(request, signal)
-      const answers = await each(request, (part) => backend.points(part, signal))
+      const answers = await each(request, (part) => backend.points({ ...part, asPart: false }, signal))
       const rows = new PointRows({ best: request.best, exemplars: request.exemplars })
       for (const { series } of answers) rows.merge(series)
       return { series: rows.build(), stats: NO_STATS, filtered: true }

@@ -2,6 +2,7 @@
  * Our own services by Connect, both sides. The messages of `cinder/v1` have the shapes of core/rpc, so values pass
  * through without mapping; protobuf only marks message fields as optional, which the checks below make up for.
  */
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import { joinPlan } from '#core/query/plan-parts.ts'
@@ -12,6 +13,7 @@ import type {
   PollJobsResponse,
   SourceObject,
 } from '#core/rpc/metastore.ts'
+import { isKnownEnd } from '#core/rpc/answer-ends.ts'
 import type {
   MergeProfileRequest,
   MergeProfileResponse,
@@ -25,7 +27,7 @@ import type {
 } from '#core/rpc/query-backend.ts'
 import type { SegmentWriter, WriteCall } from '#core/rpc/segment-writer.ts'
 import { MetastoreService, type SourceObject as SourceObjectMessage } from '../gen/cinder/v1/metastore_pb.ts'
-import { QueryBackendService } from '../gen/cinder/v1/query_backend_pb.ts'
+import { type MergeProfileRequestSchema, QueryBackendService } from '../gen/cinder/v1/query_backend_pb.ts'
 import { SegmentWriterService } from '../gen/cinder/v1/segment_writer_pb.ts'
 import {
   CALL_DEADLINE_DEFAULT_MS,
@@ -144,7 +146,9 @@ export function createQueryBackendClient(url: string, options?: ConnectClientOpt
       return response as StacktracesResponse
     },
     async mergeProfile(request, signal) {
-      const response = await call(method.mergeProfile, request, { signal })
+      const response = await call(method.mergeProfile, request as MessageInitShape<typeof MergeProfileRequestSchema>, {
+        signal,
+      })
       if (response.stats === undefined) throw missingField('MergeProfileResponse.stats')
       return response as MergeProfileResponse
     },
@@ -168,15 +172,15 @@ export function mountQueryBackend(app: Hono, backend: QueryBackend, options: Int
     {
       stacktraces(request, context) {
         checkSources(request.objects)
-        return backend.stacktraces(request as StacktracesRequest, context.signal)
+        return backend.stacktraces(heard(request) as StacktracesRequest, context.signal)
       },
       mergeProfile(request, context) {
         checkSources(request.objects)
-        return backend.mergeProfile(request as MergeProfileRequest, context.signal)
+        return backend.mergeProfile(heard(request) as MergeProfileRequest, context.signal)
       },
       timeSeries(request, context) {
         checkSources(request.objects)
-        return backend.timeSeries(request as TimeSeriesRequest, context.signal)
+        return backend.timeSeries(heard(request) as TimeSeriesRequest, context.signal)
       },
       points(request, context) {
         checkSources(request.objects)
@@ -185,6 +189,13 @@ export function mountQueryBackend(app: Hono, backend: QueryBackend, options: Int
     },
     { ...options, errorDetails: true },
   )
+}
+
+/** Without a wish that this release does not know. */
+function heard<Request extends { readonly end?: Parameters<typeof isKnownEnd>[0] | undefined }>(
+  request: Request,
+): Request {
+  return request.end === undefined || isKnownEnd(request.end) ? request : { ...request, end: undefined }
 }
 
 export function checkSources(

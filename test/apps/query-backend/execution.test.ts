@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { readConfig } from '../../../apps/query-backend/config.ts'
-import { packSeries } from '#core/query/series-columns.ts'
+import { encodeSeriesPart } from '#core/query/series-part.ts'
 import { gzipInThreads, openQueryBackend, queryThreads, sparingThreads } from '../../../apps/query-backend/execution.ts'
 import { encodeTree, FunctionTree } from '#core/flamegraph/tree.ts'
 import { CinderError } from '#core/errors.ts'
@@ -65,9 +65,9 @@ test('small work is done where it is, large work in threads', async () => {
   // 24 bytes a point.
   const rank = (points: number) => {
     const of = <T>(value: T) => Array.from({ length: points }, () => value)
-    const columns = packSeries([{ labels: [], stepIndexes: of(1), sums: of(2n), counts: of(1) }])
+    const parts = [encodeSeriesPart([{ labels: [], stepIndexes: of(1), sums: of(2n), counts: of(1) }])]
     const range = { startMs: 0, endMs: 1, stepMs: 1 }
-    return worker.run({ kind: 'series', columns, range, aggregation: 'sum', limit: 0, as: 'proto' })
+    return worker.run({ kind: 'series', parts, seriesMax: 0, range, aggregation: 'sum', limit: 0, as: 'proto' })
   }
   assert.ok((await rank(10_000)).length > 0)
   assert.equal(asked.length, 1)

@@ -20,7 +20,7 @@ function setUp(budget: Partial<QueryBudget> = {}) {
       return promise
     },
   }
-  const parts = new AnswerParts('trees', worker, { budget: { ...BUDGET, ...budget }, limits: LIMITS })
+  const parts = new AnswerParts({ of: 'trees' }, worker, { budget: { ...BUDGET, ...budget }, limits: LIMITS })
   return { parts, waiting }
 }
 

@@ -2,16 +2,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fromBinary, fromJson, toBinary, toJsonString } from '@bufbuild/protobuf'
+import { Hono } from 'hono'
 import { createQueryBackend } from '../../../apps/query-backend/app.ts'
 import type { SourceObject } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
+import { createQueryBackendClient, mountQueryBackend } from '#platform/connect/services.ts'
+import { codecCompression } from '#platform/http/body-compression.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
 import { WINDOW_START_MS } from '../../support/datasets.ts'
 import { noisyDataset } from '../../support/noisy-dataset.ts'
 import { putObject } from '../../support/objects.ts'
+import { createSilentLog } from '../../support/silent-log.ts'
 import { type Answers, createTestFrontend, EMPTY_OBJECT, NO_COST } from '../../support/query-frontend.ts'
 
 const TYPE = ':cpu:nanoseconds:cpu:nanoseconds'
@@ -33,8 +37,17 @@ const QUESTIONS: readonly (readonly [path: string, body?: object])[] = [
     { ...QUERY, step: 15, aggregation: 'TIME_SERIES_AGGREGATION_TYPE_AVERAGE' },
   ],
   ['querier.v1.QuerierService/SelectSeries', { ...QUERY, step: 15, exemplarType: 'EXEMPLAR_TYPE_INDIVIDUAL' }],
+  ['querier.v1.QuerierService/SelectSeries', { ...QUERY, step: 15, exemplarType: 'EXEMPLAR_TYPE_SPAN' }],
+  ['querier.v1.QuerierService/SelectHeatmap', { ...QUERY, step: 60, queryType: 'HEATMAP_QUERY_TYPE_INDIVIDUAL' }],
+  [
+    'querier.v1.QuerierService/SelectHeatmap',
+    { ...QUERY, step: 60, queryType: 'HEATMAP_QUERY_TYPE_SPAN', exemplarType: 'EXEMPLAR_TYPE_SPAN' },
+  ],
   [`pyroscope/render?${RENDER}`],
 ]
+const RENDERED = QUESTIONS.length - 1
+/** Rows that are looked at together: exemplars beside totals, and heat maps. */
+const OF_ROWS = /Heatmap|exemplarType/
 
 async function openStore() {
   const store = createMemoryStore()
@@ -47,15 +60,38 @@ async function openStore() {
   return { backend, objects }
 }
 
-/** What a backend of another process does. */
+/** What a backend of an earlier release does: it hears of no wish. */
 function withoutEnds(backend: QueryBackend): QueryBackend {
-  const plain = <Request extends object>(request: Request) => ({ ...request, end: undefined })
+  const plain = <Request extends object>(request: Request) => ({ ...request, end: undefined, asPart: false })
   return {
     stacktraces: (request) => backend.stacktraces(plain(request)),
     mergeProfile: (request) => backend.mergeProfile(plain(request)),
     timeSeries: (request) => backend.timeSeries(plain(request)),
-    points: (request) => backend.points(request),
+    points: (request) => backend.points(plain(request)),
   }
+}
+
+/** The same backend in another process, and what came from there. */
+function remote(backend: QueryBackend) {
+  const app = new Hono()
+  const parts: Record<string, number> = { ended: 0, part: 0, plain: 0 }
+  const counted = <Answer extends object>(answer: Answer): Answer => {
+    const kind = ['ended', 'part'].find((name) => (answer as Record<string, unknown>)[name] !== undefined) ?? 'plain'
+    parts[kind]!++
+    return answer
+  }
+  const compression = codecCompression(createCodec())
+  mountQueryBackend(app, backend, { bodyLimitBytes: 1 << 24, compression, log: createSilentLog() })
+  const fetch = ((url: string, init?: RequestInit) =>
+    Promise.resolve(app.request(url, init))) as typeof globalThis.fetch
+  const client = createQueryBackendClient('http://backend', { fetch })
+  const there: QueryBackend = {
+    stacktraces: async (request, signal) => counted(await client.stacktraces(request, signal)),
+    mergeProfile: async (request, signal) => counted(await client.mergeProfile(request, signal)),
+    timeSeries: async (request, signal) => counted(await client.timeSeries(request, signal)),
+    points: async (request, signal) => counted(await client.points(request, signal)),
+  }
+  return { backend: there, parts }
 }
 
 async function ask(answers: Answers, [path, body]: (typeof QUESTIONS)[number]) {
@@ -74,9 +110,18 @@ test('an answer that its backend ended is the one that the frontend would have m
     const made = await ask({ backend: withoutEnds(backend), objects }, question)
     assert.equal(ended.status, 200, ended.text)
     assert.equal(ended.text, made.text, question[0])
+    const there = remote(backend)
+    assert.equal((await ask({ backend: there.backend, objects }, question)).text, made.text, question[0])
+    // A timeline is made of steps, beside a flame graph that is ended.
+    const isRendered = question === QUESTIONS[RENDERED]
+    const { ended: ends, part } = there.parts
+    const wanted = OF_ROWS.test(JSON.stringify(question)) ? [false, true] : [true, isRendered]
+    assert.deepEqual([ends! > 0, part! > 0], wanted, JSON.stringify([question, there.parts]))
+    assert.equal(there.parts['plain'], 0)
     endedCount += ended.ends.filter((end) => end !== undefined && end !== false).length
   }
-  assert.equal(endedCount, QUESTIONS.length - 1, 'all but exemplars are ended by the backend')
+  const ofRows = QUESTIONS.filter((question) => OF_ROWS.test(JSON.stringify(question))).length
+  assert.equal(endedCount, QUESTIONS.length - ofRows, 'all but exemplars and heat maps are ended by the backend')
 })
 
 test('a profile as JSON says what its file says, also inside of another message', async () => {
@@ -102,7 +147,7 @@ test('a profile as JSON says what its file says, also inside of another message'
 test('a limit of nodes refuses an ended answer by the same words', async () => {
   const { backend, objects } = await openStore()
   const limits = { maxQueryNodes: 3 }
-  for (const question of [QUESTIONS[0]!, QUESTIONS[4]!, QUESTIONS[9]!]) {
+  for (const question of [QUESTIONS[0]!, QUESTIONS[4]!, QUESTIONS[RENDERED]!]) {
     const ended = await ask({ backend, objects, limits }, question)
     const made = await ask({ backend: withoutEnds(backend), objects, limits }, question)
     assert.equal(ended.status, 400)

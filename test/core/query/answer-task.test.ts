@@ -8,7 +8,9 @@ import { encodeTree } from '#core/flamegraph/tree.ts'
 import { type AnswerTask, partsOf, runAnswerTask, taskBuffers, taskBytes, WORK_HERE } from '#core/query/answer-task.ts'
 import { encodeHeatmaps, heatmapsText } from '#core/query/heatmap-wire.ts'
 import { finishHeatmap } from '#core/query/heatmap.ts'
-import { packSeries } from '#core/query/series-columns.ts'
+import { encodePointsPart } from '#core/query/points-part.ts'
+import { withExemplars } from '#core/query/series-exemplars.ts'
+import { encodeSeriesPart } from '#core/query/series-part.ts'
 import { seriesAnswersText } from '#core/query/series-text.ts'
 import { encodeSeriesAnswers } from '#core/query/series-wire.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
@@ -99,18 +101,61 @@ test('series are ranked, cut and encoded as they are without a task', () => {
   ]
   const options = { range: { startMs: 1_000, endMs: 5_000, stepMs: 1_000 }, aggregation: 'average', limit: 1 } as const
   const answers = finishTimeSeries(series, options)
-  const task = () => ({ kind: 'series', columns: packSeries(series), ...options }) as const
+  const task = () => ({ kind: 'series', parts: [encodeSeriesPart(series)], seriesMax: 2, ...options }) as const
   assert.deepEqual(runAnswerTask({ ...task(), as: 'proto' }), encodeSeriesAnswers(answers))
   assert.equal(text(runAnswerTask({ ...task(), as: 'json' })), seriesAnswersText(answers))
-  assert.deepEqual([taskBytes({ ...task(), as: 'json' }), taskBuffers({ ...task(), as: 'json' }).length], [72, 4])
+  const points = [encodePointsPart([])]
+  const both = { ...task(), as: 'json', points } as const
+  assert.deepEqual(partsOf(both), [...both.parts, ...points])
+  assert.deepEqual(taskBuffers(both).length, 2)
+  assert.equal(taskBytes(both), both.parts[0]!.length + points[0]!.length)
+})
+
+const POD = [{ name: 'pod', value: 'a' }]
+const point = (step: number, value: bigint, profileId: string) => ({
+  labels: POD,
+  steps: [step],
+  values: [value],
+  counts: [1],
+  exemplars: [{ timeMs: 1, profileId, spanId: '', traceId: '', labels: [] }],
+})
+
+test('series of several parts are summed, with the highest profile of all of them, folded before or not', () => {
+  const options = { range: { startMs: 0, endMs: 5_000, stepMs: 1_000 }, aggregation: 'sum', limit: 0 } as const
+  const parts = () =>
+    [1n, 2n].map((sum) => encodeSeriesPart([{ labels: POD, stepIndexes: [1], sums: [sum], counts: [1] }]))
+  const points = () => [encodePointsPart([point(1, 4n, 'low')]), encodePointsPart([point(1, 9n, 'high')])]
+  const sums = [{ labels: POD, stepIndexes: [1], sums: [3n], counts: [2] }]
+  const wanted = withExemplars(finishTimeSeries(sums, options), [point(1, 9n, 'high')], options.range)
+  const task = { kind: 'series', seriesMax: 0, ...options, as: 'json' } as const
+  assert.equal(text(runAnswerTask({ ...task, parts: parts(), points: points() })), seriesAnswersText(wanted))
+  const folded = {
+    parts: [runAnswerTask({ kind: 'fold-series', parts: parts(), seriesMax: 0 })],
+    points: [runAnswerTask({ kind: 'fold-points', parts: points(), seriesMax: 0, best: true, exemplars: true })],
+  }
+  for (const as of ['json', 'proto'] as const) {
+    const whole = runAnswerTask({ ...task, parts: parts(), points: points(), as })
+    assert.deepEqual(runAnswerTask({ ...task, ...folded, as }), whole)
+  }
+})
+
+test('more series than the limit are refused by the merge, whichever part brings them', () => {
+  const of = (value: string) =>
+    encodeSeriesPart([{ labels: [{ name: 'a', value }], stepIndexes: [1], sums: [1n], counts: [1] }])
+  const fold = (parts: Uint8Array[]) => runAnswerTask({ kind: 'fold-series', parts, seriesMax: 1 })
+  assert.ok(fold([of('x'), of('x')]).length > 0)
+  assert.throws(() => fold([of('x'), of('y')]), { reason: 'max_query_series' })
+  const points = [encodePointsPart([point(1, 4n, 'a'), { ...point(1, 4n, 'b'), labels: [] }])]
+  const heatmap = { originMs: 0, stepMs: 1, limit: 0, seriesMax: 1, exemplars: true, as: 'json' } as const
+  assert.throws(() => runAnswerTask({ kind: 'heatmap', parts: points, ...heatmap }), { reason: 'max_query_series' })
 })
 
 test('heat maps are cut into ranges and encoded as they are without a task', () => {
-  const points = [{ labels: [], stepIndexes: [0, 0, 3], sums: [1n, 21n, 5n], counts: [2, 1, 1] }]
   const options = { originMs: 1_000, stepMs: 1_000, limit: 0 }
   const series = [{ labels: [], steps: [0, 0, 3], values: [1n, 21n, 5n], counts: [2, 1, 1], exemplars: [] }]
   const answers = finishHeatmap(series, options)
-  const task = () => ({ kind: 'heatmap', columns: packSeries(points), ...options }) as const
+  const task = () =>
+    ({ kind: 'heatmap', parts: [encodePointsPart(series)], seriesMax: 0, exemplars: false, ...options }) as const
   assert.deepEqual(runAnswerTask({ ...task(), as: 'proto' }), encodeHeatmaps(answers))
   assert.equal(text(runAnswerTask({ ...task(), as: 'json' })), heatmapsText(answers))
 })

@@ -213,11 +213,64 @@ test('query-backend: exact int64 and bytes', async () => {
   assert.deepEqual(plain(answer), { series, stats, selected: false, filtered: false })
   const called = { ...request, stepMs: 1000, groupBy: [], callSite: ['main'], frames }
   assert.equal((await client.timeSeries(called)).selected, true)
-  assert.deepEqual(received, called)
+  assert.deepEqual(received, { ...called, asPart: false })
   const grid = { originMs: 1, stepMs: 2, groupBy: ['x'], spans: true, exemplars: true, best: true }
   const selected = { ...request, ...grid, callSite: ['main'], frames }
   assert.deepEqual(plain(await client.points(selected)), { series: points, stats, filtered: false })
-  assert.deepEqual(received, selected)
+  assert.deepEqual(received, { ...selected, asPart: false })
+})
+
+test('query-backend: wishes of who asks arrive as they are, and what is not known is not heard', async () => {
+  const app = new Hono()
+  const stats = { objects: 1, ranges: 2, bytes: 3, datasets: 4, profiles: 5, samples: 6 }
+  const received: unknown[] = []
+  const ended = new Uint8Array([1])
+  const heard = (request: object) => received.push(plain('end' in request ? request.end : undefined))
+  const backend: QueryBackend = {
+    async stacktraces(request) {
+      heard(request)
+      return { tree: new Uint8Array(0), stats, selected: false, ended }
+    },
+    async mergeProfile(request) {
+      heard(request)
+      return { stacks: new Uint8Array(0), stats, ended: new Uint8Array(0) }
+    },
+    async timeSeries(request) {
+      heard(request)
+      if (request.asPart === true) return { series: [], stats, part: ended }
+      return { series: [], stats, ended: { bytes: ended, seriesCount: 2 ** 33 } }
+    },
+    points: async ({ asPart }) => ({ series: [], stats, part: asPart === true ? ended : undefined }),
+  }
+  mountQueryBackend(app, backend, options)
+  const client = createQueryBackendClient('http://backend', fetchOf(app))
+  const range = { startMs: 1, endMs: 2 }
+  const request: StacktracesRequest = { profileType: 'a:b:c:d:e', matchers: [], ...range, objects: [OBJECT] }
+  const tree = { kind: 'flame-graph', nodesMax: 2 ** 40, maxNodes: 8, as: 'tree' } as const
+  assert.deepEqual((await client.stacktraces({ ...request, end: tree })).ended, ended)
+  await client.stacktraces({ ...request, end: { ...tree, as: 'arrow' as 'tree' } })
+  const type = { type: 'cpu', unit: 'ns' }
+  const header = { sampleType: type, periodType: type, period: 2n ** 62n, timeNanos: -1n, comments: ['a'] }
+  const leaves = { keepLocations: 5, aggregateCallees: true }
+  const pprof = { kind: 'pprof', nodesMax: 1, maxNodes: 7, leaves, header, as: 'json' } as const
+  const merged = await client.mergeProfile({ ...request, end: pprof })
+  assert.equal(merged.ended?.length, 0, 'nothing was selected is an end too')
+  const grid = { ...request, stepMs: 1, groupBy: [] }
+  const series = {
+    kind: 'series',
+    range: { ...range, stepMs: 1 },
+    aggregation: 'average',
+    limit: 3,
+    as: 'json',
+  } as const
+  const answer = await client.timeSeries({ ...grid, end: series })
+  assert.deepEqual(plain(answer.ended), { bytes: ended, seriesCount: 2 ** 33 })
+  assert.equal(answer.part, undefined)
+  assert.deepEqual((await client.timeSeries({ ...grid, asPart: true })).part, ended)
+  const wish = { ...grid, originMs: 0, spans: false, exemplars: false, best: false }
+  assert.deepEqual((await client.points({ ...wish, asPart: true })).part, ended)
+  assert.equal((await client.points(wish)).part, undefined)
+  assert.deepEqual(received, [tree, undefined, pprof, series, undefined])
 })
 
 test('every error kind comes back with reason, outcome and retry time', async () => {

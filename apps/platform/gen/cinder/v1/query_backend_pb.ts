@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cinder/v1/query_backend.proto.
  */
 export const file_cinder_v1_query_backend: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jaW5kZXIvdjEvcXVlcnlfYmFja2VuZC5wcm90bxIJY2luZGVyLnYxIjYKC01hdGNoZXJUZXh0EgwKBG5hbWUYASABKAkSCgoCb3AYAiABKAkSDQoFdmFsdWUYAyABKAkizQEKElN0YWNrdHJhY2VzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yImwKE1N0YWNrdHJhY2VzUmVzcG9uc2USDAoEdHJlZRgBIAEoDBIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgSEAoIZmlsdGVyZWQYBCABKAgihQEKDlNhbXBsZVNlbGVjdG9yEhMKC3Byb2ZpbGVfaWRzGAEgAygJEhAKCHNwYW5faWRzGAIgAygJEhEKCXRyYWNlX2lkcxgDIAMoCRIRCgljYWxsX3NpdGUYBCADKAkSJgoGZnJhbWVzGAUgASgLMhYuY2luZGVyLnYxLkZyYW1lRmlsdGVyInUKC0ZyYW1lRmlsdGVyEhUKDWluY2x1ZGVfbmFtZXMYASADKAkSFQoNZXhjbHVkZV9uYW1lcxgCIAMoCRIbChNpbmNsdWRlX2V4cHJlc3Npb25zGAMgAygJEhsKE2V4Y2x1ZGVfZXhwcmVzc2lvbnMYBCADKAkizgEKE01lcmdlUHJvZmlsZVJlcXVlc3QSFAoMcHJvZmlsZV90eXBlGAEgASgJEigKCG1hdGNoZXJzGAIgAygLMhYuY2luZGVyLnYxLk1hdGNoZXJUZXh0EhAKCHN0YXJ0X21zGAMgASgBEg4KBmVuZF9tcxgEIAEoARIoCgdvYmplY3RzGAUgAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdBIrCghzZWxlY3RvchgGIAEoCzIZLmNpbmRlci52MS5TYW1wbGVTZWxlY3RvciJdChRNZXJnZVByb2ZpbGVSZXNwb25zZRIOCgZzdGFja3MYASABKAwSIwoFc3RhdHMYAiABKAsyFC5jaW5kZXIudjEuUmVhZFN0YXRzEhAKCGZpbHRlcmVkGAMgASgIIv0BChFUaW1lU2VyaWVzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEg8KB3N0ZXBfbXMYBSABKAESEAoIZ3JvdXBfYnkYBiADKAkSKAoHb2JqZWN0cxgHIAMoCzIXLmNpbmRlci52MS5Tb3VyY2VPYmplY3QSEQoJY2FsbF9zaXRlGAggAygJEiYKBmZyYW1lcxgJIAEoCzIWLmNpbmRlci52MS5GcmFtZUZpbHRlciJlCgpUaW1lU2VyaWVzEiMKBmxhYmVscxgBIAMoCzITLnR5cGVzLnYxLkxhYmVsUGFpchIUCgxzdGVwX2luZGV4ZXMYAiADKA0SDAoEc3VtcxgDIAMoAxIOCgZjb3VudHMYBCADKA0ihAEKElRpbWVTZXJpZXNSZXNwb25zZRIlCgZzZXJpZXMYASADKAsyFS5jaW5kZXIudjEuVGltZVNlcmllcxIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIc2VsZWN0ZWQYAyABKAgSEAoIZmlsdGVyZWQYBCABKAgivAIKDVBvaW50c1JlcXVlc3QSFAoMcHJvZmlsZV90eXBlGAEgASgJEigKCG1hdGNoZXJzGAIgAygLMhYuY2luZGVyLnYxLk1hdGNoZXJUZXh0EhAKCHN0YXJ0X21zGAMgASgBEg4KBmVuZF9tcxgEIAEoARIRCglvcmlnaW5fbXMYBSABKAESDwoHc3RlcF9tcxgGIAEoARIQCghncm91cF9ieRgHIAMoCRIoCgdvYmplY3RzGAggAygLMhcuY2luZGVyLnYxLlNvdXJjZU9iamVjdBINCgVzcGFucxgJIAEoCBIRCglleGVtcGxhcnMYCiABKAgSDAoEYmVzdBgLIAEoCBIRCgljYWxsX3NpdGUYDCADKAkSJgoGZnJhbWVzGA0gASgLMhYuY2luZGVyLnYxLkZyYW1lRmlsdGVyIo4BCgtQb2ludFNlcmllcxIjCgZsYWJlbHMYASADKAsyEy50eXBlcy52MS5MYWJlbFBhaXISDQoFc3RlcHMYAiADKA0SDgoGdmFsdWVzGAMgAygDEg4KBmNvdW50cxgEIAMoDRIrCglleGVtcGxhcnMYBSADKAsyGC5jaW5kZXIudjEuUG9pbnRFeGVtcGxhciJ8Cg1Qb2ludEV4ZW1wbGFyEg8KB3RpbWVfbXMYASABKAESEgoKcHJvZmlsZV9pZBgCIAEoCRIPCgdzcGFuX2lkGAMgASgJEhAKCHRyYWNlX2lkGAQgASgJEiMKBmxhYmVscxgFIAMoCzITLnR5cGVzLnYxLkxhYmVsUGFpciJvCg5Qb2ludHNSZXNwb25zZRImCgZzZXJpZXMYASADKAsyFi5jaW5kZXIudjEuUG9pbnRTZXJpZXMSIwoFc3RhdHMYAiABKAsyFC5jaW5kZXIudjEuUmVhZFN0YXRzEhAKCGZpbHRlcmVkGAMgASgIIsQBCglSZWFkU3RhdHMSDwoHb2JqZWN0cxgBIAEoARIOCgZyYW5nZXMYAiABKAESDQoFYnl0ZXMYAyABKAESEAoIZGF0YXNldHMYBCABKAESEAoIcHJvZmlsZXMYBSABKAESDwoHc2FtcGxlcxgGIAEoARIXCgprZXB0X2hlYWRzGAcgASgBSACIAQESGQoMa2VwdF9yZXBvcnRzGAggASgBSAGIAQFCDQoLX2tlcHRfaGVhZHNCDwoNX2tlcHRfcmVwb3J0czK+AgoTUXVlcnlCYWNrZW5kU2VydmljZRJMCgtTdGFja3RyYWNlcxIdLmNpbmRlci52MS5TdGFja3RyYWNlc1JlcXVlc3QaHi5jaW5kZXIudjEuU3RhY2t0cmFjZXNSZXNwb25zZRJJCgpUaW1lU2VyaWVzEhwuY2luZGVyLnYxLlRpbWVTZXJpZXNSZXF1ZXN0Gh0uY2luZGVyLnYxLlRpbWVTZXJpZXNSZXNwb25zZRJPCgxNZXJnZVByb2ZpbGUSHi5jaW5kZXIudjEuTWVyZ2VQcm9maWxlUmVxdWVzdBofLmNpbmRlci52MS5NZXJnZVByb2ZpbGVSZXNwb25zZRI9CgZQb2ludHMSGC5jaW5kZXIudjEuUG9pbnRzUmVxdWVzdBoZLmNpbmRlci52MS5Qb2ludHNSZXNwb25zZWIGcHJvdG8z", [file_cinder_v1_metastore, file_types_v1_types]);
+  fileDesc("Ch1jaW5kZXIvdjEvcXVlcnlfYmFja2VuZC5wcm90bxIJY2luZGVyLnYxIjYKC01hdGNoZXJUZXh0EgwKBG5hbWUYASABKAkSCgoCb3AYAiABKAkSDQoFdmFsdWUYAyABKAki9AEKElN0YWNrdHJhY2VzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yEiUKA2VuZBgHIAEoCzIYLmNpbmRlci52MS5GbGFtZUdyYXBoRW5kIooBChNTdGFja3RyYWNlc1Jlc3BvbnNlEgwKBHRyZWUYASABKAwSIwoFc3RhdHMYAiABKAsyFC5jaW5kZXIudjEuUmVhZFN0YXRzEhAKCHNlbGVjdGVkGAMgASgIEhAKCGZpbHRlcmVkGAQgASgIEhIKBWVuZGVkGAUgASgMSACIAQFCCAoGX2VuZGVkIk8KDUZsYW1lR3JhcGhFbmQSDAoEa2luZBgBIAEoCRIRCglub2Rlc19tYXgYAiABKAESEQoJbWF4X25vZGVzGAMgASgBEgoKAmFzGAQgASgJIrYBCghQcHJvZkVuZBIMCgRraW5kGAEgASgJEhEKCW5vZGVzX21heBgCIAEoARIWCgltYXhfbm9kZXMYAyABKAFIAIgBARIjCgZsZWF2ZXMYBCABKAsyEy5jaW5kZXIudjEuTGVhZlJ1bGUSJgoGaGVhZGVyGAUgASgLMhYuY2luZGVyLnYxLlBwcm9mSGVhZGVyEg8KAmFzGAYgASgJSAGIAQFCDAoKX21heF9ub2Rlc0IFCgNfYXMiPQoITGVhZlJ1bGUSFgoOa2VlcF9sb2NhdGlvbnMYASABKAESGQoRYWdncmVnYXRlX2NhbGxlZXMYAiABKAgioQEKC1Bwcm9mSGVhZGVyEi0KC3NhbXBsZV90eXBlGAEgASgLMhguY2luZGVyLnYxLlZhbHVlVHlwZVRleHQSLQoLcGVyaW9kX3R5cGUYAiABKAsyGC5jaW5kZXIudjEuVmFsdWVUeXBlVGV4dBIOCgZwZXJpb2QYAyABKAMSEgoKdGltZV9uYW5vcxgEIAEoAxIQCghjb21tZW50cxgFIAMoCSIrCg1WYWx1ZVR5cGVUZXh0EgwKBHR5cGUYASABKAkSDAoEdW5pdBgCIAEoCSJuCglTZXJpZXNFbmQSDAoEa2luZBgBIAEoCRIjCgVyYW5nZRgCIAEoCzIULmNpbmRlci52MS5TdGVwUmFuZ2USEwoLYWdncmVnYXRpb24YAyABKAkSDQoFbGltaXQYBCABKAESCgoCYXMYBSABKAkiPgoJU3RlcFJhbmdlEhAKCHN0YXJ0X21zGAEgASgBEg4KBmVuZF9tcxgCIAEoARIPCgdzdGVwX21zGAMgASgBIjIKC0VuZGVkU2VyaWVzEg0KBWJ5dGVzGAEgASgMEhQKDHNlcmllc19jb3VudBgCIAEoASKFAQoOU2FtcGxlU2VsZWN0b3ISEwoLcHJvZmlsZV9pZHMYASADKAkSEAoIc3Bhbl9pZHMYAiADKAkSEQoJdHJhY2VfaWRzGAMgAygJEhEKCWNhbGxfc2l0ZRgEIAMoCRImCgZmcmFtZXMYBSABKAsyFi5jaW5kZXIudjEuRnJhbWVGaWx0ZXIidQoLRnJhbWVGaWx0ZXISFQoNaW5jbHVkZV9uYW1lcxgBIAMoCRIVCg1leGNsdWRlX25hbWVzGAIgAygJEhsKE2luY2x1ZGVfZXhwcmVzc2lvbnMYAyADKAkSGwoTZXhjbHVkZV9leHByZXNzaW9ucxgEIAMoCSLwAQoTTWVyZ2VQcm9maWxlUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEigKB29iamVjdHMYBSADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0EisKCHNlbGVjdG9yGAYgASgLMhkuY2luZGVyLnYxLlNhbXBsZVNlbGVjdG9yEiAKA2VuZBgHIAEoCzITLmNpbmRlci52MS5QcHJvZkVuZCJ7ChRNZXJnZVByb2ZpbGVSZXNwb25zZRIOCgZzdGFja3MYASABKAwSIwoFc3RhdHMYAiABKAsyFC5jaW5kZXIudjEuUmVhZFN0YXRzEhAKCGZpbHRlcmVkGAMgASgIEhIKBWVuZGVkGAQgASgMSACIAQFCCAoGX2VuZGVkIrECChFUaW1lU2VyaWVzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEg8KB3N0ZXBfbXMYBSABKAESEAoIZ3JvdXBfYnkYBiADKAkSKAoHb2JqZWN0cxgHIAMoCzIXLmNpbmRlci52MS5Tb3VyY2VPYmplY3QSEQoJY2FsbF9zaXRlGAggAygJEiYKBmZyYW1lcxgJIAEoCzIWLmNpbmRlci52MS5GcmFtZUZpbHRlchIhCgNlbmQYCiABKAsyFC5jaW5kZXIudjEuU2VyaWVzRW5kEg8KB2FzX3BhcnQYCyABKAgiZQoKVGltZVNlcmllcxIjCgZsYWJlbHMYASADKAsyEy50eXBlcy52MS5MYWJlbFBhaXISFAoMc3RlcF9pbmRleGVzGAIgAygNEgwKBHN1bXMYAyADKAMSDgoGY291bnRzGAQgAygNIscBChJUaW1lU2VyaWVzUmVzcG9uc2USJQoGc2VyaWVzGAEgAygLMhUuY2luZGVyLnYxLlRpbWVTZXJpZXMSIwoFc3RhdHMYAiABKAsyFC5jaW5kZXIudjEuUmVhZFN0YXRzEhAKCHNlbGVjdGVkGAMgASgIEhAKCGZpbHRlcmVkGAQgASgIEiUKBWVuZGVkGAUgASgLMhYuY2luZGVyLnYxLkVuZGVkU2VyaWVzEhEKBHBhcnQYBiABKAxIAIgBAUIHCgVfcGFydCLNAgoNUG9pbnRzUmVxdWVzdBIUCgxwcm9maWxlX3R5cGUYASABKAkSKAoIbWF0Y2hlcnMYAiADKAsyFi5jaW5kZXIudjEuTWF0Y2hlclRleHQSEAoIc3RhcnRfbXMYAyABKAESDgoGZW5kX21zGAQgASgBEhEKCW9yaWdpbl9tcxgFIAEoARIPCgdzdGVwX21zGAYgASgBEhAKCGdyb3VwX2J5GAcgAygJEigKB29iamVjdHMYCCADKAsyFy5jaW5kZXIudjEuU291cmNlT2JqZWN0Eg0KBXNwYW5zGAkgASgIEhEKCWV4ZW1wbGFycxgKIAEoCBIMCgRiZXN0GAsgASgIEhEKCWNhbGxfc2l0ZRgMIAMoCRImCgZmcmFtZXMYDSABKAsyFi5jaW5kZXIudjEuRnJhbWVGaWx0ZXISDwoHYXNfcGFydBgOIAEoCCKOAQoLUG9pbnRTZXJpZXMSIwoGbGFiZWxzGAEgAygLMhMudHlwZXMudjEuTGFiZWxQYWlyEg0KBXN0ZXBzGAIgAygNEg4KBnZhbHVlcxgDIAMoAxIOCgZjb3VudHMYBCADKA0SKwoJZXhlbXBsYXJzGAUgAygLMhguY2luZGVyLnYxLlBvaW50RXhlbXBsYXIifAoNUG9pbnRFeGVtcGxhchIPCgd0aW1lX21zGAEgASgBEhIKCnByb2ZpbGVfaWQYAiABKAkSDwoHc3Bhbl9pZBgDIAEoCRIQCgh0cmFjZV9pZBgEIAEoCRIjCgZsYWJlbHMYBSADKAsyEy50eXBlcy52MS5MYWJlbFBhaXIiiwEKDlBvaW50c1Jlc3BvbnNlEiYKBnNlcmllcxgBIAMoCzIWLmNpbmRlci52MS5Qb2ludFNlcmllcxIjCgVzdGF0cxgCIAEoCzIULmNpbmRlci52MS5SZWFkU3RhdHMSEAoIZmlsdGVyZWQYAyABKAgSEQoEcGFydBgEIAEoDEgAiAEBQgcKBV9wYXJ0IsQBCglSZWFkU3RhdHMSDwoHb2JqZWN0cxgBIAEoARIOCgZyYW5nZXMYAiABKAESDQoFYnl0ZXMYAyABKAESEAoIZGF0YXNldHMYBCABKAESEAoIcHJvZmlsZXMYBSABKAESDwoHc2FtcGxlcxgGIAEoARIXCgprZXB0X2hlYWRzGAcgASgBSACIAQESGQoMa2VwdF9yZXBvcnRzGAggASgBSAGIAQFCDQoLX2tlcHRfaGVhZHNCDwoNX2tlcHRfcmVwb3J0czK+AgoTUXVlcnlCYWNrZW5kU2VydmljZRJMCgtTdGFja3RyYWNlcxIdLmNpbmRlci52MS5TdGFja3RyYWNlc1JlcXVlc3QaHi5jaW5kZXIudjEuU3RhY2t0cmFjZXNSZXNwb25zZRJJCgpUaW1lU2VyaWVzEhwuY2luZGVyLnYxLlRpbWVTZXJpZXNSZXF1ZXN0Gh0uY2luZGVyLnYxLlRpbWVTZXJpZXNSZXNwb25zZRJPCgxNZXJnZVByb2ZpbGUSHi5jaW5kZXIudjEuTWVyZ2VQcm9maWxlUmVxdWVzdBofLmNpbmRlci52MS5NZXJnZVByb2ZpbGVSZXNwb25zZRI9CgZQb2ludHMSGC5jaW5kZXIudjEuUG9pbnRzUmVxdWVzdBoZLmNpbmRlci52MS5Qb2ludHNSZXNwb25zZWIGcHJvdG8z", [file_cinder_v1_metastore, file_types_v1_types]);
 
 /**
  * @generated from message cinder.v1.MatcherText
@@ -76,6 +76,13 @@ export type StacktracesRequest = Message<"cinder.v1.StacktracesRequest"> & {
    * @generated from field: cinder.v1.SampleSelector selector = 6;
    */
   selector?: SampleSelector | undefined;
+
+  /**
+   * The call is the only one of its query. Who does not know it answers with its part.
+   *
+   * @generated from field: cinder.v1.FlameGraphEnd end = 7;
+   */
+  end?: FlameGraphEnd | undefined;
 };
 
 /**
@@ -108,6 +115,11 @@ export type StacktracesResponse = Message<"cinder.v1.StacktracesResponse"> & {
    * @generated from field: bool filtered = 4;
    */
   filtered: boolean;
+
+  /**
+   * @generated from field: optional bytes ended = 5;
+   */
+  ended?: Uint8Array | undefined;
 };
 
 /**
@@ -116,6 +128,249 @@ export type StacktracesResponse = Message<"cinder.v1.StacktracesResponse"> & {
  */
 export const StacktracesResponseSchema: GenMessage<StacktracesResponse> = /*@__PURE__*/
   messageDesc(file_cinder_v1_query_backend, 2);
+
+/**
+ * core/rpc/answer-ends.ts documents the fields of ends.
+ *
+ * @generated from message cinder.v1.FlameGraphEnd
+ */
+export type FlameGraphEnd = Message<"cinder.v1.FlameGraphEnd"> & {
+  /**
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: double nodes_max = 2;
+   */
+  nodesMax: number;
+
+  /**
+   * @generated from field: double max_nodes = 3;
+   */
+  maxNodes: number;
+
+  /**
+   * @generated from field: string as = 4;
+   */
+  as: string;
+};
+
+/**
+ * Describes the message cinder.v1.FlameGraphEnd.
+ * Use `create(FlameGraphEndSchema)` to create a new message.
+ */
+export const FlameGraphEndSchema: GenMessage<FlameGraphEnd> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 3);
+
+/**
+ * @generated from message cinder.v1.PprofEnd
+ */
+export type PprofEnd = Message<"cinder.v1.PprofEnd"> & {
+  /**
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: double nodes_max = 2;
+   */
+  nodesMax: number;
+
+  /**
+   * @generated from field: optional double max_nodes = 3;
+   */
+  maxNodes?: number | undefined;
+
+  /**
+   * @generated from field: cinder.v1.LeafRule leaves = 4;
+   */
+  leaves?: LeafRule | undefined;
+
+  /**
+   * @generated from field: cinder.v1.PprofHeader header = 5;
+   */
+  header?: PprofHeader | undefined;
+
+  /**
+   * @generated from field: optional string as = 6;
+   */
+  as?: string | undefined;
+};
+
+/**
+ * Describes the message cinder.v1.PprofEnd.
+ * Use `create(PprofEndSchema)` to create a new message.
+ */
+export const PprofEndSchema: GenMessage<PprofEnd> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 4);
+
+/**
+ * @generated from message cinder.v1.LeafRule
+ */
+export type LeafRule = Message<"cinder.v1.LeafRule"> & {
+  /**
+   * @generated from field: double keep_locations = 1;
+   */
+  keepLocations: number;
+
+  /**
+   * @generated from field: bool aggregate_callees = 2;
+   */
+  aggregateCallees: boolean;
+};
+
+/**
+ * Describes the message cinder.v1.LeafRule.
+ * Use `create(LeafRuleSchema)` to create a new message.
+ */
+export const LeafRuleSchema: GenMessage<LeafRule> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 5);
+
+/**
+ * @generated from message cinder.v1.PprofHeader
+ */
+export type PprofHeader = Message<"cinder.v1.PprofHeader"> & {
+  /**
+   * @generated from field: cinder.v1.ValueTypeText sample_type = 1;
+   */
+  sampleType?: ValueTypeText | undefined;
+
+  /**
+   * @generated from field: cinder.v1.ValueTypeText period_type = 2;
+   */
+  periodType?: ValueTypeText | undefined;
+
+  /**
+   * @generated from field: int64 period = 3;
+   */
+  period: bigint;
+
+  /**
+   * @generated from field: int64 time_nanos = 4;
+   */
+  timeNanos: bigint;
+
+  /**
+   * @generated from field: repeated string comments = 5;
+   */
+  comments: string[];
+};
+
+/**
+ * Describes the message cinder.v1.PprofHeader.
+ * Use `create(PprofHeaderSchema)` to create a new message.
+ */
+export const PprofHeaderSchema: GenMessage<PprofHeader> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 6);
+
+/**
+ * @generated from message cinder.v1.ValueTypeText
+ */
+export type ValueTypeText = Message<"cinder.v1.ValueTypeText"> & {
+  /**
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * @generated from field: string unit = 2;
+   */
+  unit: string;
+};
+
+/**
+ * Describes the message cinder.v1.ValueTypeText.
+ * Use `create(ValueTypeTextSchema)` to create a new message.
+ */
+export const ValueTypeTextSchema: GenMessage<ValueTypeText> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 7);
+
+/**
+ * @generated from message cinder.v1.SeriesEnd
+ */
+export type SeriesEnd = Message<"cinder.v1.SeriesEnd"> & {
+  /**
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: cinder.v1.StepRange range = 2;
+   */
+  range?: StepRange | undefined;
+
+  /**
+   * @generated from field: string aggregation = 3;
+   */
+  aggregation: string;
+
+  /**
+   * @generated from field: double limit = 4;
+   */
+  limit: number;
+
+  /**
+   * @generated from field: string as = 5;
+   */
+  as: string;
+};
+
+/**
+ * Describes the message cinder.v1.SeriesEnd.
+ * Use `create(SeriesEndSchema)` to create a new message.
+ */
+export const SeriesEndSchema: GenMessage<SeriesEnd> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 8);
+
+/**
+ * @generated from message cinder.v1.StepRange
+ */
+export type StepRange = Message<"cinder.v1.StepRange"> & {
+  /**
+   * @generated from field: double start_ms = 1;
+   */
+  startMs: number;
+
+  /**
+   * @generated from field: double end_ms = 2;
+   */
+  endMs: number;
+
+  /**
+   * @generated from field: double step_ms = 3;
+   */
+  stepMs: number;
+};
+
+/**
+ * Describes the message cinder.v1.StepRange.
+ * Use `create(StepRangeSchema)` to create a new message.
+ */
+export const StepRangeSchema: GenMessage<StepRange> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 9);
+
+/**
+ * @generated from message cinder.v1.EndedSeries
+ */
+export type EndedSeries = Message<"cinder.v1.EndedSeries"> & {
+  /**
+   * @generated from field: bytes bytes = 1;
+   */
+  bytes: Uint8Array;
+
+  /**
+   * @generated from field: double series_count = 2;
+   */
+  seriesCount: number;
+};
+
+/**
+ * Describes the message cinder.v1.EndedSeries.
+ * Use `create(EndedSeriesSchema)` to create a new message.
+ */
+export const EndedSeriesSchema: GenMessage<EndedSeries> = /*@__PURE__*/
+  messageDesc(file_cinder_v1_query_backend, 10);
 
 /**
  * @generated from message cinder.v1.SampleSelector
@@ -152,7 +407,7 @@ export type SampleSelector = Message<"cinder.v1.SampleSelector"> & {
  * Use `create(SampleSelectorSchema)` to create a new message.
  */
 export const SampleSelectorSchema: GenMessage<SampleSelector> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 3);
+  messageDesc(file_cinder_v1_query_backend, 11);
 
 /**
  * @generated from message cinder.v1.FrameFilter
@@ -184,7 +439,7 @@ export type FrameFilter = Message<"cinder.v1.FrameFilter"> & {
  * Use `create(FrameFilterSchema)` to create a new message.
  */
 export const FrameFilterSchema: GenMessage<FrameFilter> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 4);
+  messageDesc(file_cinder_v1_query_backend, 12);
 
 /**
  * @generated from message cinder.v1.MergeProfileRequest
@@ -219,6 +474,11 @@ export type MergeProfileRequest = Message<"cinder.v1.MergeProfileRequest"> & {
    * @generated from field: cinder.v1.SampleSelector selector = 6;
    */
   selector?: SampleSelector | undefined;
+
+  /**
+   * @generated from field: cinder.v1.PprofEnd end = 7;
+   */
+  end?: PprofEnd | undefined;
 };
 
 /**
@@ -226,7 +486,7 @@ export type MergeProfileRequest = Message<"cinder.v1.MergeProfileRequest"> & {
  * Use `create(MergeProfileRequestSchema)` to create a new message.
  */
 export const MergeProfileRequestSchema: GenMessage<MergeProfileRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 5);
+  messageDesc(file_cinder_v1_query_backend, 13);
 
 /**
  * @generated from message cinder.v1.MergeProfileResponse
@@ -246,6 +506,11 @@ export type MergeProfileResponse = Message<"cinder.v1.MergeProfileResponse"> & {
    * @generated from field: bool filtered = 3;
    */
   filtered: boolean;
+
+  /**
+   * @generated from field: optional bytes ended = 4;
+   */
+  ended?: Uint8Array | undefined;
 };
 
 /**
@@ -253,7 +518,7 @@ export type MergeProfileResponse = Message<"cinder.v1.MergeProfileResponse"> & {
  * Use `create(MergeProfileResponseSchema)` to create a new message.
  */
 export const MergeProfileResponseSchema: GenMessage<MergeProfileResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 6);
+  messageDesc(file_cinder_v1_query_backend, 14);
 
 /**
  * @generated from message cinder.v1.TimeSeriesRequest
@@ -303,6 +568,18 @@ export type TimeSeriesRequest = Message<"cinder.v1.TimeSeriesRequest"> & {
    * @generated from field: cinder.v1.FrameFilter frames = 9;
    */
   frames?: FrameFilter | undefined;
+
+  /**
+   * @generated from field: cinder.v1.SeriesEnd end = 10;
+   */
+  end?: SeriesEnd | undefined;
+
+  /**
+   * As columns, which nobody has to look at on the way. Who does not know it answers with series.
+   *
+   * @generated from field: bool as_part = 11;
+   */
+  asPart: boolean;
 };
 
 /**
@@ -310,7 +587,7 @@ export type TimeSeriesRequest = Message<"cinder.v1.TimeSeriesRequest"> & {
  * Use `create(TimeSeriesRequestSchema)` to create a new message.
  */
 export const TimeSeriesRequestSchema: GenMessage<TimeSeriesRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 7);
+  messageDesc(file_cinder_v1_query_backend, 15);
 
 /**
  * @generated from message cinder.v1.TimeSeries
@@ -342,7 +619,7 @@ export type TimeSeries = Message<"cinder.v1.TimeSeries"> & {
  * Use `create(TimeSeriesSchema)` to create a new message.
  */
 export const TimeSeriesSchema: GenMessage<TimeSeries> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 8);
+  messageDesc(file_cinder_v1_query_backend, 16);
 
 /**
  * @generated from message cinder.v1.TimeSeriesResponse
@@ -367,6 +644,16 @@ export type TimeSeriesResponse = Message<"cinder.v1.TimeSeriesResponse"> & {
    * @generated from field: bool filtered = 4;
    */
   filtered: boolean;
+
+  /**
+   * @generated from field: cinder.v1.EndedSeries ended = 5;
+   */
+  ended?: EndedSeries | undefined;
+
+  /**
+   * @generated from field: optional bytes part = 6;
+   */
+  part?: Uint8Array | undefined;
 };
 
 /**
@@ -374,7 +661,7 @@ export type TimeSeriesResponse = Message<"cinder.v1.TimeSeriesResponse"> & {
  * Use `create(TimeSeriesResponseSchema)` to create a new message.
  */
 export const TimeSeriesResponseSchema: GenMessage<TimeSeriesResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 9);
+  messageDesc(file_cinder_v1_query_backend, 17);
 
 /**
  * @generated from message cinder.v1.PointsRequest
@@ -444,6 +731,11 @@ export type PointsRequest = Message<"cinder.v1.PointsRequest"> & {
    * @generated from field: cinder.v1.FrameFilter frames = 13;
    */
   frames?: FrameFilter | undefined;
+
+  /**
+   * @generated from field: bool as_part = 14;
+   */
+  asPart: boolean;
 };
 
 /**
@@ -451,7 +743,7 @@ export type PointsRequest = Message<"cinder.v1.PointsRequest"> & {
  * Use `create(PointsRequestSchema)` to create a new message.
  */
 export const PointsRequestSchema: GenMessage<PointsRequest> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 10);
+  messageDesc(file_cinder_v1_query_backend, 18);
 
 /**
  * @generated from message cinder.v1.PointSeries
@@ -488,7 +780,7 @@ export type PointSeries = Message<"cinder.v1.PointSeries"> & {
  * Use `create(PointSeriesSchema)` to create a new message.
  */
 export const PointSeriesSchema: GenMessage<PointSeries> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 11);
+  messageDesc(file_cinder_v1_query_backend, 19);
 
 /**
  * @generated from message cinder.v1.PointExemplar
@@ -525,7 +817,7 @@ export type PointExemplar = Message<"cinder.v1.PointExemplar"> & {
  * Use `create(PointExemplarSchema)` to create a new message.
  */
 export const PointExemplarSchema: GenMessage<PointExemplar> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 12);
+  messageDesc(file_cinder_v1_query_backend, 20);
 
 /**
  * @generated from message cinder.v1.PointsResponse
@@ -545,6 +837,11 @@ export type PointsResponse = Message<"cinder.v1.PointsResponse"> & {
    * @generated from field: bool filtered = 3;
    */
   filtered: boolean;
+
+  /**
+   * @generated from field: optional bytes part = 4;
+   */
+  part?: Uint8Array | undefined;
 };
 
 /**
@@ -552,7 +849,7 @@ export type PointsResponse = Message<"cinder.v1.PointsResponse"> & {
  * Use `create(PointsResponseSchema)` to create a new message.
  */
 export const PointsResponseSchema: GenMessage<PointsResponse> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 13);
+  messageDesc(file_cinder_v1_query_backend, 21);
 
 /**
  * @generated from message cinder.v1.ReadStats
@@ -604,7 +901,7 @@ export type ReadStats = Message<"cinder.v1.ReadStats"> & {
  * Use `create(ReadStatsSchema)` to create a new message.
  */
 export const ReadStatsSchema: GenMessage<ReadStats> = /*@__PURE__*/
-  messageDesc(file_cinder_v1_query_backend, 14);
+  messageDesc(file_cinder_v1_query_backend, 22);
 
 /**
  * Shapes equal core/rpc/query-backend.ts, which documents the fields.
