@@ -26,7 +26,7 @@ function target(read: FuzzTarget['read'], more: Partial<FuzzTarget> = {}): FuzzT
 }
 
 function run(planted: FuzzTarget, folder: string) {
-  return runFuzzer(planted, { durationMs: 5_000, seed: 1, directory: join(directory, folder) })
+  return runFuzzer(planted, { durationMs: 50_000, seed: 1, directory: join(directory, folder) })
 }
 
 const text = (input: Uint8Array): string => new TextDecoder().decode(input)
