@@ -42,6 +42,11 @@ export class Ledger {
     entry.changes++
   }
 
+  /** Equal before and after: nothing of the tenant was deleted or came back. */
+  changesOf(tenant: string): number {
+    return this.entries.reduce((sum, entry) => sum + (entry.tenant === tenant ? entry.changes : 0), 0)
+  }
+
   /** Those that a query of the tenant and range is about; both ends are in it. */
   within(tenant: string, range: TimeRange): Entry[] {
     return this.entries.filter(
