@@ -5,19 +5,14 @@
  * The database is without fsync: the figures say what statements cost, not disks. `INDEX_SCALE=0.02` makes a small one.
  * The commit path at 1,000 profiles/s is the whole of it: CPU of Postgres' processes and of this one, and rows written.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
-import { createSql, type Sql } from '#db/client.ts'
-import { migrate } from '#db/migrate.ts'
+import type { Sql } from '#db/client.ts'
 import { LABEL_SETS_PER_HOUR_MAX } from '#db/sql/label-sets.ts'
 import { createClock } from '#platform/clock.ts'
-import { startPostgres } from '#platform/postgres/launcher.ts'
 import { createMetastore, type RunningMetastore } from '../../apps/metastore/app.ts'
 import { defaultSettings } from '../../apps/metastore/settings.ts'
 import { makeSegment } from '../support/metastore-requests.ts'
-import { createSilentLog } from '../support/silent-log.ts'
+import { type BenchDatabase, withBenchDatabase } from './database.ts'
 import type { BenchCase, Figure } from './figure.ts'
 import { DAY_OF_A_MILLION_OBJECTS_AN_HOUR, fillIndex, type IndexSize, serviceName, tenantName } from './index-fill.ts'
 import { measureTree } from './process-tree.ts'
@@ -29,7 +24,7 @@ const HEAVY_CALLS = 15
 const COMMIT_PROFILES = 250
 const COMMIT_SECONDS = 15
 /** Filling writes 3 GB: as little of it twice as can be. */
-const SETTINGS = { fsync: 'off', wal_level: 'minimal', max_wal_senders: '0', max_wal_size: '1GB' }
+const SETTINGS = { wal_level: 'minimal', max_wal_senders: '0', max_wal_size: '1GB' }
 /** A statement that takes longer than in production is a figure here, not an error. */
 const STATEMENT_TIMEOUT_MS = 60_000
 
@@ -37,27 +32,18 @@ export const indexScaleCase: BenchCase = {
   name: 'index-scale',
   about: 'the metastore over 5.5 M datasets',
   optional: true,
-  async run() {
-    const dataDir = mkdtempSync(join(tmpdir(), 'cinder-bench-'))
-    const log = createSilentLog()
-    const postgres = await startPostgres({ dataDir, log, settings: SETTINGS })
-    const sql = createSql({ url: postgres.url, statementTimeoutMs: STATEMENT_TIMEOUT_MS })
-    try {
-      await migrate(sql)
-      // Plans only when it is told to: a poll would plan what waits by then.
-      const never = { planIntervalMs: MS_PER_DAY, planIdleIntervalMs: MS_PER_DAY }
-      // A small index lacks services that the timed commits name: their sets come on top of a full hour.
-      const settings = { ...defaultSettings('bench'), ...never, labelSetsPerHourMax: 2 * LABEL_SETS_PER_HOUR_MAX }
-      const metastore = createMetastore({ sql, clock: createClock(), log, settings })
-      const figures = await measureAll({ metastore, sql })
-      await metastore.stop()
-      return figures
-    } finally {
-      await sql.end({ timeout: 2 })
-      await postgres.stop()
-      rmSync(dataDir, { recursive: true, force: true })
-    }
-  },
+  run: () => withBenchDatabase(measureOn, { settings: SETTINGS, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
+}
+
+async function measureOn({ sql, log }: BenchDatabase): Promise<Figure[]> {
+  // Plans only when it is told to: a poll would plan what waits by then.
+  const never = { planIntervalMs: MS_PER_DAY, planIdleIntervalMs: MS_PER_DAY }
+  // A small index lacks services that the timed commits name: their sets come on top of a full hour.
+  const settings = { ...defaultSettings('bench'), ...never, labelSetsPerHourMax: 2 * LABEL_SETS_PER_HOUR_MAX }
+  const metastore = createMetastore({ sql, clock: createClock(), log, settings })
+  const figures = await measureAll({ metastore, sql })
+  await metastore.stop()
+  return figures
 }
 
 interface Subject {

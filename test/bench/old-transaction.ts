@@ -5,19 +5,15 @@
  * The database is without fsync. Rounds follow each other without a pause, so that the planner's second between two looks
  * is worth many more events here than in production.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createSql, type Sql } from '#db/client.ts'
-import { migrate } from '#db/migrate.ts'
+import type { Sql } from '#db/client.ts'
 import { acquireLease } from '#db/sql/leases.ts'
 import { newestGeneration, selectGenerations } from '#db/sql/queue-generations.ts'
 import { createClock } from '#platform/clock.ts'
-import { startPostgres } from '#platform/postgres/launcher.ts'
 import { JobClaims } from '../../apps/metastore/job-claims.ts'
 import { JobGenerations } from '../../apps/metastore/job-generations.ts'
 import { defaultSettings } from '../../apps/metastore/settings.ts'
 import { createSilentLog } from '../support/silent-log.ts'
+import { withBenchDatabase } from './database.ts'
 import type { BenchCase, Figure } from './figure.ts'
 
 const EVENTS_DEFAULT = 48_000
@@ -31,23 +27,12 @@ export const oldTransactionCase: BenchCase = {
   name: 'old-transaction',
   about: 'claims beside a transaction that holds an old snapshot',
   optional: true,
-  async run() {
-    const dataDir = mkdtempSync(join(tmpdir(), 'cinder-bench-'))
-    const log = createSilentLog()
-    const postgres = await startPostgres({ dataDir, log, settings: { fsync: 'off' } })
-    const sql = createSql({ url: postgres.url })
-    const other = createSql({ url: postgres.url, maxConnections: 1 })
-    try {
-      await migrate(sql)
+  run: () =>
+    withBenchDatabase(async ({ sql, connect }) => {
       await makeJobs(sql, QUEUED)
       await sql.unsafe('analyze jobs')
-      return await measure(sql, other)
-    } finally {
-      await Promise.all([sql.end({ timeout: 2 }), other.end({ timeout: 2 })])
-      await postgres.stop()
-      rmSync(dataDir, { recursive: true, force: true })
-    }
-  },
+      return await measure(sql, connect({ maxConnections: 1 }))
+    }),
 }
 
 async function measure(sql: Sql, other: Sql): Promise<Figure[]> {

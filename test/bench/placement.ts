@@ -4,19 +4,14 @@
  *
  * The database is without fsync: what is judged is CPU and bytes of WAL, not waiting.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { RATES_MAX } from '#core/placement/rate-meter.ts'
 import type { RegisterWriterRequest } from '#core/rpc/placement.ts'
-import { createSql, type Sql } from '#db/client.ts'
-import { migrate } from '#db/migrate.ts'
+import type { Sql } from '#db/client.ts'
 import { acquireLease } from '#db/sql/leases.ts'
 import { PLACEMENT_DUTY } from '#db/sql/register-writer.ts'
 import { createClock } from '#platform/clock.ts'
-import { startPostgres } from '#platform/postgres/launcher.ts'
 import { createPlacement, type Placement } from '../../apps/metastore/placement.ts'
-import { createSilentLog } from '../support/silent-log.ts'
+import { withBenchDatabase } from './database.ts'
 import type { BenchCase, Figure } from './figure.ts'
 import { measureTree } from './process-tree.ts'
 
@@ -31,21 +26,11 @@ export const placementCase: BenchCase = {
   name: 'placement',
   about: '500 writers that register, renew and are placed',
   optional: true,
-  async run() {
-    const dataDir = mkdtempSync(join(tmpdir(), 'cinder-bench-'))
-    const log = createSilentLog()
-    const postgres = await startPostgres({ dataDir, log, settings: { fsync: 'off' } })
-    const sql = createSql({ url: postgres.url })
-    try {
-      await migrate(sql)
+  run: () =>
+    withBenchDatabase(({ sql, log, pid }) => {
       const placement = createPlacement({ sql, clock: createClock(), log, holder: 'bench' })
-      return await measure({ sql, placement, pid: postgres.pid })
-    } finally {
-      await sql.end({ timeout: 2 })
-      await postgres.stop()
-      rmSync(dataDir, { recursive: true, force: true })
-    }
-  },
+      return measure({ sql, placement, pid })
+    }),
 }
 
 interface Scene {

@@ -1,19 +1,11 @@
 /** Bodies of all requests together are bounded, while the writer is slow, on both ways in. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ProfileVerdict, SegmentWriter } from '#core/rpc/segment-writer.ts'
+import type { SegmentWriter } from '#core/rpc/segment-writer.ts'
 import { createCodec } from '#platform/codec.ts'
 import { codecCompression } from '#platform/http/body-compression.ts'
 import { createDistributor } from '../../../apps/distributor/app.ts'
-
-const STORED: ProfileVerdict = {
-  status: 'stored',
-  kind: '',
-  reason: '',
-  message: '',
-  retryAfterMs: 0,
-  decompressedBytes: 0,
-}
+import { STORED } from '../../support/verdicts.ts'
 
 /** A writer that answers when its gate opens, and says when it was asked. */
 function slowWriter() {

@@ -18,6 +18,7 @@ import { OtlpRequests } from '../../../apps/segment-writer/otlp-intake.ts'
 import { columnsOf } from '../../support/otlp-profiles.ts'
 import { buildOtlp, type OtlpModel, type OtlpProfile } from '../../support/otlp.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
+import { STORED } from '../../support/verdicts.ts'
 
 const PATH = '/v1development/profiles'
 const PROFILE: OtlpProfile = {
@@ -31,14 +32,6 @@ function model(profiles: OtlpProfile[]): OtlpModel {
   return { resources: [{ attributes: { 'service.name': 'shop' }, scopes: [{ profiles }] }] }
 }
 
-const STORED: ProfileVerdict = {
-  status: 'stored',
-  kind: '',
-  reason: '',
-  message: '',
-  retryAfterMs: 0,
-  decompressedBytes: 9,
-}
 const rejected = (kind: string, message: string, retryAfterMs = 0, reason = ''): ProfileVerdict => ({
   ...STORED,
   status: 'rejected',

@@ -16,9 +16,9 @@ import { createRandom } from '#platform/random.ts'
 import { missingWriters, openWriters, type WritersDeps } from '../../../apps/distributor/placement-writers.ts'
 import { createManualClock } from '../../support/manual-clock.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
+import { STORED } from '../../support/verdicts.ts'
 
 const TABLE_URL = 'http://metastore/api/v1/placement'
-const STORED = { status: 'stored', kind: '', reason: '', message: '', retryAfterMs: 0, decompressedBytes: 0 }
 const FILE = { gnuBuildId: 'abcd', goBuildId: '', otelFileId: '', name: 'app', type: 1 }
 
 interface RemoteScene {

@@ -10,15 +10,7 @@ import type { ProfileVerdict, WriteCall, WriteRequest, WriteResponse, WriteSerie
 import type { Placement, PlacementSource } from '../../../apps/distributor/placement.ts'
 import { RoutedWriter, type WriterPort } from '../../../apps/distributor/routed-writer.ts'
 import { createManualClock, idle } from '../../support/manual-clock.ts'
-
-const STORED: ProfileVerdict = {
-  status: 'stored',
-  kind: '',
-  reason: '',
-  message: '',
-  retryAfterMs: 0,
-  decompressedBytes: 0,
-}
+import { STORED } from '../../support/verdicts.ts'
 
 function refusal(kind: ErrorKind, reason: string = kind, retryAfterMs = 0): ProfileVerdict {
   return { ...STORED, status: 'rejected', kind, reason, message: reason, retryAfterMs }

@@ -3,15 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ProfileVerdict, WriteSeries } from '#core/rpc/segment-writer.ts'
 import { errorOfVerdicts } from '../../../apps/distributor/verdicts.ts'
+import { STORED } from '../../support/verdicts.ts'
 
-const STORED: ProfileVerdict = {
-  status: 'stored',
-  kind: '',
-  reason: '',
-  message: '',
-  retryAfterMs: 0,
-  decompressedBytes: 0,
-}
 const BAD: ProfileVerdict = { ...STORED, status: 'rejected', kind: 'invalid_argument', reason: 'bad', message: 'bad' }
 
 test('a rejection that a retry mends decides, else the first; all are told, and the longest time counts', () => {

@@ -17,15 +17,8 @@ import {
   routeUnits,
   splitVerdicts,
 } from '../../../apps/distributor/writer-route.ts'
+import { STORED } from '../../support/verdicts.ts'
 
-const STORED: ProfileVerdict = {
-  status: 'stored',
-  kind: '',
-  reason: '',
-  message: '',
-  retryAfterMs: 0,
-  decompressedBytes: 0,
-}
 const REFUSED: ProfileVerdict = { ...STORED, status: 'rejected', kind: 'unavailable', retryAfterMs: 1_000 }
 const BAD: ProfileVerdict = { ...STORED, status: 'rejected', kind: 'invalid_argument' }
 

@@ -22,6 +22,7 @@ import { buildOtlp } from '../../support/otlp.ts'
 import { askFlameGraph, type Send } from '../../support/server-client.ts'
 import { createServiceStack } from '../../support/service-stack.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
+import { STORED } from '../../support/verdicts.ts'
 
 const OPTIONS = { timeout: 240_000, skip: absentCollector() }
 const LIMIT_BYTES = 16 * 1024 * 1024
@@ -29,14 +30,6 @@ const TYPE = 'wall:wall:nanoseconds::'
 const REQUESTS = 3
 /** Of a request, one sample each. */
 const PROFILES = 50
-const STORED: ProfileVerdict = {
-  status: 'stored',
-  kind: '',
-  reason: '',
-  message: '',
-  retryAfterMs: 0,
-  decompressedBytes: 1,
-}
 const TOO_OLD: ProfileVerdict = { ...STORED, status: 'rejected', kind: 'invalid_argument', message: 'too old' }
 
 const stops: (() => Promise<unknown> | void)[] = []

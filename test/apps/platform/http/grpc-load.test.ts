@@ -12,21 +12,13 @@ import { serveHttp2 } from '#platform/http/serve.ts'
 import { createDistributor } from '../../../../apps/distributor/app.ts'
 import { buildOtlp } from '../../../support/otlp.ts'
 import { createSilentLog } from '../../../support/silent-log.ts'
+import { STORED } from '../../../support/verdicts.ts'
 
 const EXPORT = '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export'
 const MIB = 1024 * 1024
 const REQUESTS = 300
 /** At once, below what a connection may have. */
 const STREAMS = 150
-const STORED: ProfileVerdict = {
-  status: 'stored',
-  kind: '',
-  reason: '',
-  message: '',
-  retryAfterMs: 0,
-  decompressedBytes: 1,
-}
-
 const stops: (() => Promise<unknown> | void)[] = []
 after(async () => {
   for (const stop of stops.reverse()) await stop()

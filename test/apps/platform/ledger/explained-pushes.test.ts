@@ -5,17 +5,9 @@ import { CinderError } from '#core/errors.ts'
 import { PushCounts } from '#core/ingest/push-counts.ts'
 import type { ProfileVerdict, WriteSeries } from '#core/rpc/segment-writer.ts'
 import { explainPushes } from '#platform/ledger/explained-pushes.ts'
+import { STORED } from '../../../support/verdicts.ts'
 
 const NOW_MS = 1_764_000_000_000
-
-const STORED: ProfileVerdict = {
-  status: 'stored',
-  kind: '',
-  reason: '',
-  message: '',
-  retryAfterMs: 0,
-  decompressedBytes: 7,
-}
 
 function series(service: string | undefined, sizes: readonly number[]): WriteSeries {
   const labels = service === undefined ? [] : [{ name: 'service_name', value: service }]
