@@ -35,8 +35,11 @@ const runSchema = v.object({
 const reportSchema = v.object({ totalMs: count, runs: v.optional(v.array(runSchema), []) })
 type Run = v.InferOutput<typeof runSchema>
 
-export function explainHeaders(args: Arguments): Record<string, string> {
-  return args.has('explain') ? { [ASK_HEADER]: 'true' } : {}
+/** Makes the server say what it did. */
+export const LOOKED_HEADERS: Readonly<Record<string, string>> = { [ASK_HEADER]: 'true' }
+
+export function explainHeaders(args: Arguments): Readonly<Record<string, string>> {
+  return args.has('explain') ? LOOKED_HEADERS : {}
 }
 
 /** Says what came beside an answer. A server of another kind sends neither header. */
@@ -44,6 +47,12 @@ export function tellBeside(headers: Headers, shell: Shell): void {
   const { yellow, dim } = paintFor(shell.hasColour)
   for (const warning of warningsOf(headers.get(WARNINGS_HEADER))) shell.err(yellow(`warning: ${printable(warning)}`))
   for (const line of explainLines(headers.get(EXPLAIN_HEADER))) shell.err(dim(line))
+}
+
+/** Whether the server looked at all of its data for an answer that was asked for with `LOOKED_HEADERS`. */
+export function isWholeAnswer(headers: Headers): boolean {
+  const parsed = v.safeParse(reportSchema, jsonOf(headers.get(EXPLAIN_HEADER) ?? ''))
+  return parsed.success && parsed.output.runs.length > 0 && warningsOf(headers.get(WARNINGS_HEADER)).length === 0
 }
 
 function warningsOf(header: string | null): readonly string[] {

@@ -18,11 +18,11 @@ import { decodeWriteResponse, encodeWriteRequest } from '#platform/connect/write
 import { createDigest } from '#platform/digest.ts'
 import { type Arguments, type CommandSpec, labelArgument } from './arguments.ts'
 import { begunLine, doneLine, type ImportState, nextStep, parseState } from './import-state.ts'
-import { objectOf } from './operator-json.ts'
 import { type PreparedPush, preparePush, type PushOptions } from './push-request.ts'
 import { formatCount } from './quantity.ts'
 import { SERVER_FLAGS, type Server, serverOf, UNREACHABLE } from './server.ts'
 import { EXIT, type ExitCode, paintFor, printable, type Shell } from './shell.ts'
+import { isStored } from './stored-profile.ts'
 
 const PATHS_MAX = 10_000
 /** A request of one flush; what is larger goes alone. */
@@ -31,11 +31,17 @@ const BATCH_BYTES_MAX = 8 * MIB
 /** Of one batch that is refused for now: with waits of up to half a minute, ten minutes of an outage. */
 const ATTEMPTS_MAX = 30
 const WAIT_MAX_MS = 30 * MS_PER_SECOND
-const SHOWN_FAILURES_MAX = 20
+/** Faults; files of one are counted and two of them named. */
+const SHOWN_FAULTS_MAX = 20
+const SHOWN_FILES_MAX = 2
+const NO_QUERIES =
+  'an earlier run sent it, and --url does not answer queries, so that it cannot be asked whether it is stored: name a ' +
+  'query-frontend with --query-url'
 
 export const IMPORT: CommandSpec = {
   name: 'import',
-  about: 'Bring old pprof files, of any age, each exactly once. Run it again to go on where it ended.',
+  about:
+    'Bring old pprof files, of any age that retention keeps, each exactly once. Run it again to go on where it ended.',
   words: { hint: 'FILE or FOLDER…', min: 1, max: PATHS_MAX },
   flags: {
     ...SERVER_FLAGS,
@@ -43,11 +49,12 @@ export const IMPORT: CommandSpec = {
     label: { value: 'k=v', about: 'a label of all series', repeats: true },
     name: { value: '__name__', about: 'profile name; guessed from the sample types if absent' },
     state: { value: 'FILE', about: 'what is done is kept here', default: 'cinder-import.state' },
+    'query-url': { value: 'URL', about: 'a query-frontend, where --url is a segment-writer; default: --url' },
     json: { about: 'one JSON document instead of lines' },
   },
   examples: [
     'cinder import profiles/ --service shop --label env=prod',
-    'cinder import old/*.pb.gz --service shop --url http://writer:4042 --state shop.state',
+    'cinder import old/*.pb.gz --service shop --url http://writer:4042 --query-url http://frontend:4045 --state shop.state',
   ],
 }
 
@@ -73,9 +80,7 @@ export async function runImport(args: Arguments, shell: Shell): Promise<ExitCode
   if (args.has('json')) {
     shell.out(JSON.stringify({ ...totals, failed: totals.failed }, null, 2))
   } else {
-    for (const { file, error } of totals.failed.slice(0, SHOWN_FAILURES_MAX)) {
-      shell.err(`${paint.red('failed')}  ${printable(file)}: ${printable(error)}`)
-    }
+    for (const line of failureLines(totals.failed)) shell.err(`${paint.red('failed')}  ${line}`)
     const { files, stored, known, failed } = totals
     const counts = [
       `${formatCount(stored)} stored`,
@@ -87,9 +92,23 @@ export async function runImport(args: Arguments, shell: Shell): Promise<ExitCode
   return totals.failed.length === 0 ? EXIT.ok : EXIT.failed
 }
 
+/** A folder of old files tends to have one fault, a thousand times. */
+function failureLines(failed: Totals['failed']): string[] {
+  const files = Map.groupBy(failed, ({ error }) => error)
+  const lines = [...files].slice(0, SHOWN_FAULTS_MAX).map(([error, of]) => {
+    const named = of.slice(0, SHOWN_FILES_MAX).map(({ file }) => printable(file))
+    const more = of.length > SHOWN_FILES_MAX ? ` and ${formatCount(of.length - SHOWN_FILES_MAX)} more` : ''
+    return `${named.join(', ')}${more}: ${printable(error)}`
+  })
+  if (files.size > SHOWN_FAULTS_MAX)
+    lines.push(`and ${formatCount(files.size - SHOWN_FAULTS_MAX)} other faults: see --json`)
+  return lines
+}
+
 class ImportRun {
   readonly #shell: Shell
   readonly #server: Server
+  readonly #queries: Server
   readonly #tenant: string
   readonly #paths: readonly string[]
   readonly #statePath: string
@@ -104,6 +123,7 @@ class ImportRun {
   constructor(args: Arguments, shell: Shell) {
     this.#shell = shell
     this.#server = serverOf(args, shell)
+    this.#queries = serverOf(args, shell, args.has('query-url') ? 'query-url' : 'url')
     this.#tenant = args.get('tenant') ?? 'anonymous'
     this.#paths = args.words
     this.#statePath = args.need('state')
@@ -178,22 +198,13 @@ class ImportRun {
     return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
   }
 
-  /** By its id, in any type that it has: a type whose values are all zero has no samples. */
   async #isStored({ id, prepared }: Item): Promise<boolean> {
-    const ms = Number(prepared.timeNanos / 1_000_000n)
-    const service = prepared.labels.find(({ name }) => name === 'service_name')!.value
-    for (const type of prepared.sampleTypes) {
-      const answer = await this.#server.ask('querier.v1.QuerierService/SelectMergeStacktraces', {
-        profileTypeID: `${prepared.name}:${type}:${prepared.periodType}`,
-        labelSelector: `{service_name=${JSON.stringify(service)}}`,
-        start: String(ms),
-        end: String(ms + 1),
-        profileIdSelector: [id],
-      })
-      const { total } = objectOf(objectOf(answer).flamegraph ?? {})
-      if (total !== undefined && total !== '0') return true
+    try {
+      return await isStored(this.#queries, id, prepared)
+    } catch (error) {
+      if (!(error instanceof CinderError) || error.reason !== 'status_404') throw error
+      throw new CinderError('failed_precondition', NO_QUERIES, { cause: error })
     }
-    return false
   }
 
   async #send(batch: readonly Item[]): Promise<void> {

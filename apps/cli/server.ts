@@ -8,7 +8,7 @@
 import { CinderError } from '#core/errors.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import { type Arguments, type FlagSpec, usageError } from './arguments.ts'
-import { explainHeaders, tellBeside } from './explain-lines.ts'
+import { explainHeaders, isWholeAnswer, LOOKED_HEADERS, tellBeside } from './explain-lines.ts'
 import type { Shell } from './shell.ts'
 
 export const SERVER_FLAGS = {
@@ -24,18 +24,26 @@ export const UNREACHABLE = 'unreachable'
 
 export interface Server {
   ask(procedure: string, request: object): Promise<unknown>
+  /** A query, and whether the server looked at all of its data for it. Says nothing beside it. */
+  look(procedure: string, request: object): Promise<{ readonly answer: unknown; readonly isWhole: boolean }>
   /** JSON of the REST API: `api/v1/…` with its parameters. */
   get(path: string): Promise<unknown>
   /** Both ways as protobuf. */
   send(procedure: string, message: Uint8Array): Promise<Uint8Array>
 }
 
-export function serverOf(args: Arguments, shell: Shell): Server {
-  const url = args.need('url').replace(/\/+$/, '')
+/** `flag`: the one that names the server. */
+export function serverOf(args: Arguments, shell: Shell, flag = 'url'): Server {
+  const url = args.need(flag).replace(/\/+$/, '')
   if (!/^https?:\/\/./.test(url) || !URL.canParse(url))
-    throw usageError(`flag --url is ${JSON.stringify(url)}; allowed: a URL such as http://127.0.0.1:4040`)
+    throw usageError(`flag --${flag} is ${JSON.stringify(url)}; allowed: a URL such as http://127.0.0.1:4040`)
   const tenant = args.get('tenant')
-  const call = async (procedure: string, contentType?: string, body?: string | Uint8Array): Promise<Response> => {
+  const call = async (
+    procedure: string,
+    contentType?: string,
+    body?: string | Uint8Array,
+    looks = false,
+  ): Promise<Response> => {
     const deadline = AbortSignal.timeout(DEADLINE_MS)
     let response: Response
     try {
@@ -47,7 +55,7 @@ export function serverOf(args: Arguments, shell: Shell): Server {
           Accept: '*/*;allow-utf8-labelnames=true',
           ...(tenant === undefined ? {} : { 'X-Scope-OrgID': tenant }),
           ...authorizationOf(procedure, shell),
-          ...explainHeaders(args),
+          ...(looks ? LOOKED_HEADERS : explainHeaders(args)),
         },
         body: (body as BodyInit | undefined) ?? null,
         signal: deadline,
@@ -56,7 +64,7 @@ export function serverOf(args: Arguments, shell: Shell): Server {
       throw withoutAnswer(url, deadline.aborted, error)
     }
     if (response.status !== 200) throw await errorOf(response, `${url}/${procedure}`)
-    tellBeside(response.headers, shell)
+    if (!looks) tellBeside(response.headers, shell)
     return response
   }
   return {
@@ -65,6 +73,11 @@ export function serverOf(args: Arguments, shell: Shell): Server {
         await call(procedure, 'application/json', JSON.stringify(request)),
         `${url} answered ${procedure}`,
       )
+    },
+    async look(procedure, request) {
+      const response = await call(procedure, 'application/json', JSON.stringify(request), true)
+      const isWhole = isWholeAnswer(response.headers)
+      return { answer: await jsonOf(response, `${url} answered ${procedure}`), isWhole }
     },
     async get(path) {
       return await jsonOf(await call(path), `${url} answered ${path.split('?')[0]}`)
