@@ -5,13 +5,16 @@
  * answers, gzip.
  *
  * A call ends early when its flag is set: it is looked at between datasets, and a read that was ended fails.
+ * Garbage is collected between calls (heap-pace.ts), after the answer has gone.
  */
+import { fullGC, heapSize } from 'bun:jsc'
 import { BlockCache } from '#core/query/block-cache.ts'
 import { runAnswerTask } from '#core/query/answer-task.ts'
 import type { LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { seedTables } from '#core/wire/table-hash.ts'
 import { createCodec } from '#platform/codec.ts'
+import { createHeapPace } from '#platform/heap-pace.ts'
 import { nativeGzip } from '#platform/native-gzip.ts'
 import { nativeZstd } from '#platform/native-zstd.ts'
 import { standBehindPushes } from '#platform/niceness.ts'
@@ -53,6 +56,12 @@ const turns = createThreadTurns(
       setImmediate(resolve)
     }),
 )
+/** The engine's own measures: cells, and the buffers that hang on them. */
+const heap = createHeapPace({
+  heapBytes: heapSize,
+  collect: fullGC,
+  later: (delayMs, run) => void setTimeout(run, delayMs).unref(),
+})
 
 interface SlotBackend extends LocalQueryBackend {
   labels(request: LabelReportRequest, end: CallEnd): Promise<LabelReportResponse>
@@ -98,6 +107,7 @@ async function call(slot: number, method: QueryMethod, request: QueryRequest): P
   } catch (error) {
     post({ kind: 'failed', slot, error: packError(error), reads: takeReads() })
   }
+  heap.callEnded()
 }
 
 function takeReads(): EndedCall[] {
