@@ -39,7 +39,11 @@ export interface KeptAnswer {
 }
 
 /** Gives what `encode` makes of a list in place of the answer of a call. */
-export type GiveAnswer = (question: string, sets: LabelSets, encode: () => Uint8Array) => Promise<void>
+export type GiveAnswer = (
+  question: string,
+  sets: LabelSets,
+  encode: () => Uint8Array | Promise<Uint8Array>,
+) => Promise<void>
 
 export class KeptAnswers {
   readonly #bytesMax: number
@@ -65,10 +69,17 @@ export class KeptAnswers {
   ): GiveAnswer | undefined {
     if (tenant === undefined || others.length > 0 || raw === undefined) return undefined
     return async (question, sets, encode) => {
-      const kept = this.answer(`${tenant} ${question}`, sets, encode)
+      const key = `${tenant} ${question}`
+      const encoded = this.#knows(key, sets) ? undefined : await encode()
+      const kept = this.answer(key, sets, () => encoded!)
       const isPacked = raw.takesGzip && kept.bytes.length >= COMPRESS_MIN_BYTES
       raw.give(isPacked ? await kept.gzip(gzip) : kept.bytes, isPacked)
     }
+  }
+
+  #knows(question: string, sets: LabelSets): boolean {
+    const known = this.#entries.get(question)
+    return known?.bytes !== undefined && known.sets.deref() === sets
   }
 
   /** `encode` is called unless the answer is known. */

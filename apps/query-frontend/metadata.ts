@@ -2,7 +2,6 @@
  * Label names, label values, series, profile types, statistics: answered by the metastore, and by blocks where it cannot.
  * An answer from a list that was there before is the one of then (kept-answers.ts).
  */
-import { create, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import {
   type LabelFilter,
   type LabelSets,
@@ -16,6 +15,7 @@ import {
   partForProfileTypes,
   partForSeries,
 } from '#core/query/label-query.ts'
+import type { LabelList } from '#core/query/label-list.ts'
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import { REPORT_SETS_MAX } from '#core/query/label-report.ts'
 import type { UncheckedMatcher } from '#core/labels/matcher.ts'
@@ -34,7 +34,9 @@ import {
   type LabelValuesRequest,
   LabelValuesResponseSchema,
 } from '#platform/gen/types/v1/types_pb.ts'
+import { type DescMessage, encodeMessage, type MessageInitShape, rawMessage } from '#platform/connect/raw-message.ts'
 import type { LabelSource } from './block-labels.ts'
+import { LARGE_SETS } from './large-lists.ts'
 import { metadataMatchersOf, profileTypesRangeOf, rangeOf, type RequestContext, singleTenantOf } from './request.ts'
 
 export async function answerProfileTypes(
@@ -60,7 +62,8 @@ export async function answerLabelNames(
   const filter = filterOf(request.matchers, context)
   const sets = await readSets(metastore, { range, part: partForLabelNames(filter.matchers), ...filter }, context)
   const question = ['names', allowUtf8Names, request.matchers]
-  return given(context, { sets, question, schema: LabelNamesResponseSchema }, () => ({
+  const large = { ...filter, list: { of: 'names', allowUtf8Names } } as const
+  return given(context, { sets, question, schema: LabelNamesResponseSchema, large }, () => ({
     names: listLabelNames(sets, { ...filter, allowUtf8Names }),
   }))
 }
@@ -72,7 +75,8 @@ export async function answerLabelValues(metastore: LabelSource, request: LabelVa
   const filter = filterOf(request.matchers, context)
   const sets = await readSets(metastore, { range, part: partForLabelValues(filter.matchers, name), ...filter }, context)
   const question = ['values', name, request.matchers]
-  return given(context, { sets, question, schema: LabelValuesResponseSchema }, () => ({
+  const large = { ...filter, list: { of: 'values', name } } as const
+  return given(context, { sets, question, schema: LabelValuesResponseSchema, large }, () => ({
     names: listLabelValues(sets, { ...filter, name }),
   }))
 }
@@ -89,22 +93,41 @@ export async function answerSeries(
   const sets = await readSets(metastore, { range, part, ...filter }, context)
   const { labelNames } = request
   const question = ['series', allowUtf8Names, labelNames, request.matchers]
-  return given(context, { sets, question, schema: SeriesResponseSchema }, () => {
+  const large = { ...filter, list: { of: 'series', labelNames, allowUtf8Names } } as const
+  return given(context, { sets, question, schema: SeriesResponseSchema, large }, () => {
     const series = listSeries(sets, { ...filter, labelNames, allowUtf8Names })
     return { labelsSet: series.map((labels) => ({ labels: [...labels] })) }
   })
 }
 
+interface Listed<Schema extends DescMessage> {
+  readonly sets: LabelSets
+  readonly question: readonly unknown[]
+  readonly schema: Schema
+  /** Absent: such lists are short. */
+  readonly large?: { readonly matchers: readonly UncheckedMatcher[]; readonly list: LabelList }
+}
+
 /** Nothing but the list and the question may decide what is listed. */
 async function given<Schema extends DescMessage, Answer extends MessageInitShape<Schema>>(
-  { giveAnswer }: RequestContext,
-  asked: { readonly sets: LabelSets; readonly question: readonly unknown[]; readonly schema: Schema },
+  { giveAnswer, largeLists }: RequestContext,
+  { sets, question, schema, large }: Listed<Schema>,
   list: () => Answer,
 ): Promise<Answer> {
-  if (giveAnswer === undefined) return list()
-  const { sets, question, schema } = asked
-  await giveAnswer(JSON.stringify(question), sets, () => toBinary(schema, create(schema, list())))
-  return {} as Answer
+  const isLarge = largeLists !== undefined && large !== undefined && sets.length > LARGE_SETS
+  const encodeLarge = isLarge ? (as: 'proto' | 'json') => largeLists.encode(sets, large, as) : undefined
+  if (giveAnswer !== undefined) {
+    await giveAnswer(JSON.stringify(question), sets, () => encodeLarge?.('proto') ?? encodeMessage(schema, list()))
+    return {} as Answer
+  }
+  if (encodeLarge !== undefined && largeLists?.answerText !== undefined) {
+    largeLists.answerText(await encodeLarge('json'))
+    return {} as Answer
+  }
+  if (encodeLarge !== undefined && largeLists?.takesMessage === true) {
+    return rawMessage(schema, await encodeLarge('proto')) as unknown as Answer
+  }
+  return list()
 }
 
 /** Over all time, not the lookback: it tells a new user whether any data has arrived. */

@@ -21,6 +21,7 @@ import type { SelectSeriesRequest } from '#platform/gen/querier/v1/querier_pb.ts
 import { ExemplarType, TimeSeriesAggregationType } from '#platform/gen/types/v1/types_pb.ts'
 import { frameFilterOf } from './frame-filter.ts'
 import type { GiveAnswer } from './kept-answers.ts'
+import type { LargeLists } from './large-lists.ts'
 import type { QueryRecord } from './query-record.ts'
 
 export interface RequestContext {
@@ -32,6 +33,8 @@ export interface RequestContext {
   readonly record?: QueryRecord | undefined
   /** Takes answers that come of a list of label sets alone; absent: they are returned. */
   readonly giveAnswer?: GiveAnswer | undefined
+  /** For lists of many label sets; absent: they are listed at once. */
+  readonly largeLists?: LargeLists | undefined
 }
 
 interface RangeFields {

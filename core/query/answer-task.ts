@@ -27,6 +27,7 @@ import { encodeHeatmaps, heatmapsText } from './heatmap-wire.ts'
 import { finishHeatmap } from './heatmap.ts'
 import { cutProfile, keepLeaves, type LeafRule } from './profile-cut.ts'
 import { StackProfile, type SummedStacks } from './stack-profile.ts'
+import { type LabelListTask, runLabelList } from './label-list.ts'
 import { PointRows } from './point-rows.ts'
 import { decodePointsPart, encodePointsPart } from './points-part.ts'
 import { withExemplars } from './series-exemplars.ts'
@@ -41,6 +42,7 @@ export type Parts = readonly Uint8Array[]
 
 export type AnswerTask =
   | FileTask
+  | LabelListTask
   | { readonly kind: 'fold-trees' | 'fold-stacks'; readonly parts: Parts; readonly nodesMax: number }
   | (FlameGraphEnd & { readonly parts: Parts })
   | {
@@ -100,6 +102,7 @@ export const WORK_HERE: AnswerWorker = { run: async (task) => runAnswerTask(task
 export function runAnswerTask(task: AnswerTask): Uint8Array {
   if ('seriesMax' in task) return runRowsTask(task)
   if (isFile(task)) return runFileTask(task)
+  if (task.kind === 'label-list') return runLabelList(task)
   const { parts, nodesMax } = task
   switch (task.kind) {
     case 'fold-trees':

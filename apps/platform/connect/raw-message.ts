@@ -5,7 +5,10 @@
  * Where an answer is such a message, or one field that is, its bytes are taken as they are: to write 80 KB by way of the
  * message copies them four times (0.2 ms of the loop). Who got one of these messages must not change it.
  */
-import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
+import { create, type DescMessage, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf'
+
+/** For apps, which know nothing of the library. */
+export type { DescMessage, MessageInitShape }
 
 const bytesOf = new WeakMap<object, Uint8Array>()
 
@@ -16,6 +19,11 @@ export function rawMessage<Schema extends DescMessage>(schema: Schema, bytes: Ui
   if (tag !== undefined) message.$unknown = [{ no: tag >>> 3, wireType: tag & 7, data: bytes.subarray(1) }]
   bytesOf.set(message, bytes)
   return message
+}
+
+/** Of an answer that has its fields. */
+export function encodeMessage<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>): Uint8Array {
+  return toBinary(schema, create(schema, init))
 }
 
 /** Of an answer that is such a message, or an object with one as its only field; undefined: it must be encoded. */
