@@ -34,6 +34,7 @@ import type {
   TimeSeriesRequest,
   TimeSeriesResponse,
 } from '#core/rpc/query-backend.ts'
+import { COMPRESS_MIN_BYTES } from '#platform/http/body-compression.ts'
 import { readCallSiteSeries, readPoints } from './points.ts'
 import { KeptBlocks } from './kept-blocks.ts'
 import { mergeObjects, type Question } from './kept-reports.ts'
@@ -213,7 +214,9 @@ async function readSeries(
   const { end } = request
   if (end === undefined)
     return request.asPart === true ? { series: [], stats, part: encodeSeriesPart(series) } : { series, stats }
-  return { series: [], stats, ended: { bytes: endSeries(series, end), seriesCount: series.length } }
+  const bytes = endSeries(series, end)
+  const gzip = end.takesGzip === true && bytes.length >= COMPRESS_MIN_BYTES ? deps.codec.gzip(bytes) : undefined
+  return { series: [], stats, ended: { bytes, seriesCount: series.length, gzip } }
 }
 
 function shiftSteps(series: readonly TimeSeries[], by: number): TimeSeries[] {

@@ -187,8 +187,10 @@ export function packAnswer(answer: Answer): Packed {
 function packEnded(answer: Answer, ended: Uint8Array | EndedSeries): Packed {
   const isSeries = 'seriesCount' in ended
   const { packed, transfer } = packBytes(isSeries ? ended.bytes : ended)
-  const own = { ...answer, ended: isSeries ? { ...ended, bytes: packed.bytes } : packed.bytes }
-  return { packed: { kind: 'plain', answer: own }, transfer }
+  if (!isSeries) return { packed: { kind: 'plain', answer: { ...answer, ended: packed.bytes } as Answer }, transfer }
+  const gzip = ended.gzip === undefined ? undefined : packBytes(ended.gzip)
+  const own = { ...answer, ended: { ...ended, bytes: packed.bytes, gzip: gzip?.packed.bytes } } as Answer
+  return { packed: { kind: 'plain', answer: own }, transfer: [...transfer, ...(gzip?.transfer ?? [])] }
 }
 
 export function unpackAnswer(packed: PackedAnswer): Answer {

@@ -21,6 +21,7 @@ import {
   answerTextOf,
   type ConnectServerOptions,
   mountService,
+  takesGzip,
   tenantsOf,
 } from '#platform/connect/server.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
@@ -39,7 +40,6 @@ import { mountDiagnostics } from './diagnostics.ts'
 import { answerDiff } from './diff.ts'
 import type { QuerySources } from './execute.ts'
 import { KeptAnswers } from './kept-answers.ts'
-import { LargeLists } from './large-lists.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
 import { type QueryRecord, QueryRecorder } from './query-record.ts'
@@ -104,9 +104,6 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   const asyncQueries = new AsyncQueries(sources)
   const recorder = new QueryRecorder(deps.clock)
   const keptAnswers = new KeptAnswers()
-  const { answerWorker: worker, regex, clock } = deps
-  const listsOf =
-    worker === undefined ? undefined : { worker, regex, turn: (signal: AbortSignal) => clock.sleep(0, signal) }
   const contextOf = (call: Parameters<typeof tenantsOf>[0], record?: QueryRecord): RequestContext => ({
     tenants: tenantsOf(call),
     limitsOf: settings.limitsOf,
@@ -117,10 +114,9 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   const recorded = recordedBy(recorder, contextOf)
   /** A question of labels, which blocks may have to answer. */
   const labelled = <Request, Answer>(run: LabelledRun<Request, Answer>) =>
-    recorded((request: Request, context, info, call) => {
+    recorded((request: Request, context, _, call) => {
       const giveAnswer = keptAnswers.giving(context.tenants, answerBytesOf(call), deps.compression)
-      const largeLists = listsOf === undefined ? undefined : new LargeLists(listsOf, info)
-      return run(labelSource(sources, { context, call }), request, { ...context, giveAnswer, largeLists }, call)
+      return run(labelSource(sources, { context, call }), request, { ...context, giveAnswer }, call)
     })
   const options: ConnectServerOptions = {
     bodyLimitBytes: REQUEST_BODY_MAX_BYTES,
@@ -196,5 +192,6 @@ function callInfoOf(call: CallContext): CallInfo {
     // Types are the same in any case, and Connect takes them so.
     isJson: /json/i.test(call.requestHeader.get('content-type') ?? ''),
     answerText: answerTextOf(call),
+    takesGzip: takesGzip(call),
   }
 }

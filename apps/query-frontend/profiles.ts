@@ -15,6 +15,7 @@ import {
   type SelectSeriesResponse,
   SelectSeriesResponseSchema,
 } from '#platform/gen/querier/v1/querier_pb.ts'
+import { notePacked } from '#platform/http/packed-bytes.ts'
 import { AnswerParts, workerOf } from './answer-parts.ts'
 import { runQuery } from './execute.ts'
 import { checkFiltered } from './frame-filter.ts'
@@ -26,14 +27,14 @@ export async function selectSeries(
   sources: ProfileSources,
   request: SelectSeriesRequest,
   context: RequestContext,
-  { signal, isJson, answerText }: CallInfo,
+  { signal, isJson, answerText, takesGzip }: CallInfo,
 ): Promise<SelectSeriesResponse | Record<string, never>> {
   const query = seriesQueryOf(request, context)
   const { range, aggregation, limit } = query
   if (range.kind === 'empty') return {}
   const steps = stepRangeOf(range, query.stepMs)
   const as = answerText === undefined ? 'proto' : 'json'
-  const end = { kind: 'series', range: steps, aggregation, limit, as } as const
+  const end = { kind: 'series', range: steps, aggregation, limit, as, takesGzip } as const
   const { totals, best } = await readSeries(sources, { query, steps, end }, context, signal)
   const { series: seriesMax } = budgetOf(context.tenants.map(context.limitsOf))
   const points = await best?.take()
@@ -109,6 +110,7 @@ export function readSeries(
         else {
           const refused = refuseSeries(ended.seriesCount, budget)
           if (refused !== undefined) throw refused
+          if (ended.gzip !== undefined) notePacked(ended.bytes, ended.gzip)
           into.setEnded(ended.bytes)
         }
         if (points !== undefined) best!.add(points.part ?? encodePointsPart(points.series))

@@ -47,6 +47,8 @@ export interface CallInfo {
   readonly isJson: boolean
   /** Takes the whole answer as JSON text, in place of what is returned; absent: it goes out in another way. */
   readonly answerText?: ((text: Uint8Array) => void) | undefined
+  /** The answer may be compressed where it is made. */
+  readonly takesGzip?: boolean | undefined
 }
 
 /** One of them; a format without data has none. */

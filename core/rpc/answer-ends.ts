@@ -44,6 +44,8 @@ export interface SeriesEnd {
   /** 0 = all. */
   readonly limit: number
   readonly as: 'proto' | 'json'
+  /** It goes out as gzip, which may be made with it. Between threads alone: no message has it. */
+  readonly takesGzip?: boolean | undefined
 }
 
 export interface AnswerEnds {
@@ -59,6 +61,8 @@ export interface EndedSeries {
   bytes: Uint8Array
   /** How many there are, before the limit. */
   seriesCount: number
+  /** Of the bytes, if that was asked for and they are worth it; in no message. */
+  gzip?: Uint8Array | undefined
 }
 
 interface NamedEnd {

@@ -42,6 +42,7 @@ import {
   supportedEncodings,
 } from '../http/body-compression.ts'
 import { errorResponse, toCinderError } from '../http/errors.ts'
+import { packedOf } from '../http/packed-bytes.ts'
 import { toConnectError } from './errors.ts'
 import { withoutLongTimeout } from './long-timeouts.ts'
 import { callUnary, type UnaryAnswer, type UnaryImplementation, type UnaryMethod } from './unary-call.ts'
@@ -84,6 +85,11 @@ export function answerTextOf(context: { readonly values: ContextValues }): ((tex
   return (text) => {
     replacement.bytes = text
   }
+}
+
+/** The bytes of an answer may go out compressed, if they are worth it. */
+export function takesGzip(context: { readonly values: ContextValues }): boolean {
+  return context.values.get(replacementKey)?.takesGzip === true
 }
 
 /** Takes the bytes of the whole answer, a message or its JSON text, in place of what the implementation returns. */
@@ -309,7 +315,8 @@ async function handleConnect(
   headers.delete('content-length')
   headers.set('Content-Encoding', 'gzip')
   headers.set('Vary', 'Accept-Encoding')
-  return toResponse(isGzip ? bytes : await options.compression.gzip(bytes), status, headers)
+  const packed = isGzip ? bytes : packedOf(bytes)
+  return toResponse(packed ?? (await options.compression.gzip(bytes)), status, headers)
 }
 
 interface HandlerCall {

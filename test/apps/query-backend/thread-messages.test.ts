@@ -24,6 +24,8 @@ test('answers survive the way, int64 to its ends', () => {
     { tree: new Uint8Array(0), stats, selected: false },
     { stacks: Uint8Array.of(9), stats },
     { series: [], stats },
+    { series: [], stats, ended: { bytes: Uint8Array.of(1), seriesCount: 2, gzip: Uint8Array.of(3, 4) } },
+    { series: [], stats, ended: { bytes: Uint8Array.of(1), seriesCount: 2, gzip: undefined } },
     {
       series: [
         { labels, stepIndexes: [0, 2 ** 32 + 1], sums: [-(2n ** 63n), 2n ** 63n - 1n], counts: [1, 7] },
@@ -44,6 +46,15 @@ test('answers survive the way, int64 to its ends', () => {
     const { packed, transfer } = packAnswer(structuredClone(answer))
     assert.deepEqual(unpackAnswer(send(packed, transfer)), answer)
   }
+})
+
+test('what is ended, and its gzip, are given away and not copied', () => {
+  const ended = { bytes: new Uint8Array(5), seriesCount: 1, gzip: new Uint8Array(3) }
+  const { transfer } = packAnswer({ series: [], stats, ended })
+  assert.deepEqual(
+    transfer.map(({ byteLength }) => byteLength),
+    [5, 3],
+  )
 })
 
 test('errors keep kind, reason and time to retry; what is not ours is internal', () => {

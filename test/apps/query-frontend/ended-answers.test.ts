@@ -1,6 +1,7 @@
 /** A query that is one call may be ended by its backend: the answer is the same, bytes and refusals. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { fromBinary, fromJson, toBinary, toJsonString } from '@bufbuild/protobuf'
 import { Hono } from 'hono'
 import { createQueryBackend } from '../../../apps/query-backend/app.ts'
@@ -141,6 +142,46 @@ test('a profile as JSON says what its file says, also inside of another message'
     const json = new TextDecoder().decode(await ask(name, 'json', JSON.stringify(request)))
     assert.ok(json.length > 1_000)
     assert.equal(json, toJsonString(output, file), name)
+  }
+})
+
+test('series that go out as gzip are packed with their end, and only then', async () => {
+  const store = createMemoryStore()
+  const dataset = noisyDataset({ service: 'long', profiles: 400, samples: 4 })
+  const objects = [await putObject(store, 1, [{ dataset }])]
+  const backend = createQueryBackend({ store, codec: createCodec(), regex: createRegexCompiler() }) as QueryBackend
+  const stored: Uint8Array[] = []
+  const marked: Answers['backend'] = {
+    async timeSeries(request) {
+      const answer = await backend.timeSeries(request)
+      if (answer.ended?.gzip === undefined) return answer
+      assert.deepEqual(new Uint8Array(gunzipSync(answer.ended.gzip)), answer.ended.bytes)
+      const gzip = new Uint8Array(gzipSync(answer.ended.bytes, { level: 0 }))
+      stored.push(gzip)
+      return { ...answer, ended: { ...answer.ended, gzip } }
+    },
+  }
+  const { app } = createTestFrontend({ backend: marked, objects, limits: LIMITS })
+  const { input } = QuerierService.method.selectSeries
+  const request = { ...QUERY, step: 1, groupBy: ['service_name'] }
+  const proto = new Uint8Array(toBinary(input, fromJson(input, request)))
+  for (const [type, body] of [
+    ['application/proto', proto],
+    ['application/json', JSON.stringify(request)],
+  ] as const) {
+    const ask = async (encoding: string) => {
+      const headers = { 'Content-Type': type, 'Accept-Encoding': encoding }
+      const response = await app.request('/querier.v1.QuerierService/SelectSeries', { method: 'POST', headers, body })
+      assert.equal(response.headers.get('content-encoding'), encoding === 'gzip' ? 'gzip' : null)
+      return new Uint8Array(await response.arrayBuffer())
+    }
+    stored.length = 0
+    const packed = await ask('gzip')
+    assert.equal(stored.length, 1, type)
+    assert.deepEqual(packed, stored[0])
+    const plain = await ask('identity')
+    assert.equal(stored.length, 1)
+    assert.deepEqual(new Uint8Array(gunzipSync(packed)), plain)
   }
 })
 
