@@ -40,6 +40,7 @@ import { mountDiagnostics } from './diagnostics.ts'
 import { answerDiff } from './diff.ts'
 import type { QuerySources } from './execute.ts'
 import { KeptAnswers } from './kept-answers.ts'
+import { LargeLists } from './large-lists.ts'
 import { answerLabelNames, answerLabelValues, answerProfileTypes, answerSeries, answerStats } from './metadata.ts'
 import { selectSeries } from './profiles.ts'
 import { type QueryRecord, QueryRecorder } from './query-record.ts'
@@ -104,6 +105,9 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   const asyncQueries = new AsyncQueries(sources)
   const recorder = new QueryRecorder(deps.clock)
   const keptAnswers = new KeptAnswers()
+  const { answerWorker: worker, regex, clock } = deps
+  const listsOf =
+    worker === undefined ? undefined : { worker, regex, turn: (signal: AbortSignal) => clock.sleep(0, signal) }
   const contextOf = (call: Parameters<typeof tenantsOf>[0], record?: QueryRecord): RequestContext => ({
     tenants: tenantsOf(call),
     limitsOf: settings.limitsOf,
@@ -114,9 +118,10 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   const recorded = recordedBy(recorder, contextOf)
   /** A question of labels, which blocks may have to answer. */
   const labelled = <Request, Answer>(run: LabelledRun<Request, Answer>) =>
-    recorded((request: Request, context, _, call) => {
+    recorded((request: Request, context, info, call) => {
       const giveAnswer = keptAnswers.giving(context.tenants, answerBytesOf(call), deps.compression)
-      return run(labelSource(sources, { context, call }), request, { ...context, giveAnswer }, call)
+      const largeLists = listsOf === undefined ? undefined : new LargeLists(listsOf, info)
+      return run(labelSource(sources, { context, call }), request, { ...context, giveAnswer, largeLists }, call)
     })
   const options: ConnectServerOptions = {
     bodyLimitBytes: REQUEST_BODY_MAX_BYTES,
