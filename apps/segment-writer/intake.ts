@@ -104,7 +104,10 @@ function takeDecoded(deps: IntakeDeps, input: IntakeInput, raw: Uint8Array): Tak
   if (checked === undefined) return empty(raw.length)
   if (typeof checked === 'string') return dropped(raw.length, checked)
   const tablesDigest = isAsSent ? digestOfTables(profile, checked.profile, deps.digest) : undefined
-  return append(deps, input, { sent, kept: [{ ...checked, tablesDigest }] })
+  // One that came without a time is none: it never had one.
+  const hasOtherTime = sent.timeNanos > 0n && profile.timeNanos !== sent.timeNanos
+  const isClockRepaired = checked.isClockRepaired || hasOtherTime
+  return append(deps, input, { sent, kept: [{ ...checked, isClockRepaired, tablesDigest }] })
 }
 
 /** A profile of a request that shares its tables. What it has in bytes is known once it is decoded. */

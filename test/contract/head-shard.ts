@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { tellChanges } from '#core/ingest/rule-changes.ts'
+import type { IngestForm } from '#core/rpc/segment-writer.ts'
 import { DEFAULT_LIMITS, type TenantLimits } from '#core/limits/limits.ts'
 import { createCodec } from '#platform/codec.ts'
 import type { HeadResult, HeadShard, TakeAnswer, TakenProfile } from '../../apps/segment-writer/head-shard.ts'
@@ -30,6 +31,7 @@ export interface Ask {
   readonly clientId?: string
   readonly limits?: TenantLimits
   readonly policy?: object
+  readonly ingest?: IngestForm
   readonly nowMs?: number
   readonly isGone?: () => boolean
 }
@@ -46,7 +48,7 @@ export function ask(shard: HeadShard, { bytes, batch = 0, request = 1, ...rest }
       { name: '__name__', value: 'process_cpu' },
       { name: 'service_name', value: rest.service ?? 'shop' },
     ],
-    ingest: undefined,
+    ingest: rest.ingest,
     profile: { bytes, clientId: rest.clientId ?? '' },
     limits: rest.limits ?? NO_RATE,
     policy: rest.policy && JSON.stringify(rest.policy),
@@ -125,6 +127,15 @@ export function headShardContract(createScene: (settings?: ShardSceneSettings) =
     const ofNow = takenOf(await ask(shard, { bytes: simplePprof(2), request: 2 }))
     assert.deepEqual([of1970.isClockRepaired, ofNow.isClockRepaired], [true, false])
     assert.equal(ofNow.head, of1970.head, 'stored as of now')
+    // Of /ingest the time of the request counts instead.
+    const ingest = { spyName: 'gospy', fromNanos: BigInt(NOW_MS) * 1_000_000n, sampleTypeConfig: new Uint8Array() }
+    const times = [397n, 0n, ingest.fromNanos - 1_000_000_000n]
+    const repaired: boolean[] = []
+    for (const [i, timeNanos] of times.entries()) {
+      const bytes = simplePprof(3 + i, { timeNanos })
+      repaired.push(takenOf(await ask(shard, { bytes, request: 3 + i, ingest })).isClockRepaired)
+    }
+    assert.deepEqual(repaired, [true, false, false])
   })
 
   test('what the rules of the tenant changed is told, the new name of the service too', async () => {

@@ -10,6 +10,12 @@ import { getLabel, LABEL_SERVICE_NAME } from '#core/labels/labels.ts'
 import { withServiceName } from '#core/pprof/service-name.ts'
 import type { ProfileVerdict, SegmentWriter, WriteRequest, WriteResponse } from '#core/rpc/segment-writer.ts'
 
+/** Reasons of what is stored all the same, in words. */
+const REPAIRS: Readonly<Record<string, string>> = {
+  clock_repaired:
+    'its time was in 1970, or further ahead than rejectNewerThan: it is stored under the time of its arrival, or of its request',
+}
+
 const OUTCOMES: Readonly<Record<string, string>> = { rejected: 'refused' }
 
 export function explainPushes(inner: SegmentWriter, counts: PushCounts, clock: { nowMs(): number }): SegmentWriter {
@@ -82,7 +88,7 @@ function notesOf(verdict: ProfileVerdict, { repairs }: SentProfile): Noted[] {
   const repaired = { ...note, outcome: 'repaired' }
   const known: Noted[] = repairs.map((repair) => ({ ...repaired, reason: repair, message: LABEL_REPAIRS[repair] }))
   const notes = [...known, ...changes.map((change) => ({ ...repaired, ...change }))]
-  return [note, ...notes, ...(reason === '' ? [] : [{ ...repaired, reason }])]
+  return [note, ...notes, ...(reason === '' ? [] : [{ ...repaired, reason, message: REPAIRS[reason] ?? message }])]
 }
 
 function noteOf(error: unknown): Noted {

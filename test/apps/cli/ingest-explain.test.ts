@@ -40,7 +40,7 @@ test('services with their outcomes, columns of zeros left out, and the reasons',
   assert.equal(code, 0)
   const [title, others, shop, empty, reason] = out.split('\n')
   assert.match(title!, /^service +arrived +stored +refused$/)
-  assert.match(others!, /^\(others\) +3 +3 +0$/)
+  assert.match(others!, /^\(not known\) +3 +3 +0$/)
   assert.match(shop!, /^shop.* +1,207 +7 +1,200$/)
   assert.ok(!out.includes('\u001b'))
   assert.equal(empty, '')
@@ -56,6 +56,34 @@ test('one service by minute; as JSON it is what the server said; none is said', 
   assert.deepEqual(json.total, TOTAL)
   const quiet = await run('ingest explain shop', '--tenant', 'quiet')
   assert.deepEqual([quiet.code, quiet.out, quiet.err], [0, '', 'no profile of shop arrived in the last hour'])
+})
+
+test('refusals that name a limit say how it is changed; a server of another kind is no quiet tenant', async () => {
+  const refused = [
+    {
+      reason: 'a',
+      profiles: 2,
+      message: 'the profile exceeds the samples count limit (maxSamples, actual: 5, limit: 3)',
+    },
+    { reason: 'b', profiles: 1, message: 'push rate limit (ingestionRateBytes: 2000 bytes/s, …) exceeded' },
+    {
+      reason: 'c',
+      profiles: 1,
+      message: 'profile is outside of ingestion window (rejectOlderThan, profile timestamp: …)',
+    },
+    { reason: 'd', profiles: 1, message: 'sample value length mismatch (2 samples, expected 1 values)' },
+  ]
+  const total = { ...TOTAL, refused }
+  const limited = startFakeServer({
+    explain: () => ({ tenant: 'acme', total, services: [{ service: 'shop', ...total }] }),
+  })
+  const { out } = await cinder(['ingest', 'explain', '--url', limited.url])
+  const hint = 'to change limits: cinder limits set acme maxSamples=… ingestionRateBytes=… rejectOlderThan=…'
+  assert.equal(out.split('\n').at(-1), hint)
+  const other = startFakeServer({ explain: () => ({ status: 'success' }) })
+  const answer = await cinder(['ingest', 'explain', '--url', other.url])
+  assert.equal(answer.code, 1)
+  assert.match(answer.err, /no explanation of pushes: is --url/)
 })
 
 test('usage by day with its total, what is stored, and a server that says why not', async () => {

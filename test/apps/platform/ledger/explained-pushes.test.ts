@@ -50,6 +50,15 @@ test('a verdict is counted at its service, with the bytes as sent', async () => 
   ])
 })
 
+test('a repaired clock is told in words', async () => {
+  const counts = new PushCounts()
+  const inner = { write: async () => ({ verdicts: [{ ...STORED, reason: 'clock_repaired' }] }) }
+  await explainPushes(inner, counts, { nowMs: () => 0 }).write({ tenant: 'a', series: [series('shop', [1])] })
+  const messages = counts.take(10).map(({ outcome, message }) => [outcome, message])
+  assert.deepEqual(messages[0], ['stored', ''])
+  assert.match(messages[1]!.join(' '), /^repaired its time was in 1970, .* the time of its arrival/)
+})
+
 test('what the rules of the tenant changed is told beside what is stored', async () => {
   const changes = [
     { reason: 'relabelled', message: 'labels' },
