@@ -104,10 +104,6 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   const sources = { ...deps, admission: deps.admission ?? new AdmissionGate(ADMISSION_DEFAULT, deps.clock) }
   const asyncQueries = new AsyncQueries(sources)
   const recorder = new QueryRecorder(deps.clock)
-  const keptAnswers = new KeptAnswers()
-  const { answerWorker: worker, regex, clock } = deps
-  const listsOf =
-    worker === undefined ? undefined : { worker, regex, turn: (signal: AbortSignal) => clock.sleep(0, signal) }
   const contextOf = (call: Parameters<typeof tenantsOf>[0], record?: QueryRecord): RequestContext => ({
     tenants: tenantsOf(call),
     limitsOf: settings.limitsOf,
@@ -116,13 +112,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
     record,
   })
   const recorded = recordedBy(recorder, contextOf)
-  /** A question of labels, which blocks may have to answer. */
-  const labelled = <Request, Answer>(run: LabelledRun<Request, Answer>) =>
-    recorded((request: Request, context, info, call) => {
-      const giveAnswer = keptAnswers.giving(context.tenants, answerBytesOf(call), deps.compression)
-      const largeLists = listsOf === undefined ? undefined : new LargeLists(listsOf, info)
-      return run(labelSource(sources, { context, call }), request, { ...context, giveAnswer, largeLists }, call)
-    })
+  const labelled = labelledBy(sources, recorded)
   const options: ConnectServerOptions = {
     bodyLimitBytes: REQUEST_BODY_MAX_BYTES,
     compression: deps.compression,
@@ -172,6 +162,19 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
   mountDiagnostics(app, recorder.diagnostics, { log: deps.log, tenantsOf: readTenants })
   app.notFound(() => notFoundResponse())
   return app
+}
+
+/** A question of labels, which blocks may have to answer. */
+function labelledBy(sources: QueryFrontendDeps & BlockLabelSources, recorded: ReturnType<typeof recordedBy>) {
+  const { answerWorker: worker, regex, clock, compression } = sources
+  const keptAnswers = new KeptAnswers()
+  const turn = (signal: AbortSignal) => clock.sleep(0, signal)
+  return <Request, Answer>(run: LabelledRun<Request, Answer>) =>
+    recorded((request: Request, context, info, call) => {
+      const giveAnswer = keptAnswers.giving(context.tenants, answerBytesOf(call), compression)
+      const largeLists = worker === undefined ? undefined : new LargeLists({ worker, regex, turn }, info)
+      return run(labelSource(sources, { context, call }), request, { ...context, giveAnswer, largeLists }, call)
+    })
 }
 
 /** A query of profiles: what is to be told beside its answer goes out as headers. */
