@@ -29,6 +29,8 @@ import { TEST_CODEC } from '../../support/block-objects.ts'
 import { buildGoldenObjects } from './objects.ts'
 
 const folder = new URL('./v1/', import.meta.url)
+/** 15,600 bytes take 3 s. A plain run tries others every time; a failure names the byte. */
+const FLIP_STEP = process.env['CI'] === 'true' ? 1 : 4
 
 function readFooter(bytes: Uint8Array): ObjectFooter {
   return decodeFooter(bytes.subarray(footerRange(bytes.length, bytes).offset), bytes.length)
@@ -114,7 +116,7 @@ for (const { name, datasets, bytes: fresh } of buildGoldenObjects()) {
   test(`golden ${name}: a flipped bit in any byte is found and named (H26)`, () => {
     const { bytes } = load(name)
     const footer = readFooter(bytes)
-    for (let at = 0; at < bytes.length; at++) {
+    for (let at = Math.floor(Math.random() * FLIP_STEP); at < bytes.length; at += FLIP_STEP) {
       const damaged = bytes.slice()
       damaged[at] = damaged[at]! ^ (1 << (at % 8))
       const place = placeOf(bytes, footer, at)
