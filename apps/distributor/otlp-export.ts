@@ -11,7 +11,7 @@
  */
 import { type CinderError, invalidArgument, isRetryable } from '#core/errors.ts'
 import { type OtlpEnvelope, openOtlp } from '#core/ingest/otlp/envelope.ts'
-import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
+import { ENVELOPE_TABLES, readOtlpRequest } from '#core/ingest/otlp/request.ts'
 import { formatOfLayout, LAYOUT_1_10 } from '#core/ingest/otlp/sample-layout.ts'
 import type { OtlpAnswer } from '#platform/connect/otlp-message.ts'
 import type { IngestForm, ProfileVerdict, WriteSeries } from '#core/rpc/segment-writer.ts'
@@ -37,7 +37,7 @@ export interface OtlpBody {
 
 export async function exportOtlp(deps: OtlpExportDeps, body: OtlpBody): Promise<OtlpAnswer> {
   const { tenant, bytes, isNamed, signal } = body
-  const request = readOtlpRequest(bytes)
+  const request = readOtlpRequest(bytes, ENVELOPE_TABLES)
   const envelope = openOtlp(request, { bytesMax: deps.bytesMax, ...(isNamed === true && { layout: LAYOUT_1_10 }) })
   const ingest: IngestForm = {
     spyName: '',

@@ -12,6 +12,9 @@ import { type JfrEvent, type JfrFrame, writeJfr } from '../support/jfr-writer.ts
 import type { BenchCase, Figure } from './figure.ts'
 import { measure } from './measure.ts'
 
+/** A writer runs for days. */
+const WARM_UP_MS = 2_000
+
 /** Of its own speed: 0.2 on recordings of a Kafka broker when it was written. */
 const GUNZIP_RATIO_MIN = 0.15
 
@@ -66,7 +69,7 @@ function figuresOf(name: string, recordings: readonly Uint8Array[]): Figure[] {
   const bytes = recordings.reduce((sum, { length }) => sum + length, 0)
   assert(gunzip() === bytes, 'both sides read the same bytes')
   assert(ours() > 0, 'recordings have samples')
-  const times = measure({ ours, gunzip })
+  const times = measure({ ours, gunzip }, { warmUpMs: WARM_UP_MS, isCpuTime: true })
   return [
     { what: `${name}: ours`, value: bytes / 1e3 / times.perCallMs('ours'), unit: 'MB/s' },
     {

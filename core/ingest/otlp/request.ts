@@ -89,13 +89,21 @@ const WIRE_TYPES: ReadonlySet<number> = new Set([WIRE_VARINT, WIRE_FIXED32, WIRE
 
 const TABLES = ['mappings', 'locations', 'functions', 'links', 'strings', 'attributes', 'stacks'] as const
 
-/** Fails with `invalid_argument` if the bytes are no request, have no dictionary or no resource. */
-export function readOtlpRequest(raw: Uint8Array): OtlpRequest {
+type TableName = (typeof TABLES)[number]
+
+/** What an envelope is made of (envelope.ts); the rest is for who decodes profiles. */
+export const ENVELOPE_TABLES: readonly TableName[] = ['links', 'strings', 'attributes']
+
+/**
+ * Fails with `invalid_argument` if the bytes are no request, have no dictionary or no resource. Tables that are not asked
+ * for stay empty.
+ */
+export function readOtlpRequest(raw: Uint8Array, wanted: readonly TableName[] = TABLES): OtlpRequest {
   const reader = new ProtobufReader(raw)
   const resources: OtlpResource[] = []
-  const dictionary = emptyDictionary()
+  const dictionary = emptyDictionary(wanted)
   const dictionaryRanges: ByteRange[] = []
-  const seen = { profiles: 0, parts: 0 }
+  const seen = { profiles: 0, parts: 0, entries: 0 }
   while (reader.next()) {
     if (reader.wireType !== WIRE_LENGTH || reader.field > 2) {
       reader.skip()
@@ -109,7 +117,7 @@ export function readOtlpRequest(raw: Uint8Array): OtlpRequest {
       resources.push(readResource(reader, seen))
     } else {
       dictionaryRanges.push({ start: reader.position, end: reader.end })
-      readDictionary(reader, dictionary)
+      seen.entries = readDictionary(reader, { dictionary, wanted }, seen.entries)
     }
     reader.leave(outer)
   }
@@ -135,32 +143,39 @@ export function checkOtlpParts(raw: Uint8Array): void {
 
 /** A dictionary alone, as its request had it: the message, or several one after another. */
 export function readOtlpDictionary(raw: Uint8Array): OtlpDictionary {
-  const dictionary = emptyDictionary()
-  readDictionary(new ProtobufReader(raw), dictionary)
+  const dictionary = emptyDictionary(TABLES)
+  readDictionary(new ProtobufReader(raw), { dictionary, wanted: TABLES }, 0)
   return dictionary
 }
 
-function emptyDictionary(): OtlpDictionary {
+function emptyDictionary(wanted: readonly TableName[]): OtlpDictionary {
+  const isWhole = wanted === TABLES
   return {
-    mappings: new EntryRanges(FEW_ENTRIES_FIRST),
-    locations: new EntryRanges(),
-    functions: new EntryRanges(),
+    mappings: new EntryRanges(isWhole ? FEW_ENTRIES_FIRST : 0),
+    locations: new EntryRanges(isWhole ? ENTRIES_FIRST : 0),
+    functions: new EntryRanges(isWhole ? ENTRIES_FIRST : 0),
     links: new EntryRanges(FEW_ENTRIES_FIRST),
     strings: new EntryRanges(),
     attributes: new EntryRanges(),
-    stacks: new EntryRanges(),
+    stacks: new EntryRanges(isWhole ? ENTRIES_FIRST : 0),
   }
 }
 
-function readDictionary(reader: ProtobufReader, dictionary: OtlpDictionary): void {
-  const tables = TABLES.map((name) => dictionary[name])
-  let entries = tables.reduce((sum, { count }) => sum + count, 0)
+interface WantedTables {
+  readonly dictionary: OtlpDictionary
+  readonly wanted: readonly TableName[]
+}
+
+/** Returns how many entries all tables have, with those before. */
+function readDictionary(reader: ProtobufReader, { dictionary, wanted }: WantedTables, before: number): number {
+  const tables = TABLES.map((name) => (wanted.includes(name) ? dictionary[name] : undefined))
+  let entries = before
   while (reader.next()) {
-    const table = reader.wireType === WIRE_LENGTH ? tables[reader.field - 1] : undefined
-    if (table === undefined) {
+    if (reader.wireType !== WIRE_LENGTH || reader.field > TABLES.length) {
       reader.skip()
       continue
     }
+    const table = tables[reader.field - 1]
     const start = reader.payload()
     if (entries++ === DICTIONARY_ENTRIES_MAX) {
       throw invalidArgument(
@@ -168,9 +183,10 @@ function readDictionary(reader: ProtobufReader, dictionary: OtlpDictionary): voi
         'otlp_table_limit',
       )
     }
-    table.push(start, reader.position)
+    if (table !== undefined) table.push(start, reader.position)
   }
   check(reader, 'the dictionary')
+  return entries
 }
 
 /** What of a request was seen so far. */

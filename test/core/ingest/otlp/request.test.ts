@@ -4,6 +4,7 @@ import { CinderError } from '#core/errors.ts'
 import {
   checkOtlpParts,
   DICTIONARY_ENTRIES_MAX,
+  ENVELOPE_TABLES,
   PARTS_MAX,
   PROFILES_MAX,
   readOtlpDictionary,
@@ -17,6 +18,10 @@ const MODEL = {
     { attributes: { a: 'b' }, scopes: [{ attributes: { c: 'd' }, profiles: [{ samples: [] }, { samples: [] }] }] },
     { scopes: [] },
   ],
+}
+
+const MODEL_WITH_STACKS = {
+  resources: [{ scopes: [{ profiles: [{ samples: [{ stack: ['leaf', 'main'], values: [1n] }] }] }] }],
 }
 
 test('resources, scopes, profiles and tables are found', () => {
@@ -34,6 +39,21 @@ test('resources, scopes, profiles and tables are found', () => {
   )
   assert.equal(request.resources[0]!.scopes[0]!.attributes.length, 1)
   assert.equal(request.dictionary.strings.count, 1)
+})
+
+test('tables that are not asked for stay empty, and their entries count', () => {
+  const bytes = buildOtlp(MODEL_WITH_STACKS)
+  const [whole, envelope] = [readOtlpRequest(bytes).dictionary, readOtlpRequest(bytes, ENVELOPE_TABLES).dictionary]
+  for (const name of ENVELOPE_TABLES) assert.equal(envelope[name].count, whole[name].count, name)
+  for (const name of ['mappings', 'locations', 'functions', 'stacks'] as const) {
+    assert.ok(whole[name].count > 0, name)
+    assert.equal(envelope[name].count, 0, name)
+  }
+  const stacks = new Uint8Array((DICTIONARY_ENTRIES_MAX + 1) * 2)
+  for (let i = 0; i < stacks.length; i += 2) stacks[i] = 0x3a
+  const request = new ProtobufWriter()
+  request.bytesField(2, stacks)
+  assert.throws(() => readOtlpRequest(request.copyBytes(), ENVELOPE_TABLES), /allowed \d+ entries/)
 })
 
 test('a dictionary in two parts is one', () => {
