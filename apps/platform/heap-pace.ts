@@ -3,14 +3,12 @@
  * a thread that merges or queries makes that in a second, all of it columns and encoded bytes. A collection every few tens
  * of MB costs no more than what the engine does itself, and keeps 60 MB a merge, 30 MB a query thread.
  *
- * 1. `collectIfGrown`: the heap is collected if it has grown by `GROWTH_BYTES_MAX` since the last time.
+ * 1. `collectIfGrown`: the heap is collected if it has grown by `growthBytesMax` since the last time.
  * 2. `callEnded`: the same, and after `IDLE_MS` without another it is collected if it has grown by `IDLE_GROWTH_BYTES` at all.
  * Must not: be asked inside a call: what is on the stack lives, and who asked waits.
  */
 import { MIB, MS_PER_SECOND } from '#core/units.ts'
 
-/** Every hundredth query, ten times in a merge of 24 MB: 2 to 6 ms of CPU for what took 300 to a thousand. */
-export const GROWTH_BYTES_MAX = 16 * MIB
 export const IDLE_GROWTH_BYTES = 2 * MIB
 /** A dashboard that refreshes every 5 s is no idle time. */
 export const IDLE_MS = 10 * MS_PER_SECOND
@@ -19,6 +17,8 @@ export interface HeapPaceDeps {
   /** Of what lives, and of what died since the last collection. */
   readonly heapBytes: () => number
   readonly collect: () => void
+  /** What a collection takes, 2 to 6 ms of CPU, should be a hundredth of what makes so much garbage. */
+  readonly growthBytesMax: number
   /** Once; a thread may end before. */
   readonly later: (delayMs: number, run: () => void) => void
 }
@@ -28,7 +28,7 @@ export interface HeapPace {
   callEnded(): void
 }
 
-export function createHeapPace({ heapBytes, collect, later }: HeapPaceDeps): HeapPace {
+export function createHeapPace({ heapBytes, collect, growthBytesMax, later }: HeapPaceDeps): HeapPace {
   let collectedBytes = heapBytes()
   let calls = 0
   let isWatched = false
@@ -51,7 +51,7 @@ export function createHeapPace({ heapBytes, collect, later }: HeapPaceDeps): Hea
       else watch()
     })
   }
-  const collectIfGrown = (): void => collectAbove(GROWTH_BYTES_MAX)
+  const collectIfGrown = (): void => collectAbove(growthBytesMax)
   return {
     collectIfGrown,
     callEnded() {

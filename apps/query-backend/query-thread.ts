@@ -12,6 +12,7 @@ import { BlockCache } from '#core/query/block-cache.ts'
 import { runAnswerTask } from '#core/query/answer-task.ts'
 import type { LabelReportRequest, LabelReportResponse } from '#core/rpc/label-report.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
+import { MIB } from '#core/units.ts'
 import { seedTables } from '#core/wire/table-hash.ts'
 import { createCodec } from '#platform/codec.ts'
 import { createHeapPace } from '#platform/heap-pace.ts'
@@ -56,10 +57,13 @@ const turns = createThreadTurns(
       setImmediate(resolve)
     }),
 )
+/** Every hundredth query of a day. */
+const HEAP_GROWTH_BYTES_MAX = 16 * MIB
 /** The engine's own measures: cells, and the buffers that hang on them. */
 const heap = createHeapPace({
   heapBytes: heapSize,
   collect: fullGC,
+  growthBytesMax: HEAP_GROWTH_BYTES_MAX,
   later: (delayMs, run) => void setTimeout(run, delayMs).unref(),
 })
 

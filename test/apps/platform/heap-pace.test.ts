@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createHeapPace, GROWTH_BYTES_MAX, IDLE_GROWTH_BYTES, IDLE_MS } from '#platform/heap-pace.ts'
+import { createHeapPace, IDLE_GROWTH_BYTES, IDLE_MS } from '#platform/heap-pace.ts'
+
+const GROWTH_BYTES_MAX = 8_000_000
 
 function heapOf(liveBytes: number) {
   const heap = { sizeBytes: liveBytes, liveBytes, collections: 0 }
   const timers: { readonly delayMs: number; readonly run: () => void }[] = []
   const pace = createHeapPace({
+    growthBytesMax: GROWTH_BYTES_MAX,
     heapBytes: () => heap.sizeBytes,
     collect() {
       heap.collections++
