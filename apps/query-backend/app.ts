@@ -15,13 +15,14 @@ import type { RegexCompiler } from '#core/ports/regex.ts'
 import type { BlockCache } from '#core/query/block-cache.ts'
 import { addProfile, addStacktraces, addTimeSeries } from '#core/query/aggregate.ts'
 import { endSeries, endStacks, endTree } from '#core/query/answer-task.ts'
+import { encodeEndedSeries } from '#core/query/ended-series.ts'
 import { compileSelector } from '#core/query/sample-selector.ts'
 import { namesTenant } from '#core/query/select-series.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
 import { encodeSeriesPart } from '#core/query/series-part.ts'
 import { compileStackTest } from '#core/query/stack-test.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
-import type { Ending } from '#core/rpc/answer-ends.ts'
+import type { EndedSeries, Ending, SeriesEnd } from '#core/rpc/answer-ends.ts'
 import type {
   MergeProfileRequest,
   MergeProfileResponse,
@@ -210,13 +211,23 @@ async function readSeries(
     },
     merge: (packed: TimeSeries[], builder) => builder.merge(shiftSteps(packed, -firstStep)),
   })
-  const series = total.build()
   const { end } = request
+  const rows = end?.as === 'proto' ? total.rows() : undefined
+  if (end !== undefined && rows !== undefined) {
+    const bytes = encodeEndedSeries(rows, end)
+    const seriesCount = rows.rowsOf.filter(({ length }) => length > 0).length
+    return { series: [], stats, ended: packEnd(deps, end, { bytes, seriesCount }) }
+  }
+  const series = total.build()
   if (end === undefined)
     return request.asPart === true ? { series: [], stats, part: encodeSeriesPart(series) } : { series, stats }
-  const bytes = endSeries(series, end)
-  const gzip = end.takesGzip === true && bytes.length >= COMPRESS_MIN_BYTES ? deps.codec.gzip(bytes) : undefined
-  return { series: [], stats, ended: { bytes, seriesCount: series.length, gzip } }
+  const ended = { bytes: endSeries(series, end), seriesCount: series.length }
+  return { series: [], stats, ended: packEnd(deps, end, ended) }
+}
+
+function packEnd({ codec }: BackendParts, { takesGzip }: SeriesEnd, ended: EndedSeries): EndedSeries {
+  const gzip = takesGzip === true && ended.bytes.length >= COMPRESS_MIN_BYTES ? codec.gzip(ended.bytes) : undefined
+  return { ...ended, gzip }
 }
 
 function shiftSteps(series: readonly TimeSeries[], by: number): TimeSeries[] {

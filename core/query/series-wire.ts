@@ -34,17 +34,31 @@ export function encodeSeriesAnswers(answers: readonly SeriesAnswer[]): Uint8Arra
   return out.copyBytes()
 }
 
-/** Lengths of points are below 128: one byte, written when the point is. */
 function encodePoints(points: readonly SeriesPoint[]): Uint8Array {
-  const bytes = new Uint8Array(points.length * POINT_BYTES_MAX)
-  const view = new DataView(bytes.buffer)
-  let at = 0
-  for (const { timestampMs, value } of points) {
+  const encoder = new PointEncoder(points.length)
+  for (const { timestampMs, value } of points) encoder.add(timestampMs, value)
+  return encoder.bytes()
+}
+
+/** Points without exemplars. Their lengths are below 128: one byte, written when the point is. */
+export class PointEncoder {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #at = 0
+
+  constructor(pointsMax: number) {
+    this.#bytes = new Uint8Array(pointsMax * POINT_BYTES_MAX)
+    this.#view = new DataView(this.#bytes.buffer)
+  }
+
+  add(timestampMs: number, value: number): void {
+    const bytes = this.#bytes
+    let at = this.#at
     bytes[at++] = POINT_TAG
     const lengthAt = at++
     if (!Object.is(value, 0)) {
       bytes[at++] = VALUE_TAG
-      view.setFloat64(at, value, true)
+      this.#view.setFloat64(at, value, true)
       at += 8
     }
     if (timestampMs !== 0) {
@@ -53,8 +67,13 @@ function encodePoints(points: readonly SeriesPoint[]): Uint8Array {
       at = writeVarint64(bytes, at, timestampMs >>> 0, Math.floor(timestampMs / TWO32))
     }
     bytes[lengthAt] = at - lengthAt - 1
+    this.#at = at
   }
-  return bytes.subarray(0, at)
+
+  /** All that was added. */
+  bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#at)
+  }
 }
 
 /** With exemplars, which are ten times as long as their point. */

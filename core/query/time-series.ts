@@ -8,14 +8,16 @@
  * 3. Sums are exact int64 with a count of profiles, so that partial answers merge in any order and averages stay right.
  * 4. At the end: series by total descending, then by labels; the first `limit`; values as doubles.
  *
- * One open hash on (series, step) holds all points: memory follows the points that exist, not range / step.
+ * Points are rows in the order in which they came: memory follows those that exist, not range / step. Headers come by series
+ * and time, so that a point is the newest of its series, or behind it, as a rule; the first one that is neither has an open
+ * hash on (series, step) made of all.
  */
 import { invalidArgument } from '../errors.ts'
 import { compareLabels, type Labels, labelsKey, projectLabels } from '../labels/labels.ts'
 import type { TimeSeries } from '../rpc/query-backend.ts'
 import { MS_PER_SECOND } from '../units.ts'
 import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
-import { bigIntsAt } from '../wire/int64.ts'
+import { bigIntsAt, type Int64Column } from '../wire/int64.ts'
 import { hashPair, tableFactors } from '../wire/table-hash.ts'
 import type { ShownExemplar } from './exemplar-wire.ts'
 
@@ -53,6 +55,18 @@ export function stepIndexOf(range: StepRange, timeMs: number): number {
   return timeMs >= range.startMs - range.stepMs ? 0 : -1
 }
 
+const SLOTS_MIN = 256
+
+/** Points as columns, by row. */
+export interface SeriesRows {
+  readonly labels: readonly Labels[]
+  /** By series, steps ascending; a series may have none. */
+  readonly rowsOf: readonly (readonly number[])[]
+  readonly steps: Uint32Array
+  readonly counts: Uint32Array
+  readonly sums: Int64Column
+}
+
 /** Sums points of output series. Series are numbers, handed out by `seriesOf`; the hot call is `add`. */
 export class TimeSeriesBuilder {
   readonly #groupBy: readonly string[]
@@ -63,10 +77,11 @@ export class TimeSeriesBuilder {
   readonly #step = new GrowingUint32()
   readonly #sum = new GrowingInt64()
   readonly #count = new GrowingUint32()
-  /** Point + 1, 0 = free; at half load at most. */
+  /** By series the row of its highest step; -1: it has none. */
+  readonly #newest: number[] = []
   readonly #factors = tableFactors()
-  #slots = new Uint32Array(512)
-  #last = -1
+  /** Row + 1, 0 = free; at half load at most. Empty: nobody had to look for a row. */
+  #slots = new Uint32Array(0)
   /** The first partial answer, as it came: most queries have no second one, and it is built already. */
   #only: readonly TimeSeries[] | undefined
 
@@ -121,6 +136,14 @@ export class TimeSeriesBuilder {
     }
   }
 
+  /** The points where they lie; undefined: they are a partial answer, as it came. */
+  rows(): SeriesRows | undefined {
+    if (this.#only !== undefined) return undefined
+    const sums = { lo: this.#sum.lo.array, hi: this.#sum.hi.array }
+    const [steps, counts] = [this.#step.array, this.#count.array]
+    return { labels: this.#labels, rowsOf: this.#rowsBySeries(), steps, counts, sums }
+  }
+
   /** Every series that has a point, points ascending; series in order of first use. */
   build(): TimeSeries[] {
     if (this.#only !== undefined) return this.#only.filter((each) => each.stepIndexes.length > 0)
@@ -170,27 +193,37 @@ export class TimeSeriesBuilder {
     const known = this.#seriesByKey.get(key)
     if (known !== undefined) return known
     const series = this.#labels.push(labels) - 1
+    this.#newest.push(-1)
     this.#seriesByKey.set(key, series)
     return series
   }
 
   #pointOf(series: number, step: number): number {
-    // Headers are sorted by time inside a series: the next profile is often in the same step.
-    const last = this.#last
-    if (last >= 0 && this.#step.array[last] === step && this.#series.array[last] === series) return last
+    const newest = this.#newest[series]!
+    if (newest >= 0) {
+      const highest = this.#step.array[newest]!
+      // The next profile is often in the same step.
+      if (highest === step) return newest
+      if (highest > step) return this.#findOrAppend(series, step)
+    }
+    const row = this.#appendPoint(series, step)
+    this.#newest[series] = row
+    return row
+  }
+
+  #findOrAppend(series: number, step: number): number {
+    if (this.#slots.length === 0) this.#rehash()
     const mask = this.#slots.length - 1
     let slot = hashPair(this.#factors, series, step) & mask
     for (;;) {
       const entry = this.#slots[slot]!
-      if (entry === 0) break
-      if (this.#step.array[entry - 1] === step && this.#series.array[entry - 1] === series)
-        return (this.#last = entry - 1)
+      if (entry === 0) return this.#appendPoint(series, step)
+      if (this.#step.array[entry - 1] === step && this.#series.array[entry - 1] === series) return entry - 1
       slot = (slot + 1) & mask
     }
-    return (this.#last = this.#appendPoint(slot, series, step))
   }
 
-  #appendPoint(slot: number, series: number, step: number): number {
+  #appendPoint(series: number, step: number): number {
     const row = this.#step.count
     if (step > STEP_INDEX_MAX) {
       throw invalidArgument(
@@ -208,20 +241,24 @@ export class TimeSeriesBuilder {
     this.#step.push(step)
     this.#sum.push(0, 0)
     this.#count.push(0)
-    this.#slots[slot] = row + 1
+    if (this.#slots.length === 0) return row
     if (this.#step.count * 2 > this.#slots.length) this.#rehash()
+    else this.#insert(row)
     return row
   }
 
   #rehash(): void {
-    const slots = new Uint32Array(this.#slots.length * 2)
-    const mask = slots.length - 1
-    for (let row = 0; row < this.#step.count; row++) {
-      let slot = hashPair(this.#factors, this.#series.array[row]!, this.#step.array[row]!) & mask
-      while (slots[slot] !== 0) slot = (slot + 1) & mask
-      slots[slot] = row + 1
-    }
-    this.#slots = slots
+    let size = SLOTS_MIN
+    while (size < this.#step.count * 2) size *= 2
+    this.#slots = new Uint32Array(size * 2)
+    for (let row = 0; row < this.#step.count; row++) this.#insert(row)
+  }
+
+  #insert(row: number): void {
+    const mask = this.#slots.length - 1
+    let slot = hashPair(this.#factors, this.#series.array[row]!, this.#step.array[row]!) & mask
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask
+    this.#slots[slot] = row + 1
   }
 }
 
