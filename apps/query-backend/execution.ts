@@ -92,7 +92,9 @@ export function sparingThreads(threads: AnswerWorker): AnswerWorker {
     run(task, signal) {
       // What is merged is looked up point by point, which takes as long as encoding ten of them.
       const isRanked = task.kind === 'series' && task.parts.length === 1 && task.points === undefined
-      const hereBytes = isRanked ? SERIES_HERE_BYTES : WORK_HERE_BYTES
+      // Groups have all steps, however few points they are made of.
+      const isDense = task.kind === 'timelines' && task.groupBy.length > 0
+      const hereBytes = isRanked ? SERIES_HERE_BYTES : isDense ? 0 : WORK_HERE_BYTES
       return (taskBytes(task) <= hereBytes ? WORK_HERE : threads).run(task, signal)
     },
   }

@@ -99,15 +99,17 @@ function wishOf(type: string | undefined, maxNodes: number) {
   return { limits: LIMITS, type, maxNodes }
 }
 
+/** A file is of no range. */
+const NO_TIMELINES = '"timeline":{"startTime":0,"samples":[],"durationDelta":0,"watermarks":null},"groups":null'
+
 function shown({ id, name, uploadedAtMs }: Kept, graph: FileGraph) {
-  const timeline = { startTime: 0, samples: [], durationDelta: 0 }
   return {
     id,
     name,
     uploadedAt: BigInt(uploadedAtMs),
     profileType: graph.type,
     profileTypes: [...graph.types],
-    flamebearerProfile: renderAnswer(renderType(graph), graph.graph, { timeline, groups: null }),
+    flamebearerProfile: renderAnswer(renderType(graph), graph.graph, NO_TIMELINES),
   }
 }
 

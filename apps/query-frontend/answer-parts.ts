@@ -113,12 +113,6 @@ export class AnswerParts {
     return this.#ended ?? this.run(taskOf(await this.take()), signal)
   }
 
-  /** All parts as one; undefined: there is none. Ends the use of this. */
-  async merged(signal?: AbortSignal): Promise<Uint8Array | undefined> {
-    const parts = await this.take()
-    return parts.length > 1 ? this.run(this.#foldOf(parts), signal) : parts[0]
-  }
-
   #foldOf(parts: Parts): AnswerTask {
     const kind = this.#kind
     const { series: seriesMax } = this.#budget

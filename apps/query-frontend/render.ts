@@ -8,6 +8,7 @@
  */
 import type { Hono } from 'hono'
 import { CinderError, invalidArgument } from '#core/errors.ts'
+import { budgetOf } from '#core/query/budget.ts'
 import { LABEL_NAME, LABEL_PROFILE_TYPE } from '#core/labels/labels.ts'
 import {
   type LabelSetsPart,
@@ -16,9 +17,8 @@ import {
   partForLabelNames,
   partForLabelValues,
 } from '#core/query/label-query.ts'
-import { decodeSeriesPart } from '#core/query/series-part.ts'
 import { cutTimelineRange, timelineRange } from '#core/query/timeline.ts'
-import { finishTimeSeries } from '#core/query/time-series.ts'
+import { timelinesText } from '#core/query/timelines.ts'
 import { acceptsGzip, type BodyCompression } from '#platform/http/body-compression.ts'
 import { clientCapabilities } from '#platform/http/capabilities.ts'
 import { errorResponse, toCinderError } from '#platform/http/errors.ts'
@@ -29,7 +29,7 @@ import { readSets } from './metadata.ts'
 import { readSeries } from './profiles.ts'
 import { type BlockLabelSources, labelSource } from './block-labels.ts'
 import { diffParts } from './diff.ts'
-import { renderAnswer, renderDiffAnswer, type RenderTimelines, timelinesOf } from './render-answer.ts'
+import { renderAnswer, renderDiffAnswer } from './render-answer.ts'
 import { type RenderQuery, renderNodesOf, renderQueryOf, renderRangeOf } from './render-request.ts'
 import type { QueryRecord, QueryRecorder } from './query-record.ts'
 import { maxNodesOf, rangeOf, type RequestContext } from './request.ts'
@@ -179,13 +179,13 @@ async function queryTimelines(
   asked: RenderQuery,
   { parameters, signal }: RenderRequest,
   context: RequestContext,
-): Promise<RenderTimelines> {
+): Promise<string> {
   const steps = timelineRange(Number(asked.start), Number(asked.end))
   const groupBy = parameters.getAll('groupBy').filter((name) => name !== '')
   const aggregation = parameters.get('aggregation') === 'avg' ? 'average' : 'sum'
   const { profileType, matchers, services } = asked
   const range = rangeOf(asked, context)
-  if (range.kind === 'empty') return timelinesOf([], steps, groupBy)
+  if (range.kind === 'empty') return timelinesText([], { steps, range: steps, aggregation, groupBy })
   const query = {
     profileType,
     matchers,
@@ -198,9 +198,9 @@ async function queryTimelines(
   // What lies before the lookback is shown as steps without a profile.
   const shown = range.startMs > asked.start ? cutTimelineRange(steps, range.startMs) : steps
   const { totals } = await readSeries(deps, { query, steps: shown }, context, signal)
-  const merged = await totals.merged(signal)
-  const series = merged === undefined ? [] : decodeSeriesPart(merged)
-  return timelinesOf(finishTimeSeries(series, { range: shown, aggregation, limit: 0 }), steps, groupBy)
+  const { series: seriesMax } = budgetOf(context.tenants.map(context.limitsOf))
+  const end = { kind: 'timelines', steps, range: shown, aggregation, groupBy, seriesMax } as const
+  return new TextDecoder().decode(await totals.finish((parts) => ({ ...end, parts }), signal))
 }
 
 async function renderDiff(deps: RenderDeps, { parameters, open, signal, ...request }: RenderRequest): Promise<Answer> {

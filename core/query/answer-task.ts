@@ -36,6 +36,7 @@ import { seriesAnswersText } from './series-text.ts'
 import { encodeSeriesAnswers } from './series-wire.ts'
 import { dotOf } from './stacks-dot.ts'
 import { finishTimeSeries, TimeSeriesBuilder } from './time-series.ts'
+import { type TimelinesEnd, timelinesText } from './timelines.ts'
 
 /** As `encodeTree`, StackProfile's `encode`, `encodeSeriesPart` or `encodePointsPart` made them. */
 export type Parts = readonly Uint8Array[]
@@ -72,6 +73,7 @@ export type AnswerTask =
       readonly exemplars: boolean
     }
   | SeriesTask
+  | (TimelinesEnd & { readonly kind: 'timelines'; readonly parts: Parts; readonly seriesMax: number })
   | {
       readonly kind: 'heatmap'
       readonly parts: Parts
@@ -132,6 +134,8 @@ function runRowsTask(task: Extract<AnswerTask, { readonly seriesMax: number }>):
       const best = task.points === undefined ? undefined : mergePoints({ ...task, parts: task.points }, BEST)
       return endSeries(mergeSeries(task.parts, task.seriesMax), task, best)
     }
+    case 'timelines':
+      return utf8(timelinesText(mergeSeries(task.parts, task.seriesMax), task))
     case 'heatmap': {
       const answers = finishHeatmap(mergePoints(task, { best: false, exemplars: task.exemplars }), task)
       return task.as === 'proto' ? encodeHeatmaps(answers) : utf8(heatmapsText(answers))

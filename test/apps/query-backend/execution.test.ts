@@ -76,6 +76,13 @@ test('small work is done where it is, large work in threads', async () => {
     asked.map(({ kind }) => kind),
     ['fold-trees', 'series'],
   )
+  const range = { startMs: 0, endMs: 2, stepMs: 1 }
+  const parts = [encodeSeriesPart([{ labels: [], stepIndexes: [1], sums: [2n], counts: [1] }])]
+  const lines = { kind: 'timelines', parts, seriesMax: 0, steps: range, range, aggregation: 'sum' } as const
+  assert.ok((await worker.run({ ...lines, groupBy: [] })).length > 0)
+  assert.equal(asked.length, 2)
+  await worker.run({ ...lines, groupBy: ['pod'] })
+  assert.equal(asked.length, 3, 'groups are dense, however few points they have')
 })
 
 test('gzip is that of the loop for what is small, where there are no threads, and where they fail', async () => {
