@@ -16,6 +16,7 @@ import { killRunning, runCommand } from './runner/command.ts'
 import { shareOut } from './runner/lanes.ts'
 import { planBatches, type Batch } from './runner/plan.ts'
 import { judge, type Report } from './runner/report.ts'
+import { NO_SCRATCH, openScratch, type Scratch } from './runner/scratch.ts'
 import { NO_TYPE_MEMORY, openTypeMemory } from './runner/type-memory.ts'
 import { listPaths, ROOT } from './tidy/source-tree.ts'
 
@@ -43,6 +44,8 @@ const WAITING_LANES = 1
 /** More processes than this fight for memory rather than cores. */
 const LANES_MAX = 4
 
+let scratch: Scratch = NO_SCRATCH
+
 const TYPE_PROGRAMS = ['core', '.']
 
 interface Job {
@@ -51,7 +54,7 @@ interface Job {
   run: () => Promise<Report & { output: string; durationMs: number }>
 }
 
-function suiteJob(batch: Batch, reportPath: string): Job {
+function suiteJob(batch: Batch, reportPath: string, scratch: Scratch): Job {
   const isLong = LONG_SUITES.some((prefix) => batch.name.startsWith(prefix))
   const timeoutMs = isLong ? LONG_TIMEOUT_MS : BATCH_TIMEOUT_MS + (batch.files.length - 1) * MORE_FILES_MS
   const argv = [process.execPath, 'test', `--timeout=${isLong ? LONG_TIMEOUT_MS : TEST_TIMEOUT_MS}`, '--reporter=junit']
@@ -60,7 +63,7 @@ function suiteJob(batch: Batch, reportPath: string): Job {
     name: batch.name,
     waits: batch.waits,
     run: async () => {
-      const result = await runCommand(argv, { timeoutMs })
+      const result = await runCommand(argv, { timeoutMs, env: { ...process.env, ...scratch.env } })
       const report = judge({ files: batch.files, xml: readIfThere(reportPath), ...result })
       return { ...report, output: result.output, durationMs: result.durationMs }
     },
@@ -155,13 +158,15 @@ async function main(filters: string[]): Promise<number> {
   process.chdir(ROOT)
   const startedMs = performance.now()
   const reports = mkdtempSync(join(tmpdir(), 'cinder-test-'))
+  scratch = IS_CI ? NO_SCRATCH : openScratch()
   const paths = listPaths(ROOT)
   const batches = planBatches(paths, filters, { isThorough: IS_CI })
-  const jobs = batches.map((batch, index) => suiteJob(batch, join(reports, `${index}.xml`)))
+  const jobs = batches.map((batch, index) => suiteJob(batch, join(reports, `${index}.xml`), scratch))
   if (filters.length === 0) jobs.unshift(...TYPE_PROGRAMS.map(typeJob))
   const total: Report = { passed: 0, failed: [], skipped: [] }
   await runJobs(jobs, total)
   rmSync(reports, { recursive: true, force: true })
+  scratch.remove()
   if (filters.length === 0) printLeftOut(planBatches(paths, [], { isThorough: true }), batches)
   return printSummary(total, performance.now() - startedMs) ? 0 : 1
 }
@@ -169,6 +174,7 @@ async function main(filters: string[]): Promise<number> {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     killRunning()
+    scratch.remove()
     process.exit(130)
   })
 }
