@@ -79,6 +79,7 @@ export interface WriterState {
 const CALLS_AT_ONCE = 8
 /** Without a reason of ours a runtime makes an error with a stack, for every push. */
 const SETTLED = 'settled'
+const CLIENT_LEFT = 'the client has left'
 /** 128 bits: no two pushes have the same. */
 const PUSH_ID_BYTES = 16
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
@@ -113,6 +114,8 @@ interface Attempt<Port, Answer> {
   readonly deadlineMs: number
   /** True if a failure is the client's: it left, and its body went with it. */
   readonly isGone: () => boolean
+  /** Of the client: with it the call ends, so that the writer does not read on for nobody. */
+  readonly signal?: AbortSignal | undefined
   /** What an answer says of its writer. */
   readonly overloadMs?: (answer: Answer) => number | undefined
 }
@@ -271,6 +274,7 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
         ? laterAttemptDeadlineMs(sizeBytes, clock.nowMs() - push.startedMs)
         : attemptDeadlineMs(sizeBytes),
       isGone,
+      signal: push.signal,
       overloadMs: ({ verdicts }) => overloadOf(verdicts),
     })
     const unsettled = this.#settle(push, indexes, outcome)
@@ -330,8 +334,11 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     return outcome
   }
 
-  async #run<Answer>(member: Member<Port>, { run, deadlineMs }: Attempt<Port, Answer>): Promise<Outcome<Answer>> {
+  async #run<Answer>(member: Member<Port>, attempt: Attempt<Port, Answer>): Promise<Outcome<Answer>> {
+    const { run, deadlineMs, signal } = attempt
     const ending = new AbortController()
+    const leave = () => ending.abort(CLIENT_LEFT)
+    signal?.addEventListener('abort', leave, { once: true })
     const settled = new AbortController()
     const work = run(member.port, { signal: ending.signal, deadlineMs }).then(
       (answer): Outcome<Answer> => ({ kind: 'answer', answer }),
@@ -346,6 +353,7 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     })
     const outcome = await Promise.race([work, silent])
     settled.abort(SETTLED)
+    signal?.removeEventListener('abort', leave)
     return outcome
   }
 }

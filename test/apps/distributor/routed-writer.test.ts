@@ -389,6 +389,20 @@ test('for a client that has hung up nothing is sent again, and its writer is not
   assert.equal(writer.states().find(({ writerId }) => writerId === first!.id)!.breaker.state, 'closed')
 })
 
+test('a call ends when its client hangs up, so that its writer does not read on', async () => {
+  const { writer, writersOf } = setUp()
+  await writer.write(requestOf(series('shop')))
+  const [first] = writersOf('shop')
+  const client = new AbortController()
+  first!.writer.write = (_, call) =>
+    new Promise((_resolve, reject) => {
+      call!.signal!.addEventListener('abort', () => reject(GONE))
+      queueMicrotask(() => client.abort())
+    })
+  await assert.rejects(writer.write(requestOf(series('shop')), { signal: client.signal }), { message: GONE.message })
+  assert.equal(writer.states().find(({ writerId }) => writerId === first!.id)!.breaker.state, 'closed')
+})
+
 test('for a client that hung up before its push was sent nothing is sent, nor what waits behind other calls', async () => {
   const ids = Array.from({ length: 12 }, (_, i) => `w${i + 10}`)
   const { writer, orderOf, fakes } = setUp(ids)
