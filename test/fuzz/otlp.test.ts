@@ -4,7 +4,7 @@ import { CinderError } from '#core/errors.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
 import { OtlpDecoder } from '#core/ingest/otlp/decode.ts'
 import { openOtlp } from '#core/ingest/otlp/envelope.ts'
-import { readOtlpRequest } from '#core/ingest/otlp/request.ts'
+import { ENVELOPE_TABLES, readOtlpRequest } from '#core/ingest/otlp/request.ts'
 import { RequestTables } from '#core/ingest/otlp/request-tables.ts'
 import { buildOtlp, type OtlpModel } from '../support/otlp.ts'
 import { convertAndDecode, decodeOtlp } from '../support/otlp-profiles.ts'
@@ -61,7 +61,7 @@ const otlp: FuzzTarget = {
   name: 'otlp',
   seeds: [buildOtlp(MODEL, '1.9'), buildOtlp(MODEL, '1.10')],
   read(input) {
-    const envelope = openOtlp(readOtlpRequest(input), { bytesMax: BYTES_MAX })
+    const envelope = openOtlp(readOtlpRequest(input, ENVELOPE_TABLES), { bytesMax: BYTES_MAX })
     const tables = new RequestTables(envelope.dictionary)
     const decoder = new OtlpDecoder()
     const refusals = envelope.refused.map(({ error }) => error.message)
