@@ -27,6 +27,7 @@ import { oldTransactionCase } from './old-transaction.ts'
 import { otlpCase } from './otlp.ts'
 import { placementCase } from './placement.ts'
 import { queryCase } from './query.ts'
+import { queryMemoryCase } from './query-memory.ts'
 import { readsCase } from './reads.ts'
 import { runtimesCase } from './runtimes.ts'
 import { profileHotPaths } from './self-profile.ts'
@@ -51,6 +52,7 @@ const CASES: readonly BenchCase[] = [
   placementCase,
   readsCase,
   daysCase,
+  queryMemoryCase,
   isolationCase,
   isolationFleetCase,
   loadCase,
