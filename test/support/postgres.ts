@@ -66,6 +66,8 @@ const SETTINGS = { fsync: 'off', full_page_writes: 'off', autovacuum: 'off', max
 const TRUST = 'host all all 127.0.0.1/32 trust\n'
 /** Two servers at a time with their WAL stay far below it; a container's default of 64 MiB would not hold one. */
 const MEMORY_DISK_FREE_MIN_BYTES = 1024 ** 3
+/** The product's 5 s are too few to fill a table on a machine that has ten times its work. */
+const STATEMENT_TIMEOUT_MS = 30_000
 /** A loaded machine needs about two seconds. */
 const READY_TIMEOUT_MS = 60_000
 
@@ -82,7 +84,7 @@ export async function withDatabase(options: { empty?: boolean } = {}): Promise<T
   const url = databaseUrl(server, name)
   const pools: Sql[] = []
   const connect = (settings: { maxConnections?: number } = {}) => {
-    const pool = createSql({ url, ...settings })
+    const pool = createSql({ url, statementTimeoutMs: STATEMENT_TIMEOUT_MS, ...settings })
     pools.push(pool)
     return pool
   }
@@ -207,5 +209,5 @@ function databaseUrl(server: Server, name: string): string {
 }
 
 function connectAdmin(server: Server): Sql {
-  return createSql({ url: server.url, maxConnections: 1, statementTimeoutMs: 30_000 })
+  return createSql({ url: server.url, maxConnections: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS })
 }
