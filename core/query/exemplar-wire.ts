@@ -5,6 +5,7 @@
  *
  * Clients show profile ids as UUIDs, and ask for one with the same text.
  */
+import type { Labels } from '../labels/labels.ts'
 import type { PointExemplar } from '../rpc/query-backend.ts'
 import { ProtobufWriter } from '../wire/protobuf.ts'
 import { encodeLabels, labelsText } from './label-wire.ts'
@@ -16,40 +17,57 @@ export interface ShownExemplar {
 
 const LABELS_FIELD = 5
 
-export function encodeExemplar({ value, exemplar }: ShownExemplar, out = new ProtobufWriter()): ProtobufWriter {
-  const { profileId, spanId, traceId, labels } = exemplar
-  const timestamp = BigInt(Math.floor(exemplar.timeMs))
-  out.clear()
-  out.varintField(1, timestamp)
-  if (profileId !== '') out.stringField(2, uuidOf(profileId))
-  if (spanId !== '') out.stringField(3, spanId)
-  out.varintField(4, value)
-  out.rawBytes(encodeLabels(labels, LABELS_FIELD))
-  if (traceId !== '') out.stringField(6, traceId)
-  return out
+/** For one answer. Exemplars of a series share their label set: it is written once, and is most of what they are. */
+export class ExemplarWriter {
+  readonly #out = new ProtobufWriter()
+  readonly #bytes = new Map<Labels, Uint8Array>()
+  readonly #texts = new Map<Labels, string>()
+
+  /** Until the next one. */
+  encode({ value, exemplar }: ShownExemplar): ProtobufWriter {
+    const { profileId, spanId, traceId, labels } = exemplar
+    const out = this.#out
+    out.clear()
+    out.varintField(1, BigInt(Math.floor(exemplar.timeMs)))
+    if (profileId !== '') out.stringField(2, uuidOf(profileId))
+    if (spanId !== '') out.stringField(3, spanId)
+    out.varintField(4, value)
+    out.rawBytes(kept(this.#bytes, labels, () => encodeLabels(labels, LABELS_FIELD)))
+    if (traceId !== '') out.stringField(6, traceId)
+    return out
+  }
+
+  /** The field `exemplars` of an object; none without. */
+  texts(exemplars: readonly ShownExemplar[]): string[] {
+    return exemplars.length === 0 ? [] : [`"exemplars":[${exemplars.map((each) => this.#text(each)).join(',')}]`]
+  }
+
+  #text({ value, exemplar }: ShownExemplar): string {
+    const { profileId, spanId, traceId, labels } = exemplar
+    const timeMs = Math.floor(exemplar.timeMs)
+    const ofLabels = kept(this.#texts, labels, () => labelsText(labels).join(''))
+    const fields = [
+      timeMs === 0 ? '' : `"timestamp":"${timeMs}"`,
+      textField('profileId', uuidOf(profileId)),
+      textField('spanId', spanId),
+      value === 0n ? '' : `"value":"${value}"`,
+      ofLabels,
+      textField('traceId', traceId),
+    ]
+    return `{${fields.filter((field) => field !== '').join(',')}}`
+  }
 }
 
-function exemplarText({ value, exemplar }: ShownExemplar): string {
-  const { profileId, spanId, traceId, labels } = exemplar
-  const timeMs = Math.floor(exemplar.timeMs)
-  const fields = [
-    ...(timeMs === 0 ? [] : [`"timestamp":"${timeMs}"`]),
-    ...textField('profileId', uuidOf(profileId)),
-    ...textField('spanId', spanId),
-    ...(value === 0n ? [] : [`"value":"${value}"`]),
-    ...labelsText(labels),
-    ...textField('traceId', traceId),
-  ]
-  return `{${fields.join(',')}}`
+function kept<Written>(written: Map<Labels, Written>, labels: Labels, write: () => Written): Written {
+  const known = written.get(labels)
+  if (known !== undefined) return known
+  const made = write()
+  written.set(labels, made)
+  return made
 }
 
-/** The field `exemplars` of an object; none without. */
-export function exemplarsText(exemplars: readonly ShownExemplar[]): string[] {
-  return exemplars.length === 0 ? [] : [`"exemplars":[${exemplars.map(exemplarText).join(',')}]`]
-}
-
-function textField(name: string, text: string): string[] {
-  return text === '' ? [] : [`"${name}":${JSON.stringify(text)}`]
+function textField(name: string, text: string): string {
+  return text === '' ? '' : `"${name}":${JSON.stringify(text)}`
 }
 
 function uuidOf(id: string): string {

@@ -6,14 +6,14 @@
  *     4: exemplar } }
  */
 import { ProtobufWriter } from '../wire/protobuf.ts'
-import { encodeExemplar, exemplarsText } from './exemplar-wire.ts'
+import { ExemplarWriter } from './exemplar-wire.ts'
 import type { HeatmapAnswer } from './heatmap.ts'
 import { encodeLabels, labelsText } from './label-wire.ts'
 
 export function encodeHeatmaps(answers: readonly HeatmapAnswer[]): Uint8Array {
   const out = new ProtobufWriter(1 << 12)
   const [series, slotOut, counts] = [new ProtobufWriter(1 << 12), new ProtobufWriter(), new ProtobufWriter()]
-  const exemplarOut = new ProtobufWriter()
+  const named = new ExemplarWriter()
   let ends: { readonly of: readonly number[]; readonly bytes: Uint8Array } | undefined
   for (const { labels, slots } of answers) {
     series.clear()
@@ -26,7 +26,7 @@ export function encodeHeatmaps(answers: readonly HeatmapAnswer[]): Uint8Array {
       if (yMin.length > 0) slotOut.bytesField(2, ends.bytes)
       for (const value of values) counts.varint(value)
       if (values.length > 0) slotOut.messageField(3, counts)
-      for (const exemplar of exemplars) slotOut.messageField(4, encodeExemplar(exemplar, exemplarOut))
+      for (const exemplar of exemplars) slotOut.messageField(4, named.encode(exemplar))
       series.messageField(2, slotOut)
     }
     out.messageField(1, series)
@@ -37,6 +37,7 @@ export function encodeHeatmaps(answers: readonly HeatmapAnswer[]): Uint8Array {
 /** JSON. */
 export function heatmapsText(answers: readonly HeatmapAnswer[]): string {
   if (answers.length === 0) return '{}'
+  const named = new ExemplarWriter()
   let ends: { readonly of: readonly number[]; readonly text: string } | undefined
   const series = answers.map(({ labels, slots }) => {
     const slotTexts = slots.map(({ timestampMs, yMin, counts, exemplars }) => {
@@ -45,7 +46,7 @@ export function heatmapsText(answers: readonly HeatmapAnswer[]): string {
         ...(timestampMs === 0 ? [] : [`"timestamp":"${timestampMs}"`]),
         ...(yMin.length === 0 ? [] : [ends.text]),
         ...(counts.length === 0 ? [] : [`"counts":[${counts.join(',')}]`]),
-        ...exemplarsText(exemplars),
+        ...named.texts(exemplars),
       ]
       return `{${fields.join(',')}}`
     })

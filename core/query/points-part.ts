@@ -51,6 +51,7 @@ class ExemplarColumns {
   readonly times: Float64Array
   readonly sets: Float64Array
   readonly #setByKey = new Map<string, number>()
+  #last: { readonly labels: readonly LabelPair[]; readonly set: number } | undefined
 
   constructor(rows: number) {
     this.times = new Float64Array(rows)
@@ -58,15 +59,23 @@ class ExemplarColumns {
   }
 
   add({ timeMs, profileId, spanId, traceId, labels }: PointExemplar): void {
+    const set = this.#setOf(labels)
+    const row = this.ids.push(`${profileId} ${spanId} ${traceId}`) - 1
+    this.times[row] = timeMs
+    this.sets[row] = set
+  }
+
+  #setOf(labels: readonly LabelPair[]): number {
+    // Profiles come series by series: labels that are the same object need no key.
+    if (this.#last?.labels === labels) return this.#last.set
     const key = labelsKey(labels)
     let set = this.#setByKey.get(key)
     if (set === undefined) {
       set = this.labelSets.push(pairsOf(labels)) - 1
       this.#setByKey.set(key, set)
     }
-    const row = this.ids.push(`${profileId} ${spanId} ${traceId}`) - 1
-    this.times[row] = timeMs
-    this.sets[row] = set
+    this.#last = { labels, set }
+    return set
   }
 }
 

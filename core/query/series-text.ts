@@ -1,31 +1,30 @@
 /**
  * Series as the JSON text of a SelectSeriesResponse, as Connect writes it: zeros left out, times as text.
  */
-import { exemplarsText } from './exemplar-wire.ts'
+import { ExemplarWriter } from './exemplar-wire.ts'
 import { labelsText } from './label-wire.ts'
 import type { SeriesAnswer, SeriesPoint } from './time-series.ts'
 
 export function seriesAnswersText(answers: readonly SeriesAnswer[]): string {
   if (answers.length === 0) return '{}'
+  const named = new ExemplarWriter()
+  const textOf = (point: SeriesPoint) =>
+    point.exemplars === undefined ? plainPointText(point) : pointText(point, named)
   const series = answers.map(({ labels, points }) => {
     const fields = [
       ...labelsText(labels),
-      ...(points.length === 0
-        ? []
-        : [
-            `"points":[${points.map((point) => (point.exemplars === undefined ? plainPointText(point) : pointText(point))).join(',')}]`,
-          ]),
+      ...(points.length === 0 ? [] : [`"points":[${points.map(textOf).join(',')}]`]),
     ]
     return `{${fields.join(',')}}`
   })
   return `{"series":[${series.join(',')}]}`
 }
 
-function pointText({ timestampMs, value, exemplars = [] }: SeriesPoint): string {
+function pointText({ timestampMs, value, exemplars = [] }: SeriesPoint, named: ExemplarWriter): string {
   const fields = [
     ...(value === 0 ? [] : [`"value":${value}`]),
     ...(timestampMs === 0 ? [] : [`"timestamp":"${timestampMs}"`]),
-    ...exemplarsText(exemplars),
+    ...named.texts(exemplars),
   ]
   return `{${fields.join(',')}}`
 }

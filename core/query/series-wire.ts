@@ -8,7 +8,7 @@
  */
 import { ProtobufWriter, WIRE_LENGTH } from '../wire/protobuf.ts'
 import { writeVarint64 } from '../wire/varint.ts'
-import { encodeExemplar } from './exemplar-wire.ts'
+import { ExemplarWriter } from './exemplar-wire.ts'
 import { encodeLabels } from './label-wire.ts'
 import type { SeriesAnswer, SeriesPoint } from './time-series.ts'
 
@@ -21,10 +21,11 @@ const TWO32 = 4294967296
 
 export function encodeSeriesAnswers(answers: readonly SeriesAnswer[]): Uint8Array {
   const out = new ProtobufWriter(1 << 12)
+  const named = new ExemplarWriter()
   for (const { labels, points } of answers) {
     const head = encodeLabels(labels)
     const body = points.some(({ exemplars }) => exemplars !== undefined)
-      ? encodeNamedPoints(points)
+      ? encodeNamedPoints(points, named)
       : encodePoints(points)
     out.tag(1, WIRE_LENGTH)
     out.varint(head.length + body.length)
@@ -77,13 +78,13 @@ export class PointEncoder {
 }
 
 /** With exemplars, which are ten times as long as their point. */
-function encodeNamedPoints(points: readonly SeriesPoint[]): Uint8Array {
-  const [out, pointOut, exemplarOut] = [new ProtobufWriter(1 << 12), new ProtobufWriter(), new ProtobufWriter()]
+function encodeNamedPoints(points: readonly SeriesPoint[], named: ExemplarWriter): Uint8Array {
+  const [out, pointOut] = [new ProtobufWriter(1 << 12), new ProtobufWriter()]
   for (const { timestampMs, value, exemplars = [] } of points) {
     pointOut.clear()
     if (!Object.is(value, 0)) pointOut.rawBytes(doubleField(value))
     pointOut.varintField(2, BigInt(timestampMs))
-    for (const exemplar of exemplars) pointOut.messageField(4, encodeExemplar(exemplar, exemplarOut))
+    for (const exemplar of exemplars) pointOut.messageField(4, named.encode(exemplar))
     out.messageField(2, pointOut)
   }
   return out.copyBytes()

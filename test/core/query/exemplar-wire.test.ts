@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { create, toBinary, toJson } from '@bufbuild/protobuf'
-import { encodeExemplar, exemplarsText } from '#core/query/exemplar-wire.ts'
+import { ExemplarWriter } from '#core/query/exemplar-wire.ts'
 import { ExemplarSchema } from '#platform/gen/types/v1/types_pb.ts'
 
 const PROFILE_ID = '0123456789abcdef0123456789abcdef'
@@ -28,13 +28,15 @@ test('exemplars are the bytes and the JSON of their message, profile ids as UUID
       profileId: profileId === '' ? '' : '01234567-89ab-cdef-0123-456789abcdef',
     }),
   )
-  SHOWN.forEach((shown, i) => {
-    assert.deepEqual(encodeExemplar(shown).copyBytes(), toBinary(ExemplarSchema, messages[i]!))
-  })
-  const { exemplars } = JSON.parse(`{${exemplarsText(SHOWN).join(',')}}`) as { exemplars: unknown[] }
+  const writer = new ExemplarWriter()
+  // Twice: the second time their label sets are known.
+  for (const at of [0, 1, 0, 1]) {
+    assert.deepEqual(writer.encode(SHOWN[at]!).copyBytes(), toBinary(ExemplarSchema, messages[at]!))
+  }
+  const { exemplars } = JSON.parse(`{${writer.texts([...SHOWN, ...SHOWN]).join(',')}}`) as { exemplars: unknown[] }
   assert.deepEqual(
     exemplars,
-    messages.map((message) => toJson(ExemplarSchema, message)),
+    [...messages, ...messages].map((message) => toJson(ExemplarSchema, message)),
   )
-  assert.deepEqual(exemplarsText([]), [])
+  assert.deepEqual(writer.texts([]), [])
 })
