@@ -1,7 +1,7 @@
 /** Which writers a push reaches, in what order, how often, and what its client is told. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CinderError, type ErrorKind } from '#core/errors.ts'
+import { CinderError } from '#core/errors.ts'
 import { LATE_MS, laterAttemptDeadlineMs } from '#core/placement/attempts.ts'
 import { REST_MAX_MS } from '#core/placement/breaker.ts'
 import { createRouter } from '#core/placement/route.ts'
@@ -10,11 +10,7 @@ import type { ProfileVerdict, WriteCall, WriteRequest, WriteResponse, WriteSerie
 import type { Placement, PlacementSource } from '../../../apps/distributor/placement.ts'
 import { RoutedWriter, type WriterPort } from '../../../apps/distributor/routed-writer.ts'
 import { createManualClock, idle } from '../../support/manual-clock.ts'
-import { STORED } from '../../support/verdicts.ts'
-
-function refusal(kind: ErrorKind, reason: string = kind, retryAfterMs = 0): ProfileVerdict {
-  return { ...STORED, status: 'rejected', kind, reason, message: reason, retryAfterMs }
-}
+import { refusal, STORED } from '../../support/verdicts.ts'
 
 /** Without an answer, as of a writer that was killed. */
 const GONE = new CinderError('unavailable', 'could not be reached', { outcome: 'unknown' })
