@@ -58,7 +58,8 @@ async function runAgent(command: [string, ...string[]], service: string): Promis
 
 async function assertServiceStored(service: string, expectedTypes: string[]): Promise<void> {
   const pushes = proxy.pushes.filter(({ application }) => application === service)
-  assert.ok(pushes.length >= 4, `${pushes.length} pushes`)
+  // One of each kind at its end; how many before depends on how busy the machine is.
+  assert.ok(pushes.length >= 2, `${pushes.length} pushes`)
   assert.deepEqual(new Set(pushes.map(({ status }) => status)), new Set([200]))
   const profiles = pushes.map(({ profile }) => profile)
   await assertStoredAsSent(server.send, { service, profiles, expectedTypes })
