@@ -93,6 +93,27 @@ describe('through PgBouncer', { skip: pgbouncerAbsent() }, () => {
     await empty.close()
   })
 
+  test('statements with values and without, and transactions, of many at once are all answered', async () => {
+    for (let round = 0; round < 3; round++) {
+      const url = await bounce(database.env.DATABASE_URL)
+      const clients = [1, 4, 4].map((maxConnections) => createSql({ url, isPooled: true, maxConnections }))
+      const ask = async (asker: number): Promise<number> => {
+        const sql = clients[asker % clients.length]!
+        let answered = 0
+        for (let n = 0; n < 15; n++) {
+          if (asker % 6 === 0) await sql.begin((tx) => [tx`select ${n}::int`, tx`select ${'x'}::text, pg_sleep(0.002)`])
+          else if (asker % 5 === 0) await sql`select 1`
+          else await sql`select ${n}::int, ${'y'.repeat(asker * 20)}::text`
+          answered++
+        }
+        return answered
+      }
+      const answered = await Promise.all(Array.from({ length: 24 }, (_, asker) => ask(asker)))
+      assert.deepEqual(new Set(answered), new Set([15]))
+      await Promise.all(clients.map((sql) => sql.end({ timeout: 1 })))
+    }
+  })
+
   test('what a session would have is indeed lost behind it: this suite would notice a pooler that shares nothing', async () => {
     const sql = createSql({ url: await bounce(database.env.DATABASE_URL), isPooled: true, maxConnections: 12 })
     const pids = await Promise.all(
