@@ -7,7 +7,7 @@
  *    of `max`: one that hangs in the client (see pool.ts) must take no place from the present one.
  * 3. Who finds no place waits for one, first come first served; a client that is dropped gives all its places back and waits
  *    for none.
- * A connection that is being closed has its place until the server closed it too: its process is gone then.
+ * A connection that is being closed has its place until it is closed on both sides: its process is gone then, or about to be.
  *
  * It must not be used where nobody hears of a close: places would be lost.
  */

@@ -24,8 +24,11 @@ test('bytes and bitmaps come back as they went', async () => {
 })
 
 test('a statement that takes too long is aborted by the server', async () => {
-  const [settings] = await database.sql`
+  // Those of a test have a limit of their own.
+  const sql = createSql({ url: database.env.DATABASE_URL, maxConnections: 1 })
+  const [settings] = await sql`
     select current_setting('statement_timeout') as statement, current_setting('idle_in_transaction_session_timeout') as idle`
+  await sql.end()
   assert.deepEqual({ ...settings }, { statement: '5s', idle: '30s' })
 })
 
