@@ -4,7 +4,9 @@
  * 1. An attempt first takes a slot of the rate limiter (core/store/aimd-rate.ts), reads and writes apart; 503 SlowDown
  *    and 429 lower the rate.
  * 2. It may take two fifths of the call's deadline; then it is given up and counts as failed.
- * 3. A put-if-absent that finds the key taken after an attempt without an answer reads the object: with our own bytes it
+ * 3. A write that a client waits for is refused at once while the store takes none (core/store/write-standing.ts); one at a
+ *    time, of one attempt, finds out when it does again. Patient ones go on as ever.
+ * 4. A put-if-absent that finds the key taken after an attempt without an answer reads the object: with our own bytes it
  *    is our own, and the call succeeded.
  * The deadline of the whole call is a wrapper around this one; its signal ends the waits here.
  */
@@ -15,6 +17,7 @@ import type { Random } from '#core/ports/random.ts'
 import { AimdRate } from '#core/store/aimd-rate.ts'
 import { attemptMs, type Patience } from '#core/store/deadlines.ts'
 import { decideRetry, RetryBudget, SLOW_DOWN_REASON } from '#core/store/retry-policy.ts'
+import { StoreStanding } from '#core/store/write-standing.ts'
 import { aroundStore, type StoreCall } from './around.ts'
 import { withinTime } from './time-limit.ts'
 
@@ -23,10 +26,11 @@ export interface StorePace {
   readonly reads: AimdRate
   readonly writes: AimdRate
   readonly budget: RetryBudget
+  readonly standing: StoreStanding
 }
 
 export function createStorePace(): StorePace {
-  return { reads: new AimdRate(), writes: new AimdRate(), budget: new RetryBudget() }
+  return { reads: new AimdRate(), writes: new AimdRate(), budget: new RetryBudget(), standing: new StoreStanding() }
 }
 
 export interface RetryingOptions {
@@ -47,41 +51,115 @@ interface Retrying extends RetryingOptions {
 type Run<T> = (options: StoreCallOptions) => Promise<T>
 
 async function runWithRetries<T>(deps: Retrying, call: StoreCall, run: Run<T>): Promise<T> {
+  const { clock, pace, patience } = deps
+  // Of the impatient alone, and by bodies alone: a store that is full deletes.
+  if (patience !== 'interactive' || call.body === undefined) return await runAttempts(deps, call, run, undefined)
+  const admission = pace.standing.admit(clock.nowMs())
+  if (admission.kind === 'refuse') throw storeAway(deps, call, { retryAfterMs: admission.retryAfterMs })
+  if (admission.kind === 'go') return await runAttempts(deps, call, run, pace.standing)
+  try {
+    return await runAttempts(deps, call, run, pace.standing)
+  } finally {
+    pace.standing.endProbe(admission.startedMs)
+  }
+}
+
+async function runAttempts<T>(
+  deps: Retrying,
+  call: StoreCall,
+  run: Run<T>,
+  standing: StoreStanding | undefined,
+): Promise<T> {
   const { clock, pace, random } = deps
   const rate = call.isWrite ? pace.writes : pace.reads
   let mayBeDone = false
   for (let attempt = 1; ; attempt++) {
-    await takeSlot(deps, call, rate)
+    // A probe has a pace of its own.
+    if (standing?.isAway !== true || attempt > 1) await takeSlot(deps, call, { rate, standing, mayBeDone })
+    const startedMs = clock.nowMs()
     try {
       const result = await runOnce(deps, call, run)
-      pace.budget.onSuccess()
+      noteWorks(pace, call)
       return result
     } catch (thrown) {
       const error = asStoreError(thrown)
       if (isGone(call)) throw error
-      if (error.kind === 'already_exists' && mayBeDone && (await isOurOwn(deps, call))) return undefined as T
+      if (error.kind === 'already_exists' && mayBeDone && (await isOurOwn(deps, call))) {
+        noteWorks(pace, call)
+        return undefined as T
+      }
       // Any answer but a failure of the store itself shows that it works.
-      if (!isRetryable(error.kind)) pace.budget.onSuccess()
+      if (!isRetryable(error.kind)) noteWorks(pace, call)
+      else if (isFault(error)) standing?.onFailure({ startedMs, nowMs: clock.nowMs() })
       if (error.reason === SLOW_DOWN_REASON) rate.onSlowDown(clock.nowMs())
       mayBeDone ||= error.outcome === 'unknown'
+      if (standing?.isAway === true) throw storeAway(deps, call, { mayBeDone, cause: error })
       const { kind, reason, retryAfterMs } = error
       const decision = decideRetry({ kind, reason, retryAfterMs, attempt }, pace.budget, randomOf(random))
       if (decision.kind === 'give-up') throw mayBeDone ? withUnknownOutcome(error) : error
-      await clock.sleep(decision.afterMs, call.signal)
+      await wait(deps, call, { durationMs: decision.afterMs, standing, mayBeDone })
       if (isGone(call)) throw error
     }
   }
 }
 
-async function takeSlot({ clock }: Retrying, call: StoreCall, rate: AimdRate): Promise<void> {
-  const waitMs = rate.reserve(clock.nowMs())
+function noteWorks(pace: StorePace, call: StoreCall): void {
+  pace.budget.onSuccess()
+  if (call.body !== undefined) pace.standing.onSuccess()
+}
+
+/** Not a rival's write under way, nor a body that was damaged on the way. */
+function isFault({ kind, reason }: CinderError): boolean {
+  return kind !== 'aborted' && reason !== 'body_damaged'
+}
+
+interface Waiting {
+  readonly standing: StoreStanding | undefined
+  readonly mayBeDone: boolean
+}
+
+async function takeSlot(deps: Retrying, call: StoreCall, slot: Waiting & { readonly rate: AimdRate }): Promise<void> {
+  const { rate } = slot
+  const waitMs = rate.reserve(deps.clock.nowMs())
   if (waitMs === undefined)
     throw new CinderError(
       'resource_exhausted',
       `${call.name} ${call.key}: the store asked for fewer requests, and those that wait for a turn fill 10 s at ${rate.perSecond} a second`,
-      { reason: 'store_rate', retryAfterMs: 1_000 },
+      { reason: 'store_rate', retryAfterMs: 1_000, outcome: slot.mayBeDone ? 'unknown' : 'not-applied' },
     )
-  if (waitMs > 0) await clock.sleep(waitMs, call.signal)
+  if (waitMs > 0) await wait(deps, call, { ...slot, durationMs: waitMs })
+}
+
+/** Who waits for a turn hears soon that it will not come. */
+const LOOK_EVERY_MS = 250
+
+async function wait(
+  deps: Retrying,
+  call: StoreCall,
+  { durationMs, standing, mayBeDone }: Waiting & { readonly durationMs: number },
+): Promise<void> {
+  if (standing === undefined) return await deps.clock.sleep(durationMs, call.signal)
+  for (let leftMs = durationMs; leftMs > 0 && !isGone(call); leftMs -= LOOK_EVERY_MS) {
+    await deps.clock.sleep(Math.min(leftMs, LOOK_EVERY_MS), call.signal)
+    if (standing.isAway) throw storeAway(deps, call, { mayBeDone })
+  }
+}
+
+/** In words for agents; what the store said is the cause. */
+function storeAway(
+  { clock, pace }: Retrying,
+  call: StoreCall,
+  {
+    mayBeDone = false,
+    retryAfterMs = 1_000,
+    cause,
+  }: { readonly mayBeDone?: boolean; readonly retryAfterMs?: number; readonly cause?: unknown },
+): CinderError {
+  const nowMs = clock.nowMs()
+  const seconds = Math.round((nowMs - (pace.standing.failingSinceMs ?? nowMs)) / 1_000)
+  const message = `${call.name} ${call.key}: the object store takes no writes, none has succeeded for ${seconds} s`
+  const outcome = mayBeDone ? 'unknown' : 'not-applied'
+  return new CinderError('unavailable', message, { reason: 'store_away', outcome, retryAfterMs, cause })
 }
 
 function runOnce<T>({ clock, patience }: Retrying, call: StoreCall, run: Run<T>): Promise<T> {

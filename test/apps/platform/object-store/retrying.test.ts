@@ -12,6 +12,7 @@ import { assertFails, runObjectStoreContract } from '../../../contract/object-st
 import { type FaultyStore, faultyStore, STORE_DOWN } from '../../../support/faulty-store.ts'
 import { createManualClock, type ManualClock } from '../../../support/manual-clock.ts'
 
+const slowDown = new CinderError('unavailable', 'slow down', { reason: 'slow_down' })
 /** Every jitter is a half: a wait that happens to end with the deadline is no attempt. */
 const random: Random = { bytes: (count) => new Uint8Array(count).fill(0x80) }
 const body = new TextEncoder().encode('body')
@@ -54,8 +55,6 @@ async function settle<T>({ clock }: Stack, call: Promise<T>): Promise<{ value?: 
   return { ...outcome, ms: clock.nowMs() - startMs }
 }
 
-const slowDown = new CinderError('unavailable', 'slow down', { reason: 'slow_down' })
-
 test('a store that fails a few times is asked again', async () => {
   const stack = createStack()
   stack.faulty.failNext('put', { ...STORE_DOWN, count: 3 })
@@ -74,17 +73,88 @@ test('a refusal is an answer: no second attempt', async () => {
   assert.equal(stack.faulty.pendingCount(), 1)
 })
 
-test('with the store down calls soon fail after their first attempt, and the first success is enough to go on (H16)', async () => {
+/** Of a store that fails the next 200 puts. */
+function attemptsOf({ faulty }: Stack): number {
+  return 200 - faulty.pendingCount()
+}
+
+for (const error of [STORE_DOWN.error, slowDown])
+  test(`with the store down (${error.message}) writes are refused at once, and the first success lets all through (H16)`, async () => {
+    const stack = createStack()
+    const { clock, store } = stack
+    await settle(stack, store.put('k', body))
+    stack.faulty.failNext('put', { error, when: 'before', count: 200 })
+    const first = await settle(stack, store.put('k', body))
+    assert.equal(first.error?.kind, 'unavailable')
+    assert.ok(first.ms <= 5_000, `known after ${first.ms} ms`)
+    await clock.advance(500)
+    const before = attemptsOf(stack)
+    assert.ok(before <= 10, `${before} attempts`)
+    const calls = await Promise.all(Array.from({ length: 50 }, () => settle(stack, store.put('k', body))))
+    for (const { ms, error: refusal } of calls) {
+      assert.equal(ms, 0)
+      assert.deepEqual([refusal?.kind, refusal?.reason, refusal?.outcome], ['unavailable', 'store_away', 'not-applied'])
+      assert.equal(refusal?.retryAfterMs, 1_000)
+    }
+    assert.equal(attemptsOf(stack), before + 1, 'one probe')
+    assert.match(calls[1]!.error!.message, /^put k: the object store takes no writes, none has succeeded for \d s$/)
+    for (let seconds = 0; seconds < 10; seconds++) {
+      await clock.advance(1_000)
+      for (let i = 0; i < 10; i++) await settle(stack, store.put('k', body))
+    }
+    assert.equal(attemptsOf(stack), before + 1 + 10, 'one a second, as they came')
+
+    while (stack.faulty.pendingCount() > 0) await settle(stack, stack.faulty.put('k', body))
+    await clock.advance(500)
+    const back = [1, 2, 3].map((i) => settle(stack, store.put(`back/${i}`, body)))
+    assert.deepEqual(
+      (await Promise.all(back)).map(({ error: refusal }) => refusal?.reason),
+      [undefined, 'store_away', 'store_away'],
+    )
+    for (let i = 0; i < 5; i++) assert.equal((await settle(stack, store.put(`all/${i}`, body))).error, undefined)
+  })
+
+test('who waits for a turn when the store is found to be away hears so at once, and reads go on', async () => {
   const stack = createStack()
-  stack.faulty.failNext('put', { ...STORE_DOWN, count: 200 })
-  let calls = 0
-  for (; calls < 20; calls++) assert.equal((await settle(stack, stack.store.put('k', body))).error?.kind, 'unavailable')
-  const attempts = 200 - stack.faulty.pendingCount()
-  assert.equal(attempts, calls + 20, 'twenty retries in all, then none')
-  const { ms } = await settle(stack, stack.store.put('k', body))
-  assert.equal(ms, 0)
-  while (stack.faulty.pendingCount() > 0) await settle(stack, stack.store.put('k', body))
+  const { clock, store, pace } = stack
+  await settle(stack, store.put('k', body))
+  const error = new CinderError('unavailable', 'slow down', { reason: 'slow_down', retryAfterMs: 5_900 })
+  stack.faulty.failNext('put', { error, when: 'before', count: 100 })
+  const waiting = settle(stack, store.put('waits', body))
+  await clock.advance(2_000)
+  const startedMs = clock.nowMs() - 3_000
+  for (let i = 0; i < 3; i++) pace.standing.onFailure({ startedMs, nowMs: clock.nowMs() })
+  const { error: refusal, ms } = await waiting
+  assert.equal(refusal?.reason, 'store_away')
+  assert.ok(ms <= 2_500, `${ms} ms`)
+  assert.deepEqual((await settle(stack, store.get('k'))).value, body)
+  assert.equal((await settle(stack, store.delete('absent'))).error, undefined)
+})
+
+test('a slow-down of which some succeed is not an outage: nobody is refused', async () => {
+  const stack = createStack()
+  let puts = 0
+  const busy: ObjectStore = {
+    ...stack.faulty,
+    async put(key, bytes) {
+      if (++puts % 3 !== 0) throw slowDown
+      return stack.faulty.put(key, bytes)
+    },
+  }
+  const { clock, pace } = stack
+  const patient = { clock, patience: 'interactive' } as const
+  const store = deadlineStore(retryingStore(busy, { ...patient, random, pace }), patient)
+  for (let i = 0; i < 30; i++) assert.equal((await settle(stack, store.put(`k${i}`, body))).error, undefined)
+  assert.equal(pace.standing.isAway, false)
+})
+
+test('a call that is patient is not refused, and its success lets the others through', async () => {
+  const stack = createStack('background')
+  const { clock, pace } = stack
+  for (let i = 0; i < 3; i++) pace.standing.onFailure({ startedMs: clock.nowMs() - 3_000, nowMs: clock.nowMs() })
+  assert.equal(pace.standing.isAway, true)
   assert.equal((await settle(stack, stack.store.put('k', body))).error, undefined)
+  assert.equal(pace.standing.isAway, false)
 })
 
 test('attempts that stall are given up one by one, and the whole ends at its one deadline (H17)', async () => {
