@@ -55,9 +55,12 @@ const BY_CLIENT_CODE: Readonly<Record<string, Meaning>> = {
 export function meaningOfSqlError(error: unknown): Meaning {
   if (isLateRoute(error)) return RETRY
   const code = codeOf(error)
-  const isSqlState = /^[0-9A-Z]{5}$/.test(code) && !(code in BY_CLIENT_CODE)
-  if (isSqlState) return BY_SQLSTATE[code] ?? BY_CLASS[code.slice(0, 2)] ?? BUG
+  if (isSqlState(code)) return BY_SQLSTATE[code] ?? BY_CLASS[code.slice(0, 2)] ?? BUG
   return BY_CLIENT_CODE[code] ?? (code === '' ? BUG : UNKNOWN)
+}
+
+function isSqlState(code: string): boolean {
+  return /^[0-9A-Z]{5}$/.test(code) && !(code in BY_CLIENT_CODE)
 }
 
 /** Two statements that fall into each other's way twice are rare, three times an overload: then the caller waits. */
@@ -104,13 +107,29 @@ function isLateRoute(error: unknown): boolean {
 export function toCinderError(operation: string, error: unknown): CinderError {
   if (error instanceof CinderError) return error
   const { kind, outcome } = meaningOfSqlError(error)
-  const code = codeOf(error)
-  const text = error instanceof Error ? error.message : String(error)
-  return new CinderError(kind, `${operation}: ${text}${code === '' ? '' : ` (${code})`}`, {
+  return new CinderError(kind, `${operation}: ${wordsFor(error)}`, {
     reason: 'metastore_database',
     outcome,
     cause: error,
   })
+}
+
+/**
+ * For who asked, agents too: what a socket says, and a login that is refused, names addresses. Those are in the cause, the
+ * log of who watches the connections and the status page.
+ */
+function wordsFor(error: unknown): string {
+  const code = codeOf(error)
+  if (code !== '' && !isSqlState(code)) return `the metastore's database is away (${code})`
+  if (code.startsWith('28')) return `the metastore's database refuses its user (${code})`
+  return sqlErrorText(error)
+}
+
+/** All of it, for operators. */
+export function sqlErrorText(error: unknown): string {
+  const code = codeOf(error)
+  const text = error instanceof Error ? error.message : String(error)
+  return code === '' ? text : `${text} (${code})`
 }
 
 export function isUniqueViolation(error: unknown): boolean {

@@ -9,11 +9,12 @@
  * 3. One monitor watches them (database-health.ts).
  * The schema is brought up to date through the direct address too: a migration is one long transaction.
  */
+import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
-import { withSqlErrors } from '#db/errors.ts'
+import { sqlErrorText } from '#db/errors.ts'
 import { type Listener, startListener } from '#db/listener.ts'
 import { migrate } from '#db/migrate.ts'
 import { openPool } from '#db/pool.ts'
@@ -58,7 +59,10 @@ export async function openDatabase(
 ): Promise<Database> {
   const { url } = settings
   const { clock, log } = deps
-  const pooler = await withSqlErrors('connect', () => detectPooler({ url, socket: createPacedSocket() }))
+  const pooler = await detectPooler({ url, socket: createPacedSocket() }).catch((cause: unknown) => {
+    // For the operator who starts it: with the address.
+    throw new CinderError('unavailable', `connect: ${sqlErrorText(cause)}`, { reason: 'metastore_database', cause })
+  })
   const isPooled = pooler !== undefined
   const listenUrl = isPooled ? settings.directUrl : url
   if (isPooled) {

@@ -61,6 +61,28 @@ test('a real error carries the operation, the text and the code; a CinderError p
   assert.equal(toCinderError('a', own), own)
 })
 
+test('who asked hears that the database is away, and not where it is; the cause has that', () => {
+  const failures: [string, string, string][] = [
+    ['ECONNREFUSED', 'connect ECONNREFUSED 10.1.2.3:5432', "the metastore's database is away (ECONNREFUSED)"],
+    [
+      'CONNECTION_CLOSED',
+      'write CONNECTION_CLOSED db.inside:5432',
+      "the metastore's database is away (CONNECTION_CLOSED)",
+    ],
+    ['ENOENT', 'connect ENOENT /run/inside/.s.PGSQL.5432', "the metastore's database is away (ENOENT)"],
+    ['EPIPE', 'write EPIPE 10.1.2.3', "the metastore's database is away (EPIPE)"],
+    ['CERT_HAS_EXPIRED', 'certificate of db.inside has expired', "the metastore's database is away (CERT_HAS_EXPIRED)"],
+    ['28000', 'no pg_hba.conf entry for host "10.1.2.3"', "the metastore's database refuses its user (28000)"],
+    ['57P03', 'the database system is starting up', 'the database system is starting up (57P03)'],
+  ]
+  for (const [code, message, words] of failures) {
+    const cause = Object.assign(new Error(message), { code })
+    const error = toCinderError('commit segment', cause)
+    assert.equal(error.message, `commit segment: ${words}`)
+    assert.equal(error.cause, cause)
+  }
+})
+
 test('a backend that is killed under a statement leaves its outcome unknown', async () => {
   const victim = database.connect({ maxConnections: 1 })
   const [row] = await victim`select pg_backend_pid() as pid`
