@@ -193,7 +193,7 @@ function laterUnheld(delayMs: number, run: () => void): void {
 
 /** Without being told it has the environment with which the process began: credentials may have come later. */
 function startJobThread(): Worker {
-  return new Worker(new URL('./lean-job-thread.ts', import.meta.url).href, {
+  return new Worker(new URL('./job-thread.ts', import.meta.url).href, {
     env: { ...process.env } as Record<string, string>,
   })
 }

@@ -24,6 +24,8 @@ import { packError, type ThreadQuestion, type ThreadReply, type ThreadSettings }
 
 /** 20 ms: a cancelled job ends soon, and an answer of the store is not taken for lost. */
 const PAUSE_EVERY_MS = 20
+/** A merge makes some 5 MB meanwhile. */
+const LOOK_EVERY_MS = 20
 /** Some 200 bytes each; the usual job has ten. */
 const CALLS_HELD_MAX = 256
 /** Less is not worth a message. */
@@ -39,6 +41,8 @@ export interface ThreadHostDeps {
   readonly post: (reply: ThreadReply) => void
   /** Lets what waits in the loop of this thread happen. */
   readonly pause: () => Promise<void>
+  /** If the heap has grown enough. Looking takes some 20 us. */
+  readonly collectIfGrown: () => void
 }
 
 /** Takes the messages, one after the other. */
@@ -61,6 +65,7 @@ class JobHost {
   #told: JobProgress = { progress: 0, usedBytes: 0 }
   #pausedMs = 0
   #toldMs = 0
+  #lookedMs = 0
 
   constructor(deps: ThreadHostDeps, settings: ThreadSettings) {
     this.#deps = deps
@@ -106,7 +111,9 @@ class JobHost {
     try {
       const onShare = (at: number, share: number): void => {
         task.onShare?.(at, share)
-        this.#tellShare(progress)
+        const nowMs = this.#deps.clock.nowMs()
+        this.#look(nowMs)
+        this.#tellShare(progress, nowMs)
       }
       return await this.#mergeGroups({ ...task, onShare }, signal)
     } finally {
@@ -145,8 +152,14 @@ class JobHost {
     this.#calls = []
   }
 
-  #tellShare(progress: JobProgress): void {
-    const nowMs = this.#deps.clock.nowMs()
+  /** A group may be a whole service of several MB, and nothing else of this thread runs while it is merged. */
+  #look(nowMs: number): void {
+    if (Math.abs(nowMs - this.#lookedMs) < LOOK_EVERY_MS) return
+    this.#lookedMs = nowMs
+    this.#deps.collectIfGrown()
+  }
+
+  #tellShare(progress: JobProgress, nowMs: number): void {
     if (Math.abs(nowMs - this.#toldMs) < PROGRESS_TOLD_EVERY_MS) return
     this.#toldMs = nowMs
     this.#tellProgress(progress)
