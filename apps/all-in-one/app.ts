@@ -231,7 +231,7 @@ async function startMetastore(
     compression: codecCompression(shared.codec),
     log,
   }
-  mountOperator(shared.operator, { ...metastoreDeps, registry }, operatorOptions)
+  mountOperator(shared.operator, { ...metastoreDeps, registry, storeHealth: opened.health }, operatorOptions)
   mountPlacement(shared.operator, placement.service, operatorOptions)
   // The lock of the data directory proves that every worker of an earlier process is dead, also after a kill -9. Before
   // the duties begin: they would count each lease that has run out as a failure.

@@ -77,7 +77,7 @@ await runProcess(log, async (lifecycle) => {
     mountRecovery(app, recovery.service, service)
     addJournalMetrics(instruments.registry, recovery.journal)
   }
-  mountOperator(app, { ...deps, registry: instruments.registry }, service)
+  mountOperator(app, { ...deps, registry: instruments.registry, storeHealth: opened?.health }, service)
   mountTenants(app, tenants.service, service)
   mountRules(app, createRecordingRules({ sql: database.sql, random: createRandom() }), service)
   mountSettings(app, createTenantSettings({ sql: database.sql }), service)

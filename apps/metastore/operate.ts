@@ -1,5 +1,6 @@
 /** What operators use of a metastore, mounted on one app: StatusService, its pages, and its gauges. */
 import type { Hono } from 'hono'
+import type { StoreHealth } from '#core/store/store-health.ts'
 import { MS_PER_DAY } from '#core/units.ts'
 import { mountJobs } from '#platform/connect/job-service.ts'
 import { mountStatus } from '#platform/connect/status-service.ts'
@@ -15,16 +16,19 @@ import { createStatus } from './status.ts'
 
 export interface OperatorDeps extends MetastoreDeps {
   readonly registry: Registry
+  /** Undefined: this metastore has no store. */
+  readonly storeHealth: StoreHealth | undefined
 }
 
 export function mountOperator(app: Hono, deps: OperatorDeps, options: InternalServerOptions): void {
-  const { sql, clock, settings, database } = deps
+  const { sql, clock, settings, database, storeHealth } = deps
   const status = createStatus({
     sql,
     clock,
     version: VERSION,
     instanceId: settings.instanceId,
     retentionDefaultMs: 31 * MS_PER_DAY,
+    store: storeHealth === undefined ? undefined : () => storeHealth.condition,
     ...(database === undefined ? {} : { health: () => describeHealth(database.health()) }),
   })
   mountStatus(app, status, options)

@@ -12,7 +12,7 @@
  */
 import { CinderError } from '#core/errors.ts'
 import type { Clock } from '#core/ports/clock.ts'
-import type { DatabaseStatus, StatusReport, StatusService } from '#core/rpc/status.ts'
+import type { DatabaseStatus, StatusReport, StatusService, StoreStatus } from '#core/rpc/status.ts'
 import { findConcerns } from '#core/status/concerns.ts'
 import { MS_PER_MINUTE, MS_PER_SECOND } from '#core/units.ts'
 import type { Sql } from '#db/client.ts'
@@ -35,6 +35,8 @@ export interface StatusDeps {
   readonly instanceId: string
   /** What holds where no rule says otherwise, not even one for everybody. */
   readonly retentionDefaultMs: number
+  /** What this process has seen of the object store; without it nothing is said of it. */
+  readonly store?: (() => StoreStatus) | undefined
   /** Default: judged by the reading itself. */
   readonly health?: () => Pick<DatabaseStatus, 'state' | 'sinceMs' | 'words' | 'lastError'>
 }
@@ -87,6 +89,7 @@ async function readReport(deps: StatusDeps, startedMs: number): Promise<StatusRe
   } finally {
     done.abort()
   }
+  if (deps.store !== undefined) report.store = deps.store()
   report.concerns = findConcerns(report)
   return report
 }

@@ -145,7 +145,8 @@ function settleFailed(
 ): void {
   const failure = asRetryable(error)
   // The pushes get a sentence for agents; what went wrong is for us.
-  deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message, error })
+  const cause = error instanceof CinderError ? error.cause : undefined
+  deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message, error, cause })
   for (const { part, result } of heads) part.settleHead(result.head, { kind: 'failed', error: failure })
 }
 

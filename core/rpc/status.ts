@@ -197,6 +197,14 @@ export interface RestoreStatus {
   sinceMs: number
 }
 
+/** The object store, as the process that answers has seen it. */
+export interface StoreStatus {
+  /** `ok`, `no-writes`, `no-answer`. */
+  state: string
+  sinceMs: number
+  lastError: string
+}
+
 /** A part of the report that could not be read; the rest stands. */
 export interface FailedSection {
   section: string
@@ -229,6 +237,8 @@ export interface StatusReport {
   deletions: DeletionStatus[]
   restore: RestoreStatus
   retentionDefaultMs: number
+  /** Undefined: this replica has none, or the server is older. */
+  store?: StoreStatus | undefined
 }
 
 export interface StatusService {

@@ -59,6 +59,17 @@ const sections: Rule = ({ failed, database: { state } }) =>
 const restore: Rule = ({ restore: { state, words } }) =>
   state === 'none' || state === '' ? [] : [critical('restore', words)]
 
+const store: Rule = ({ store: seen, nowMs }) => {
+  if (seen === undefined || seen.state === 'ok' || seen.state === '') return []
+  const what =
+    seen.state === 'no-writes'
+      ? 'takes no writes: pushes are answered as retryable, and nothing is compacted'
+      : 'does not answer: pushes and queries fail'
+  return [
+    critical('object store', `${what}, since ${formatAge(Math.max(0, nowMs - seen.sinceMs))} (${seen.lastError})`),
+  ]
+}
+
 const firstCompaction: Rule = ({ nowMs, oldestInputMs, workers }, { inputAgeMs, inputAgeCriticalMs }) => {
   if (oldestInputMs === 0) return []
   const ageMs = nowMs - oldestInputMs
@@ -125,6 +136,7 @@ const tombstones: Rule = ({ tombstones: { overdue, oldestDueMs }, nowMs }) =>
 
 const RULES: readonly Rule[] = [
   database,
+  store,
   restore,
   leases,
   unconserved,

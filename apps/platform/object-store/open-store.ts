@@ -12,6 +12,7 @@ import { invalidArgument } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
 import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { Patience } from '#core/store/deadlines.ts'
+import { StoreHealth } from '#core/store/store-health.ts'
 import { createClock } from '../clock.ts'
 import { createRandom } from '../random.ts'
 import { deadlineStore } from './deadline.ts'
@@ -19,6 +20,7 @@ import { joinFilesystemStore, openFilesystemStore } from './filesystem.ts'
 import { hedgingStore } from './hedging.ts'
 import { largeObjectsStore } from './large-objects.ts'
 import { directFiles } from './local-files.ts'
+import { observedStore } from './observed.ts'
 import { describeProbe, probeStore, refuseProbe, worksDelete, worksPutIfAbsent } from './probe.ts'
 import { createStorePace, type RetryingOptions, retryingStore } from './retrying.ts'
 import { lockRoot } from './root-lock.ts'
@@ -31,6 +33,8 @@ export interface OpenedStore {
   readonly patientStore: ObjectStore
   /** For people: where the objects are. */
   readonly describe: string
+  /** What is known of it from all calls of this process but those of its threads. */
+  readonly health: StoreHealth
   /** Objects per second that the writer may PUT; 0 = no limit. A PUT to local files costs nothing. */
   readonly putsPerSecondMax: number
 }
@@ -95,8 +99,9 @@ function schemeOf(storageUrl: string): string | undefined {
 
 async function openLocal(rootDir: string): Promise<OpenedStore> {
   await lockRoot(rootDir)
-  const store = await openFilesystemStore(rootDir)
-  return { store, patientStore: store, describe: rootDir, putsPerSecondMax: 0 }
+  const health = new StoreHealth()
+  const store = observedStore(await openFilesystemStore(rootDir), { clock: createClock(), health })
+  return { store, patientStore: store, describe: rootDir, health, putsPerSecondMax: 0 }
 }
 
 async function openRemote(storageUrl: string, options: OpenStoreOptions): Promise<OpenedStore> {
@@ -111,6 +116,7 @@ async function openRemote(storageUrl: string, options: OpenStoreOptions): Promis
     store: wrap('interactive'),
     patientStore: wrap('background'),
     describe,
+    health: insistence.pace.health,
     putsPerSecondMax: PUTS_PER_SECOND_REMOTE,
   }
 }

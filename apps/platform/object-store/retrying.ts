@@ -17,8 +17,10 @@ import type { Random } from '#core/ports/random.ts'
 import { AimdRate } from '#core/store/aimd-rate.ts'
 import { attemptMs, type Patience } from '#core/store/deadlines.ts'
 import { decideRetry, RetryBudget, SLOW_DOWN_REASON } from '#core/store/retry-policy.ts'
+import { StoreHealth } from '#core/store/store-health.ts'
 import { StoreStanding } from '#core/store/write-standing.ts'
 import { aroundStore, type StoreCall } from './around.ts'
+import { noteStoreFailure, tellsOfStore } from './observed.ts'
 import { withinTime } from './time-limit.ts'
 
 /** What one process has learned about a store; shared by all wrappers around it. */
@@ -27,10 +29,13 @@ export interface StorePace {
   readonly writes: AimdRate
   readonly budget: RetryBudget
   readonly standing: StoreStanding
+  /** For people. */
+  readonly health: StoreHealth
 }
 
 export function createStorePace(): StorePace {
-  return { reads: new AimdRate(), writes: new AimdRate(), budget: new RetryBudget(), standing: new StoreStanding() }
+  const [reads, writes] = [new AimdRate(), new AimdRate()]
+  return { reads, writes, budget: new RetryBudget(), standing: new StoreStanding(), health: new StoreHealth() }
 }
 
 export interface RetryingOptions {
@@ -88,8 +93,9 @@ async function runAttempts<T>(
         noteWorks(pace, call)
         return undefined as T
       }
+      noteStoreFailure(pace.health, call, { error, startedMs, nowMs: clock.nowMs() })
       // Any answer but a failure of the store itself shows that it works.
-      if (!isRetryable(error.kind)) noteWorks(pace, call)
+      if (!isRetryable(error.kind)) noteAnswer(pace, call)
       else if (isFault(error)) standing?.onFailure({ startedMs, nowMs: clock.nowMs() })
       if (error.reason === SLOW_DOWN_REASON) rate.onSlowDown(clock.nowMs())
       mayBeDone ||= error.outcome === 'unknown'
@@ -104,6 +110,12 @@ async function runAttempts<T>(
 }
 
 function noteWorks(pace: StorePace, call: StoreCall): void {
+  if (tellsOfStore(call)) pace.health.noteSuccess(call.isWrite)
+  noteAnswer(pace, call)
+}
+
+/** A success, or a refusal. */
+function noteAnswer(pace: StorePace, call: StoreCall): void {
   pace.budget.onSuccess()
   if (call.body !== undefined) pace.standing.onSuccess()
 }

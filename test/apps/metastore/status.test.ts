@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Hono } from 'hono'
+import { StoreHealth } from '#core/store/store-health.ts'
 import { createSql } from '#db/client.ts'
 import { selectOldTransaction } from '#db/sql/status-transactions.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -137,11 +138,25 @@ test('the report is the same by Connect', async () => {
   const report = await statusOver().getStatus()
   const app = new Hono()
   const options = { bodyLimitBytes: 1_024, compression: codecCompression(createCodec()), log: createSilentLog() }
+  report.store = { state: 'no-writes', sinceMs: 5, lastError: 'no space left' }
   mountStatus(app, { getStatus: () => Promise.resolve(report) }, options)
   const client = createStatusClient('http://metastore', { fetch: async (url, init) => await app.request(url, init) })
   const plain = (value: unknown): unknown =>
     JSON.parse(JSON.stringify(value, (name, inner: unknown) => (name === '$typeName' ? undefined : inner)))
   assert.deepEqual(plain(await client.getStatus()), plain(report))
+})
+
+test('a store that was seen to take no writes is in the report, and first among what a person should look at', async () => {
+  const health = new StoreHealth()
+  const status = statusOver({ store: () => health.condition })
+  assert.deepEqual((await status.getStatus()).store, { state: 'ok', sinceMs: 0, lastError: '' })
+  const nowMs = Date.now()
+  const full = { kind: 'unavailable', reason: 'storage_full', message: 'put k: ENOSPC' } as const
+  health.noteFailure({ isWrite: true, startedMs: nowMs, nowMs }, full)
+  clock.advance(60_000)
+  const { concerns } = await status.getStatus()
+  assert.deepEqual([concerns[0]?.severity, concerns[0]?.subject], ['critical', 'object store'])
+  assert.match(concerns[0]!.text, /^takes no writes: .*\(put k: ENOSPC\)$/)
 })
 
 test('however many look, the database is asked once a second', async () => {

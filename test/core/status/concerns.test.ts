@@ -62,6 +62,19 @@ test('writers that are away, for longer than a restart or all of them', () => {
   assert.deepEqual(judge({ writers: [{ ...away, state: '' }] }), [], 'of an older server')
 })
 
+test('a store that takes no writes, or does not answer, is critical; of an older server nothing is said', () => {
+  const seen = { sinceMs: NOW_MS - 61_000, lastError: 'put k: ENOSPC: no space left on device' }
+  assert.deepEqual(judge({ store: { ...seen, state: 'no-writes' } }), [
+    'critical object store: takes no writes: pushes are answered as retryable, and nothing is compacted, since 1 min 1 s ' +
+      '(put k: ENOSPC: no space left on device)',
+  ])
+  assert.deepEqual(judge({ store: { ...seen, state: 'no-answer', lastError: '503' } }), [
+    'critical object store: does not answer: pushes and queries fail, since 1 min 1 s (503)',
+  ])
+  for (const state of ['ok', '']) assert.deepEqual(judge({ store: { state, sinceMs: 0, lastError: '' } }), [])
+  assert.deepEqual(judge({ store: undefined }), [])
+})
+
 test('a database that is away is one concern, not one for each section', () => {
   const database = {
     ...makeQuietReport().database,
