@@ -5,7 +5,7 @@
  */
 import { type LabelPair, labelsKey } from '../labels/labels.ts'
 import type { PointExemplar, PointSeries } from '../rpc/query-backend.ts'
-import { encodePart, listOf, PartReader } from './part-columns.ts'
+import { damagedPart, encodePart, labelSetsOf, listOf, PartReader, rowsOf } from './part-columns.ts'
 import { pairsOf } from './series-part.ts'
 
 interface Head {
@@ -79,33 +79,51 @@ class ExemplarColumns {
   }
 }
 
+/** Fails with `data_loss`. */
 export function decodePointsPart(part: Uint8Array): PointSeries[] {
   const reader = new PartReader(part)
-  const { labels, lengths, named, labelSets, ids } = reader.head as Head
-  const [rows, exemplarRows] = [sumOf(lengths), sumOf(named)]
+  const { labels: given, lengths = [], named = [], labelSets, ids } = (reader.head ?? {}) as Partial<Head>
+  const labels = labelSetsOf(given)
+  const [rows, exemplarRows] = [rowsOf(lengths, labels.length), rowsOf(named, labels.length)]
   const steps = reader.doubles(rows)
   const values = reader.integers(rows)
   const counts = reader.doubles(rows)
   const times = reader.doubles(exemplarRows)
   const sets = reader.doubles(exemplarRows)
-  const idsOf = exemplarRows === 0 ? [] : ids.split(',')
+  reader.end()
+  const exemplarOf = exemplarsOf({ times, sets, labelSets: labelSetsOf(labelSets), ids })
   let [end, shown] = [0, 0]
   return labels.map((each, s) => {
     const start = end
     end += lengths[s]!
-    const exemplars = Array.from({ length: named[s]! }, (): PointExemplar => {
-      const row = shown++
-      const [profileId, spanId, traceId] = idsOf[row]!.split(' ') as [string, string, string]
-      return { timeMs: times[row]!, profileId, spanId, traceId, labels: labelSets[sets[row]!]! }
-    })
+    if (named[s] !== 0 && named[s] !== lengths[s]) throw damagedPart(`${named[s]} exemplars of ${lengths[s]} rows`)
     return {
       labels: each,
       steps: listOf(steps, start, end),
       values: listOf(values, start, end),
       counts: listOf(counts, start, end),
-      exemplars,
+      exemplars: Array.from({ length: named[s]! }, () => exemplarOf(shown++)),
     }
   })
+}
+
+/** By row. */
+function exemplarsOf({
+  times,
+  sets,
+  labelSets,
+  ids,
+}: Pick<ExemplarColumns, 'times' | 'sets' | 'labelSets'> & { readonly ids: unknown }): (row: number) => PointExemplar {
+  const idsOf = typeof ids !== 'string' || times.length === 0 ? [] : ids.split(',')
+  if (idsOf.length !== times.length) throw damagedPart(`ids of ${idsOf.length} exemplars, not of ${times.length}`)
+  return (row) => {
+    const [profileId, spanId, traceId, ...others] = idsOf[row]!.split(' ')
+    const labels = labelSets[sets[row]!]
+    if (profileId === undefined || spanId === undefined || traceId === undefined || others.length > 0 || !labels) {
+      throw damagedPart(`ids or label set of exemplar ${row}`)
+    }
+    return { timeMs: times[row]!, profileId, spanId, traceId, labels }
+  }
 }
 
 function sumOf(lengths: readonly number[]): number {

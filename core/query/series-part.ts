@@ -1,7 +1,7 @@
 /** Series of a partial answer as bytes (part-columns.ts): steps, sums and counts of all series, one after the other. */
 import type { LabelPair } from '../labels/labels.ts'
 import type { TimeSeries } from '../rpc/query-backend.ts'
-import { encodePart, listOf, PartReader } from './part-columns.ts'
+import { encodePart, labelSetsOf, listOf, PartReader, rowsOf } from './part-columns.ts'
 
 interface Head {
   readonly labels: LabelPair[][]
@@ -26,13 +26,16 @@ export function encodeSeriesPart(series: readonly TimeSeries[]): Uint8Array {
   return encodePart(head, [steps, values, counts])
 }
 
+/** Fails with `data_loss`. */
 export function decodeSeriesPart(part: Uint8Array): TimeSeries[] {
   const reader = new PartReader(part)
-  const { labels, lengths } = reader.head as Head
-  const rows = lengths.reduce((sum, length) => sum + length, 0)
+  const { labels: given, lengths = [] } = (reader.head ?? {}) as Partial<Head>
+  const labels = labelSetsOf(given)
+  const rows = rowsOf(lengths, labels.length)
   const steps = reader.doubles(rows)
   const values = reader.integers(rows)
   const counts = reader.doubles(rows)
+  reader.end()
   let end = 0
   return labels.map((each, s) => {
     const start = end

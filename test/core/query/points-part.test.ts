@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { CinderError } from '#core/errors.ts'
+import { encodePart } from '#core/query/part-columns.ts'
 import { decodePointsPart, encodePointsPart } from '#core/query/points-part.ts'
 
 const labels = fc.array(
@@ -53,4 +55,35 @@ test('a label set is written once, however many rows have it', () => {
     return encodePointsPart([{ labels: [], steps: list, values: list.map(BigInt), counts: list, exemplars: named }])
   }
   assert.ok(of(1_000).length - of(1).length < 999 * 50)
+})
+
+test('points of a peer that do not fit together are damage', () => {
+  const whole = { labels: [[]], lengths: [1], named: [1], labelSets: [[]], ids: 'p s t' }
+  const columns = (set: number) => [
+    new Float64Array(1),
+    new BigInt64Array(1),
+    new Float64Array(1),
+    new Float64Array(1),
+    Float64Array.of(set),
+  ]
+  assert.equal(decodePointsPart(encodePart(whole, columns(0)))[0]!.exemplars[0]!.profileId, 'p')
+  const heads = [
+    { ...whole, named: [2] },
+    { ...whole, named: [-1] },
+    { ...whole, lengths: [1e9] },
+    { ...whole, ids: '' },
+    { ...whole, ids: 'p s' },
+    { ...whole, ids: 'p s t,p s t' },
+    { ...whole, ids: 7 },
+    { ...whole, labelSets: [] },
+    { ...whole, labelSets: [[{ name: 1, value: 'b' }]] },
+    { ...whole, labels: undefined },
+  ]
+  const isDamage = (error: unknown) => error instanceof CinderError && error.kind === 'data_loss'
+  for (const head of heads) {
+    assert.throws(() => decodePointsPart(encodePart(head, columns(0))), isDamage, JSON.stringify(head))
+  }
+  for (const set of [1, -1, 0.5, Number.NaN]) {
+    assert.throws(() => decodePointsPart(encodePart(whole, columns(set))), isDamage, String(set))
+  }
 })
