@@ -70,18 +70,27 @@ interface NamedEnd {
   readonly as?: string | undefined
   readonly range?: unknown
   readonly header?: unknown
+  readonly aggregation?: string | undefined
 }
 
-/** By kind: how the answer may be written, and what the end cannot be without. */
-const KNOWN: Readonly<Record<string, { readonly as: readonly string[]; readonly needs?: 'range' | 'header' }>> = {
+interface KnownEnd {
+  /** How the answer may be written; undefined: it need not be said. */
+  readonly as: readonly (string | undefined)[]
+  /** What the end cannot be without. */
+  readonly needs?: 'range' | 'header'
+  readonly aggregations?: readonly (string | undefined)[]
+}
+
+const KNOWN: Readonly<Record<string, KnownEnd>> = {
   'flame-graph': { as: ['proto', 'json', 'flamebearer', 'tree'] },
-  pprof: { as: ['', 'json', 'json-answer'], needs: 'header' },
-  series: { as: ['proto', 'json'], needs: 'range' },
+  pprof: { as: [undefined, 'json', 'json-answer'], needs: 'header' },
+  series: { as: ['proto', 'json'], needs: 'range', aggregations: ['sum', 'average'] },
 }
 
 /** A later release may ask for what this one does not know: such a wish is passed over, and the part is answered. */
 export function isKnownEnd(end: NamedEnd): boolean {
   const known = Object.hasOwn(KNOWN, end.kind) ? KNOWN[end.kind] : undefined
-  if (known === undefined || !known.as.includes(end.as ?? '')) return false
+  if (known === undefined || !known.as.includes(end.as)) return false
+  if (known.aggregations?.includes(end.aggregation) === false) return false
   return known.needs === undefined || end[known.needs] !== undefined
 }

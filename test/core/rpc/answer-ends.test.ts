@@ -8,7 +8,8 @@ test('what a later release may ask for is not answered as something else', () =>
     { kind: 'flame-graph', as: 'tree' },
     { kind: 'pprof', header: {} },
     { kind: 'pprof', header: {}, as: 'json-answer' },
-    { kind: 'series', range, as: 'proto' },
+    { kind: 'series', range, as: 'proto', aggregation: 'sum' },
+    { kind: 'series', range, as: 'json', aggregation: 'average' },
   ]) {
     assert.equal(isKnownEnd(end), true, JSON.stringify(end))
   }
@@ -17,7 +18,10 @@ test('what a later release may ask for is not answered as something else', () =>
     { kind: 'toString' },
     { kind: 'flame-graph', as: 'arrow' },
     { kind: 'pprof' },
-    { kind: 'series', as: 'json' },
+    { kind: 'series', as: 'json', aggregation: 'sum' },
+    { kind: 'series', range, as: 'proto', aggregation: 'max' },
+    { kind: 'series', range, as: 'proto', aggregation: '' },
+    { kind: 'pprof', header: {}, as: '' },
     { kind: 'sandwich', as: 'json' },
   ]) {
     assert.equal(isKnownEnd(end), false, JSON.stringify(end))
