@@ -2,6 +2,7 @@
  * Whether a store takes writes at all, judged by what became of them. Pure but for what it remembers.
  *
  * 1. Failures of the store itself (no answer, 5xx, SlowDown) make a run; any success, or any refusal that is an answer, ends it.
+ *    A run is no older than the last success: large writes may hang for seconds while small ones are stored.
  * 2. The store is away when a run has lasted 3 s and has three failures: a store that is only busy takes some writes
  *    meanwhile, and its rate is found by aimd-rate.ts alone.
  * 3. While it is away a write is refused at once, but one at a time goes as a probe, every 500 ms: what is probed with is a
@@ -12,7 +13,7 @@
 export interface WriteStanding {
   /** False: refuse at once, unless `admit` lets one through. */
   readonly isAway: boolean
-  /** Begin of the first attempt that failed without a success since; undefined: none did. */
+  /** Begin of the first attempt that failed without a success since, or that success; undefined: none did. */
   readonly failingSinceMs: number | undefined
 }
 
@@ -38,6 +39,7 @@ export class StoreStanding implements WriteStanding {
   #failures = 0
   #sinceMs: number | undefined
   #lastMs = 0
+  #storedMs = Number.NEGATIVE_INFINITY
   #isAway = false
   #probeStartedMs = Number.NEGATIVE_INFINITY
   #isProbing = false
@@ -66,17 +68,18 @@ export class StoreStanding implements WriteStanding {
     if (startedMs === this.#probeStartedMs) this.#isProbing = false
   }
 
-  onSuccess(): void {
-    this.#failures = 0
-    this.#sinceMs = undefined
-    this.#isAway = false
+  onSuccess(nowMs: number): void {
+    this.#storedMs = nowMs
+    this.#endRun()
   }
 
   onFailure(attempt: { readonly startedMs: number; readonly nowMs: number }): void {
     const { startedMs, nowMs } = attempt
     this.#forget(nowMs)
     this.#failures++
-    this.#sinceMs = Math.min(this.#sinceMs ?? startedMs, startedMs)
+    // Later than now: the clock was set back.
+    const beganMs = this.#storedMs > nowMs ? startedMs : Math.max(startedMs, this.#storedMs)
+    this.#sinceMs = Math.min(this.#sinceMs ?? beganMs, beganMs)
     this.#lastMs = nowMs
     if (this.#failures >= AWAY_FAILURES_MIN && nowMs - this.#sinceMs >= AWAY_AFTER_MS) this.#isAway = true
   }
@@ -84,7 +87,13 @@ export class StoreStanding implements WriteStanding {
   #forget(nowMs: number): void {
     if (this.#sinceMs === undefined) return
     const agoMs = nowMs - this.#lastMs
-    if (agoMs < 0 || agoMs >= FORGET_AFTER_MS) this.onSuccess()
+    if (agoMs < 0 || agoMs >= FORGET_AFTER_MS) this.#endRun()
+  }
+
+  #endRun(): void {
+    this.#failures = 0
+    this.#sinceMs = undefined
+    this.#isAway = false
   }
 }
 

@@ -84,18 +84,18 @@ async function runAttempts<T>(
     const startedMs = clock.nowMs()
     try {
       const result = await runOnce(deps, call, run)
-      noteWorks(pace, call)
+      noteWorks(pace, call, clock.nowMs())
       return result
     } catch (thrown) {
       const error = asStoreError(thrown)
       if (isGone(call)) throw error
       if (error.kind === 'already_exists' && mayBeDone && (await isOurOwn(deps, call))) {
-        noteWorks(pace, call)
+        noteWorks(pace, call, clock.nowMs())
         return undefined as T
       }
       noteStoreFailure(pace.health, call, { error, startedMs, nowMs: clock.nowMs() })
       // Any answer but a failure of the store itself shows that it works.
-      if (!isRetryable(error.kind)) noteAnswer(pace, call)
+      if (!isRetryable(error.kind)) noteAnswer(pace, call, clock.nowMs())
       else if (isFault(error)) standing?.onFailure({ startedMs, nowMs: clock.nowMs() })
       if (error.reason === SLOW_DOWN_REASON) rate.onSlowDown(clock.nowMs())
       mayBeDone ||= error.outcome === 'unknown'
@@ -109,15 +109,15 @@ async function runAttempts<T>(
   }
 }
 
-function noteWorks(pace: StorePace, call: StoreCall): void {
+function noteWorks(pace: StorePace, call: StoreCall, nowMs: number): void {
   if (tellsOfStore(call)) pace.health.noteSuccess(call.isWrite)
-  noteAnswer(pace, call)
+  noteAnswer(pace, call, nowMs)
 }
 
 /** A success, or a refusal. */
-function noteAnswer(pace: StorePace, call: StoreCall): void {
+function noteAnswer(pace: StorePace, call: StoreCall, nowMs: number): void {
   pace.budget.onSuccess()
-  if (call.body !== undefined) pace.standing.onSuccess()
+  if (call.body !== undefined) pace.standing.onSuccess(nowMs)
 }
 
 /** Not a rival's write under way, nor a body that was damaged on the way. */

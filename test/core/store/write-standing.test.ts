@@ -10,12 +10,12 @@ import {
 } from '#core/store/write-standing.ts'
 
 /** What happened to attempts: a failure at a time, or one that took from a time to another, or a success. */
-type Event = number | readonly [number, number] | 'stored'
+type Event = number | readonly [number, number] | { readonly storedMs: number }
 
 function after(events: readonly Event[]): StoreStanding {
   const standing = new StoreStanding()
   for (const event of events) {
-    if (event === 'stored') standing.onSuccess()
+    if (typeof event === 'object' && 'storedMs' in event) standing.onSuccess(event.storedMs)
     else if (typeof event === 'number') standing.onFailure({ startedMs: event, nowMs: event })
     else standing.onFailure({ startedMs: event[0], nowMs: event[1] })
   }
@@ -29,8 +29,8 @@ test('a store is away when for some seconds not one write succeeded and several 
     [[0, 100, 200, 300, AWAY_AFTER_MS], true, 'three seconds of failures'],
     [[0, AWAY_AFTER_MS], false, 'too few'],
     [[0, 0, AWAY_AFTER_MS], true, 'just enough'],
-    [[0, 1_000, 'stored', 2_000, AWAY_AFTER_MS, 4_000], false, 'some succeed: a slow-down'],
-    [[0, 1_000, 'stored', 2_000, 3_000, 5_000], true, 'the run after the last success'],
+    [[0, 1_000, { storedMs: 1_100 }, 2_000, AWAY_AFTER_MS, 4_000], false, 'some succeed: a slow-down'],
+    [[0, 1_000, { storedMs: 1_100 }, 2_000, 3_000, 5_000], true, 'the run after the last success'],
     [
       [
         [0, 2_400],
@@ -40,7 +40,22 @@ test('a store is away when for some seconds not one write succeeded and several 
       true,
       'requests that hang: from the begin of the first',
     ],
-    [[0, 100, AWAY_AFTER_MS, 'stored'], false, 'the first success ends it'],
+    [
+      [{ storedMs: 3_100 }, [0, 3_200], [10, 3_210], [20, 3_220]],
+      false,
+      'large writes that hung while small ones were stored',
+    ],
+    [
+      [{ storedMs: 100 }, [0, 3_050], [10, 3_100], [20, 3_150]],
+      true,
+      'likewise, three seconds after the last that was stored',
+    ],
+    [
+      [{ storedMs: 9_000 }, [0, 3_200], [10, 3_210], [20, 3_220]],
+      true,
+      'the clock was set back after the last that was stored',
+    ],
+    [[0, 100, AWAY_AFTER_MS, { storedMs: AWAY_AFTER_MS }], false, 'the first success ends it'],
     [[0, 100, FORGET_AFTER_MS + 100, FORGET_AFTER_MS + 200], false, 'the first two are forgotten'],
     [[10_000, 10_100, 9_000, 9_100], false, 'the clock was set back'],
   ]
@@ -71,7 +86,7 @@ test('the first success lets all through', () => {
   const standing = after([0, 100, AWAY_AFTER_MS])
   const probe = standing.admit(3_000)
   assert.equal(probe.kind, 'probe')
-  standing.onSuccess()
+  standing.onSuccess(3_000)
   standing.endProbe(3_000)
   assert.deepEqual([standing.admit(3_001), standing.admit(3_001)], [{ kind: 'go' }, { kind: 'go' }])
   assert.equal(standing.failingSinceMs, undefined)
