@@ -13,6 +13,7 @@ import type { Clock } from '#core/ports/clock.ts'
 import type { Log } from '#core/ports/log.ts'
 import { freeBytes, type ReadBody } from '#platform/http/body.ts'
 import {
+  contentCodingOf,
   BODY_SIZE_LIMIT,
   type BodyCompression,
   bodyTooLarge,
@@ -154,7 +155,7 @@ function nameOrRefusal(parameters: IngestParameters) {
 }
 
 async function readIngestBody(request: Request, deps: IngestDeps): Promise<Uint8Array | Response> {
-  const encoding = request.headers.get('content-encoding') ?? 'identity'
+  const encoding = contentCodingOf(request.headers)
   const inflate = inflaterOf(encoding, deps.compression)
   if (encoding !== 'identity' && inflate === undefined) {
     const accepted = supportedEncodings(deps.compression)

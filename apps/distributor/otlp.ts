@@ -26,6 +26,7 @@ import {
 import { type ConnectServerOptions, mountService, tenantsOf } from '#platform/connect/server.ts'
 import { freeBytes, type ReadBody } from '#platform/http/body.ts'
 import {
+  contentCodingOf,
   BODY_SIZE_LIMIT,
   type BodyCompression,
   bodyTooLarge,
@@ -91,7 +92,7 @@ async function handleOtlp(request: Request, deps: OtlpDeps): Promise<Response> {
   const contentType = request.headers.get('content-type') ?? ''
   const encoding = ENCODINGS[contentType.split(';', 1)[0]!.trim().toLowerCase()]
   if (encoding === undefined) return unsupported(`Unsupported Content-Type: ${contentType}`)
-  const compression = request.headers.get('content-encoding') ?? 'identity'
+  const compression = contentCodingOf(request.headers)
   const inflate = inflaterOf(compression, deps.compression)
   if (compression !== 'identity' && inflate === undefined) {
     const accepted = supportedEncodings(deps.compression)

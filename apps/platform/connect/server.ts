@@ -6,7 +6,9 @@
  * 3. The message is parsed; then the tenant is checked: what cannot be read is 400 whoever sent it, as with the peers.
  *    Of a client without a valid tenant only a small body is looked at.
  *    The implementation is called and its answer serialised (unary-call.ts; with a deadline, by Connect's own handler).
- * 4. What failed before the implementation ran is the client's fault: 400, never 500 or 429, because agents retry those.
+ * 4. What failed before the implementation ran is the client's fault: over unary Connect 400, never 500 or 429, because agents
+ *    retry those. gRPC-Web, as gRPC, says INTERNAL (13) of bytes that are no message: that is what gRPC libraries say, and
+ *    its clients do not retry it.
  * 5. The answer is gzip if the client takes it. A stream of answers goes out part by part, as it is.
  *
  * It must not show the text of an error that is not ours, and must not copy a body that is not compressed.
@@ -32,6 +34,7 @@ import { CinderError, invalidArgument } from '#core/errors.ts'
 import type { Log } from '#core/ports/log.ts'
 import { freeBytes, type ReadBody, readBody } from '../http/body.ts'
 import {
+  contentCodingOf,
   acceptsGzip,
   BODY_SIZE_LIMIT,
   type BodyCompression,
@@ -370,7 +373,7 @@ async function readMessage(
   options: ConnectServerOptions,
   refusal: Error | undefined,
 ): Promise<Uint8Array> {
-  const encoding = request.headers.get('content-encoding') ?? 'identity'
+  const encoding = contentCodingOf(request.headers)
   const inflate = inflaterOf(encoding, options.compression)
   if (encoding !== 'identity' && inflate === undefined) {
     const supported = supportedEncodings(options.compression)

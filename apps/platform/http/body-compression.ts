@@ -23,6 +23,16 @@ export interface BodyCompression {
 
 export type InflateBody = (bytes: Uint8Array, maxOutputBytes: number) => Promise<Uint8Array>
 
+/**
+ * The coding of a request's body, `identity` if none is named. Case does not matter and `x-gzip` is gzip (RFC 9110,
+ * 8.4.1); the peers ignore the header at `/ingest`, so what is refused there is lost to an agent that they take.
+ */
+export function contentCodingOf(headers: Headers): string {
+  const coding = (headers.get('content-encoding') ?? '').trim().toLowerCase()
+  if (coding === '') return 'identity'
+  return coding === 'x-gzip' ? 'gzip' : coding
+}
+
 /** Undefined for an encoding that is not accepted; `identity` is the caller's. */
 export function inflaterOf(encoding: string, compression: BodyCompression): InflateBody | undefined {
   if (encoding === 'gzip') return (bytes, maxOutputBytes) => compression.gunzip(bytes, maxOutputBytes)
@@ -82,7 +92,7 @@ async function inflateStream(
 export function acceptsGzip(headers: Headers, sizeBytes: number): boolean {
   if (sizeBytes < COMPRESS_MIN_BYTES) return false
   const accepted = headers.get('accept-encoding')
-  if (accepted === null || accepted === '') return headers.get('content-encoding') === 'gzip'
+  if (accepted === null || accepted === '') return contentCodingOf(headers) === 'gzip'
   return accepted.split(',').some((entry) => {
     const [name, ...parameters] = entry.split(';').map((part) => part.trim().toLowerCase())
     return name === 'gzip' && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))

@@ -293,6 +293,12 @@ test('bodies may be deflate, and zstd where the runtime knows it, on both ways i
     ['gzip', gzipSync],
     ['deflate', deflateSync],
     ['zstd', zstdCompressSync],
+    // Case does not matter, and x-gzip is gzip (RFC 9110, 8.4.1).
+    ['GZIP', gzipSync],
+    ['x-gzip', gzipSync],
+    ['Zstd', zstdCompressSync],
+    ['Identity', (bytes) => bytes],
+    ['', (bytes) => bytes],
   ]
   for (const [encoding, encode] of encodings) {
     const headers = { 'Content-Type': 'application/proto', 'Content-Encoding': encoding }
@@ -304,7 +310,7 @@ test('bodies may be deflate, and zstd where the runtime knows it, on both ways i
       200,
     )
   }
-  assert.equal(scene.received.length, 6)
+  assert.equal(scene.received.length, 2 * encodings.length)
   for (const { series } of scene.received) assert.deepEqual([...series[0]!.profiles[0]!.bytes], [...PPROF])
   const brotli = { 'Content-Type': 'application/proto', 'Content-Encoding': 'br' }
   const refused = await app.request(PUSH, { method: 'POST', headers: brotli, body: message as Uint8Array<ArrayBuffer> })

@@ -205,6 +205,8 @@ test('method, type, encoding, tenant and size are checked in this order', async 
     assert.deepEqual([response.status, await response.text()], [415, `Unsupported Content-Type: ${type}\n`])
   }
   assert.equal((await send('x', { 'Content-Encoding': 'br' })).status, 415)
+  const shouted = { 'Content-Encoding': 'GZIP' }
+  assert.equal((await send(gzipSync(buildOtlp(model([PROFILE]))), shouted)).status, 200)
   const nobody = await send(buildOtlp(model([PROFILE])), { 'X-Scope-OrgID': '' })
   assert.deepEqual([nobody.status, await nobody.json()], [401, { code: 'unauthenticated', message: 'no org id' }])
   assert.equal((await send(new Uint8Array(100_001))).status, 413)

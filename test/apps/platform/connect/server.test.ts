@@ -307,6 +307,16 @@ test('gRPC-Web is served: message frame, then trailers frame', async () => {
   assert.equal(seen.pushed, 1)
 })
 
+test('bytes that are no message are INTERNAL over gRPC-Web, as gRPC libraries say, and reach nobody', async () => {
+  const { send, seen } = setUp()
+  const frame = Uint8Array.of(0, 0, 0, 0, 2, 0xff, 0xff)
+  const response = await send(PUSH, { headers: { 'Content-Type': 'application/grpc-web+proto' }, body: frame })
+  const bytes = new Uint8Array(await response.arrayBuffer())
+  const said = response.headers.get('grpc-status') ?? new TextDecoder().decode(bytes)
+  assert.match(said, /^13$|grpc-status: 13/)
+  assert.equal(seen.pushed, 0)
+})
+
 test('unknown methods and paths are 404 text', async () => {
   const { send } = setUp()
   for (const path of ['/push.v1.PusherService/Nope', '/nope']) {
