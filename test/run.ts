@@ -167,9 +167,13 @@ async function main(filters: string[]): Promise<number> {
   const jobs = batches.map((batch, index) => suiteJob(batch, join(reports, `${index}.xml`), scratch))
   if (filters.length === 0) jobs.unshift(...TYPE_PROGRAMS.map(typeJob))
   const total: Report = { passed: 0, failed: [], skipped: [] }
-  await runJobs(jobs, total)
-  rmSync(reports, { recursive: true, force: true })
-  scratch.remove()
+  try {
+    await runJobs(jobs, total)
+  } finally {
+    killRunning()
+    rmSync(reports, { recursive: true, force: true })
+    scratch.remove()
+  }
   if (filters.length === 0) printLeftOut(planBatches(paths, [], { isThorough: true }), batches)
   return printSummary(total, performance.now() - startedMs) ? 0 : 1
 }

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -35,4 +44,16 @@ test('a check that wrote nothing is no fault, and without a place nothing is rem
   assert.deepEqual(readdirSync(join(base, 'empty')), [])
   writeFileSync(join(base, 'file'), '')
   assert.equal(openTypeMemory(join(base, 'file', 'below'), { name: 'all', run: '1' }), NO_TYPE_MEMORY)
+})
+
+test('a place that is there and cannot be written to is none; copies of killed runs go', () => {
+  const dir = join(base, 'closed')
+  // Rights do not hold root off; that a directory has the name does.
+  mkdirSync(join(dir, 'all.1.tsbuildinfo'), { recursive: true })
+  assert.equal(openTypeMemory(dir, { name: 'all', run: '1' }), NO_TYPE_MEMORY)
+  const left = join(dir, 'all.999999999.tsbuildinfo')
+  writeFileSync(left, 'half')
+  utimesSync(left, 1, 1)
+  openTypeMemory(dir, { name: 'all', run: '2' })
+  assert.equal(existsSync(left), false)
 })

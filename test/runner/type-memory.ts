@@ -7,8 +7,9 @@
  * Without a directory that can be written to everything is checked. It must not be used in continuous integration, which
  * believes nothing that it has not seen.
  */
-import { copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { removeLeftovers } from './leftovers.ts'
 
 export interface TypeMemory {
   /** For the compiler; none without a memory. */
@@ -20,16 +21,20 @@ export interface TypeMemory {
 
 export const NO_TYPE_MEMORY: TypeMemory = { args: [], keep: () => undefined, drop: () => undefined }
 
-/** `run` tells this run from others beside it. */
+/** `run` tells this run from others beside it: its process. */
 export function openTypeMemory(dir: string, { name, run }: { name: string; run: string }): TypeMemory {
   const kept = join(dir, `${name}.tsbuildinfo`)
   const own = join(dir, `${name}.${run}.tsbuildinfo`)
   try {
     mkdirSync(dir, { recursive: true })
+    removeLeftovers({ parent: dir, pattern: /\.(\d+)\.tsbuildinfo$/ })
+    // The compiler fails where it cannot write; a directory of another user is there all the same.
+    writeFileSync(own, '')
+    rmSync(own)
+    ignoreAbsent(() => copyFileSync(kept, own))
   } catch {
     return NO_TYPE_MEMORY
   }
-  ignoreAbsent(() => copyFileSync(kept, own))
   return {
     args: ['--incremental', '--tsBuildInfoFile', own],
     keep: () => ignoreAbsent(() => renameSync(own, kept)),
