@@ -2,6 +2,9 @@
  * Ad-hoc profiles: a file is uploaded, listed, shown by sample type, and compared with another. The store keeps the bytes;
  * flame graphs are made anew for each answer, in the JSON of the render endpoints, as a text; where answers of queries end,
  * because reading a large file would hold up the loop that takes pushes.
+ *
+ * A file waits for its turn as a query of its size does, before it is fetched or inflated: what ends answers has no bound of
+ * its own, takes seconds for a large file, and goes before the calls of queries.
  */
 import { CinderError, invalidArgument } from '#core/errors.ts'
 import { type AnswerWorker, WORK_HERE } from '#core/query/answer-task.ts'
@@ -11,6 +14,7 @@ import { MIB } from '#core/units.ts'
 import { type ConnectServerOptions, mountService, type tenantsOf } from '#platform/connect/server.ts'
 import { AdHocProfileService } from '#platform/gen/adhocprofiles/v1/adhocprofiles_pb.ts'
 import type { Hono } from 'hono'
+import type { AdmissionGate } from './admission-gate.ts'
 import { renderAnswer, renderDiffAnswer } from './render-answer.ts'
 import { maxNodesOf, type RequestContext, singleTenantOf } from './request.ts'
 
@@ -32,7 +36,7 @@ type CallContext = Parameters<typeof tenantsOf>[0] & { readonly signal: AbortSig
 
 export function mountAdhocProfiles(
   app: Hono,
-  deps: AdhocDeps,
+  deps: AdhocDeps & { readonly admission: AdmissionGate },
   options: ConnectServerOptions,
   contextOf: (call: CallContext) => RequestContext,
 ): void {
@@ -42,6 +46,7 @@ export function mountAdhocProfiles(
   }
   const graphOf = async (task: FileTask, { signal }: CallContext) =>
     readFileGraph(await (deps.answerWorker ?? WORK_HERE).run(task, signal))
+  const inTurn = turnsOf(deps.admission)
   mountService(
     app,
     AdHocProfileService,
@@ -52,18 +57,23 @@ export function mountAdhocProfiles(
         const limit = maxNodesOf(maxNodes, context)
         const body = decodeBase64(profile)
         // Read before it is kept: what cannot be shown is refused now.
-        const inflatedBody = await inflated(body, options)
-        // What is worked on may be given away.
-        const raw = inflatedBody === body ? body.slice() : inflatedBody
-        const graph = await graphOf({ kind: 'file', parts: [raw], ...wishOf(undefined, limit) }, call)
+        const graph = await inTurn(tenant, 1, call, async () => {
+          const inflatedBody = await inflated(body, options)
+          // What is worked on may be given away.
+          const raw = inflatedBody === body ? body.slice() : inflatedBody
+          return graphOf({ kind: 'file', parts: [raw], ...wishOf(undefined, limit) }, call)
+        })
         const { id, uploadedAtMs } = await storeOf(deps).putProfile({ tenant, name, body })
         return shown({ id, name: id.slice(id.indexOf('-') + 1), uploadedAtMs }, graph)
       },
       async get({ id, profileType, maxNodes }, call) {
         const context = contextOf(call)
         const limit = maxNodesOf(maxNodes, context)
-        const opened = await open(singleTenantOf(context.tenants), id)
-        return shown(opened, await graphOf({ kind: 'file', parts: [opened.raw], ...wishOf(profileType, limit) }, call))
+        const tenant = singleTenantOf(context.tenants)
+        return inTurn(tenant, 1, call, async () => {
+          const { raw, ...kept } = await open(tenant, id)
+          return shown(kept, await graphOf({ kind: 'file', parts: [raw], ...wishOf(profileType, limit) }, call))
+        })
       },
       async list(_, call) {
         const tenant = singleTenantOf(contextOf(call).tenants)
@@ -76,13 +86,28 @@ export function mountAdhocProfiles(
         const context = contextOf(call)
         const tenant = singleTenantOf(context.tenants)
         const limit = maxNodesOf(maxNodes, context)
-        const [left, right] = await Promise.all([open(tenant, leftId), open(tenant, rightId)])
-        const sides = { parts: [left.raw], right: [right.raw] }
-        return compared(await graphOf({ kind: 'file-diff', ...sides, ...wishOf(profileType, limit) }, call))
+        return inTurn(tenant, 2, call, async () => {
+          const [left, right] = await Promise.all([open(tenant, leftId), open(tenant, rightId)])
+          const sides = { parts: [left.raw], right: [right.raw] }
+          return compared(await graphOf({ kind: 'file-diff', ...sides, ...wishOf(profileType, limit) }, call))
+        })
       },
     },
     { ...options, bodyLimitBytes: UPLOAD_BODY_MAX_BYTES },
   )
+}
+
+/** What a file comes to is known when it is inflated: before, it is as large as any. */
+function turnsOf(admission: AdmissionGate) {
+  return async <Answer>(tenant: string, files: number, { signal }: CallContext, run: () => Promise<Answer>) => {
+    const bytes = files * PROFILE_MAX_BYTES
+    const leave = await admission.enter({ tenant, bytes, atOnceBytes: bytes }, signal)
+    try {
+      return await run()
+    } finally {
+      leave()
+    }
+  }
 }
 
 interface Kept {

@@ -146,7 +146,7 @@ export function createQueryFrontend(deps: QueryFrontendDeps, settings: QueryFron
     options,
   )
   mountCompanions(app, options)
-  mountAdhocProfiles(app, deps, options, contextOf)
+  mountAdhocProfiles(app, sources, options, contextOf)
   mountRecordingRules(app, deps, options, contextOf)
   mountTenantSettings(app, deps, options, contextOf)
   mountStatusPages(app, settings)

@@ -4,9 +4,11 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { Hono } from 'hono'
 import { createAdhocStore } from '../../../apps/query-backend/adhoc-store.ts'
+import { AdmissionGate } from '../../../apps/query-frontend/admission-gate.ts'
 import { createQueryFrontend } from '../../../apps/query-frontend/app.ts'
 import { type AnswerWorker, partsOf, WORK_HERE } from '#core/query/answer-task.ts'
 import { DEFAULT_LIMITS } from '#core/limits/limits.ts'
+import { ADMISSION_DEFAULT, type AdmissionPolicy } from '#core/query/admission.ts'
 import type { Metastore } from '#core/rpc/metastore.ts'
 import type { QueryBackend } from '#core/rpc/query-backend.ts'
 import { createCodec } from '#platform/codec.ts'
@@ -15,6 +17,7 @@ import { codecCompression } from '#platform/http/body-compression.ts'
 import { createMemoryStore } from '#platform/object-store/memory.ts'
 import { createRandom } from '#platform/random.ts'
 import { createRegexCompiler } from '#platform/regex.ts'
+import { MIB } from '#core/units.ts'
 import { buildPprof } from '../../support/profiles.ts'
 import { createSilentLog } from '../../support/silent-log.ts'
 import { HandClock } from '../../support/hand-clock.ts'
@@ -32,7 +35,7 @@ interface Answer {
   profiles?: { id: string; name: string; uploadedAt: string }[]
 }
 
-function setUp(hasStore = true, answerWorker: AnswerWorker = WORK_HERE) {
+function setUp(hasStore = true, answerWorker: AnswerWorker = WORK_HERE, policy: AdmissionPolicy = ADMISSION_DEFAULT) {
   const clock = new HandClock(NOW_MS)
   const log = createSilentLog()
   const compression = codecCompression(createCodec())
@@ -46,6 +49,7 @@ function setUp(hasStore = true, answerWorker: AnswerWorker = WORK_HERE) {
       backend: {} as QueryBackend,
       ...(hasStore ? { adhoc: createAdhocClient('http://backend', { fetch: fetch as typeof globalThis.fetch }) } : {}),
       answerWorker,
+      admission: new AdmissionGate(policy, clock),
       regex: createRegexCompiler(),
       clock,
       log,
@@ -139,4 +143,40 @@ test('files are read where answers end, and what was given away is not kept', as
   assert.equal(again.body.flamebearerProfile, flamebearerProfile)
   assert.equal((await call('Diff', { leftId: id, rightId: id })).status, 200)
   assert.deepEqual(kinds, ['file', 'file', 'file-diff'])
+})
+
+test('files wait for their turn as queries do, and more than may wait are told to come back', async () => {
+  const release = Promise.withResolvers<void>()
+  const two = Promise.withResolvers<void>()
+  let running = 0
+  let atOnce = 0
+  let holds = false
+  const worker: AnswerWorker = {
+    async run(task) {
+      atOnce = Math.max(atOnce, ++running)
+      if (running === 2) two.resolve()
+      if (holds) await release.promise
+      running--
+      return WORK_HERE.run(task)
+    },
+  }
+  // Room for two files of any size.
+  const policy = { ...ADMISSION_DEFAULT, lightMemoryBytes: 64 * MIB, waitingPerTenantMax: 1 }
+  const ask = setUp(true, worker, policy)
+  const { id } = (await ask('Upload', { name: 'x', profile: pprof(1) })).body
+  // What could not be read, or is not there, holds no place.
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await ask('Upload', { name: 'x', profile: Buffer.from('no').toString('base64') })).status, 400)
+    assert.equal((await ask('Get', { id: '01JAB3VW7Z0000000000000000-x' })).status, 404)
+  }
+  holds = true
+  const answers = [1, 2, 3, 4].map(() => ask('Get', { id }))
+  const refused = await Promise.race(answers)
+  assert.equal(refused.status, 429)
+  assert.match(refused.body.message!, /1 of this tenant wait, 1 may wait/)
+  await two.promise
+  release.resolve()
+  const statuses = (await Promise.all(answers)).map(({ status }) => status)
+  assert.deepEqual(statuses.toSorted(), [200, 200, 200, 429])
+  assert.equal(atOnce, 2)
 })
