@@ -66,3 +66,25 @@ test('a thread without calls is collected once; one that is asked is looked at a
   timers[2]!.run()
   assert.equal(heap.collections, 1)
 })
+
+test('where much lives a collection costs more, and is due after a quarter more', () => {
+  const { heap, pace } = heapOf(10 * GROWTH_BYTES_MAX)
+  heap.sizeBytes += 2.5 * GROWTH_BYTES_MAX - 1
+  pace.collectIfGrown()
+  assert.equal(heap.collections, 0)
+  heap.sizeBytes += 1
+  pace.collectIfGrown()
+  assert.deepEqual([heap.collections, heap.sizeBytes], [1, 10 * GROWTH_BYTES_MAX])
+})
+
+test('a heap of which all lives grows to a hundred times the limit with collections of six times what lives at last', () => {
+  const { heap, pace } = heapOf(GROWTH_BYTES_MAX)
+  let collectedBytes = 0
+  for (let i = 0; i < 1_000; i++) {
+    heap.liveBytes = heap.sizeBytes += GROWTH_BYTES_MAX / 10
+    const before = heap.collections
+    pace.collectIfGrown()
+    if (heap.collections > before) collectedBytes += heap.liveBytes
+  }
+  assert.ok(collectedBytes <= 6 * heap.liveBytes, `${collectedBytes} of ${heap.liveBytes}`)
+})
