@@ -36,8 +36,13 @@ export function nextStep(state: ImportState, id: string, nowMs: number): NextSte
   if (state.done.has(id)) return 'skip'
   const begunMs = state.begunMs.get(id)
   if (begunMs === undefined) return 'send'
+  return isRemembered(begunMs, nowMs) ? 'send' : 'ask'
+}
+
+/** Whether the server knows the id of what was first sent then, if it stored it. */
+export function isRemembered(begunMs: number, nowMs: number): boolean {
   const ageMs = nowMs - begunMs
-  return ageMs >= 0 && ageMs < SEND_AGAIN_MS ? 'send' : 'ask'
+  return ageMs >= 0 && ageMs < SEND_AGAIN_MS
 }
 
 export function begunLine(id: string, nowMs: number): string {

@@ -4,7 +4,8 @@
  * 1. Files are read one after the other; each is a profile with its own time and an id that follows from its bytes, its
  *    labels and its place in the files.
  * 2. What an earlier run finished is passed over; what it left open is sent again or asked about (import-state.ts).
- * 3. Batches go to a segment-writer, whose answer is one verdict per profile. What a retry mends waits and is sent again.
+ * 3. Batches go to a segment-writer, whose answer is one verdict per profile. What a retry mends waits and is sent again; once
+ *    the server may have forgotten its id it is asked about first.
  *
  * It is an operator's right: the call is one of our own services, and needs their token where there is one.
  */
@@ -17,7 +18,7 @@ import { createCodec } from '#platform/codec.ts'
 import { decodeWriteResponse, encodeWriteRequest } from '#platform/connect/write-message.ts'
 import { createDigest } from '#platform/digest.ts'
 import { type Arguments, type CommandSpec, labelArgument } from './arguments.ts'
-import { begunLine, doneLine, type ImportState, nextStep, parseState } from './import-state.ts'
+import { begunLine, doneLine, type ImportState, isRemembered, nextStep, parseState } from './import-state.ts'
 import { type PreparedPush, preparePush, type PushOptions } from './push-request.ts'
 import { formatCount } from './quantity.ts'
 import { SERVER_FLAGS, type Server, serverOf, UNREACHABLE } from './server.ts'
@@ -28,8 +29,9 @@ const PATHS_MAX = 10_000
 /** A request of one flush; what is larger goes alone. */
 const BATCH_PROFILES_MAX = 64
 const BATCH_BYTES_MAX = 8 * MIB
-/** Of one batch that is refused for now: with waits of up to half a minute, ten minutes of an outage. */
+/** Of one batch that is refused for now: with waits that double up to half a minute, thirteen minutes of an outage. */
 const ATTEMPTS_MAX = 30
+const WAIT_MIN_MS = MS_PER_SECOND
 const WAIT_MAX_MS = 30 * MS_PER_SECOND
 /** Faults; files of one are counted and two of them named. */
 const SHOWN_FAULTS_MAX = 20
@@ -62,6 +64,8 @@ interface Item {
   readonly file: string
   readonly id: string
   readonly prepared: PreparedPush
+  /** By an earlier run, and not asked about since; undefined = by this one. */
+  readonly begunMs: number | undefined
 }
 
 interface Totals {
@@ -174,8 +178,10 @@ class ImportRun {
     try {
       const prepared = preparePush(await this.#shell.readFile(file), this.#options, this.#codec)
       if (prepared.timeNanos <= 0n) throw new CinderError('invalid_argument', 'the profile has no time of its own')
-      const item = { file, prepared, id: this.#idOf(prepared) }
-      const step = nextStep(this.#state, item.id, this.#shell.nowMs())
+      const id = this.#idOf(prepared)
+      const step = nextStep(this.#state, id, this.#shell.nowMs())
+      const begunMs = step === 'send' ? this.#state.begunMs.get(id) : undefined
+      const item = { file, prepared, id, begunMs }
       if (step === 'send') return item
       const isThere = step === 'skip' || (await this.#isStored(item))
       if (!isThere) return item
@@ -183,10 +189,14 @@ class ImportRun {
       this.#totals.known++
       return undefined
     } catch (error) {
-      if (error instanceof CinderError && error.reason === UNREACHABLE) throw error
-      this.#totals.failed.push({ file, error: error instanceof Error ? error.message : String(error) })
+      this.#fail(file, error)
       return undefined
     }
+  }
+
+  #fail(file: string, error: unknown): void {
+    if (error instanceof CinderError && error.reason === UNREACHABLE) throw error
+    this.#totals.failed.push({ file, error: error instanceof Error ? error.message : String(error) })
   }
 
   #idOf({ body, labels, timeNanos }: PreparedPush): string {
@@ -209,12 +219,15 @@ class ImportRun {
 
   async #send(batch: readonly Item[]): Promise<void> {
     const { nowMs, appendFile } = this.#shell
+    const startedMs = nowMs()
     let waiting = batch
-    await appendFile(this.#statePath, batch.map(({ id }) => begunLine(id, nowMs())).join(''))
-    for (let attempt = 1; waiting.length > 0; attempt++) {
+    await appendFile(this.#statePath, batch.map(({ id }) => begunLine(id, startedMs)).join(''))
+    for (let attempt = 1; ; attempt++) {
+      if (attempt > 1) waiting = await this.#notStored(waiting, startedMs)
+      if (waiting.length === 0) return
       const verdicts = await this.#write(waiting)
       const again: Item[] = []
-      let waitMs = 0
+      let waitMs = Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** (attempt - 1))
       let done = ''
       waiting.forEach((item, i) => {
         const verdict = verdicts[i]!
@@ -225,7 +238,7 @@ class ImportRun {
           else this.#totals.stored++
         } else if (!isLast && isRetryable(verdict.kind as ErrorKind)) {
           again.push(item)
-          waitMs = Math.max(waitMs, verdict.retryAfterMs, MS_PER_SECOND)
+          waitMs = Math.max(waitMs, verdict.retryAfterMs)
         } else this.#totals.failed.push({ file: item.file, error: verdict.message })
       })
       if (done !== '') await appendFile(this.#statePath, done)
@@ -234,31 +247,52 @@ class ImportRun {
     }
   }
 
+  /** Of what was refused: an earlier try may have been stored and its answer lost, and the server knows ids for a while. */
+  async #notStored(items: readonly Item[], startedMs: number): Promise<readonly Item[]> {
+    const { nowMs, appendFile } = this.#shell
+    const missing: Item[] = []
+    for (const item of items) {
+      if (isRemembered(item.begunMs ?? startedMs, nowMs())) {
+        missing.push(item)
+        continue
+      }
+      try {
+        if (await this.#isStored(item)) {
+          await appendFile(this.#statePath, doneLine(item.id))
+          this.#totals.known++
+        } else missing.push({ ...item, begunMs: nowMs() })
+      } catch (error) {
+        this.#fail(item.file, error)
+      }
+    }
+    return missing
+  }
+
   /** One verdict an item; a server that takes nothing for now is one of each. */
   async #write(items: readonly Item[]): Promise<readonly ProfileVerdict[]> {
     const series: WriteSeries[] = items.map(({ id, prepared: { labels, body } }) => ({
       labels: [...labels],
       profiles: [{ bytes: body, clientId: id }],
     }))
-    const message = encodeWriteRequest({ tenant: this.#tenant, series, isImport: true })
+    const pieces = encodeWriteRequest({ tenant: this.#tenant, series, isImport: true })
     try {
       const answer = await this.#server.send(
         'cinder.v1.SegmentWriterService/Write',
-        new Uint8Array(Buffer.concat(message)),
+        new Uint8Array(Buffer.concat(pieces)),
       )
-      return decodeWriteResponse(answer).verdicts
+      const { verdicts } = decodeWriteResponse(answer)
+      if (verdicts.length === items.length) return verdicts
+      const message = `the server answered ${verdicts.length} verdicts for ${items.length} profiles`
+      return refusalsOf(items, 'unavailable', message)
     } catch (error) {
       if (!(error instanceof CinderError) || error.reason === UNREACHABLE) throw error
       const isLater = error.reason === 'status_503' || error.reason === 'status_429'
-      const verdict = {
-        status: 'rejected',
-        kind: isLater ? 'unavailable' : 'invalid_argument',
-        reason: '',
-        message: error.message,
-        retryAfterMs: 0,
-        decompressedBytes: 0,
-      }
-      return items.map(() => verdict)
+      return refusalsOf(items, isLater ? 'unavailable' : 'invalid_argument', error.message)
     }
   }
+}
+
+function refusalsOf(items: readonly Item[], kind: ErrorKind, message: string): ProfileVerdict[] {
+  const verdict = { status: 'rejected', kind, reason: '', message, retryAfterMs: 0, decompressedBytes: 0 }
+  return items.map(() => verdict)
 }

@@ -4,6 +4,10 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { create, toBinary } from '@bufbuild/protobuf'
+import { WriteResponseSchema } from '#platform/gen/cinder/v1/segment_writer_pb.ts'
+import { SEND_AGAIN_MS } from '../../../apps/cli/import-state.ts'
+import type { Shell } from '../../../apps/cli/shell.ts'
 import { buildPprof } from '../../support/profiles.ts'
 import { cinder, NOW_MS, startFakeServer } from './cli-support.ts'
 
@@ -101,4 +105,53 @@ test('one fault of many files is one line', async () => {
   assert.match(out, /4 files: 0 stored, 0 there before, 4 failed/)
   assert.equal(err.split('\n').length, 1, err)
   assert.match(err, /bad-1\.pprof, .*bad-2\.pprof and 2 more: .*the bytes are no pprof profile/)
+})
+
+/** A new file, and a clock that goes on while an import waits. */
+async function newFile() {
+  const name = join(dir, String(++made))
+  const timeNanos = 1_000_000n * BigInt(NOW_MS - 20 * 24 * HOUR_MS)
+  await writeFile(`${name}.pprof`, buildPprof({ timeNanos, samples: [{ stack: ['leaf', 'main'], values: [1] }] }))
+  let nowMs = NOW_MS
+  const waits: number[] = []
+  const shell: Partial<Shell> = {
+    nowMs: () => nowMs,
+    async sleep(durationMs) {
+      waits.push(durationMs)
+      nowMs += durationMs
+    },
+  }
+  const argv = ['import', `${name}.pprof`, '--service', 'shop', '--state', `${name}.state`, '--url']
+  return { waits, sinceMs: () => nowMs - NOW_MS, importing: (url: string) => cinder([...argv, url], shell) }
+}
+
+const answerOf = (statuses: readonly string[]) => {
+  const verdicts = statuses.map((status) => ({ status }))
+  const bytes = toBinary(WriteResponseSchema, create(WriteResponseSchema, { verdicts }))
+  return new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { 'Content-Type': 'application/proto' } })
+}
+
+test('an outage of ten minutes is waited for, and once the server may have forgotten the ids it is asked first', async () => {
+  const { sinceMs, importing } = await newFile()
+  const writesMs: number[] = []
+  const { url } = startFakeServer({
+    Write() {
+      writesMs.push(sinceMs())
+      return Response.json({ code: 'unavailable', message: 'the database is away' }, { status: 503 })
+    },
+    // The first try was stored, and its answer was lost.
+    SelectMergeStacktraces: () => answer({ flamegraph: { total: '7' } }, LOOKED),
+  })
+  const { code, out } = await importing(url)
+  assert.ok(writesMs.at(-1)! >= 10 * 60_000, `${writesMs.at(-1)} ms`)
+  assert.ok(writesMs.at(-1)! < SEND_AGAIN_MS, `${writesMs.at(-1)} ms`)
+  assert.deepEqual([code, out], [0, '1 files: 0 stored, 1 there before, 0 failed'])
+})
+
+test('an answer that was cut off is none: the profile is sent again', async () => {
+  const { importing } = await newFile()
+  const answers = [answerOf([]), answerOf(['duplicate'])]
+  const { url } = startFakeServer({ Write: () => answers.shift()! })
+  const { code, out, err } = await importing(url)
+  assert.deepEqual([code, out, err], [0, '1 files: 0 stored, 1 there before, 0 failed', ''])
 })
