@@ -4,6 +4,7 @@
  *
  * It must not be used where the work is done in the loop: packing would be for nothing.
  */
+import { CinderError } from '#core/errors.ts'
 import { labelsFromPairs } from '#core/labels/labels.ts'
 import { compileMatchers, type UncheckedMatcher } from '#core/labels/matcher.ts'
 import type { RegexCompiler } from '#core/ports/regex.ts'
@@ -59,7 +60,7 @@ export class LargeLists {
     const parts: Uint8Array[] = []
     for (let at = 0; at < sets.length; at += SETS_AT_ONCE) {
       if (at > 0) await turn(signal)
-      signal.throwIfAborted()
+      if (signal.aborted) throw new CinderError('canceled', 'the client has gone')
       const some = sets.slice(at, at + SETS_AT_ONCE)
       parts.push(packSets(matchers.length === 0 ? some : some.filter(({ pairs }) => matches(labelsFromPairs(pairs)))))
     }
