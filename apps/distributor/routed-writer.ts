@@ -112,6 +112,8 @@ interface Attempt<Port, Answer> {
   readonly run: (port: Port, call: WriteCall) => Promise<Answer>
   readonly isProbe: boolean
   readonly deadlineMs: number
+  /** The deadline is what is left of the client's time, and less than a writer may take: to pass it is no fault. */
+  readonly isShort?: boolean
   /** True if a failure is the client's: it left, and its body went with it. */
   readonly isGone: () => boolean
   /** Of the client: with it the call ends, so that the writer does not read on for nobody. */
@@ -267,12 +269,13 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     const sizeBytes = units.reduce((sum, unit) => sum + unit.sizeBytes, 0)
     const isLater = indexes.every((index) => push.states[index]!.asked.length > 1)
     const isGone = () => push.signal?.aborted === true || units.some(isFreed)
+    const fullMs = attemptDeadlineMs(sizeBytes)
+    const deadlineMs = isLater ? laterAttemptDeadlineMs(sizeBytes, clock.nowMs() - push.startedMs) : fullMs
     const outcome = await this.#attempt<WriteResponse>(member, {
       run: async (port, call) => checkAnswer(await port.writer.write(requestOf(push.request, units), call), units),
       isProbe,
-      deadlineMs: isLater
-        ? laterAttemptDeadlineMs(sizeBytes, clock.nowMs() - push.startedMs)
-        : attemptDeadlineMs(sizeBytes),
+      deadlineMs,
+      isShort: deadlineMs < fullMs,
       isGone,
       signal: push.signal,
       overloadMs: ({ verdicts }) => overloadOf(verdicts),
@@ -321,7 +324,8 @@ export class RoutedWriter<Port extends WriterPort> implements SegmentWriter {
     } else {
       const { error } = outcome
       retryAfterMs = error instanceof CinderError ? error.retryAfterMs : undefined
-      end = attempt.isGone() ? 'given-up' : outcomeOf(error)
+      const isCutShort = attempt.isShort === true && isLate(error)
+      end = isCutShort || attempt.isGone() ? 'given-up' : outcomeOf(error)
     }
     member.breaker = onCallEnd(member.breaker, {
       outcome: end,
@@ -369,10 +373,13 @@ function asError(error: unknown): CinderError {
   return new CinderError('internal', 'internal error', { outcome: 'unknown', cause: error })
 }
 
+function isLate(error: unknown): boolean {
+  return error instanceof CinderError && error.kind === 'deadline_exceeded'
+}
+
 /** That a try elsewhere found no time says less than what the writer before said; what became of the profiles is open. */
 function failureOf(before: unknown, error: unknown): unknown {
-  const isLate = error instanceof CinderError && error.kind === 'deadline_exceeded'
-  if (!isLate || !(before instanceof CinderError)) return error
+  if (!isLate(error) || !(before instanceof CinderError)) return error
   const { kind, message, reason, retryAfterMs } = before
   return new CinderError(kind, message, { reason, outcome: 'unknown', ...(retryAfterMs && { retryAfterMs }) })
 }

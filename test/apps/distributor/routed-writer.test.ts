@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
 import { LATE_MS, laterAttemptDeadlineMs } from '#core/placement/attempts.ts'
-import { REST_MAX_MS } from '#core/placement/breaker.ts'
+import { FAILURES_MAX, REST_MAX_MS } from '#core/placement/breaker.ts'
 import { createRouter } from '#core/placement/route.ts'
 import { emptyPlacementTable, type PlacementTable } from '#core/placement/table.ts'
 import type { ProfileVerdict, WriteCall, WriteRequest, WriteResponse, WriteSeries } from '#core/rpc/segment-writer.ts'
@@ -350,6 +350,25 @@ test('a try elsewhere that finds no time leaves the client what the first writer
   late.reject(FULL)
   await assert.rejects(answer, { message: FULL.message, kind: 'unavailable', retryAfterMs: 1_000, outcome: 'unknown' })
   assert.deepEqual(second!.deadlines, [laterAttemptDeadlineMs(1, 8_000)])
+})
+
+test('a writer that was given less time than it takes is not blamed for it', async () => {
+  const { writer, writersOf, clock, calls } = setUp(['w0', 'w1'])
+  await writer.write(requestOf(series('shop')))
+  const [first, second] = writersOf('shop')
+  second!.behaviour = new CinderError('deadline_exceeded', 'no answer within 1500 ms', { outcome: 'unknown' })
+  // As many pushes as open a breaker, all of which the first writer keeps for its eight seconds.
+  const late = Promise.withResolvers<never>()
+  first!.writer.write = async () => late.promise
+  const answers = Array.from({ length: FAILURES_MAX }, () => writer.write(requestOf(series('shop'))))
+  await clock.advance(8_000)
+  late.reject(FULL)
+  await Promise.allSettled(answers)
+  assert.equal(second!.calls.length, FAILURES_MAX)
+  const ofSecond = calls.filter((call) => call.startsWith(second!.id))
+  assert.deepEqual(new Set(ofSecond), new Set([`${second!.id} given-up`]))
+  const { breaker } = writer.states().find(({ writerId }) => writerId === second!.id)!
+  assert.deepEqual([breaker.state, breaker.failures], ['closed', 0])
 })
 
 test('a writer that is late and lives is waited for', async () => {
