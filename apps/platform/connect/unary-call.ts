@@ -61,7 +61,7 @@ export async function callUnary(called: UnaryMethod, asked: UnaryRequest): Promi
     const bytes = asked.replacement() ?? bytesOf(method, answer as Record<string, unknown>, asked.isJson)
     return { kind: 'answer', status: 200, headers: call.headersOf(bytes), bytes }
   } catch (error) {
-    const failure = error instanceof SerialiseError ? error.inner : mapped(error)
+    const failure = failureOf(error, asked) ?? mapped(error)
     call.end(error)
     const bytes = errorToJsonBytes(failure, undefined)
     const headers = call.headersOf(bytes)
@@ -82,6 +82,13 @@ class SerialiseError extends Error {
     super(inner.message)
     this.inner = inner
   }
+}
+
+/** What is nobody's fault, or known already. A client that has gone is told by the reason of its signal, as the runtime made it. */
+function failureOf(error: unknown, { request }: UnaryRequest): ConnectError | undefined {
+  if (error instanceof SerialiseError) return error.inner
+  const { signal } = request
+  return signal.aborted && error === signal.reason ? new ConnectError('the client has gone', Code.Canceled) : undefined
 }
 
 function bytesOf({ output }: DescMethodUnary, answer: Record<string, unknown>, isJson: boolean): Uint8Array {

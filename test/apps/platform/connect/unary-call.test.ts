@@ -16,7 +16,7 @@ import { createSilentLog } from '../../../support/silent-log.ts'
 
 type Answer = (name: string, call: HandlerContext) => unknown
 
-function serve(answer: Answer): Hono {
+function serve(answer: Answer, log = createSilentLog()): Hono {
   const app = new Hono()
   const compression = codecCompression(createCodec())
   const authenticate = (headers: Headers) => resolveTenants(headers, { multitenancy: true })
@@ -24,7 +24,7 @@ function serve(answer: Answer): Hono {
     app,
     QuerierService,
     { labelNames: async ({ matchers }, call) => answer(matchers[0] ?? '', call) as { names: string[] } },
-    { bodyLimitBytes: 10_000, compression, log: createSilentLog(), authenticate, errorDetails: true },
+    { bodyLimitBytes: 10_000, compression, log, authenticate, errorDetails: true },
   )
   return app
 }
@@ -155,4 +155,24 @@ test('the signal of a call ends with its client, and with a failure', async () =
   assert.equal(signals[4]!.aborted, true)
   await ask(app, { headers, body: bodyOf('ends', false) })
   assert.equal(signals[6]!.aborted, false)
+})
+
+test('a client that leaves is no failed request, with a deadline and without', async () => {
+  for (const deadline of [{}, DEADLINE]) {
+    const log = createSilentLog()
+    const called = Promise.withResolvers<void>()
+    const client = new AbortController()
+    const app = serve((_, { signal }) => {
+      const ended = Promise.withResolvers<never>()
+      signal.addEventListener('abort', () => ended.reject(signal.reason))
+      called.resolve()
+      return ended.promise
+    }, log)
+    const headers = { 'Content-Type': 'application/proto', 'X-Scope-OrgID': 'a', ...deadline }
+    const answered = app.request(NAMES, { method: 'POST', headers, body: bodyOf('', false), signal: client.signal })
+    await called.promise
+    client.abort()
+    assert.equal((await answered).status, 499)
+    assert.deepEqual(log.events, [])
+  }
 })
