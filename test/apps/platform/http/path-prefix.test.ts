@@ -27,6 +27,28 @@ test('requests below the prefix are served as without it, others as they came', 
   )
 })
 
+test('a prefix that our own paths begin with takes none of them away', async () => {
+  const cases: [prefix: string, asked: string, served: string][] = [
+    ['/pyroscope', '/pyroscope/render?query=a', '/pyroscope/render?query=a'],
+    ['/pyroscope', '/pyroscope/label-values', '/pyroscope/label-values'],
+    ['/pyroscope', '/pyroscope/pyroscope/render', '/pyroscope/render'],
+    ['/pyroscope', '/pyroscope/ingest?name=a', '/pyroscope/ingest?name=a'],
+    ['/pyroscope', '/pyroscope/push.v1.PusherService/Push', '/push.v1.PusherService/Push'],
+    ['/pyroscope', '/pyroscope/renders', '/renders'],
+    ['/api', '/api/v1/placement', '/api/v1/placement'],
+    ['/api', '/api/swagger.json', '/api/swagger.json'],
+    ['/api', '/api/api/v1/placement', '/api/v1/placement'],
+    ['/api', '/api/v1development/profiles', '/v1development/profiles'],
+  ]
+  for (const [prefix, asked, served] of cases) {
+    const answer = await withoutPathPrefix(
+      (request) => new Response(request.url),
+      prefix,
+    )(new Request(`http://server${asked}`))
+    assert.equal(await answer.text(), `http://server${served}`, `${prefix} ${asked}`)
+  }
+})
+
 test('method, headers, a body that is still coming and the hanging up of the client pass through', async () => {
   const leaving = new AbortController()
   const arrived = Promise.withResolvers<Request>()
@@ -64,4 +86,8 @@ test('what is no prefix is refused', () => {
   for (const good of ['/a', '/a/b-c/d_e.f~g', '/..a', '/v1.2']) assert.ok(takes(good), good)
   for (const bad of ['', '/', 'a', '/a/', '//a', '/a//b', '/a?b', '/a#b', '/a b', '/%61', '/.', '/..', '/a/../b', '/ä'])
     assert.ok(!takes(bad), bad)
+  // No path below them could be told from ours.
+  for (const own of ['/ingest', '/ready', '/status', '/metrics', '/api/v1', '/api/v1/x', '/pyroscope/render'])
+    assert.ok(!takes(own), own)
+  for (const near of ['/api', '/api/v2', '/pyroscope', '/ingests', '/x/ingest']) assert.ok(takes(near), near)
 })
