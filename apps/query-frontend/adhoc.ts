@@ -3,7 +3,7 @@
  * flame graphs are made anew for each answer, in the JSON of the render endpoints, as a text; where answers of queries end,
  * because reading a large file would hold up the loop that takes pushes.
  *
- * A file waits for its turn as a query of its size does, before it is fetched or inflated: what ends answers has no bound of
+ * A file waits for its turn as a query of its size does, before it is fetched or decoded: what ends answers has no bound of
  * its own, takes seconds for a large file, and goes before the calls of queries.
  */
 import { CinderError, invalidArgument } from '#core/errors.ts'
@@ -55,13 +55,14 @@ export function mountAdhocProfiles(
         const context = contextOf(call)
         const tenant = singleTenantOf(context.tenants)
         const limit = maxNodesOf(maxNodes, context)
-        const body = decodeBase64(profile)
         // Read before it is kept: what cannot be shown is refused now.
-        const graph = await inTurn(tenant, 1, call, async () => {
-          const inflatedBody = await inflated(body, options)
+        const { body, graph } = await inTurn(tenant, 1, call, async () => {
+          const own = decodeBase64(profile)
+          const inflatedBody = await inflated(own, options)
           // What is worked on may be given away.
-          const raw = inflatedBody === body ? body.slice() : inflatedBody
-          return graphOf({ kind: 'file', parts: [raw], ...wishOf(undefined, limit) }, call)
+          const raw = inflatedBody === own ? own.slice() : inflatedBody
+          const task = { kind: 'file', parts: [raw], ...wishOf(undefined, limit) } as const
+          return { body: own, graph: await graphOf(task, call) }
         })
         const { id, uploadedAtMs } = await storeOf(deps).putProfile({ tenant, name, body })
         return shown({ id, name: id.slice(id.indexOf('-') + 1), uploadedAtMs }, graph)
