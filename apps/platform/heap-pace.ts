@@ -7,7 +7,7 @@
  *    is what a collection takes its time for, 80 ms for a million names in a map and 280 for four million cells. So a heap that
  *    only grows is gone through five times over at most, however large it gets.
  * 2. `callEnded`: the same, and after `IDLE_MS` without another it is collected if it has grown by `IDLE_GROWTH_BYTES` at all.
- * Must not: be asked inside a call: what is on the stack lives, and who asked waits.
+ * What is on the stack lives, and who asked waits: a call is answered before, and only a merge of minutes asks within itself.
  */
 import { MIB, MS_PER_SECOND } from '#core/units.ts'
 
