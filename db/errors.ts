@@ -52,11 +52,14 @@ const BY_CLIENT_CODE: Readonly<Record<string, Meaning>> = {
   ETIMEDOUT: UNKNOWN,
 }
 
+/** The client cannot write the statement: nothing was sent, and no text of these names an address. */
+const UNWRITABLE: ReadonlySet<string> = new Set(['UNDEFINED_VALUE', 'MAX_PARAMETERS_EXCEEDED', 'NOT_TAGGED_CALL'])
+
 export function meaningOfSqlError(error: unknown): Meaning {
   if (isLateRoute(error)) return RETRY
   const code = codeOf(error)
   if (isSqlState(code)) return BY_SQLSTATE[code] ?? BY_CLASS[code.slice(0, 2)] ?? BUG
-  return BY_CLIENT_CODE[code] ?? (code === '' ? BUG : UNKNOWN)
+  return BY_CLIENT_CODE[code] ?? (code === '' || UNWRITABLE.has(code) ? BUG : UNKNOWN)
 }
 
 function isSqlState(code: string): boolean {
@@ -120,7 +123,7 @@ export function toCinderError(operation: string, error: unknown): CinderError {
  */
 function wordsFor(error: unknown): string {
   const code = codeOf(error)
-  if (code !== '' && !isSqlState(code)) return `the metastore's database is away (${code})`
+  if (code !== '' && !isSqlState(code) && !UNWRITABLE.has(code)) return `the metastore's database is away (${code})`
   if (code.startsWith('28')) return `the metastore's database refuses its user (${code})`
   return sqlErrorText(error)
 }

@@ -83,6 +83,18 @@ test('who asked hears that the database is away, and not where it is; the cause 
   }
 })
 
+test('a statement that the client cannot write is our own mistake, not a database that is away', async () => {
+  const missing = undefined as unknown as string
+  await assert.rejects(
+    withSqlErrors('count sheep', () => database.sql`select ${missing}`),
+    {
+      kind: 'internal',
+      outcome: 'not-applied',
+      message: 'count sheep: UNDEFINED_VALUE: Undefined values are not allowed (UNDEFINED_VALUE)',
+    },
+  )
+})
+
 test('a backend that is killed under a statement leaves its outcome unknown', async () => {
   const victim = database.connect({ maxConnections: 1 })
   const [row] = await victim`select pg_backend_pid() as pid`
