@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { listPaths, ROOT } from '../tidy/source-tree.ts'
 import { planBatches } from './plan.ts'
 
 const PATHS = [
@@ -82,4 +83,17 @@ test('no suite is lost or run twice', () => {
   const files = planBatches(PATHS, []).flatMap((batch) => batch.files)
   assert.equal(new Set(files).size, files.length)
   assert.equal(files.length, 6)
+})
+
+test('with everything asked for every suite of the tree runs once; a plain run says what it leaves out', () => {
+  const paths = listPaths(ROOT)
+  const suites = paths.filter((path) => path.endsWith('.test.ts') && !path.startsWith('test/fixtures/'))
+  const filesOf = (isThorough: boolean) => planBatches(paths, [], { isThorough }).flatMap(({ files }) => files)
+  assert.deepEqual(filesOf(true).sort(), suites.sort())
+  const plain = new Set(filesOf(false))
+  const left = suites.filter((path) => !plain.has(path))
+  assert.ok(left.length > 0 && left.every((path) => /^test\/(chaos|e2e-s3)\//.test(path)), left.join(' '))
+  // Names of batches are what long ones are known by.
+  const names = planBatches(paths, [], { isThorough: true }).map(({ name }) => name)
+  assert.equal(new Set(names).size, names.length)
 })
