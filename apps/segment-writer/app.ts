@@ -27,6 +27,7 @@ import { decideFlush, type FlushPolicy, putAllowedAtMs } from '#core/segment/flu
 import { UlidSource } from '#core/wire/ulid-source.ts'
 import { Batch } from './batch.ts'
 import { Deadlines } from './deadlines.ts'
+import { FailureLog } from './failure-log.ts'
 import { flushBatch, type FlusherDeps } from './flusher.ts'
 import type { HeadShard, TakeAnswer, TakeInput } from './head-shard.ts'
 import { type JournalMode, WriterJournal } from './journal.ts'
@@ -138,7 +139,8 @@ class Writer implements SegmentWriterService {
     this.#shares = new TenantShares(settings.memoryBytesMax)
     this.#shards = shards
     this.#route = new ShardRoute(shards.length)
-    this.#flusher = { ...deps, shards, journal: new WriterJournal(deps, settings.journal ?? 'off') }
+    const journal = new WriterJournal(deps, settings.journal ?? 'off')
+    this.#flusher = { ...deps, shards, journal, failures: new FailureLog(deps) }
     const { writeDeadlineMs } = settings
     this.#deadlines = new Deadlines(deps.clock, writeDeadlineMs, () => notStoredWithin(writeDeadlineMs))
     this.#turns = new TakeTurns(deps.clock)

@@ -22,6 +22,7 @@ import type { ObjectStore } from '#core/ports/object-store.ts'
 import type { CommitSegmentRequest, CommitSegmentResponse, Metastore } from '#core/rpc/metastore.ts'
 import { PROFILE_ID_BYTES } from '#core/segment/head.ts'
 import type { Batch, BatchPart } from './batch.ts'
+import type { FailureLog } from './failure-log.ts'
 import { compareKeys, type HeadResult, type HeadShard } from './head-shard.ts'
 import { isUnanswered, type WriterJournal } from './journal.ts'
 import { withWholeLabelSets } from './whole-label-sets.ts'
@@ -42,6 +43,7 @@ export interface FlusherDeps {
   readonly log: Log
   readonly shards: readonly HeadShard[]
   readonly journal: WriterJournal
+  readonly failures: FailureLog
 }
 
 interface EncodedHead {
@@ -146,7 +148,7 @@ function settleFailed(
   const failure = asRetryable(error)
   // The pushes get a sentence for agents; what went wrong is for us.
   const cause = error instanceof CinderError ? error.cause : undefined
-  deps.log.warn('segment not committed', { objectId, kind: failure.kind, message: failure.message, error, cause })
+  deps.failures.notCommitted(failure, { objectId, error, cause })
   for (const { part, result } of heads) part.settleHead(result.head, { kind: 'failed', error: failure })
 }
 
