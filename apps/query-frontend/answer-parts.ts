@@ -150,7 +150,11 @@ export class AnswerParts {
 
   /** A merge that has too many nodes is over the budget, if there is one. */
   async run(task: AnswerTask, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.refusing(() => this.#worker.run(task, signal))
+    try {
+      return await this.refusing(() => this.#worker.run(task, signal))
+    } catch (error) {
+      throw error instanceof CinderError && error.kind === 'data_loss' ? damagedAnswer(error) : error
+    }
   }
 
   /** What ends the answer says how many nodes are too many; the refusal names whose limit it was. */
@@ -164,4 +168,10 @@ export class AnswerParts {
       throw isOver && nodes > 0 && nodes <= this.nodesMax ? refuseNodes(this.#budget) : error
     }
   }
+}
+
+/** Whoever waits for room is about to read something else, which would be told to be damaged, and be read around. */
+function damagedAnswer(cause: CinderError): CinderError {
+  const { message, reason } = cause
+  return new CinderError('internal', `an answer of a query-backend is damaged: ${message}`, { reason, cause })
 }

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CinderError } from '#core/errors.ts'
-import { type AnswerTask, type AnswerWorker, partsOf } from '#core/query/answer-task.ts'
+import { type AnswerTask, type AnswerWorker, partsOf, WORK_HERE } from '#core/query/answer-task.ts'
 import type { QueryBudget } from '#core/query/budget.ts'
-import { AnswerParts } from '../../../apps/query-frontend/answer-parts.ts'
+import { AnswerParts, type PartKind } from '../../../apps/query-frontend/answer-parts.ts'
+import { isUnreadable } from '../../../apps/query-frontend/read-around.ts'
 
 const BUDGET: QueryBudget = { bytes: 0, series: 0, nodes: 0, durationMs: 1_000 }
 const LIMITS = { foldBytes: 10, heldBytesMax: 25 }
@@ -64,5 +65,25 @@ test('a fold that fails is told to who waits next, as the budget’s own refusal
   const other = setUp()
   for (const value of [1, 2]) other.parts.add(bytes(8, value))
   other.waiting[0]!.fail(new CinderError('data_loss', 'malformed', { reason: 'tree' }))
-  await assert.rejects(other.parts.take(), { kind: 'data_loss', reason: 'tree' })
+  await assert.rejects(other.parts.take(), { kind: 'internal', reason: 'tree' })
+})
+
+test('a damaged answer is no damaged dataset: nothing is read around it', async () => {
+  const kinds: PartKind[] = [
+    { of: 'trees' },
+    { of: 'stacks' },
+    { of: 'series' },
+    { of: 'points', best: true, exemplars: true },
+  ]
+  for (const kind of kinds) {
+    const parts = new AnswerParts(kind, WORK_HERE, { budget: BUDGET, limits: { foldBytes: 10, heldBytesMax: 15 } })
+    for (const value of [7, 9]) parts.add(bytes(8, value))
+    const isTold = (error: unknown) =>
+      !isUnreadable(error) &&
+      error instanceof CinderError &&
+      error.kind === 'internal' &&
+      /answer of a query-backend is damaged: ./.test(error.message)
+    await assert.rejects(parts.room(), isTold, kind.of)
+    await assert.rejects(parts.take(), isTold, kind.of)
+  }
 })
