@@ -3,7 +3,8 @@
  *
  * 1. Writes of bytes and reads are judged apart: a store that is full answers reads.
  * 2. A run of faults is news when it has lasted 3 s and has three of them, or at once where the fault does not pass by
- *    itself: no space, no permission, no bucket. Any success, or any refusal that is an answer, ends it.
+ *    itself: no space, no permission, no bucket. Any success, or any refusal that is an answer, ends it, and is where the
+ *    next begins: large bodies may hang for seconds while small ones are answered.
  * It must not decide about requests (write-standing.ts does), so it forgets nothing: what failed last is what is known.
  */
 import type { ErrorKind } from '../errors.ts'
@@ -48,10 +49,17 @@ interface Run {
 export class StoreHealth {
   #writes: Run | undefined
   #reads: Run | undefined
+  #writtenMs = Number.NEGATIVE_INFINITY
+  #readMs = Number.NEGATIVE_INFINITY
 
-  noteSuccess(isWrite: boolean): void {
-    if (isWrite) this.#writes = undefined
-    else this.#reads = undefined
+  noteSuccess(isWrite: boolean, nowMs: number): void {
+    if (isWrite) {
+      this.#writes = undefined
+      this.#writtenMs = nowMs
+    } else {
+      this.#reads = undefined
+      this.#readMs = nowMs
+    }
   }
 
   noteFailure(attempt: EndedAttempt, fault: StoreFault): void {
@@ -59,9 +67,12 @@ export class StoreHealth {
     // Whoever left says nothing about the store.
     if (fault.kind === 'canceled') return
     const isLasting = (isWrite && LASTING_KINDS.has(fault.kind)) || LASTING_REASONS.has(fault.reason)
-    if (!isLasting && !PASSING_KINDS.has(fault.kind)) return this.noteSuccess(isWrite)
+    if (!isLasting && !PASSING_KINDS.has(fault.kind)) return this.noteSuccess(isWrite, nowMs)
     const known = isWrite ? this.#writes : this.#reads
-    const run: Run = known ?? { faults: 0, sinceMs: startedMs, isNews: false, lastError: '' }
+    const answeredMs = isWrite ? this.#writtenMs : this.#readMs
+    // Later than now: the clock was set back.
+    const sinceMs = answeredMs > nowMs ? startedMs : Math.max(startedMs, answeredMs)
+    const run: Run = known ?? { faults: 0, sinceMs, isNews: false, lastError: '' }
     run.faults++
     run.lastError = fault.message
     run.isNews ||= isLasting || (run.faults >= FAULTS_MIN && nowMs - run.sinceMs >= FAULTY_AFTER_MS)

@@ -18,7 +18,7 @@ export function observedStore(inner: ObjectStore, { clock, health }: ObservedOpt
     const startedMs = clock.nowMs()
     try {
       const result = await run(call.signal === undefined ? {} : { signal: call.signal })
-      if (tellsOfStore(call)) health.noteSuccess(call.isWrite)
+      if (tellsOfStore(call)) health.noteSuccess(call.isWrite, clock.nowMs())
       return result
     } catch (error) {
       noteStoreFailure(health, call, { error, startedMs, nowMs: clock.nowMs() })

@@ -110,7 +110,7 @@ async function runAttempts<T>(
 }
 
 function noteWorks(pace: StorePace, call: StoreCall, nowMs: number): void {
-  if (tellsOfStore(call)) pace.health.noteSuccess(call.isWrite)
+  if (tellsOfStore(call)) pace.health.noteSuccess(call.isWrite, nowMs)
   noteAnswer(pace, call, nowMs)
 }
 
