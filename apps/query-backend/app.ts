@@ -21,6 +21,7 @@ import { namesTenant } from '#core/query/select-series.ts'
 import { StackProfile } from '#core/query/stack-profile.ts'
 import { encodeSeriesPart } from '#core/query/series-part.ts'
 import { compileStackTest } from '#core/query/stack-test.ts'
+import { isMark } from '#core/query/point-annotations.ts'
 import { dataRangeOf, TimeSeriesBuilder } from '#core/query/time-series.ts'
 import type { EndedSeries, Ending, SeriesEnd } from '#core/rpc/answer-ends.ts'
 import type {
@@ -212,7 +213,9 @@ async function readSeries(
     merge: (packed: TimeSeries[], builder) => builder.merge(shiftSteps(packed, -firstStep)),
   })
   const { end } = request
-  const rows = end?.as === 'proto' ? total.rows() : undefined
+  const lying = end?.as === 'proto' ? total.rows() : undefined
+  // Annotations are put to their points by the long way.
+  const rows = lying?.labels.some(isMark) === true ? undefined : lying
   if (end !== undefined && rows !== undefined) {
     const bytes = encodeEndedSeries(rows, end)
     const seriesCount = rows.rowsOf.filter(({ length }) => length > 0).length
@@ -221,7 +224,7 @@ async function readSeries(
   const series = total.build()
   if (end === undefined)
     return request.asPart === true ? { series: [], stats, part: encodeSeriesPart(series) } : { series, stats }
-  const ended = { bytes: endSeries(series, end), seriesCount: series.length }
+  const ended = { bytes: endSeries(series, end), seriesCount: series.filter(({ labels }) => !isMark(labels)).length }
   return { series: [], stats, ended: packEnd(deps, end, ended) }
 }
 

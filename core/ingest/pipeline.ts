@@ -7,13 +7,15 @@
  * 4. samples that cannot be stored are dropped, the rest is split into series by their labels, session ids are reduced,
  *    relabel rules change, keep or drop each series (split.ts, series-labels.ts);
  * 5. a profile that is not drawn by its usage group's sampling is dropped, or leaves its totals behind;
- * 6. labels are checked, and the version of the code that they name goes into the mappings (mapping-version.ts).
+ * 6. labels are checked, the rule that drew is written down with them, and the version of the code that they name goes into the mappings (mapping-version.ts).
  *
  * Pure: the draw is an argument, and the same for a retry, so that a retried push meets the same fate.
  */
 import {
+  buildLabels,
   getLabel,
   LABEL_SAMPLED,
+  LABEL_SAMPLED_BY,
   LABEL_SERVICE_NAME,
   LABEL_TYPE,
   LABEL_UNIT,
@@ -102,7 +104,8 @@ export function runPipeline(input: PipelineInput): PipelineResult {
     (typed === fixed ? 0 : changeBit('sample_types_dropped_by_rules')) |
     (drawn.split === split ? 0 : changeBit('reduced_to_totals_by_sampling'))
   const isClockRepaired = profile !== input.profile
-  return { kind: 'kept', ...drawn, profile: versioned, isClockRepaired, changes, renamedTo: watched?.renamedTo }
+  const kept = withSampledBy(drawn.split, drawn.sampledBy)
+  return { kind: 'kept', split: kept, profile: versioned, isClockRepaired, changes, renamedTo: watched?.renamedTo }
 }
 
 function keepTypes(profile: DecodedProfile, labels: readonly LabelPair[], { keepsSampleType }: CompiledPolicy) {
@@ -123,18 +126,35 @@ interface Drawn {
   readonly split: SplitProfile
 }
 
+interface Sampled extends Drawn {
+  /** Value of the annotation of points; undefined: no rule was asked. */
+  readonly sampledBy: string | undefined
+}
+
 /** Undefined if nothing is left. */
 function sample(
   { policy, limits, draw }: PipelineInput,
   { profile, split, labels, rules }: Drawn & { readonly labels: readonly LabelPair[]; readonly rules: SeriesRules },
-): Drawn | undefined {
+): Sampled | undefined {
   const rule = policy.samplingOf(labels)
-  if (rule === undefined || draw() < rule.probability) return { profile, split }
+  if (rule === undefined) return { profile, split, sampledBy: undefined }
+  const sampledBy = sampledAnnotation(rule)
+  if (draw() < rule.probability) return { profile, split, sampledBy }
   if (!rule.keepTotals) return undefined
   const totals = totalsOf(profile, split.keptSample.subarray(0, split.keptCount))
   const own = labels.filter(({ name }) => name !== LABEL_SAMPLED)
   const stripped = splitProfile(totals, [...own, { name: LABEL_SAMPLED, value: 'true' }], limits, rules)
-  return stripped.keptCount === 0 ? undefined : { profile: totals, split: stripped }
+  return stripped.keptCount === 0 ? undefined : { profile: totals, split: stripped, sampledBy }
+}
+
+/** Words of the wire: whoever scales a sum up finds the probability beside it. */
+function sampledAnnotation({ group, probability }: { readonly group: string; readonly probability: number }): string {
+  return JSON.stringify({ body: { source: { usageGroup: group, probability } } })
+}
+
+function withSampledBy(split: SplitProfile, value: string | undefined): SplitProfile {
+  if (value === undefined) return split
+  return { ...split, series: split.series.map((labels) => buildLabels([...labels, { name: LABEL_SAMPLED_BY, value }])) }
 }
 
 function checkSeries(split: SplitProfile, { limits, seriesMax }: PipelineInput): PipelineFault | undefined {

@@ -21,6 +21,11 @@ export const LABEL_SERVICE_NAME_PRIVATE = '__service_name__'
 export const LABEL_TENANT_ID = '__tenant_id__'
 /** `true` on the totals of profiles that sampling did not keep. */
 export const LABEL_SAMPLED = '__sampled__'
+/**
+ * Stored and never shown: which rule sampled the profiles of a series, as the value of the annotation that their points get
+ * (core/query/point-annotations.ts).
+ */
+export const LABEL_SAMPLED_BY = '__sampled_by__'
 export const LABEL_PROFILE_TYPE = '__profile_type__'
 export const LABEL_TYPE = '__type__'
 export const LABEL_UNIT = '__unit__'

@@ -13,6 +13,7 @@ import {
   LABEL_PERIOD_TYPE,
   LABEL_PERIOD_UNIT,
   LABEL_PROFILE_TYPE,
+  LABEL_SAMPLED_BY,
   LABEL_SERVICE_NAME,
   LABEL_SERVICE_NAME_PRIVATE,
   LABEL_TYPE,
@@ -71,7 +72,10 @@ export function profileTypeId(base: Labels, type: TypeAndPeriod): string {
   return `${getLabel(base, LABEL_NAME)}:${type.type}:${type.unit}:${type.periodType}:${type.periodUnit}`
 }
 
-/** Pushed labels plus those that follow from the sample type, which win over pushed ones of the same name. */
+/**
+ * Pushed labels plus those that follow from the sample type, which win over pushed ones of the same name; without the one
+ * that nobody sees. Series that differ in that alone have equal typed labels.
+ */
 export function typedLabels(base: Labels, type: TypeAndPeriod): Labels {
   return buildLabels([
     ...base,
@@ -81,5 +85,6 @@ export function typedLabels(base: Labels, type: TypeAndPeriod): Labels {
     { name: LABEL_PERIOD_TYPE, value: type.periodType },
     { name: LABEL_PERIOD_UNIT, value: type.periodUnit },
     { name: LABEL_SERVICE_NAME_PRIVATE, value: getLabel(base, LABEL_SERVICE_NAME) },
+    { name: LABEL_SAMPLED_BY, value: '' },
   ])
 }

@@ -6,8 +6,8 @@
  * 3. the two default relabel rules: `godeltaprof_x` is `x`, and a wall profile that says it is of type cpu is
  *    `process_cpu`; the old name stays in `__name_replaced__`. The tenant's own rules come before or behind them, and may
  *    drop the series;
- * 4. labels that say how to read the push (`__delta__`, `__order__`) and labels that follow from the sample type are
- *    dropped; the rest is sorted by name.
+ * 4. labels that say how to read the push (`__delta__`, `__order__`), labels that follow from the sample type and the one that
+ *    sampling alone writes are dropped; the rest is sorted by name.
  *
  * Duplicate names stay: label validation refuses them, and must see them.
  */
@@ -17,6 +17,7 @@ import {
   LABEL_PERIOD_TYPE,
   LABEL_PERIOD_UNIT,
   LABEL_PROFILE_TYPE,
+  LABEL_SAMPLED_BY,
   LABEL_SERVICE_NAME_PRIVATE,
   LABEL_TYPE,
   LABEL_UNIT,
@@ -38,6 +39,7 @@ const NEVER_STORED: ReadonlySet<string> = new Set([
   LABEL_PERIOD_TYPE,
   LABEL_PERIOD_UNIT,
   LABEL_SERVICE_NAME_PRIVATE,
+  LABEL_SAMPLED_BY,
 ])
 
 export interface SeriesRules {

@@ -255,12 +255,27 @@ export function addTimeSeries(
   const { headers } = head
   for (const { selected, positions } of profiles) {
     const outputOf = selected.labels.map((labels) => (labels === undefined ? -1 : builder.seriesOf(labels)))
+    const marksOf = marksOfSeries(selected, builder)
     const totals = headers.totals[selected.type]!
     // Not `of`: in the first questions of a process its iterator is a call a header.
     for (let i = 0; i < positions.length; i++) {
       const h = positions[i]!
       const step = stepIndexOf(range, floorMs(headers.timeNanos.hi[h]! | 0, headers.timeNanos.lo[h]!))
-      if (step >= 0) builder.add(outputOf[headers.series[h]!]!, step, totals.lo[h]!, totals.hi[h]!)
+      if (step < 0) continue
+      const series = headers.series[h]!
+      builder.add(outputOf[series]!, step, totals.lo[h]!, totals.hi[h]!)
+      if (marksOf !== undefined && marksOf[series]! >= 0) builder.mark(marksOf[series]!, step)
     }
   }
+}
+
+/** By series the marks of its points, -1 = it was not sampled; undefined: none was. */
+export function marksOfSeries(
+  { labels, sampledBy }: SelectedType,
+  builder: TimeSeriesBuilder,
+): readonly number[] | undefined {
+  return sampledBy?.map((value, s) => {
+    const typed = labels[s]
+    return value === '' || typed === undefined ? -1 : builder.marksOf(typed, value)
+  })
 }

@@ -16,7 +16,7 @@ import { floorMs } from '../block/write.ts'
 import { invalidArgument } from '../errors.ts'
 import { type Labels, labelsKey, projectLabels } from '../labels/labels.ts'
 import { getBigInt } from '../wire/int64.ts'
-import { namedStacks, type SelectedProfiles } from './aggregate.ts'
+import { marksOfSeries, namedStacks, type SelectedProfiles } from './aggregate.ts'
 import type { PointRows } from './point-rows.ts'
 import { profileIdText } from './profile-ids.ts'
 import type { StackTest } from './stack-test.ts'
@@ -164,13 +164,16 @@ export function addCallSiteSeries(
   let read = 0
   for (const source of plan.sources) {
     const outputOf = source.selected.labels.map((labels) => (labels === undefined ? -1 : builder.seriesOf(labels)))
+    const marksOf = marksOfSeries(source.selected, builder)
     read += visitProfiles({ head, fetched, source, stackCount, spans: false }, (h, columns, start, end) => {
       const step = stepIndexOf(range, timeOf(head, h))
       if (step < 0) return
       const total = sumMeant(columns, under, { start, end })
       if (total === undefined) return
       const lanes = BigInt.asUintN(64, total)
-      builder.add(outputOf[head.headers.series[h]!]!, step, Number(lanes & 0xffffffffn), Number(lanes >> 32n))
+      const series = head.headers.series[h]!
+      builder.add(outputOf[series]!, step, Number(lanes & 0xffffffffn), Number(lanes >> 32n))
+      if (marksOf !== undefined && marksOf[series]! >= 0) builder.mark(marksOf[series]!, step)
     })
   }
   return read

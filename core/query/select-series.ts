@@ -6,7 +6,7 @@
  * that follow from the sample type. A query that speaks of tenants also sees whose a series is.
  */
 import type { SampleGroup } from '../block/dataset.ts'
-import { buildLabels, getLabel, LABEL_NAME, LABEL_TENANT_ID, type Labels } from '../labels/labels.ts'
+import { buildLabels, getLabel, LABEL_NAME, LABEL_SAMPLED_BY, LABEL_TENANT_ID, type Labels } from '../labels/labels.ts'
 import { parseProfileType, typedLabels } from '../labels/profile-type.ts'
 
 export interface SelectedType {
@@ -16,6 +16,8 @@ export interface SelectedType {
   readonly series: Uint8Array
   /** Typed labels of selected series, by series index. */
   readonly labels: readonly (Labels | undefined)[]
+  /** By series index what annotates the points of its profiles, '' = nothing; absent: nothing does. */
+  readonly sampledBy?: readonly string[]
 }
 
 export interface SeriesQuery {
@@ -33,6 +35,8 @@ export function selectSeries(
 ): SelectedType[] {
   const wanted = parseProfileType(query.profileType)
   const selected: SelectedType[] = []
+  const values = dataset.series.map((labels) => getLabel(labels, LABEL_SAMPLED_BY))
+  const sampledBy = values.some((value) => value !== '') ? values : undefined
   dataset.groups.forEach((group, g) => {
     if (group.periodType !== wanted.periodType || group.periodUnit !== wanted.periodUnit) return
     group.types.forEach(({ type, unit }, t) => {
@@ -47,7 +51,7 @@ export function selectSeries(
         series[s] = 1
         return typed
       })
-      if (series.includes(1)) selected.push({ group: g, type: t, series, labels })
+      if (series.includes(1)) selected.push({ group: g, type: t, series, labels, ...(sampledBy && { sampledBy }) })
     })
   })
   return selected

@@ -2,7 +2,8 @@
  * Series as the bytes of a SelectSeriesResponse, written as they are: a message object a point would cost three times what
  * the query itself costs (a day in steps of 15 s has 5,760 points a series).
  *
- *   1: series { 1: label { 1: name, 2: value }, 2: point { 1: double value, 2: varint timestamp, 4: exemplar } }
+ *   1: series { 1: label { 1: name, 2: value }, 2: point { 1: double value, 2: varint timestamp, 3: annotation, 4: exemplar } }
+ *   annotation { 1: key, 2: value }
  *
  * Zeros are left out, as proto3 does; -0 is not zero.
  */
@@ -24,7 +25,7 @@ export function encodeSeriesAnswers(answers: readonly SeriesAnswer[]): Uint8Arra
   const named = new ExemplarWriter()
   for (const { labels, points } of answers) {
     const head = encodeLabels(labels)
-    const body = points.some(({ exemplars }) => exemplars !== undefined)
+    const body = points.some(({ exemplars, annotations }) => exemplars !== undefined || annotations !== undefined)
       ? encodeNamedPoints(points, named)
       : encodePoints(points)
     out.tag(1, WIRE_LENGTH)
@@ -41,7 +42,7 @@ function encodePoints(points: readonly SeriesPoint[]): Uint8Array {
   return encoder.bytes()
 }
 
-/** Points without exemplars. Their lengths are below 128: one byte, written when the point is. */
+/** Points with nothing else. Their lengths are below 128: one byte, written when the point is. */
 export class PointEncoder {
   readonly #bytes: Uint8Array
   readonly #view: DataView
@@ -77,13 +78,19 @@ export class PointEncoder {
   }
 }
 
-/** With exemplars, which are ten times as long as their point. */
+/** With exemplars, which are ten times as long as their point, or annotations. */
 function encodeNamedPoints(points: readonly SeriesPoint[], named: ExemplarWriter): Uint8Array {
-  const [out, pointOut] = [new ProtobufWriter(1 << 12), new ProtobufWriter()]
-  for (const { timestampMs, value, exemplars = [] } of points) {
+  const [out, pointOut, noteOut] = [new ProtobufWriter(1 << 12), new ProtobufWriter(), new ProtobufWriter()]
+  for (const { timestampMs, value, annotations = [], exemplars = [] } of points) {
     pointOut.clear()
     if (!Object.is(value, 0)) pointOut.rawBytes(doubleField(value))
     pointOut.varintField(2, BigInt(timestampMs))
+    for (const annotation of annotations) {
+      noteOut.clear()
+      noteOut.stringField(1, annotation.key)
+      noteOut.stringField(2, annotation.value)
+      pointOut.messageField(3, noteOut)
+    }
     for (const exemplar of exemplars) pointOut.messageField(4, named.encode(exemplar))
     out.messageField(2, pointOut)
   }

@@ -20,6 +20,7 @@ import { GrowingInt64, GrowingUint32 } from '../wire/growing.ts'
 import { bigIntsAt, type Int64Column } from '../wire/int64.ts'
 import { hashPair, tableFactors } from '../wire/table-hash.ts'
 import type { ShownExemplar } from './exemplar-wire.ts'
+import { isMark, marksOf, type PointAnnotation, takeMarks } from './point-annotations.ts'
 
 /** 4 Mi points take 28 to 36 bytes each, about 130 MB, and 45 bytes of JSON each, about 190 MB. */
 export const SERIES_POINTS_MAX = 1 << 22
@@ -79,6 +80,8 @@ export class TimeSeriesBuilder {
   readonly #count = new GrowingUint32()
   /** By series the row of its highest step; -1: it has none. */
   readonly #newest: number[] = []
+  /** Series that are marks of others. */
+  #marks = 0
   readonly #factors = tableFactors()
   /** Row + 1, 0 = free; at half load at most. Empty: nobody had to look for a row. */
   #slots = new Uint32Array(0)
@@ -91,7 +94,8 @@ export class TimeSeriesBuilder {
   }
 
   get seriesCount(): number {
-    return this.#only?.length ?? this.#labels.length
+    if (this.#only !== undefined) return this.#only.filter(({ labels }) => !isMark(labels)).length
+    return this.#labels.length - this.#marks
   }
 
   /** The output series of a set of typed labels. Called once per input series, not per profile. */
@@ -105,6 +109,17 @@ export class TimeSeriesBuilder {
     const row = this.#pointOf(series, stepIndex)
     this.#addSum(row, lo, hi)
     this.#count.array[row]!++
+  }
+
+  /** The marks of the output series of a set of typed labels (point-annotations.ts). */
+  marksOf(labels: Labels, sampledBy: string): number {
+    this.#unpackOnly()
+    return this.#internSeries(marksOf(projectLabels(labels, this.#groupBy), sampledBy))
+  }
+
+  /** A point of marks: its row, without a profile. */
+  mark(marks: number, stepIndex: number): void {
+    this.#pointOf(marks, stepIndex)
   }
 
   /** Adds what `build` gave elsewhere; its labels are already restricted. */
@@ -194,6 +209,7 @@ export class TimeSeriesBuilder {
     if (known !== undefined) return known
     const series = this.#labels.push(labels) - 1
     this.#newest.push(-1)
+    if (isMark(labels)) this.#marks++
     this.#seriesByKey.set(key, series)
     return series
   }
@@ -276,6 +292,8 @@ export interface SeriesPoint {
   readonly value: number
   /** Absent: none were asked for. */
   readonly exemplars?: readonly ShownExemplar[]
+  /** Absent: nothing is to be said of its profiles. */
+  readonly annotations?: readonly PointAnnotation[]
 }
 
 export interface SeriesAnswer {
@@ -289,7 +307,8 @@ export function finishTimeSeries(
   options: { readonly range: StepRange; readonly aggregation: Aggregation; readonly limit: number },
 ): SeriesAnswer[] {
   const { range, aggregation, limit } = options
-  const ranked = series.map((each) => ({ each, total: totalOf(each) }))
+  const { series: shown, annotationsOf } = takeMarks(series)
+  const ranked = shown.map((each) => ({ each, total: totalOf(each) }))
   ranked.sort((a, b) => {
     if (a.total !== b.total) return a.total > b.total ? -1 : 1
     return compareLabels(a.each.labels, b.each.labels)
@@ -297,10 +316,12 @@ export function finishTimeSeries(
   const chosen = limit > 0 ? ranked.slice(0, limit) : ranked
   return chosen.map(({ each }) => ({
     labels: each.labels,
-    points: each.stepIndexes.map((index, i) => ({
-      timestampMs: range.startMs + index * range.stepMs,
-      value: aggregation === 'sum' ? Number(each.sums[i]!) : Number(each.sums[i]!) / each.counts[i]!,
-    })),
+    points: each.stepIndexes.map((index, i) => {
+      const timestampMs = range.startMs + index * range.stepMs
+      const value = aggregation === 'sum' ? Number(each.sums[i]!) : Number(each.sums[i]!) / each.counts[i]!
+      const annotations = shown === series ? undefined : annotationsOf(each.labels, index)
+      return annotations === undefined ? { timestampMs, value } : { timestampMs, value, annotations }
+    }),
   }))
 }
 

@@ -72,6 +72,8 @@ export interface ServiceStack {
 export interface StackOptions {
   readonly multitenancy?: boolean
   readonly limits?: Partial<TenantLimits>
+  /** JSON of the ingest policy of a tenant, asked for at every push. */
+  readonly policyOf?: (tenant: string) => string | undefined
   /** What the query-frontend calls; `keeping` is one over the same store that keeps what it read. */
   readonly wrapBackend?: (backend: QueryBackend, keeping: QueryBackend) => QueryBackend
   readonly pollWaitMs?: number
@@ -86,6 +88,7 @@ export async function createServiceStack(
   const {
     multitenancy = false,
     limits: ownLimits = {},
+    policyOf,
     wrapBackend = (backend) => backend,
     pollWaitMs = 1_000,
   } = options
@@ -125,6 +128,7 @@ export async function createServiceStack(
       { ...parts, metastore: metastore.metastore, store, ...wrapped },
       {
         limitsOf,
+        policyOf,
         flushPolicy: FLUSH_POLICY_DEFAULT,
         putsPerSecondMax: 0,
         memoryBytesMax: 64 * 1024 * 1024,

@@ -190,11 +190,23 @@ test('sampling keeps, drops, or leaves the totals behind', () => {
     usageGroups: { shop: '{service_name="shop"}' },
     sampling: { shop: { probability: 0.25, keepTotals } },
   })
-  assert.equal(kept(run(spec, policy(false), { draw: () => 0.2 })).keptCount, 2)
+  const sampledBy = '{"body":{"source":{"usageGroup":"shop","probability":0.25}}}'
+  const whole = kept(run(spec, policy(false), { draw: () => 0.2 }))
+  assert.equal(whole.keptCount, 2)
+  assert.deepEqual(
+    whole.series,
+    [{ ...LABELS, route: '/a' }, LABELS].map((labels) => ({ ...labels, __sampled_by__: sampledBy })),
+  )
   assert.deepEqual(run(spec, policy(false), { draw: () => 0.25 }), { kind: 'dropped', reason: 'dropped_by_sampling' })
   const stripped = kept(run(spec, policy(true), { draw: () => 0.9 }))
-  assert.deepEqual(stripped.series, [{ ...LABELS, __sampled__: 'true' }])
+  assert.deepEqual(stripped.series, [{ ...LABELS, __sampled__: 'true', __sampled_by__: sampledBy }])
   assert.deepEqual(stripped.values, { '': [3n] }, 'the sum of what would have been stored')
+})
+
+test('what sampling writes down is not for clients, nor for their rules, to write', () => {
+  const relabelRules = [{ target_label: '__sampled_by__', replacement: 'me' }]
+  assert.deepEqual(kept(run({}, {}, { labels: { ...LABELS, __sampled_by__: 'me' } })).series, [LABELS])
+  assert.deepEqual(kept(run({}, { relabelRules })).series, [LABELS])
 })
 
 test('a label that we add does not push a series over the limit of names (H11)', () => {
@@ -202,7 +214,7 @@ test('a label that we add does not push a series over the limit of names (H11)',
   const labels = { __name__: 'process_cpu', service_name: 'shop', ...many, __session_id__: '00000000000000ff' }
   const policy = { usageGroups: { all: '{}' }, sampling: { all: { probability: 0, keepTotals: true } } }
   const [series] = kept(run({}, policy, { labels, draw: () => 0.5 })).series
-  assert.equal(Object.keys(series!).length, 31)
+  assert.equal(Object.keys(series!).length, 32)
   assert.equal(series!.__sampled__, 'true')
 })
 

@@ -7,6 +7,7 @@ import { encodeSeriesAnswers } from '#core/query/series-wire.ts'
 import { SelectSeriesResponseSchema } from '#platform/gen/querier/v1/querier_pb.ts'
 
 const SHOWN = { value: 7n, exemplar: { timeMs: 5, profileId: '', spanId: 'ff', traceId: '', labels: [] } }
+const NOTE = { key: 'a', value: '{"é":"\\u0000"}' }
 const MESSAGE = { value: 7n, timestamp: 5n, spanId: 'ff' }
 
 test('series are the bytes that the message would have', () => {
@@ -17,6 +18,7 @@ test('series are the bytes that the message would have', () => {
       .oneof(fc.double({ noNaN: true }), fc.constantFrom(0, 1, 2 ** 53))
       .map((value) => (value === 0 ? 0 : value)),
     exemplars: fc.constantFrom(undefined, [], [SHOWN]),
+    annotations: fc.constantFrom(undefined, [], [NOTE], [NOTE, { key: 'b', value: 'x' }]),
   }) as fc.Arbitrary<SeriesPoint>
   const answer = fc.record({ labels, points: fc.array(point, { maxLength: 20 }) })
   fc.assert(
@@ -24,10 +26,11 @@ test('series are the bytes that the message would have', () => {
       const message = create(SelectSeriesResponseSchema, {
         series: answers.map(({ labels: pairs, points }) => ({
           labels: pairs,
-          points: points.map(({ timestampMs, value, exemplars = [] }) => ({
+          points: points.map(({ timestampMs, value, exemplars = [], annotations = [] }) => ({
             timestamp: BigInt(timestampMs),
             value,
             exemplars: exemplars.map(() => MESSAGE),
+            annotations: [...annotations],
           })),
         })),
       })

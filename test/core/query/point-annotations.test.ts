@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { isMark, marksOf, SAMPLED_KEY, takeMarks } from '#core/query/point-annotations.ts'
+import { finishTimeSeries, mergeTimeSeries, TimeSeriesBuilder } from '#core/query/time-series.ts'
+import { makeLabels } from '../../support/datasets.ts'
+
+const SHOP = makeLabels({ pod: 'a', service_name: 'shop' })
+const CART = makeLabels({ pod: 'b', service_name: 'cart' })
+
+test('marks are told from series, and a list without any is given back as it is', () => {
+  assert.equal(isMark(marksOf([], 'x')), true)
+  assert.equal(isMark(marksOf(SHOP, 'x')), true)
+  assert.deepEqual([isMark([]), isMark(SHOP)], [false, false])
+  const series = [{ labels: [...SHOP], stepIndexes: [1], sums: [5n], counts: [1] }]
+  assert.equal(takeMarks(series).series, series)
+})
+
+test('points whose profiles were sampled say so, each rule once, and nothing else of the answer changes', () => {
+  const build = (withMarks: boolean) => {
+    const builder = new TimeSeriesBuilder(['service_name'])
+    for (const [labels, step, sum, rule] of [
+      [SHOP, 1, 5, 'b'],
+      [SHOP, 1, 6, 'a'],
+      [SHOP, 1, 7, 'b'],
+      [SHOP, 2, 8, ''],
+      [CART, 2, 9, 'a'],
+    ] as const) {
+      builder.add(builder.seriesOf(labels), step, sum, 0)
+      if (withMarks && rule !== '') builder.mark(builder.marksOf(labels, rule), step)
+    }
+    assert.equal(builder.seriesCount, 2, 'marks are no series')
+    return builder
+  }
+  const range = { startMs: 0, endMs: 10_000, stepMs: 1_000 }
+  const note = (value: string) => ({ key: SAMPLED_KEY, value })
+  for (const aggregation of ['sum', 'average'] as const) {
+    const finish = (withMarks: boolean, limit = 0) =>
+      finishTimeSeries(build(withMarks).build(), { range, aggregation, limit })
+    const answers = finish(true)
+    assert.deepEqual(
+      answers.map(({ points }) => points.map(({ annotations }) => annotations)),
+      [[[note('a'), note('b')], undefined], [[note('a')]]],
+    )
+    const bare = answers.map(({ labels, points }) => ({
+      labels,
+      points: points.map(({ timestampMs, value }) => ({ timestampMs, value })),
+    }))
+    assert.deepEqual(bare, finish(false))
+    assert.equal(finish(true, 1).length, 1, 'a limit counts series')
+  }
+})
+
+test('partial answers with marks merge in any order and grouping', () => {
+  const row = fc.tuple(fc.constantFrom(SHOP, CART), fc.nat(3), fc.nat(9), fc.constantFrom('', 'a', 'b'))
+  const range = { startMs: 0, endMs: 3_000, stepMs: 1_000 }
+  const finish = (series: ReturnType<typeof mergeTimeSeries>) =>
+    finishTimeSeries(series, { range, aggregation: 'sum', limit: 0 })
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 12 }), fc.nat(12), (rows, cut) => {
+      const buildOf = (some: typeof rows) => {
+        const builder = new TimeSeriesBuilder(['service_name'])
+        for (const [labels, step, sum, rule] of some) {
+          builder.add(builder.seriesOf(labels), step, sum, 0)
+          if (rule !== '') builder.mark(builder.marksOf(labels, rule), step)
+        }
+        return builder.build()
+      }
+      const [left, right] = [buildOf(rows.slice(0, cut)), buildOf(rows.slice(cut))]
+      assert.deepEqual(finish(mergeTimeSeries([right, left])), finish(buildOf(rows)))
+      assert.deepEqual(finish(mergeTimeSeries([left, right])), finish(buildOf(rows)))
+    }),
+  )
+})
