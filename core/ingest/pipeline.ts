@@ -7,7 +7,8 @@
  * 4. samples that cannot be stored are dropped, the rest is split into series by their labels, session ids are reduced,
  *    relabel rules change, keep or drop each series (split.ts, series-labels.ts);
  * 5. a profile that is not drawn by its usage group's sampling is dropped, or leaves its totals behind;
- * 6. labels are checked, the rule that drew is written down with them, and the version of the code that they name goes into the mappings (mapping-version.ts).
+ * 6. labels are checked, and the version of the code that they name goes into the mappings (mapping-version.ts). The rule that
+ *    was asked in 5 is written down as one more label.
  *
  * Pure: the draw is an argument, and the same for a retry, so that a retried push meets the same fate.
  */
