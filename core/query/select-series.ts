@@ -35,13 +35,12 @@ export function selectSeries(
 ): SelectedType[] {
   const wanted = parseProfileType(query.profileType)
   const selected: SelectedType[] = []
-  const values = dataset.series.map((labels) => getLabel(labels, LABEL_SAMPLED_BY))
-  const sampledBy = values.some((value) => value !== '') ? values : undefined
   dataset.groups.forEach((group, g) => {
     if (group.periodType !== wanted.periodType || group.periodUnit !== wanted.periodUnit) return
     group.types.forEach(({ type, unit }, t) => {
       if (type !== wanted.sampleType || unit !== wanted.sampleUnit) return
       const series = new Uint8Array(dataset.series.length)
+      let sampledBy: string[] | undefined
       const labels = dataset.series.map((base, s) => {
         if (getLabel(base, LABEL_NAME) !== wanted.name) return undefined
         const { periodType, periodUnit } = group
@@ -49,6 +48,8 @@ export function selectSeries(
         const typed = query.showsTenant === true ? withTenant(own, dataset.tenant) : own
         if (!query.matches(typed)) return undefined
         series[s] = 1
+        const value = getLabel(base, LABEL_SAMPLED_BY)
+        if (value !== '') (sampledBy ??= dataset.series.map(() => ''))[s] = value
         return typed
       })
       if (series.includes(1)) selected.push({ group: g, type: t, series, labels, ...(sampledBy && { sampledBy }) })

@@ -314,15 +314,16 @@ export function finishTimeSeries(
     return compareLabels(a.each.labels, b.each.labels)
   })
   const chosen = limit > 0 ? ranked.slice(0, limit) : ranked
-  return chosen.map(({ each }) => ({
-    labels: each.labels,
-    points: each.stepIndexes.map((index, i) => {
+  return chosen.map(({ each }) => {
+    const notesAt = annotationsOf(each.labels)
+    const points = each.stepIndexes.map((index, i): SeriesPoint => {
       const timestampMs = range.startMs + index * range.stepMs
       const value = aggregation === 'sum' ? Number(each.sums[i]!) : Number(each.sums[i]!) / each.counts[i]!
-      const annotations = shown === series ? undefined : annotationsOf(each.labels, index)
+      const annotations = notesAt?.(index)
       return annotations === undefined ? { timestampMs, value } : { timestampMs, value, annotations }
-    }),
-  }))
+    })
+    return { labels: each.labels, points }
+  })
 }
 
 /** Adding bigints costs several times the rest of this; below 2^53 doubles are exact. */

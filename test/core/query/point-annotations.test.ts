@@ -72,3 +72,37 @@ test('partial answers with marks merge in any order and grouping', () => {
     }),
   )
 })
+
+test('every point has the rules of its own profiles, whichever they are, and points that say the same share a list', () => {
+  const row = fc.tuple(fc.constantFrom(SHOP, CART), fc.nat(5), fc.constantFrom('', 'a', 'b', 'c'))
+  const range = { startMs: 0, endMs: 5_000, stepMs: 1_000 }
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 24 }), (rows) => {
+      const builder = new TimeSeriesBuilder(['service_name'])
+      const expected = new Map<string, Set<string>>()
+      for (const [labels, step, rule] of rows) {
+        builder.add(builder.seriesOf(labels), step, 1, 0)
+        const key = `${labels === SHOP ? 'shop' : 'cart'} ${step}`
+        const own = expected.get(key) ?? new Set()
+        expected.set(key, own)
+        if (rule === '') continue
+        builder.mark(builder.marksOf(labels, rule), step)
+        own.add(rule)
+      }
+      let pointCount = 0
+      for (const { labels, points } of finishTimeSeries(builder.build(), { range, aggregation: 'sum', limit: 0 })) {
+        const lists = new Map<string, unknown>()
+        for (const { timestampMs, annotations } of points) {
+          const rules = [...expected.get(`${labels[0]!.value} ${timestampMs / range.stepMs}`)!].sort()
+          const notes = rules.map((value) => ({ key: SAMPLED_KEY, value }))
+          assert.deepEqual(annotations, rules.length === 0 ? undefined : notes)
+          const list = lists.get(rules.join()) ?? annotations
+          assert.equal(annotations, list)
+          lists.set(rules.join(), list)
+          pointCount++
+        }
+      }
+      assert.equal(pointCount, expected.size)
+    }),
+  )
+})

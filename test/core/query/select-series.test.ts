@@ -52,6 +52,17 @@ test('labels of selected series are typed, others are absent', () => {
   )
 })
 
+test('what annotates points is given by series, and not at all where no selected series has it', () => {
+  const sampled = makeLabels({ __name__: 'process_cpu', __sampled_by__: 'rule', service_name: 'a', pod: '1' })
+  const ask = (matches: (labels: Labels) => boolean) =>
+    selectSeries({ series: [...SERIES, sampled], groups: [CPU_GROUP] }, { profileType: CPU, matches })
+  const [all] = ask(() => true)
+  assert.deepEqual(all!.sampledBy, ['', '', '', '', 'rule'])
+  assert.deepEqual(all!.labels[4], all!.labels[0])
+  const [other] = ask((labels) => getLabel(labels, 'pod') === '2')
+  assert.equal(other!.sampledBy, undefined)
+})
+
 test('a profile type that is none is the caller’s fault', () => {
   assert.throws(
     () => select('cpu'),
