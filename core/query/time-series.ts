@@ -248,8 +248,10 @@ export class TimeSeriesBuilder {
       )
     }
     if (row >= this.#pointsMax) {
+      // A mark takes a row, and more of the answer than its point does.
+      const counted = this.#marks === 0 ? '' : ' and annotations of them'
       throw invalidArgument(
-        `the answer has more than ${this.#pointsMax} points, the limit: use a longer step, fewer groups or a shorter range`,
+        `the answer has more than ${this.#pointsMax} points${counted}, the limit: use a longer step, fewer groups or a shorter range`,
         'max_series_points',
       )
     }

@@ -106,3 +106,15 @@ test('every point has the rules of its own profiles, whichever they are, and poi
     }),
   )
 })
+
+test('the limit of points counts annotations too, and says so where there are any', () => {
+  const fill = (rule: string) => {
+    const builder = new TimeSeriesBuilder(['service_name'], 3)
+    for (let step = 0; step < 4; step++) {
+      builder.add(builder.seriesOf(SHOP), step, 1, 0)
+      if (rule !== '') builder.mark(builder.marksOf(SHOP, rule), step)
+    }
+  }
+  assert.throws(() => fill(''), /more than 3 points, the limit: use a longer step/)
+  assert.throws(() => fill('a'), /more than 3 points and annotations of them, the limit: use a longer step/)
+})
