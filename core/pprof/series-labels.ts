@@ -62,10 +62,13 @@ export function seriesLabels(
   maxSessionsPerSeries: number,
   rules: SeriesRules = DEFAULT_RULES,
 ): Labels | undefined {
-  const relabelled = applyRules(pairs, rules)
-  if (relabelled === undefined) return undefined
+  const relabelled = applyRules(pairs, rules, maxSessionsPerSeries)
+  return relabelled && storedOf(relabelled, maxSessionsPerSeries)
+}
+
+function storedOf(pairs: readonly LabelPair[], maxSessionsPerSeries: number): Labels {
   const labels: LabelPair[] = []
-  for (const pair of relabelled) {
+  for (const pair of pairs) {
     if (pair.value === '' || NEVER_STORED.has(pair.name)) continue
     if (pair.name !== LABEL_SESSION_ID) labels.push({ name: pair.name, value: pair.value })
     else {
@@ -76,13 +79,25 @@ export function seriesLabels(
   return labels.sort((a, b) => compareUtf8(a.name, b.name))
 }
 
-function applyRules(pairs: readonly LabelPair[], rules: SeriesRules): readonly LabelPair[] | undefined {
-  const { relabel, relabelDefaults } = rules
+function applyRules(
+  pairs: readonly LabelPair[],
+  { relabel, relabelDefaults }: SeriesRules,
+  sessionsMax: number,
+): readonly LabelPair[] | undefined {
   const first = relabelDefaults === 'first' ? replaceName(pairs) : pairs
-  // A set with a name twice is refused as it came.
-  if (relabel === undefined || hasDuplicates(first)) return relabelDefaults === 'last' ? replaceName(first) : first
-  const own = relabel(first)
+  if (relabel === undefined) return relabelDefaults === 'last' ? replaceName(first) : first
+  const isRepeated = hasDuplicates(first)
+  // A set that would be stored with a name twice is refused as it came.
+  if (isRepeated && hasDuplicates(storedOf(first, sessionsMax))) return first
+  const own = relabel(isRepeated ? firstOfEach(first) : first)
   return own !== undefined && relabelDefaults === 'last' ? replaceName(own) : own
+}
+
+/** Of names that come twice and are not stored twice, which must not take a push past the rules. */
+function firstOfEach(pairs: readonly LabelPair[]): readonly LabelPair[] {
+  const byName = new Map<string, LabelPair>()
+  for (const pair of pairs) if (pair.value !== '' && !byName.has(pair.name)) byName.set(pair.name, pair)
+  return [...byName.values()]
 }
 
 function hasDuplicates(pairs: readonly LabelPair[]): boolean {

@@ -91,3 +91,56 @@ test('the default relabel rules: godeltaprof, and wall profiles of type cpu', ()
     [['__name__', 'wall']],
   )
 })
+
+test('a name twice takes no push past the rules, unless the set is refused for it', () => {
+  const under = (repeated: [string, string][], sessionsMax: number) => {
+    const seen: string[][] = []
+    const pairs = [['__name__', 'cpu'] as const, ...repeated].map(([name, value]) => ({ name, value }))
+    const labels = seriesLabels(pairs, sessionsMax, {
+      relabel: (each) => void seen.push(each.map(({ name, value }) => `${name}=${value}`)),
+      relabelDefaults: 'first',
+    })
+    return { seen, names: labels?.map(({ name }) => name) }
+  }
+  const [session, other] = ['0000000000000001', '0000000000000002']
+  for (const [name, first, second, expected] of [
+    ['__sampled_by__', 'a', 'b', ['__sampled_by__=a']],
+    ['__delta__', 'a', 'b', ['__delta__=a']],
+    ['__session_id__', session, other, [`__session_id__=${session}`]],
+    ['x', '', 'b', ['x=b']],
+    ['x', '', '', []],
+  ] as const) {
+    const { seen, names } = under(
+      [
+        [name, first],
+        [name, second],
+      ],
+      0,
+    )
+    assert.deepEqual([seen, names], [[['__name__=cpu', ...expected]], undefined], name)
+  }
+  const stay = (name: string) => ({ seen: [], names: ['__name__', name, name] })
+  assert.deepEqual(
+    under(
+      [
+        ['x', 'a'],
+        ['x', 'b'],
+      ],
+      0,
+    ),
+    stay('x'),
+  )
+  assert.deepEqual(
+    under(
+      [
+        ['__session_id__', session],
+        ['__session_id__', other],
+      ],
+      8,
+    ),
+    stay('__session_id__'),
+  )
+  const names = ['godeltaprof_a', 'b'].map((value) => ({ name: '__name__', value }))
+  const last = seriesLabels(names, 0, { relabel: () => undefined, relabelDefaults: 'last' })
+  assert.deepEqual(last, names, 'the default rules do not make it one name')
+})
