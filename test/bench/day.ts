@@ -1,6 +1,6 @@
 /** A day of profiles of eight services in a server, and questions to it: what benches of a running server share. */
 import { fromJson, type JsonObject, toBinary } from '@bufbuild/protobuf'
-import { MS_PER_HOUR } from '#core/units.ts'
+import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
 import { QuerierService } from '#platform/gen/querier/v1/querier_pb.ts'
 import { buildPprof, realShapedSpec } from '../support/profiles.ts'
 import { restampPprof } from '../support/restamp.ts'
@@ -14,10 +14,26 @@ export const DAY_TYPE = 'process_cpu:samples:count:cpu:nanoseconds'
 /** Most of a minute of compaction after the day came at once. */
 const QUIET_MAX_MS = 240_000
 const QUIET_LOOKS = 4
+/** Another window each time: no answer can come from what was asked before. */
+const SHIFT_MS = 61_700
 
 export interface Query {
   readonly method: string
   readonly request: Readonly<Record<string, unknown>>
+}
+
+/** What a dashboard asks over the day that ends at `endMs`, by name. */
+export function dayQueries(endMs: number, round: number): ReadonlyMap<string, Query> {
+  const start = String(endMs - MS_PER_DAY + round * SHIFT_MS)
+  const all = { profileTypeID: DAY_TYPE, labelSelector: '{}', start, end: String(endMs - round * SHIFT_MS) }
+  const one = { ...all, labelSelector: '{service_name="service-1"}' }
+  return new Map([
+    ['flame graph, one service', { method: 'SelectMergeStacktraces', request: one }],
+    ['flame graph, all', { method: 'SelectMergeStacktraces', request: all }],
+    ['series by pod', { method: 'SelectSeries', request: { ...one, step: 15, groupBy: ['pod'] } }],
+    ['series by service', { method: 'SelectSeries', request: { ...all, step: 15, groupBy: ['service_name'] } }],
+    ['pprof, one service', { method: 'SelectMergeProfile', request: one }],
+  ])
 }
 
 export function dayProfiles(): Uint8Array[] {

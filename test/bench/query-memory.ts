@@ -7,15 +7,13 @@
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { MS_PER_DAY, MS_PER_HOUR } from '#core/units.ts'
-import { ask, DAY_TYPE, dayProfiles, pause, pushDay, type Query, untilQuiet } from './day.ts'
+import { MS_PER_HOUR } from '#core/units.ts'
+import { ask, dayProfiles, dayQueries, pause, pushDay, untilQuiet } from './day.ts'
 import type { BenchCase, Figure } from './figure.ts'
 import { makeDataDir, type OwnServer, startServerIn } from './own-server.ts'
 import { measureTree } from './process-tree.ts'
 
 const ROUNDS = 60
-/** Another window each time: no answer can come from what was asked before. */
-const SHIFT_MS = 61_700
 const SAMPLE_MS = 200
 /** Caches of statements are filled, duties have run once. */
 const SETTLE_MS = 5_000
@@ -56,13 +54,13 @@ async function measureAsked(server: OwnServer, endMs: number): Promise<Figure[]>
   await pause(SETTLE_MS)
   const figures: Figure[] = [{ what: 'after the start', value: sizeOf() / MB, unit: 'MB' }]
   let peakBytes = 0
-  for (const name of queriesOf(endMs, 0).keys()) {
+  for (const name of dayQueries(endMs, 0).keys()) {
     let ownPeakBytes = 0
     const timer = setInterval(() => {
       ownPeakBytes = Math.max(ownPeakBytes, sizeOf())
     }, SAMPLE_MS)
     try {
-      for (let round = 0; round < ROUNDS; round++) await ask(server.url, queriesOf(endMs, round).get(name)!)
+      for (let round = 0; round < ROUNDS; round++) await ask(server.url, dayQueries(endMs, round).get(name)!)
     } finally {
       clearInterval(timer)
     }
@@ -73,17 +71,4 @@ async function measureAsked(server: OwnServer, endMs: number): Promise<Figure[]>
   figures.push({ what: 'peak', value: peakBytes / MB, unit: 'MB' })
   await pause(REST_MS)
   return [...figures, { what: 'after a rest', value: sizeOf() / MB, unit: 'MB' }]
-}
-
-function queriesOf(endMs: number, round: number): ReadonlyMap<string, Query> {
-  const start = String(endMs - MS_PER_DAY + round * SHIFT_MS)
-  const all = { profileTypeID: DAY_TYPE, labelSelector: '{}', start, end: String(endMs - round * SHIFT_MS) }
-  const one = { ...all, labelSelector: '{service_name="service-1"}' }
-  return new Map([
-    ['flame graph, one service', { method: 'SelectMergeStacktraces', request: one }],
-    ['flame graph, all', { method: 'SelectMergeStacktraces', request: all }],
-    ['series by pod', { method: 'SelectSeries', request: { ...one, step: 15, groupBy: ['pod'] } }],
-    ['series by service', { method: 'SelectSeries', request: { ...all, step: 15, groupBy: ['service_name'] } }],
-    ['pprof, one service', { method: 'SelectMergeProfile', request: one }],
-  ])
 }
