@@ -22,7 +22,8 @@ import { askFlameGraph, askMetadata, askSeries, readFlameGraph, recentRange } fr
 import { makeDataDir, ROOT, type ServerProcess, startServer, stopServer } from '../support/server-process.ts'
 
 const PROGRAMS = join(ROOT, 'test', 'fixtures', 'programs')
-const RUN = { DURATION_MS: '2500', UPLOAD_MS: '1000' }
+/** Three uploads of every kind and one at the end: a busy machine may miss some. */
+const RUN = { DURATION_MS: '4000', UPLOAD_MS: '1000' }
 
 const dataDir = await makeDataDir()
 let server: ServerProcess
@@ -58,8 +59,7 @@ async function runAgent(command: [string, ...string[]], service: string): Promis
 
 async function assertServiceStored(service: string, expectedTypes: string[]): Promise<void> {
   const pushes = proxy.pushes.filter(({ application }) => application === service)
-  // One of each kind at its end; how many before depends on how busy the machine is.
-  assert.ok(pushes.length >= 2, `${pushes.length} pushes`)
+  assert.ok(pushes.length >= 4, `${pushes.length} pushes`)
   assert.deepEqual(new Set(pushes.map(({ status }) => status)), new Set([200]))
   const profiles = pushes.map(({ profile }) => profile)
   await assertStoredAsSent(server.send, { service, profiles, expectedTypes })
